@@ -1,0 +1,45 @@
+"""Ask a trained run about images.
+
+    python predict.py run=outputs/cub_layer1_frozen/<time> image=bird.jpg
+
+Prints the five most probable classes of each image. Several images: image=a.jpg,b.jpg. How many classes: top=3.
+"""
+
+import sys
+from pathlib import Path
+
+
+def main(arguments: list[str]) -> None:
+    """Print the most probable classes of each image."""
+    from labs.errors import LabsError
+
+    settings = dict(argument.partition("=")[::2] for argument in arguments)
+    unknown = set(settings) - {"run", "image", "top"}
+    if unknown or not {"run", "image"} <= set(settings):
+        raise LabsError(f"expected run=<directory> image=<file> [top=5], found {' '.join(arguments) or 'nothing'}.")
+    if not settings.get("top", "5").isdigit() or int(settings.get("top", "5")) < 1:
+        raise LabsError(f"top={settings['top']}: expected a whole number from 1.")
+
+    from rich.console import Console
+    from rich.table import Table
+
+    from labs.runs import load_run
+
+    run = load_run(Path(settings["run"]))
+    for file in settings["image"].split(","):
+        probabilities = run.predict(run.read(Path(file)))[0]
+        notes = f"  ({', '.join(run.labels)})" if run.labels else ""
+        table = Table("class", "confidence", title=f"{file}{notes}", title_justify="left")
+        for index in probabilities.argsort(descending=True)[: int(settings.get("top", "5"))]:
+            table.add_row(run.classes[index], f"{probabilities[index]:.1%}")
+        Console().print(table)
+
+
+if __name__ == "__main__":
+    if {"-h", "--help"} & set(sys.argv[1:]):
+        print(__doc__)
+    else:
+        from labs.cli import report_mistakes
+
+        with report_mistakes():
+            main(sys.argv[1:])

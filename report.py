@@ -1,0 +1,60 @@
+"""Turn run directories into a table and a page to hand in: `python report.py outputs/cub_table4`."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+EXAMPLES = """\
+examples:
+  python report.py outputs/cub_table4                        one grid
+  python report.py outputs/cub_full outputs/cub_tuned        any mix of grids and single runs
+  python report.py outputs --output handin                   everything, written to handin/
+  python report.py outputs/cub_table4 --rank-by test/loss    another column decides
+
+The report reads run directories and nothing else: nothing is trained again.
+"""
+
+
+def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        prog="report.py",
+        description=__doc__,
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "paths", metavar="PATH", nargs="+", type=Path, help="run directories, or directories that hold them"
+    )
+    parser.add_argument(
+        "--output", metavar="DIR", type=Path, help="where to write (default: report/ in the first PATH)"
+    )
+    parser.add_argument(
+        "--rank-by", metavar="COLUMN", help="the column that decides which row is best (default: test/acc)"
+    )
+    return parser.parse_args(arguments)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Write the report, print its tables and the path of its page; return the exit code."""
+    options = parse_arguments(arguments)
+
+    from labs.errors import LabsError
+    from labs.reporting.page import shown_path
+    from labs.reporting.write import write_report
+
+    first = options.paths[0]
+    output = options.output or (first if first.is_dir() else first.parent) / "report"
+    try:
+        page, markdown = write_report(options.paths, output, options.rank_by)
+    except LabsError as error:
+        print(f"report.py: {error}", file=sys.stderr)
+        return 2
+    print(markdown)
+    print(f"Page: {shown_path(page)}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

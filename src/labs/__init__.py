@@ -1,0 +1,1 @@
+"""Deep-learning vision practicals on PyTorch Lightning and Hydra."""

@@ -1,0 +1,1 @@
+"""What may change during training, and what a run leaves behind."""

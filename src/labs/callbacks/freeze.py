@@ -1,0 +1,217 @@
+"""Freeze parts of a net by a policy that can be read, and prove at the end that they stayed as they were."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import lightning.pytorch as pl
+import torch
+from lightning.pytorch.utilities import rank_zero_only
+from rich.console import Console
+from rich.table import Table
+from torch import nn
+
+from labs.errors import LabsError
+from labs.nets.parameters import BATCH_NORMS, select
+
+DROPOUTS = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout)
+Mode = Literal["eval", "affine", "train"]
+
+
+class Freeze(pl.Callback):
+    """Keep the parameters that patterns name as they are, from the first step to the last.
+
+    What is frozen is a pure function of the epoch, so a resumed run freezes what an uninterrupted one would. Frozen batch norm follows
+    `batch_norm`; dropout that feeds a frozen layer is off. Every frozen tensor, buffers included, is compared bit for bit with what it
+    was when training began.
+
+    Args:
+        patterns: parameters to freeze, as `labs.nets.parameters.select` reads them, relative to the module's `net`.
+        batch_norm: of frozen batch-norm layers. `eval`: running statistics and affine parameters stay. `affine`: running statistics stay,
+            weight and bias train. `train`: weight and bias stay, statistics are the batch's and go on running, as in code
+            that only clears `requires_grad`.
+        unfreeze: parameters that train from an epoch (counted from 0) on: `{5: [layer4], 10: [layer3]}`.
+    """
+
+    def __init__(
+        self,
+        *,
+        patterns: Sequence[str] = (),
+        batch_norm: Mode = "eval",
+        unfreeze: Mapping[int, Sequence[str]] | None = None,
+    ) -> None:
+        self.patterns, self.batch_norm, self.unfreeze = list(patterns), batch_norm, dict(unfreeze or {})
+        for epoch, later in self.unfreeze.items():
+            if isinstance(epoch, bool) or not isinstance(epoch, int) or epoch < 1:
+                raise LabsError(f"freeze.unfreeze: '{epoch}' is not an epoch; write {{5: [layer4]}} with epochs from 1.")
+            if isinstance(later, str) or not all(isinstance(p, str) for p in later):
+                raise LabsError(f"freeze.unfreeze={{{epoch}: {later}}}: expected a list of patterns, such as {{{epoch}: [layer4]}}.")
+        if self.unfreeze and not self.patterns:
+            raise LabsError("freeze.unfreeze: nothing is frozen; choose a policy too, such as freeze=backbone.")
+        self.digests: dict[str, str] = {}
+
+    def frozen_parameters(self, net: nn.Module, epoch: int) -> set[str]:
+        """Return the names of the parameters that do not train in an epoch (counted from 0)."""
+        frozen: set[str] = set()
+        for pattern in self.patterns:
+            frozen |= select(net, pattern, key="freeze.patterns")
+        for start, later in self.unfreeze.items():
+            thawed = {name for p in later for name in select(net, p, key="freeze.unfreeze")}
+            if not thawed & frozen and start <= epoch:
+                raise LabsError(f"freeze.unfreeze={{{start}: {list(later)}}}: nothing of it is frozen by {self.patterns}.")
+            frozen -= thawed if start <= epoch else set()
+        if self.batch_norm == "affine":
+            frozen -= {f"{n}.{p}" for n, m in net.named_modules() if isinstance(m, BATCH_NORMS) for p in ("weight", "bias")}
+        return frozen
+
+    def frozen_layers(self, net: nn.Module, epoch: int) -> dict[str, nn.Module]:
+        """Return the layers to hold in eval mode in an epoch: batch norm by its policy, and dropout that feeds a frozen layer."""
+        by_pattern = {name for pattern in self.patterns for name in select(net, pattern, key="freeze.patterns")}
+        thawed = {
+            name
+            for start, later in self.unfreeze.items()
+            if start <= epoch
+            for p in later
+            for name in select(net, p, key="freeze.unfreeze")
+        }
+        frozen = by_pattern - thawed
+        held: dict[str, nn.Module] = {}
+        waiting: dict[str, nn.Module] = {}  # dropout layers whose next layer with parameters has not come yet
+        for name, layer in net.named_modules():
+            own = [f"{name}.{p}" if name else p for p, _ in layer.named_parameters(recurse=False)]
+            if isinstance(layer, DROPOUTS):
+                waiting[name] = layer
+            if not own:
+                continue
+            if set(own) <= frozen:
+                held.update(waiting)
+                if isinstance(layer, BATCH_NORMS) and self.batch_norm != "train":
+                    held[name] = layer
+            waiting = {}
+        return held
+
+    def apply(self, net: nn.Module, epoch: int) -> None:
+        """Set `requires_grad`, and the modes of batch norm and dropout, for a training epoch."""
+        frozen = self.frozen_parameters(net, epoch)
+        for name, parameter in net.named_parameters():
+            parameter.requires_grad_(name not in frozen)
+        held = self.frozen_layers(net, epoch)
+        for name, layer in net.named_modules():
+            if isinstance(layer, (*BATCH_NORMS, *DROPOUTS)):
+                layer.train(name not in held)
+
+    # Lightning's hooks, in the order they come
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Leave gradients to what trains now or later, so that the optimizer is built of just that."""
+        if stage != "fit":
+            return
+        net = self._net(pl_module)
+        always = self.frozen_parameters(net, epoch=max(self.unfreeze, default=0))
+        for name, parameter in net.named_parameters():
+            parameter.requires_grad_(name not in always)
+        if not any(p.requires_grad for p in pl_module.parameters()):
+            raise LabsError(f"freeze.patterns={self.patterns}: every parameter is frozen, nothing is left to train; try freeze=backbone.")
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Print the truth table and take the digests that the end is compared with."""
+        net = self._net(pl_module)
+        self.apply(net, trainer.current_epoch)
+        self.digests = self.digests or digests(net, self._frozen_tensors(net, trainer.current_epoch))
+        self._write_table(trainer, net)
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Apply the policy of this epoch, after checking what is about to train for the first time."""
+        net = self._net(pl_module)
+        leaving = set(self.digests) - self._frozen_tensors(net, trainer.current_epoch)
+        self._check(net, leaving)
+        for name in leaving:
+            del self.digests[name]
+        self.apply(net, trainer.current_epoch)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Compare every tensor that is still frozen with what it was."""
+        self._check(self._net(pl_module), set(self.digests))
+
+    def state_dict(self) -> dict[str, Any]:
+        """Save the digests, so that a resumed run is compared with the first start."""
+        return {"digests": dict(self.digests)}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take up the digests of the run that is resumed."""
+        self.digests = dict(state_dict["digests"])
+
+    def _net(self, pl_module: pl.LightningModule) -> nn.Module:
+        net = pl_module.net
+        assert isinstance(net, nn.Module)
+        return net
+
+    def _frozen_tensors(self, net: nn.Module, epoch: int) -> set[str]:
+        held = {n for n, layer in self.frozen_layers(net, epoch).items() if isinstance(layer, BATCH_NORMS)}
+        buffers = {name for name, _ in net.named_buffers() if name.rpartition(".")[0] in held}
+        return self.frozen_parameters(net, epoch) | buffers
+
+    def _check(self, net: nn.Module, names: set[str]) -> None:
+        now = digests(net, names)
+        changed = sorted(name for name in names if now[name] != self.digests[name])
+        if changed:
+            raise RuntimeError(f"{len(changed)} frozen tensors changed during training, such as {changed[0]}: this is a fault of labs.")
+
+    @rank_zero_only
+    def _write_table(self, trainer: pl.Trainer, net: nn.Module) -> None:
+        table = self.table(net, trainer.current_epoch)
+        Console().print(table)
+        with (Path(trainer.default_root_dir) / "freeze.txt").open("w") as file:
+            Console(file=file, width=110).print(table)
+
+    def table(self, net: nn.Module, epoch: int) -> Table:
+        """Return the truth table of an epoch: each part of the net, what trains, what is frozen, how its batch norm runs."""
+        frozen, held = self.frozen_parameters(net, epoch), self.frozen_layers(net, epoch)
+        start_of = {n: e for e, later in sorted(self.unfreeze.items(), reverse=True) for p in later for n in select(net, p, key="freeze.unfreeze")}
+        table = Table(title=f"What trains (freeze.patterns={self.patterns}, batch_norm={self.batch_norm})", title_justify="left")
+        for column in ("part", "trainable", "frozen", "batch norm", "dropout", "trains from epoch"):
+            table.add_column(column, justify="right" if column in ("trainable", "frozen") else "left")
+        totals = [0, 0]
+        for part in _parts(net):
+            own = {f"{part}.{n}": p.numel() for n, p in net.get_submodule(part).named_parameters()}
+            fixed = sum(count for name, count in own.items() if name in frozen)
+            free = sum(own.values()) - fixed
+            totals = [totals[0] + free, totals[1] + fixed]
+            later = sorted({start_of[n] + 1 for n in own if n in frozen and n in start_of})
+            table.add_row(
+                part,
+                f"{free:,}" if free else "-",
+                f"{fixed:,}" if fixed else "-",
+                _modes(net, part, BATCH_NORMS, held, ("train", "eval")),
+                _modes(net, part, DROPOUTS, held, ("on", "off")),
+                ", ".join(map(str, later)) or ("-" if fixed else "1"),
+            )
+        table.add_section()
+        table.add_row("all", f"{totals[0]:,}", f"{totals[1]:,}", "", "", "")
+        return table
+
+
+def digests(net: nn.Module, names: set[str]) -> dict[str, str]:
+    """Return the SHA-256 of the bytes of named parameters and buffers."""
+    tensors = dict(net.named_parameters()) | dict(net.named_buffers())
+    return {
+        name: hashlib.sha256(tensors[name].detach().cpu().contiguous().view(-1).view(torch.uint8).numpy()).hexdigest()
+        for name in sorted(names)
+    }
+
+
+def _parts(net: nn.Module) -> list[str]:
+    """List the rows of the table: the net's children, and their children where a child is a plain sequence of layers."""
+    rows: list[str] = []
+    for name, child in net.named_children():
+        plain = isinstance(child, nn.Sequential) and not any(list(grandchild.children()) for grandchild in child)
+        inner = [f"{name}.{n}" for n, _ in child.named_children()] if plain else [name]
+        rows += [row for row in inner if next(net.get_submodule(row).parameters(), None) is not None]
+    return rows
+
+
+def _modes(net: nn.Module, part: str, kinds: tuple[type, ...], held: dict[str, nn.Module], words: tuple[str, str]) -> str:
+    names = [f"{part}.{n}".rstrip(".") for n, m in net.get_submodule(part).named_modules() if isinstance(m, kinds)]
+    found = {words[1] if name in held else words[0] for name in names}
+    return " and ".join(sorted(found)) or "-"

@@ -1,0 +1,97 @@
+"""Pictures of what a classifier does: test images with their predictions, and the confusion matrix."""
+
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import numpy as np
+import torch
+from lightning.pytorch.utilities import rank_zero_only
+from matplotlib.figure import Figure
+from torchmetrics.classification import MulticlassConfusionMatrix
+
+from labs.callbacks.tensorboard import writer
+
+
+class Pictures(pl.Callback):
+    """Draw example images and the confusion matrix of the test split, to `images/` and to TensorBoard.
+
+    Args:
+        num_images: examples shown, spread evenly over the test split.
+    """
+
+    def __init__(self, *, num_images: int = 16) -> None:
+        if num_images < 1:
+            raise ValueError(f"num_images={num_images}: expected 1 or more")
+        self.num_images = num_images
+        self.results: dict[int, tuple[int, int, float]] = {}
+
+    def on_test_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Start counting."""
+        data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        self.results = {}
+        self.confusion = MulticlassConfusionMatrix(num_classes=len(data.classes)).to(pl_module.device)
+
+    def on_test_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int, dataloader_idx: int = 0
+    ) -> None:
+        """Count a batch."""
+        self.confusion.update(outputs["preds"], outputs["labels"])
+        columns = [outputs[name].tolist() for name in ("index", "labels", "preds", "confidence")]
+        self.results |= {index: (label, pred, confidence) for index, label, pred, confidence in zip(*columns, strict=True)}
+
+    def on_test_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Draw both pictures."""
+        matrix = self.confusion.compute().cpu().numpy()  # of all ranks
+        self._draw(trainer, matrix)
+
+    @rank_zero_only
+    def _draw(self, trainer: pl.Trainer, matrix: np.ndarray) -> None:
+        data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        folder = Path(trainer.default_root_dir) / "images"
+        folder.mkdir(exist_ok=True)
+        notes = f" ({', '.join(data.labels)})" if data.labels else ""
+        figures = {
+            "predictions": self._examples(data, notes),
+            "confusion_matrix": confusion_figure(matrix, data.classes, f"Confusion matrix, {data.source.name}{notes}"),
+        }
+        board = writer(trainer)
+        for name, figure in figures.items():
+            figure.savefig(folder / f"{name}.png", dpi=110)
+            if board is not None:
+                board.add_figure(f"test/{name}", figure, global_step=trainer.global_step, close=False)
+
+    def _examples(self, data: Any, notes: str) -> Figure:
+        seen = sorted(self.results)
+        chosen = [seen[i] for i in np.unique(np.linspace(0, len(seen) - 1, min(self.num_images, len(seen))).astype(int))]
+        columns = min(len(chosen), 4)
+        rows = -(-len(chosen) // columns)
+        figure = Figure(figsize=(2.6 * columns, 2.9 * rows + 0.5), layout="constrained")
+        figure.suptitle(f"Test images and predictions{notes}")
+        for position, index in enumerate(chosen):
+            label, pred, confidence = self.results[index]
+            pixels = torch.from_numpy(np.asarray(data.images["test"][[index]].images[0]))
+            axes = figure.add_subplot(rows, columns, position + 1)
+            axes.imshow(pixels.permute(1, 2, 0).numpy())
+            axes.set_axis_off()
+            right = label == pred
+            text = f"{data.classes[pred]}  {confidence:.0%}" + ("" if right else f"\nis {data.classes[label]}")
+            axes.set_title(text, fontsize=8, color="#1b6e3c" if right else "#b3261e")
+        return figure
+
+
+def confusion_figure(matrix: np.ndarray, classes: list[str], title: str) -> Figure:
+    """Draw counts (true class, predicted class) with rows scaled to one; class names where there is room for them."""
+    size = min(4 + 0.28 * len(classes), 14)
+    figure = Figure(figsize=(size, size), layout="constrained")
+    axes = figure.add_subplot()
+    axes.imshow(matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1), cmap="Blues", vmin=0, vmax=1)
+    axes.set(title=title, xlabel="predicted", ylabel="true")
+    if len(classes) <= 40:
+        axes.set_xticks(range(len(classes)), classes, rotation=90, fontsize=7)
+        axes.set_yticks(range(len(classes)), classes, fontsize=7)
+    if len(classes) <= 25:
+        for row, column in np.argwhere(matrix):
+            share = matrix[row, column] / matrix[row].sum()
+            axes.text(column, row, str(matrix[row, column]), ha="center", va="center", fontsize=7, color="white" if share > 0.5 else "black")
+    return figure

@@ -1,0 +1,178 @@
+"""What a run leaves behind: its log, its numbers, its predictions, its curves, and how it ended."""
+
+import csv
+import json
+import math
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import lightning.pytorch as pl
+import pandas as pd
+import torch.distributed
+from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.utilities import rank_zero_only
+
+from labs.environment import environment
+from labs.reporting.figures import curves_gif, curves_png
+
+
+class Record(pl.Callback):
+    """Write a run's directory as the run goes on, so that nothing is lost when it stops.
+
+    Used around the run: entering writes `metrics.json` with status `running`, leaving it writes how the run ended.
+    `log.tsv` grows by a row an epoch; it is part of every checkpoint, so that a resumed run continues it. Files are replaced
+    in one move, never half-written.
+
+    Args:
+        run_dir: the run directory.
+        recipe: what `metrics.json` says of the run besides its results: experiment, practical, data, seed, choices, command.
+    """
+
+    def __init__(self, run_dir: Path, recipe: Mapping[str, Any]) -> None:
+        self.run_dir = run_dir
+        self.facts: dict[str, Any] = {"format": 1, "status": "running", **recipe, "metrics": {}, "labels": [], "error": None}
+        self.rows: list[dict[str, float]] = []
+        self.predictions: list[tuple[int, int, int, float]] = []
+        self.seconds_before = 0.0  # training seconds of the runs that this one resumes
+        self.started = time.monotonic()
+
+    # Around the run
+
+    def __enter__(self) -> Self:
+        """Mark the run as running."""
+        self._write_facts()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """Mark the run as finished, interrupted or failed, and draw what there is to draw."""
+        if error is None:
+            self.facts["status"] = "finished"
+        elif self.facts["status"] == "running":
+            interrupted = isinstance(error, (KeyboardInterrupt, SystemExit))
+            self.facts |= {"status": "interrupted" if interrupted else "failed", "error": _one_line(error)}
+        self._write_facts()
+        if error is None or self.facts["status"] == "interrupted":
+            self.draw()
+
+    # Lightning's hooks, in the order they come
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Note what is known once the data is there."""
+        data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        self.facts |= {
+            "labels": list(data.labels),
+            "counts": {split: len(rows) for split, rows in data.rows.items()},
+            "split_hash": data.split_hash,
+            "normalization": data.state_dict()["normalization"],
+            "max_epochs": trainer.max_epochs,
+            "batch_size": data.batch_size,
+        }
+        self._write_json("environment.json", environment(pl_module.device))
+        self._write_facts()
+        self.started = time.monotonic()
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Add the epoch's row to `log.tsv`."""
+        row = {
+            "epoch": trainer.current_epoch + 1,
+            "seconds": round(self._seconds(), 2),
+            "lr": trainer.optimizers[0].param_groups[0]["lr"],
+            **_metrics(trainer, ("train/", "val/")),
+        }
+        self.rows = [earlier for earlier in self.rows if earlier["epoch"] < row["epoch"]] + [row]
+        self.facts |= {"epochs": len(self.rows), "seconds": row["seconds"], "metrics": _metrics(trainer, ("train/", "val/"))}
+        self._write_log()
+
+    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Note which epoch's weights are tested: the first with the best value of what is monitored."""
+        best = trainer.checkpoint_callback
+        if isinstance(best, ModelCheckpoint) and self.rows and best.monitor in self.rows[0]:
+            choose = max if best.mode == "max" else min
+            row = choose(self.rows, key=lambda row: row[best.monitor])
+            self.facts |= {"best_epoch": row["epoch"], "selected_by": f"{best.mode} {best.monitor}"}
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        """Remember whether the run was stopped or broke."""
+        stopped = isinstance(exception, KeyboardInterrupt) or "SIGTERM" in type(exception).__name__
+        self.facts |= {"status": "interrupted" if stopped else "failed", "error": _one_line(exception)}
+
+    def on_test_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int, dataloader_idx: int = 0
+    ) -> None:
+        """Keep the predictions of a batch."""
+        columns = (outputs[name].tolist() for name in ("index", "labels", "preds", "confidence"))
+        self.predictions += zip(*columns, strict=True)
+
+    def on_test_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Write `test_log.tsv` and `predictions.csv`."""
+        if trainer.world_size > 1:
+            gathered: list[Any] = [None] * trainer.world_size
+            torch.distributed.all_gather_object(gathered, self.predictions)
+            self.predictions = [row for part in gathered for row in part]
+        results = _metrics(trainer, ("test/",))
+        self.facts["metrics"] = {**self.facts["metrics"], **results}
+        self._write_test(trainer.datamodule, results)  # type: ignore[attr-defined]
+
+    def state_dict(self) -> dict[str, Any]:
+        """Save the log with the checkpoint."""
+        return {"log": self.rows, "seconds": self._seconds()}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take up the log of the run that is resumed."""
+        self.rows, self.seconds_before = list(state_dict["log"]), float(state_dict["seconds"])
+
+    # Files
+
+    @rank_zero_only
+    def draw(self) -> None:
+        """Draw `result.png` and `result.gif` from the log so far."""
+        if self.rows:
+            frame = pd.DataFrame(self.rows)
+            labels = self.facts["labels"]
+            curves_png(frame, self.run_dir / "result.png", self.facts["experiment"], labels)
+            curves_gif(frame, self.run_dir / "result.gif", self.facts["experiment"], labels)
+
+    @rank_zero_only
+    def _write_log(self) -> None:
+        self._replace("log.tsv", pd.DataFrame(self.rows).to_csv(sep="\t", index=False))
+        self._write_facts()
+
+    @rank_zero_only
+    def _write_test(self, data: Any, results: dict[str, float]) -> None:
+        self._replace("test_log.tsv", pd.DataFrame([results]).to_csv(sep="\t", index=False))
+        temporary = self.run_dir / ".predictions.csv"
+        with temporary.open("w", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(["name", "label", "prediction", "confidence"])
+            for index, label, prediction, confidence in sorted(self.predictions):
+                name = data.names[data.rows["test"][index]]
+                writer.writerow([name, data.classes[label], data.classes[prediction], f"{confidence:.6f}"])
+        temporary.replace(self.run_dir / "predictions.csv")
+
+    @rank_zero_only
+    def _write_facts(self) -> None:
+        self._write_json("metrics.json", self.facts)
+
+    def _write_json(self, name: str, content: Mapping[str, Any]) -> None:
+        if rank_zero_only.rank == 0:
+            self._replace(name, json.dumps(content, indent=2) + "\n")
+
+    def _replace(self, name: str, text: str) -> None:
+        temporary = self.run_dir / f".{name}"
+        temporary.write_text(text)
+        temporary.replace(self.run_dir / name)
+
+    def _seconds(self) -> float:
+        return self.seconds_before + time.monotonic() - self.started
+
+
+def _metrics(trainer: pl.Trainer, prefixes: tuple[str, ...]) -> dict[str, float]:
+    values = {name: value.item() for name, value in trainer.callback_metrics.items() if name.startswith(prefixes)}
+    return {name: value for name, value in values.items() if math.isfinite(value)} if prefixes == ("test/",) else values
+
+
+def _one_line(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}".splitlines()[0][:300]

@@ -1,0 +1,46 @@
+"""The command line: the only part of `labs` that knows Hydra's configuration.
+
+Light by design: nothing here imports torch before a run starts, so `--help`, `--cfg job` and most errors answer at once.
+"""
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from labs.errors import LabsError
+
+
+@contextmanager
+def report_mistakes() -> Iterator[None]:
+    """End a user's mistake in one message and exit code 2.
+
+    `HYDRA_FULL_ERROR=1` in the environment shows the full traceback of any error.
+    """
+    before = os.environ.get("HYDRA_FULL_ERROR")
+    try:
+        os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then hands exceptions on instead of printing a traceback
+        yield
+    except Exception as error:
+        from labs.cli.explain import explain
+
+        message = str(error) if isinstance(error, LabsError) else explain(error, sys.argv[1:])
+        if message is None or before == "1":
+            raise
+        print(f"\nerror: {message}", file=sys.stderr)
+        sys.exit(2)
+    finally:
+        os.environ.pop("HYDRA_FULL_ERROR")
+        if before is not None:
+            os.environ["HYDRA_FULL_ERROR"] = before
+
+
+def command_line(main: Callable[[], None]) -> None:
+    """Run a `@hydra.main` function with our short forms, our help page and our error messages."""
+    from labs.cli.help import register_resolvers
+    from labs.cli.overrides import expand
+
+    register_resolvers()
+    with report_mistakes():
+        sys.argv[1:] = expand(sys.argv[1:])
+        main()

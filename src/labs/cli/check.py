@@ -1,0 +1,125 @@
+"""Check a composed recipe against the constructors it will call, before any data or device is touched."""
+
+import difflib
+import inspect
+import typing
+from collections.abc import Callable
+from typing import Any
+
+from hydra.errors import InstantiationException
+from hydra.utils import get_object, instantiate
+from omegaconf import DictConfig, OmegaConf
+from typeguard import TypeCheckError, check_type
+
+from labs.errors import LabsError
+
+
+def check_recipe(cfg: DictConfig) -> None:
+    """Check every setting's name and type against the signature of the `_target_` it goes to.
+
+    Raises:
+        LabsError: a name that the constructor does not take, or a value of another type.
+    """
+    if isinstance(cfg.seed, bool) or not isinstance(cfg.seed, int) or cfg.seed < 0:
+        raise LabsError(f"seed={cfg.seed}: expected a whole number from 0, such as seed=1.")
+    for name in ("resume", "draw_architecture"):
+        if not isinstance(cfg[name], bool):
+            raise LabsError(f"{name}={cfg[name]}: expected true or false.")
+    for section in ("datamodule", "module", "trainer", "callbacks", "logger"):
+        if OmegaConf.is_config(cfg[section]):
+            _check_node(OmegaConf.to_container(cfg[section], resolve=True), section)
+
+
+def build(node: DictConfig, key: str, **given: Any) -> Any:
+    """Instantiate one node of the recipe with plain Python containers.
+
+    Raises:
+        LabsError: the constructor refused a value; the message names the key.
+    """
+    try:
+        return instantiate(node, **given, _convert_="all")
+    except InstantiationException as error:
+        cause = error.__cause__
+        if isinstance(cause, LabsError):
+            raise cause from None
+        if isinstance(cause, (ValueError, TypeError, ImportError, FileNotFoundError)) or "Misconfiguration" in type(cause).__name__:
+            raise LabsError(f"{key}: {cause}") from error
+        raise
+
+
+def _check_node(node: Any, key: str) -> None:
+    if isinstance(node, list):
+        for index, item in enumerate(node):
+            _check_node(item, f"{key}[{index}]")
+    if not isinstance(node, dict):
+        return
+    if "_target_" in node:
+        _check_call(node, key)
+    for name, value in node.items():
+        _check_node(value, f"{key}.{name}")
+
+
+def _check_call(node: dict[str, Any], key: str) -> None:
+    try:
+        target = get_object(node["_target_"])
+    except Exception as error:
+        raise LabsError(f"{key}._target_={node['_target_']}: nothing can be imported under this name ({error}).") from error
+    parameters = inspect.signature(target).parameters
+    takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    hints = _hints(target)
+    for name, value in node.items():
+        if name in ("_target_", "_partial_", "_convert_", "_recursive_", "_args_"):
+            continue
+        if name not in parameters:
+            if takes_any:
+                continue
+            names = [n for n in parameters if n != "self"]
+            close = difflib.get_close_matches(str(name), names, n=1)
+            hint = f"did you mean {key}.{close[0]}?" if close else f"it takes {', '.join(names)}."
+            raise LabsError(f"{key}.{name}: {target.__name__} takes no argument '{name}'; {hint}")
+        if isinstance(value, dict) and "_target_" in value:
+            continue  # an object that is built later, and checked on its own
+        if name in hints:
+            _check_value(value, hints[name], f"{key}.{name}")
+
+
+def _check_value(value: Any, hint: Any, key: str) -> None:
+    wrong = isinstance(value, bool) and "bool" not in str(hint) and hint is not Any
+    if not wrong:
+        try:
+            check_type(value, hint)
+        except TypeCheckError:
+            wrong = True
+    if wrong:
+        raise LabsError(f"{key}={value}: expected {_readable(hint)}, found {_readable(type(value))} {value!r}.")
+
+
+def _readable(hint: Any) -> str:
+    """Write a type for a person: `int | None` as 'a whole number or null'.
+
+    Examples:
+        >>> _readable(int | None)
+        'a whole number or null'
+    """
+    words = {int: "a whole number", float: "a number", str: "a word", bool: "true or false", type(None): "null"}
+    if hint in words:
+        return words[hint]
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin is typing.Literal:
+        return "one of " + ", ".join(str(a) for a in arguments)
+    if arguments and origin not in (list, dict, tuple) and "Union" in str(origin):
+        return " or ".join(_readable(a) for a in arguments)
+    if hint is list or origin is list:
+        return f"a list of {_readable(arguments[0])} [..., ...]" if arguments else "a list [..., ...]"
+    if hint is dict or origin is dict:
+        return "a mapping {key: value}"
+    return getattr(hint, "__name__", str(hint)).replace("typing.", "")
+
+
+def _hints(target: Callable[..., Any]) -> dict[str, Any]:
+    function = target.__init__ if inspect.isclass(target) else target  # type: ignore[misc]
+    try:
+        return typing.get_type_hints(inspect.unwrap(function))
+    except (NameError, TypeError):  # annotations that cannot be resolved are left to the constructor
+        return {}
+

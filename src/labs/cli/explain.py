@@ -1,0 +1,108 @@
+"""Turn the exceptions of a user's mistake into one message: what was expected, what was found, what to type instead."""
+
+import difflib
+import re
+from typing import Any
+
+from hydra import compose
+from hydra.core.global_hydra import GlobalHydra
+from hydra.errors import (
+    ConfigCompositionException,
+    HydraException,
+    InstantiationException,
+    MissingConfigException,
+    OverrideParseException,
+    SearchPathException,
+)
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from labs.cli.help import config_folder
+
+
+def explain(error: BaseException, arguments: list[str]) -> str | None:
+    """Explain an exception raised between the command line and the run, or return None if it is no user's mistake."""
+    if isinstance(error, MissingConfigException):
+        return _missing_option(error)
+    if isinstance(error, OverrideParseException):
+        return f"'{error.override}' is not an override; write key=value, such as trainer.max_epochs=5. ({_first_line(error.message)})"
+    if isinstance(error, ConfigCompositionException):
+        key = re.search(r"Could not (?:override|append|delete)[^']*'([^']+)'", str(error)) or re.search(
+            r"Could not delete from config\. '([^']+)'", str(error)
+        )
+        if key and "Could not override" in str(error):
+            return unknown_key(key[1].split("@")[0], arguments)
+        return _joined(str(error))
+    if isinstance(error, InstantiationException):
+        return _joined(str(error))
+    if isinstance(error, (SearchPathException, HydraException, OmegaConfBaseException)):
+        return _joined(str(error))
+    return None
+
+
+def unknown_key(key: str, arguments: list[str]) -> str:
+    """Say that a key does not exist, and which one was probably meant."""
+    known = known_keys([a for a in arguments if not a.startswith("-") and a.partition("=")[0].lstrip("+~") != key])
+    parent = key.rpartition(".")[0]
+    leaf = key.rpartition(".")[2]
+    siblings = [k for k in known if k.rpartition(".")[0] == parent]
+    elsewhere = [k for k in known if k.rpartition(".")[2] == leaf]
+    close = difflib.get_close_matches(key, siblings, n=3, cutoff=0.6) or elsewhere[:3]
+    close = close or difflib.get_close_matches(key, known, n=3, cutoff=0.6)
+    message = f"there is no setting '{key}'."
+    if close:
+        return f"{message} Did you mean {' or '.join(close)}?"
+    if siblings:
+        return f"{message} Under '{parent or 'the top level'}' there are: {', '.join(k.rpartition('.')[2] for k in siblings)}."
+    return f"{message} `python train.py --cfg job` prints all settings; `--help` lists the axes."
+
+
+def known_keys(overrides: list[str]) -> list[str]:
+    """List every key that these overrides leave to be set, and every group; the default recipe's keys if they do not compose."""
+    groups = [p.name for p in sorted(config_folder().iterdir()) if p.is_dir()]
+    from hydra import initialize_config_dir
+
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(str(config_folder()), version_base="1.3"):
+        choices = [o for o in overrides if o.partition("=")[0] in groups and "," not in o]
+        try:
+            config = compose("train", choices)
+        except (HydraException, OmegaConfBaseException):
+            config = compose("train")
+    return groups + _dotted(config)
+
+
+def _dotted(config: DictConfig, prefix: str = "") -> list[str]:
+    keys: list[str] = []
+    tree: Any = OmegaConf.to_container(config, resolve=False) if isinstance(config, DictConfig) else config
+    for name, value in tree.items():
+        keys.append(f"{prefix}{name}")
+        if isinstance(value, dict):
+            keys += _dotted(value, f"{prefix}{name}.")  # type: ignore[arg-type]
+    return keys
+
+
+def _missing_option(error: MissingConfigException) -> str:
+    missing = str(error.missing_cfg_file or "")
+    group, _, option = missing.rpartition("/")
+    options = list(error.options or [])
+    if not group or not options:
+        return _joined(str(error))
+    close = difflib.get_close_matches(option, options, n=1, cutoff=0.5)
+    hint = f"Did you mean {group}={close[0]}? " if close else ""
+    return f"{group}={option} is not an option. {hint}Options of {group}: {', '.join(options)}."
+
+
+def _first_line(text: str) -> str:
+    return text.strip().splitlines()[0] if text.strip() else ""
+
+
+def _joined(text: str) -> str:
+    """Keep what Hydra says, without the search path and without its own closing hint."""
+    kept = []
+    for line in text.splitlines():
+        if line.startswith("Config search path"):
+            break
+        if line.strip():
+            kept.append(line.strip())
+    return "\n  ".join(kept)

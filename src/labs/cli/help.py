@@ -1,0 +1,73 @@
+"""What conf/hydra/default.yaml computes: the name of a grid's cell, and `python train.py --help`, which lists the groups, the experiments by practical and examples, read from `conf/` as it stands."""
+
+import hashlib
+import sys
+from pathlib import Path
+
+from omegaconf import OmegaConf
+
+EXAMPLES = """\
+  python train.py                                                  quick start: real digits, offline, under two minutes
+  python train.py experiment=cub_layer1_frozen trainer.devices=1   the real thing: downloads CUB-200 and ImageNet's weights
+  python train.py experiment=cub_layer1_frozen data=embedded       the same, small and offline
+  python train.py experiment=cub_full data=embedded freeze=backbone normalization=dataset precision=bf16 optimizer.lr=0.01
+  python train.py -m grid=cub_table4 data=embedded seed=0,1,2      a table: every cell of a grid, three seeds
+  python report.py outputs/cub_table4                              run directories to tables, curves and a page"""
+
+# Hydra's own flags that a student needs; --hydra-help has the rest.
+FLAGS = """\
+  --cfg job        print the recipe and stop          -m, --multirun   run a grid or comma-separated values
+  --info defaults  which files make the recipe        --hydra-help     Hydra's own flags"""
+
+_GROUPS_APART = ("experiment", "grid", "hydra", "paths")
+
+
+def register_resolvers() -> None:
+    """Make `${labs_help:}` and `${labs_cell:...}` available to conf/hydra/default.yaml."""
+    OmegaConf.register_new_resolver("labs_help", lambda: help_text(config_folder()).replace("$", "$$"), replace=True)
+    OmegaConf.register_new_resolver("labs_cell", cell_name, replace=True)
+
+
+def cell_name(overrides: str) -> str:
+    """Name a cell's folder by its overrides, shortened where a file system would refuse the name.
+
+    Examples:
+        >>> cell_name("experiment=cub_full,seed=1")
+        'experiment=cub_full,seed=1'
+    """
+    name = overrides.replace("/", "_")
+    if len(name) <= 160:
+        return name
+    return f"{name[:140]}...{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+
+
+def config_folder() -> Path:
+    """Return the folder `conf/` beside the program that runs."""
+    return Path(sys.argv[0]).resolve().parent / "conf"
+
+
+def help_text(conf: Path) -> str:
+    """Write the help page from the option files under `conf` and the first words of their headers."""
+    lines = ["labs: the practicals of five deep-learning vision courses.", "", "Examples", EXAMPLES, "", "Experiments"]
+    by_practical: dict[str, list[tuple[str, str]]] = {}
+    for path in sorted((conf / "experiment").glob("*.yaml")):
+        practical = str(OmegaConf.load(path).get("practical") or "other")
+        by_practical.setdefault(practical, []).append((path.stem, header(path)))
+    for practical, experiments in sorted(by_practical.items()):
+        lines.append(f"  {practical} (docs/{practical}.md)")
+        lines += [f"    {name:<24}{what}" for name, what in experiments]
+    lines += ["", "Grids (python train.py -m grid=...)"]
+    lines += [f"    {path.stem:<24}{header(path)}" for path in sorted((conf / "grid").glob("*.yaml"))]
+    lines += ["", "Axes: every one is one word, and its settings hang under it (optimizer=adamw optimizer.lr=1e-3)"]
+    for folder in sorted(p for p in conf.iterdir() if p.is_dir() and p.name not in _GROUPS_APART):
+        options = [path.stem for path in sorted(folder.glob("*.yaml"))]
+        lines.append(f"  {folder.name:<15}{', '.join(options)}")
+    lines.append(f"  {'seed':<15}0, 1, 2, ...")
+    lines += ["", "Flags", FLAGS, "", "Anything in `python train.py experiment=... --cfg job` can be set: trainer.max_epochs=5"]
+    return "\n".join(lines) + "\n"
+
+
+def header(path: Path) -> str:
+    """Return what an option file says of itself: the first comment that is not a package directive."""
+    comments = (line[1:].strip() for line in path.read_text().splitlines() if line.startswith("#"))
+    return next((c for c in comments if not c.startswith("@package")), "")

@@ -1,0 +1,71 @@
+"""What the command line understands beyond Hydra's own grammar: three short forms, expanded before Hydra sees them."""
+
+import re
+from pathlib import Path
+
+from labs.errors import LabsError
+
+# An axis is one word, and its settings hang under that word: freeze.batch_norm=train is callbacks.freeze.batch_norm=train.
+AXES = {
+    "freeze": "callbacks.freeze",
+    "optimizer": "module.optimizer",
+    "scheduler": "module.scheduler",
+    "net": "module.net",
+    "augment": "datamodule.augment",
+}
+
+# Settings that are mappings of the user's own keys, which Hydra only takes with ++.
+FREE_MAPPINGS = ("module.lr_scale", "callbacks.freeze.unfreeze")
+
+
+def expand(arguments: list[str]) -> list[str]:
+    """Expand the short forms in a list of command-line arguments.
+
+    - `freeze.x=y`, `optimizer.x=y`, ... name the settings of an axis by its word (`AXES`).
+    - `freeze.unfreeze={5: [layer4]}` and other mappings take new keys without Hydra's `++`, and merge with what is there.
+    - `weights=<run directory or checkpoint>` starts from the weights of a run.
+    - `resume=<run directory>` repeats that run's overrides in that directory, from its last checkpoint.
+
+    Raises:
+        LabsError: `resume` names something that is not a run directory.
+
+    Examples:
+        >>> expand(["experiment=cub_full", "optimizer.lr=0.01", "--cfg", "job"])
+        ['experiment=cub_full', 'module.optimizer.lr=0.01', '--cfg', 'job']
+    """
+    expanded: list[str] = []
+    for argument in arguments:
+        key, _, value = argument.partition("=")
+        if key == "resume" and value.lower() not in ("true", "false", "null"):
+            expanded += _resume(Path(value))
+        elif key == "weights" and ("/" in value or Path(value).exists()):
+            expanded.append(f"module.net.weights={_quote(value)}")
+        else:
+            expanded.append(_long_name(argument))
+    return expanded
+
+
+def _long_name(argument: str) -> str:
+    match = re.match(r"^([+~]*)(\w+)\.(.*)$", argument, re.DOTALL)
+    if match and match[2] in AXES:
+        argument = f"{match[1]}{AXES[match[2]]}.{match[3]}"
+    return f"++{argument}" if argument.partition("=")[0] in FREE_MAPPINGS else argument
+
+
+def _resume(run_dir: Path) -> list[str]:
+    recipe = run_dir / ".hydra" / "overrides.yaml"
+    if not recipe.is_file():
+        raise LabsError(
+            f"resume={run_dir}: there is no run to go on with ({recipe} is missing). "
+            "Type the path of a run directory, such as resume=outputs/<experiment>/<time>."
+        )
+    from omegaconf import OmegaConf
+
+    overrides = [str(o) for o in OmegaConf.load(recipe)]
+    own = [o for o in overrides if o.partition("=")[0] not in ("grid", "resume", "hydra.run.dir")]
+    return [*own, f"hydra.run.dir={_quote(str(run_dir))}", "resume=true"]
+
+
+def _quote(value: str) -> str:
+    """Quote a path for Hydra's grammar, in which `=` and `,` mean something."""
+    return "'" + value.replace("'", "\\'") + "'"

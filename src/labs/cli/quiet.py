@@ -1,0 +1,20 @@
+"""Silence what the libraries say that no user can act on."""
+
+import logging
+import warnings
+
+
+def quiet() -> None:
+    """Keep Lightning's warnings, drop its greetings and the hints that do not apply here."""
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    logging.getLogger("lightning.fabric").setLevel(logging.WARNING)
+    logging.getLogger("hydra.utils").setLevel(logging.CRITICAL)  # errors are explained where they are caught
+    for message in (
+        ".*does not have many workers.*",  # images are decoded already: workers would only copy them
+        ".*isinstance\\(treespec, LeafSpec\\).*",
+        ".*The number of training batches .* is smaller than the logging interval.*",
+        ".*Checkpoint directory .* exists and is not empty.*",
+        ".*You're resuming from a checkpoint that ended before the epoch ended.*",
+        ".*Found .* module\\(s\\) in eval mode at the start of training.*",  # the freezing policy's doing, and its table says so
+    ):
+        warnings.filterwarnings("ignore", message=message)

@@ -1,0 +1,89 @@
+"""Batches of indices and of uint8 images: no Python per image, and the same order for the same (seed, epoch)."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+
+class Batch(NamedTuple):
+    """A batch as the training step sees it."""
+
+    images: Tensor  # (batch, channels, height, width); uint8 from the loader, normalised floats in the step
+    labels: Tensor  # (batch,) int64
+    index: Tensor  # (batch,) int64: the position of each image in its split
+
+
+class StoredImages(Dataset[Batch]):
+    """A split of a uint8 store (images, channels, height, width); indexing takes a whole batch of positions."""
+
+    def __init__(self, pixels: np.ndarray, labels: np.ndarray, rows: np.ndarray) -> None:
+        self.pixels, self.labels, self.rows = pixels, labels, rows
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: list[int]) -> Batch:  # type: ignore[override]
+        rows = self.rows[index]
+        return Batch(
+            torch.from_numpy(self.pixels[rows]), torch.from_numpy(self.labels[rows]), torch.as_tensor(index)
+        )
+
+
+class EpochBatches(Sampler[list[int]]):
+    """Lists of positions, one a batch; shuffled as a pure function of (seed, epoch), shared out among ranks.
+
+    A last training batch of a single image joins the batch before it, because batch norm cannot train on one image. With
+    several ranks, training repeats a few images so that all ranks take the same number of steps; evaluation
+    repeats none, so that a metric covers every image exactly once.
+    """
+
+    def __init__(
+        self, count: int, batch_size: int, *, shuffle: bool, seed: int = 0, rank: int = 0, world_size: int = 1
+    ) -> None:
+        self.count, self.batch_size, self.shuffle = count, batch_size, shuffle
+        self.seed, self.rank, self.world_size = seed, rank, world_size
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch whose order comes next; the Trainer calls this before each training epoch."""
+        self.epoch = epoch
+
+    def __iter__(self) -> Iterator[list[int]]:
+        order = torch.arange(self.count)
+        if self.shuffle:
+            order = order[torch.randperm(self.count, generator=generator(self.seed, self.epoch))]
+            short = -self.count % self.world_size
+            order = torch.cat([order, order[:short]])
+        mine = order[self.rank :: self.world_size].tolist()
+        starts = list(range(0, len(mine), self.batch_size))
+        if self.shuffle and len(starts) > 1 and len(mine) - starts[-1] == 1:
+            starts.pop()
+        for start, end in zip(starts, [*starts[1:], len(mine)]):
+            yield mine[start:end]
+
+    def __len__(self) -> int:
+        mine = len(range(self.rank, self.count + (-self.count % self.world_size if self.shuffle else 0), self.world_size))
+        batches = -(-mine // self.batch_size)
+        return batches - 1 if self.shuffle and batches > 1 and mine % self.batch_size == 1 else batches
+
+
+def loader(images: StoredImages, batches: EpochBatches, num_workers: int = 0) -> DataLoader[Batch]:
+    """Wrap a split and its batches in a DataLoader that fetches a whole batch at once."""
+    return DataLoader(
+        images,
+        sampler=batches,
+        batch_size=None,
+        num_workers=num_workers,
+        persistent_workers=num_workers > 0,
+        pin_memory=torch.cuda.is_available(),
+    )
+
+
+def generator(seed: int, epoch: int) -> torch.Generator:
+    """Return a CPU generator that is a pure function of (seed, epoch)."""
+    state = np.random.SeedSequence([seed, epoch]).generate_state(1, np.uint64)[0]
+    return torch.Generator().manual_seed(int(state) & (2**63 - 1))

@@ -1,0 +1,1 @@
+"""Offline data: what the project draws where nothing real can be had without a network."""

@@ -1,0 +1,1 @@
+"""Pure mathematics: nothing here knows Lightning, Hydra or a dataset."""

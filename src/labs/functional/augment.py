@@ -1,0 +1,51 @@
+"""Batched augmentation: every image of a batch gets its own crop and mirror image in one tensor operation."""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+DRAWS = 5  # uniform numbers that crop_flip takes for an image: area, aspect, row, column, mirror
+
+
+def crop_flip(
+    images: Tensor, draws: Tensor, size: int, *, crop_scale: Sequence[float] | None, flip: bool
+) -> Tensor:
+    """Cut a random resized crop of each image and mirror half of them.
+
+    Crops keep a share of the area drawn from `crop_scale` and an aspect ratio drawn log-uniformly from [3/4, 4/3] (Szegedy et al. 2015);
+    they are sampled bilinearly.
+
+    Args:
+        images: floats (batch, channels, height, width).
+        draws: uniform numbers in [0, 1), (batch, DRAWS); the result is a pure function of them.
+        size: pixels, height and width of the result.
+        crop_scale: smallest and largest share of the area; None takes the centre without resizing.
+        flip: mirror left and right where the last draw is below one half.
+
+    Returns:
+        Floats (batch, channels, size, size).
+    """
+    if crop_scale is None:
+        images = center_crop(images, size)
+        mirrored = (draws[:, 4] < 0.5) & flip
+        return torch.where(mirrored[:, None, None, None], images.flip(-1), images)
+    low, high = crop_scale
+    area = low + (high - low) * draws[:, 0]
+    aspect = torch.exp((2 * draws[:, 1] - 1) * torch.log(torch.tensor(4 / 3)))
+    height, width = (area / aspect).sqrt().clamp(max=1), (area * aspect).sqrt().clamp(max=1)  # shares of the image
+    down, right = (1 - height) * (2 * draws[:, 2] - 1), (1 - width) * (2 * draws[:, 3] - 1)  # centres in [-1, 1]
+    sign = torch.where((draws[:, 4] < 0.5) & flip, -1.0, 1.0)
+    zero = torch.zeros_like(area)
+    theta = torch.stack(
+        [torch.stack([width * sign, zero, right], dim=1), torch.stack([zero, height, down], dim=1)], dim=1
+    )  # (batch, 2, 3)
+    grid = F.affine_grid(theta.to(images.dtype), [len(images), images.shape[1], size, size], align_corners=False)
+    return F.grid_sample(images, grid, mode="bilinear", padding_mode="border", align_corners=False)
+
+
+def center_crop(images: Tensor, size: int) -> Tensor:
+    """Return the central `size` x `size` pixels of (batch, channels, height, width)."""
+    top, left = (images.shape[-2] - size) // 2, (images.shape[-1] - size) // 2
+    return images[..., top : top + size, left : left + size]

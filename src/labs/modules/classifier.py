@@ -1,0 +1,112 @@
+"""Image classification with cross-entropy: fine-tuning, linear probes and training from scratch.
+
+A net maps images to logits z, and training minimises the mean over a batch of
+
+    -log softmax(z)[label]                                        (cross-entropy; with label smoothing s, the target
+                                                                   is 1 - s + s / classes on the label, s / classes elsewhere)
+
+What is trained at all is the freezing policy's choice (`labs.callbacks.freeze`), what the images look like the datamodule's.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.optim.lr_scheduler import ReduceLROnPlateau
+from torchmetrics import MeanMetric
+from torchmetrics.classification import MulticlassAccuracy
+
+from labs.datamodules.batches import Batch
+from labs.errors import LabsError
+from labs.nets.parameters import select
+
+
+class Classifier(pl.LightningModule):
+    """Train a net to name the class of an image.
+
+    Args:
+        net: maps images (batch, 3, height, width), normalised, to logits (batch, num_classes).
+        num_classes: classes of the dataset.
+        optimizer: builds the optimizer from parameter groups.
+        scheduler: builds a learning-rate schedule, stepped once an epoch, from the optimizer; None for a constant rate.
+        label_smoothing: share of the target that is spread over all classes, in [0, 1).
+        lr_scale: learning rates relative to the optimizer's, by parameter pattern; the first pattern that matches counts.
+    """
+
+    def __init__(
+        self,
+        *,
+        net: nn.Module,
+        num_classes: int,
+        optimizer: Callable[..., torch.optim.Optimizer],
+        scheduler: Callable[..., Any] | None = None,
+        label_smoothing: float = 0.0,
+        lr_scale: Mapping[str, float] | None = None,
+    ) -> None:
+        super().__init__()
+        if not 0 <= label_smoothing < 1:
+            raise LabsError(f"module.label_smoothing={label_smoothing}: expected a share from 0 to below 1, such as 0.1.")
+        self.net, self.optimizer, self.scheduler = net, optimizer, scheduler
+        self.label_smoothing, self.lr_scale = label_smoothing, dict(lr_scale or {})
+        self.train_loss, self.val_loss, self.test_loss = MeanMetric(), MeanMetric(), MeanMetric()
+        self.train_acc = MulticlassAccuracy(num_classes, average="micro")
+        self.val_acc, self.test_acc = self.train_acc.clone(), self.train_acc.clone()
+        self._build_optimizer()  # a recipe that cannot be built fails here, before any data is read
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return logits (batch, num_classes) of images (batch, 3, height, width)."""
+        logits: Tensor = self.net(images)
+        return logits
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Return the cross-entropy of a batch."""
+        logits = self(batch.images)
+        loss = F.cross_entropy(logits, batch.labels, label_smoothing=self.label_smoothing)
+        self._log("train", loss, logits, batch.labels)
+        return loss
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
+        """Measure the loss (without smoothing) and the accuracy, and hand on the predictions."""
+        return self._evaluate("val", batch)
+
+    def test_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
+        """Measure as in validation, on the test split."""
+        return self._evaluate("test", batch)
+
+    def configure_optimizers(self) -> dict[str, Any]:
+        """Build the optimizer of what trains, now or in a later epoch, and its schedule."""
+        optimizer, scheduler = self._build_optimizer()
+        if scheduler is None:
+            return {"optimizer": optimizer}
+        config: dict[str, Any] = {"scheduler": scheduler, "interval": "epoch"}
+        if isinstance(scheduler, ReduceLROnPlateau):
+            config["monitor"] = "val/loss"
+        return {"optimizer": optimizer, "lr_scheduler": config}
+
+    def _evaluate(self, stage: str, batch: Batch) -> dict[str, Tensor]:
+        logits = self(batch.images)
+        self._log(stage, F.cross_entropy(logits, batch.labels), logits, batch.labels)
+        confidence, preds = logits.float().softmax(dim=1).max(dim=1)
+        return {"index": batch.index, "labels": batch.labels, "preds": preds, "confidence": confidence}
+
+    def _log(self, stage: str, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
+        mean_loss, accuracy = getattr(self, f"{stage}_loss"), getattr(self, f"{stage}_acc")
+        mean_loss.update(loss.detach().float(), weight=len(labels))
+        accuracy.update(logits.detach(), labels)
+        self.log_dict({f"{stage}/loss": mean_loss, f"{stage}/acc": accuracy}, on_step=False, on_epoch=True, prog_bar=True)
+
+    def _build_optimizer(self) -> tuple[torch.optim.Optimizer, Any]:
+        """Group the trainable parameters by learning rate; the group at full rate, if any, is the first."""
+        scale = {name: 1.0 for name, p in self.net.named_parameters() if p.requires_grad}
+        for pattern, factor in reversed(self.lr_scale.items()):
+            chosen = select(self.net, pattern, key="module.lr_scale")
+            scale.update({name: float(factor) for name in chosen if name in scale})
+        parameters = dict(self.net.named_parameters())
+        factors = sorted(set(scale.values()), key=lambda factor: factor != 1.0)
+        optimizer = self.optimizer([{"params": [parameters[n] for n in scale if scale[n] == f]} for f in factors])
+        for group, factor in zip(optimizer.param_groups, factors, strict=True):
+            group["lr"] *= factor
+        return optimizer, self.scheduler(optimizer) if self.scheduler else None

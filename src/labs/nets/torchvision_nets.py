@@ -1,0 +1,210 @@
+"""torchvision's image classifiers with a head for our classes, and where their weights come from."""
+
+import difflib
+import pickle
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torchvision import models
+from torchvision.models import WeightsEnum
+from torchvision.models.alexnet import AlexNet
+from torchvision.models.resnet import ResNet
+from torchvision.models.squeezenet import SqueezeNet
+from torchvision.models.vgg import VGG
+
+from labs.errors import LabsError
+from labs.nets.small_resnet import SmallResNet
+
+# IMAGENET1K_V1 by name, not DEFAULT: that one moves with the version of torchvision (ResNet-50: V2).
+_NETS: dict[str, tuple[Callable[..., nn.Module], WeightsEnum | None]] = {
+    "resnet18": (models.resnet18, models.ResNet18_Weights.IMAGENET1K_V1),
+    "resnet34": (models.resnet34, models.ResNet34_Weights.IMAGENET1K_V1),
+    "resnet50": (models.resnet50, models.ResNet50_Weights.IMAGENET1K_V1),
+    "resnet_small": (SmallResNet, None),
+    "alexnet": (models.alexnet, models.AlexNet_Weights.IMAGENET1K_V1),
+    "vgg16": (models.vgg16, models.VGG16_Weights.IMAGENET1K_V1),
+    "vgg19": (models.vgg19, models.VGG19_Weights.IMAGENET1K_V1),
+    "squeezenet1_0": (models.squeezenet1_0, models.SqueezeNet1_0_Weights.IMAGENET1K_V1),
+    "squeezenet1_1": (models.squeezenet1_1, models.SqueezeNet1_1_Weights.IMAGENET1K_V1),
+}
+_FILE_SUFFIXES = (".ckpt", ".pt", ".pth")
+
+
+def build_net(
+    *,
+    name: str,
+    num_classes: int,
+    weights: str = "random",
+    image_size: int | None = None,
+    weights_folder: str | None = None,
+    keep_head: bool = False,
+) -> nn.Module:
+    """Build a classifier: the backbone from `weights`, the head for `num_classes`.
+
+    Args:
+        name: `resnet18`, `resnet34`, `resnet50`, `resnet_small`, `alexnet`, `vgg16`, `vgg19`, `squeezenet1_0`
+            or `squeezenet1_1`.
+        num_classes: Number of logits, at least 2.
+        weights: `random`: the initialisation of torchvision. `imagenet`: torchvision's IMAGENET1K_V1.
+            Otherwise a run directory, whose best checkpoint is read, or a .ckpt, .pt or .pth file.
+        image_size: Height and width of the images, in pixels; checked against what the net can take.
+        weights_folder: Where the ImageNet files lie or are downloaded to; by default the checkpoints folder
+            of torch.hub.
+        keep_head: Take the head from the weights, too; by default it is freshly initialised, for transfer
+            learning. Without effect for `random`.
+
+    Raises:
+        LabsError: For an unknown name, too small an image, or weights that are missing or do not fit.
+    """
+    if name not in _NETS:
+        raise LabsError(
+            f"Unknown net {name!r}{_did_you_mean(name, _NETS)}. The nets are: {', '.join(_NETS)}."
+        )
+    if num_classes < 2:
+        raise LabsError(f"A classifier needs at least 2 classes, found num_classes={num_classes}.")
+    if weights == "embedded":
+        raise LabsError(
+            "weights=embedded: embedded weights are resolved by train.py, which hands over a file."
+            " To build a net by hand type weights=random, weights=imagenet, or the path of a checkpoint."
+        )
+    build, imagenet = _NETS[name]
+    smallest = imagenet.meta["min_size"][0] if imagenet else 1
+    if image_size is not None and image_size < smallest:
+        raise LabsError(
+            f"{name} needs images of at least {smallest}x{smallest} pixels, found {image_size}x{image_size}:"
+            " smaller ones vanish in its pooling layers. Type datamodule.image_size=64, or take a net for"
+            " small images: net=resnet_small."
+        )
+    file = None
+    if weights == "imagenet":
+        if imagenet is None:
+            raise LabsError(
+                f"There are no ImageNet weights for {name}. Type weights=random, or net=resnet18."
+            )
+        folder = (
+            Path(weights_folder).expanduser() if weights_folder else Path(torch.hub.get_dir()) / "checkpoints"
+        )
+        file = _imagenet_file(imagenet.url, folder)
+    elif weights != "random":
+        file = _checkpoint_file(weights)
+    net = build(num_classes=num_classes)
+    if file is not None:
+        _load(net, _read(file), source=str(file), keep_head=keep_head)
+    return net
+
+
+def head_name(net: nn.Module) -> str:
+    """Name the last layer, the one that turns features into logits, such as `fc` or `classifier.6`.
+
+    It is the attribute `head_name` of the net if there is one, what torchvision calls it, or else the last
+    linear layer or convolution that the net defines.
+
+    Raises:
+        LabsError: If the net has no such layer.
+    """
+    own = getattr(net, "head_name", None)
+    if isinstance(own, str):
+        return own
+    if isinstance(net, ResNet):
+        return "fc"
+    if isinstance(net, AlexNet | VGG):
+        return "classifier.6"
+    if isinstance(net, SqueezeNet):
+        return "classifier.1"
+    layers = [name for name, module in net.named_modules() if isinstance(module, nn.Linear | nn.Conv2d)]
+    if not layers:
+        raise LabsError(f"{type(net).__name__} has no linear layer or convolution to serve as its head.")
+    return layers[-1]
+
+
+def _imagenet_file(url: str, folder: Path) -> Path:
+    from labs.datamodules.fetch import Archive, fetch  # only a run that needs a file pays for the import
+
+    # torchvision ends the name of a file in the first 8 digits of its SHA-256: resnet18-f37072fd.pth.
+    file_name = url.rpartition("/")[2]
+    prefix = file_name.removesuffix(".pth").rpartition("-")[2]
+    return fetch(Archive(name=file_name, urls=(url,), sha256=prefix), folder)
+
+
+def _checkpoint_file(weights: str) -> Path:
+    path = Path(weights).expanduser()
+    if path.is_dir():
+        best = path / "checkpoints" / "best.ckpt"
+        if best.is_file():
+            return best
+        others = sorted((path / "checkpoints").glob("*.ckpt"))
+        instead = f" Type weights={others[0]}." if others else " Has that run finished its first epoch?"
+        raise LabsError(
+            f"weights={weights}: expected a run directory with checkpoints/best.ckpt, found none.{instead}"
+        )
+    if path.is_file() and path.suffix in _FILE_SUFFIXES:
+        return path
+    found = f"a file that ends in {path.suffix!r}" if path.is_file() else "no such file or folder"
+    hint = _did_you_mean(weights, ("random", "imagenet", "embedded"))
+    raise LabsError(
+        f"weights={weights}{hint}: expected random, imagenet, embedded, a run directory, or a file that ends"
+        f" in {', '.join(_FILE_SUFFIXES)}; found {found}."
+    )
+
+
+def _read(file: Path) -> dict[str, Tensor]:
+    try:
+        content: Any = torch.load(file, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise LabsError(
+            f"{file} cannot be read as weights: {reason}\nExpected a file of torch.save that holds tensors"
+            " and plain values only. Type the checkpoint of a run of this project, or save net.state_dict()."
+        ) from error
+    if isinstance(content, dict) and isinstance(content.get("state_dict"), dict):
+        content = content["state_dict"]
+    if not isinstance(content, dict):
+        raise LabsError(f"{file} holds a {type(content).__name__}; expected a state_dict: tensors by name.")
+    tensors = {str(name): tensor for name, tensor in content.items() if isinstance(tensor, Tensor)}
+    # In a Lightning checkpoint the net is one attribute of the module, beside metrics and losses.
+    ours = {name.removeprefix("net."): tensor for name, tensor in tensors.items() if name.startswith("net.")}
+    return ours or tensors
+
+
+def _load(net: nn.Module, tensors: dict[str, Tensor], *, source: str, keep_head: bool) -> None:
+    expected = net.state_dict()
+    head = f"{head_name(net)}."
+    if not keep_head:
+        expected = {name: tensor for name, tensor in expected.items() if not name.startswith(head)}
+        tensors = {name: tensor for name, tensor in tensors.items() if not name.startswith(head)}
+    # A counter that batch norm uses only without momentum, and that older files do not have.
+    missing = [n for n in expected if n not in tensors and not n.endswith(".num_batches_tracked")]
+    unexpected = [n for n in tensors if n not in expected]
+    mismatched = [
+        f"{n} (expected {_by(expected[n])}, found {_by(tensors[n])})"
+        for n in expected
+        if n in tensors and tensors[n].shape != expected[n].shape
+    ]
+    if not (missing or unexpected or mismatched):
+        net.load_state_dict(tensors, strict=False)
+        return
+    lists = {"missing": missing, "unexpected": unexpected, "of another shape": mismatched}
+    found = "; ".join(f"{len(names)} {what}: {_first(names)}" for what, names in lists.items() if names)
+    if mismatched and not (missing or unexpected) and all(n.startswith(head) for n in mismatched):
+        instead = (
+            "Only the head differs, it was trained on another number of classes: leave keep_head at false."
+        )
+    else:
+        instead = "Type the net that these weights were trained with (net=...), or weights=random."
+    raise LabsError(f"The weights in {source} do not fit {type(net).__name__}: {found}.\n{instead}")
+
+
+def _first(names: list[str], count: int = 4) -> str:
+    return ", ".join(names[:count]) + (", ..." if len(names) > count else "")
+
+
+def _by(tensor: Tensor) -> str:
+    return "x".join(map(str, tensor.shape)) or "a single number"
+
+
+def _did_you_mean(word: str, choices: Iterable[str]) -> str:
+    close = difflib.get_close_matches(word, choices, n=1)
+    return f" (did you mean {close[0]}?)" if close else ""

@@ -1,0 +1,75 @@
+"""Normalisation statistics: ImageNet's, or measured on the training split and cached."""
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from labs.errors import LabsError
+
+
+class Normalization(NamedTuple):
+    """Mean and standard deviation per channel, of pixels in [0, 1]."""
+
+    name: str
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+
+IMAGENET = Normalization("imagenet", (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+FIXED = {
+    "imagenet": IMAGENET,
+    "half": Normalization("half", (0.5, 0.5, 0.5), (1.0, 1.0, 1.0)),
+    "none": Normalization("none", (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
+}
+
+
+def channel_statistics(pixels: np.ndarray, rows: np.ndarray, chunk: int = 256) -> Normalization:
+    """Measure mean and standard deviation of each channel over all pixels of the given images.
+
+    Sums of pixels and of their squares are exact (64-bit integers over chunks); the moments are float64. The standard deviation is that of all
+    pixels, not the mean of the images' own.
+
+    Args:
+        pixels: uint8 images (images, channels, height, width).
+        rows: which images to measure, shape (count,).
+        chunk: images read at a time.
+
+    Returns:
+        Statistics of pixels scaled to [0, 1].
+
+    Raises:
+        LabsError: no images, or a channel of a single value, by which nothing can be divided.
+    """
+    if len(rows) == 0:
+        raise LabsError("normalization=dataset: the training split has no images to measure.")
+    total = np.zeros(pixels.shape[1], dtype=np.int64)
+    squares = np.zeros(pixels.shape[1], dtype=np.int64)
+    for start in range(0, len(rows), chunk):
+        part = pixels[rows[start : start + chunk]].astype(np.int64)
+        total += part.sum(axis=(0, 2, 3))
+        squares += np.square(part).sum(axis=(0, 2, 3))
+    count = len(rows) * pixels.shape[2] * pixels.shape[3]
+    mean = total / count
+    std = np.sqrt(squares / count - mean**2)
+    if (std == 0).any():
+        raise LabsError("normalization=dataset: a channel has the same value in every pixel; use normalization=none.")
+    return Normalization("dataset", tuple((mean / 255).tolist()), tuple((std / 255).tolist()))
+
+
+def cached_statistics(pixels: np.ndarray, rows: np.ndarray, cache: Path, key: Sequence[object]) -> Normalization:
+    """Measure once for each key (dataset, split, size) and read the result from `cache` afterwards."""
+    file = cache / ("-".join(str(part) for part in key) + ".json")
+    try:
+        stored = json.loads(file.read_text())
+        return Normalization("dataset", tuple(stored["mean"]), tuple(stored["std"]))
+    except (OSError, ValueError, KeyError):  # missing or damaged: measure
+        measured = channel_statistics(pixels, rows)
+    cache.mkdir(parents=True, exist_ok=True)
+    temporary = file.with_name(f".{file.name}.{os.getpid()}")
+    temporary.write_text(json.dumps({"mean": measured.mean, "std": measured.std, "images": len(rows)}))
+    temporary.replace(file)
+    return measured

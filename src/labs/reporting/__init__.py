@@ -1,0 +1,1 @@
+"""Run directories to tables and figures, beside the published numbers."""

@@ -1,0 +1,98 @@
+"""Which row is best, and which cannot be told from it: no winner is named that is a tie."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from labs.reporting.layouts import Column
+from labs.reporting.rows import Row
+from labs.reporting.runs import Run
+from labs.reporting.statistics import SIGNIFICANCE, holm, mcnemar_test, paired_t_test
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Hold how a row compares to the best one: a p-value and its test, or whether the intervals overlap."""
+
+    method: str
+    p_value: float | None = None
+    overlap: bool = True
+
+
+def rank(rows: Sequence[Row], column: Column) -> None:
+    """Mark the best row and those that tie with it, among rows that may be compared at all.
+
+    Rows are compared only with rows of the same labels (embedded data, selected on test) and the same number
+    of test images. p-values are corrected for their number (Holm). A best row with a tie is marked "tie" too.
+    """
+    groups: dict[tuple[object, ...], list[Row]] = defaultdict(list)
+    for row in rows:
+        estimate = row.estimates.get(column.key)
+        if estimate is not None and np.isfinite(estimate.mean):
+            groups[(row.labels, row.runs[0].counts.get("test"))].append(row)
+    for group in groups.values():
+        if len(group) > 1:
+            _rank_group(group, column)
+
+
+def compare(best: Row, other: Row, column: Column) -> Comparison:
+    """Compare two rows: paired t test over common seeds, McNemar's test on one run each, or intervals."""
+    first, second = _by_seed(best), _by_seed(other)
+    common = sorted(set(first) & set(second))
+    if len(common) >= 2:
+        pairs = [(column.value(first[seed]), column.value(second[seed])) for seed in common]
+        p_value = paired_t_test(
+            [a for a, _ in pairs if a is not None], [b for _, b in pairs if b is not None]
+        )
+        if not np.isnan(p_value):
+            return Comparison(f"paired t over {len(common)} seeds", p_value)
+    elif len(best.runs) == len(other.runs) == 1 and column.key == "test/acc":
+        correct = _same_images(best.runs[0], other.runs[0])
+        if correct is not None:
+            return Comparison(f"McNemar on {len(correct[0])} images", mcnemar_test(*correct))
+    one, two = best.estimates[column.key], other.estimates[column.key]
+    if one.low is None or one.high is None or two.low is None or two.high is None:
+        return Comparison("one run each: no interval")
+    return Comparison("95 % intervals overlap", overlap=one.low <= two.high and two.low <= one.high)
+
+
+def _rank_group(group: Sequence[Row], column: Column) -> None:
+    sign = 1 if column.higher_is_better else -1
+    best = max(group, key=lambda row: sign * row.estimates[column.key].mean)
+    others = [row for row in group if row is not best]
+    comparisons = [compare(best, row, column) for row in others]
+    tested = [index for index, comparison in enumerate(comparisons) if comparison.p_value is not None]
+    corrected = dict(zip(tested, holm([comparisons[index].p_value or 0.0 for index in tested]), strict=True))
+    end = "highest" if column.higher_is_better else "lowest"
+    for index, (row, comparison) in enumerate(zip(others, comparisons, strict=True)):
+        row.p_value = corrected.get(index)
+        tie = comparison.overlap if row.p_value is None else row.p_value >= SIGNIFICANCE
+        if tie:
+            row.mark = "tie"
+            shown = "" if row.p_value is None else f", corrected p = {row.p_value:.2g}"
+            row.notes.insert(0, f"tie with the {end} {column.key} ({comparison.method}{shown})")
+    ties = sum(row.mark == "tie" for row in others)
+    best.mark = "tie" if ties else "best"
+    best.notes.insert(
+        0, f"{end} {column.key}" + (f", but a tie with {ties} other row{'s' * (ties > 1)}" if ties else "")
+    )
+
+
+def _by_seed(row: Row) -> dict[int, Run]:
+    return {run.seed: run for run in row.runs if run.seed is not None}
+
+
+def _same_images(first: Run, second: Run) -> tuple[list[bool], list[bool]] | None:
+    """Return which images each run got right, if both predicted the very same labelled images."""
+    if first.predictions is None or second.predictions is None:
+        return None
+    one, two = (
+        run.predictions.set_index("name").sort_index()
+        for run in (first, second)
+        if run.predictions is not None
+    )
+    if not one.index.is_unique or not one.index.equals(two.index) or not one["label"].equals(two["label"]):
+        return None
+    return tuple((table["label"] == table["prediction"]).tolist() for table in (one, two))  # type: ignore[return-value]

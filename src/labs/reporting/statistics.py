@@ -1,0 +1,118 @@
+"""Intervals and tests that say how much a number can be trusted (SciPy computes every distribution)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+CONFIDENCE = 0.95
+SIGNIFICANCE = 0.05
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Hold a mean with its spread and its interval.
+
+    `std` is the sample standard deviation over seeds (None for one run). `low` and `high` bound the interval
+    named by `interval`: "t" (Student, over seeds), "wilson" (over test images) or "" (no interval).
+    """
+
+    mean: float
+    n: int
+    std: float | None = None
+    low: float | None = None
+    high: float | None = None
+    interval: str = ""
+
+
+def t_interval(values: Sequence[float], confidence: float = CONFIDENCE) -> tuple[float, float]:
+    """Return Student's t interval of the mean of at least two values.
+
+    >>> low, high = t_interval([1.0, 2.0, 3.0])
+    >>> round(low, 4), round(high, 4)
+    (-0.4841, 4.4841)
+    """
+    if len(values) < 2:
+        raise ValueError("a t interval needs at least two values")
+    mean, error = float(np.mean(values)), float(stats.sem(values))
+    if error == 0.0:  # SciPy answers nan for a distribution of no width
+        return mean, mean
+    low, high = stats.t.interval(confidence, df=len(values) - 1, loc=mean, scale=error)
+    return float(low), float(high)
+
+
+def wilson_interval(successes: int, total: int, confidence: float = CONFIDENCE) -> tuple[float, float]:
+    """Return Wilson's score interval of a proportion.
+
+    >>> low, high = wilson_interval(1142, 3000)
+    >>> round(low, 3), round(high, 3)
+    (0.363, 0.398)
+    """
+    interval = stats.binomtest(successes, total).proportion_ci(confidence_level=confidence, method="wilson")
+    return float(interval.low), float(interval.high)
+
+
+def over_seeds(values: Sequence[float]) -> Estimate:
+    """Summarise one value a seed: the mean and, from two seeds on, the deviation and the t interval.
+
+    A value that is not finite (a loss that diverged) makes the mean NaN, so that it cannot pass unseen.
+    """
+    if not values:
+        raise ValueError("no value to summarise")
+    if not np.all(np.isfinite(values)):
+        return Estimate(mean=float("nan"), n=len(values))
+    if len(values) == 1:
+        return Estimate(mean=float(values[0]), n=1)
+    low, high = t_interval(values)
+    return Estimate(float(np.mean(values)), len(values), float(np.std(values, ddof=1)), low, high, "t")
+
+
+def over_images(accuracy: float, images: int) -> Estimate:
+    """Summarise the accuracy, in [0, 1], of one run on a number of test images, with Wilson's interval."""
+    low, high = wilson_interval(round(accuracy * images), images)
+    return Estimate(accuracy, 1, None, low, high, "wilson")
+
+
+def paired_t_test(first: Sequence[float], second: Sequence[float]) -> float:
+    """Return the two-sided p-value of the paired t test; element i of both comes from the same seed.
+
+    Equal pairs give 1. Differences that are all the same but not zero give NaN: they have no spread to judge
+    by (accuracies are multiples of one test image, so that two seeds can agree by chance).
+    """
+    difference = np.asarray(first, dtype=float) - np.asarray(second, dtype=float)
+    if len(difference) < 2:
+        raise ValueError("a paired t test needs at least two pairs")
+    if np.ptp(difference) < 1e-12:
+        return 1.0 if abs(difference[0]) < 1e-12 else float("nan")
+    return float(stats.ttest_rel(first, second).pvalue)
+
+
+def mcnemar_test(first_correct: Sequence[bool], second_correct: Sequence[bool]) -> float:
+    """Return the exact two-sided p-value of McNemar's test on the same images in the same order.
+
+    Only images that exactly one of the two gets right count; with no difference, each side wins half of them.
+
+    >>> mcnemar_test([True] * 5 + [False], [False] * 5 + [True])
+    0.21875
+    """
+    first, second = np.asarray(first_correct, dtype=bool), np.asarray(second_correct, dtype=bool)
+    only_first, only_second = int(np.sum(first & ~second)), int(np.sum(~first & second))
+    if only_first + only_second == 0:
+        return 1.0
+    return float(stats.binomtest(only_first, only_first + only_second, 0.5).pvalue)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Correct p-values for their number by Holm's step-down rule, in the order given.
+
+    >>> [round(p, 3) for p in holm([0.01, 0.04, 0.03])]
+    [0.03, 0.06, 0.06]
+    """
+    order = np.argsort(p_values)
+    corrected = [0.0] * len(p_values)
+    largest = 0.0
+    for place, index in enumerate(order):
+        largest = max(largest, (len(p_values) - place) * float(p_values[index]))
+        corrected[index] = min(1.0, largest)
+    return corrected

@@ -1,0 +1,169 @@
+"""Tables: runs sorted by practical and data, laid out, ranked and footnoted."""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+from labs.errors import LabsError
+from labs.reporting.layouts import Column, Layout, layout_of
+from labs.reporting.ranking import rank
+from labs.reporting.rows import Row, build_rows
+from labs.reporting.runs import EMBEDDED, Run
+from labs.reporting.statistics import SIGNIFICANCE
+
+DEFAULT_RANK = "test/acc"
+SELECTED_ON_TEST = "selected on test"
+
+
+@dataclass
+class Table:
+    """Hold one table, ready to be written in any format: one practical, one kind of data.
+
+    `slug` names it in file names and anchors; no two tables of a report share one.
+    """
+
+    practical: str
+    data: str
+    layout: Layout
+    rows: list[Row]
+    rank_by: str | None
+    slug: str = ""
+    footnotes: list[str] = field(default_factory=list)
+
+    @property
+    def title(self) -> str:
+        """Return the title with the kind of data, so that embedded numbers never stand under a bare title."""
+        kind = {"embedded": EMBEDDED, "online": "real data"}.get(self.data)
+        return f"{self.layout.title} ({kind})" if kind else self.layout.title
+
+    @property
+    def caption(self) -> str:
+        """Return the sentences above the table: what the numbers are and how the epoch was selected."""
+        published = self.layout.published
+        labels = f", {', '.join(published.labels)}" if published and published.labels else ""
+        source = f"In parentheses the published numbers: {published.source}{labels}." if published else ""
+        return " ".join(filter(None, (self.layout.caption, _selection(self.rows), source)))
+
+
+def build_tables(runs: Sequence[Run], rank_by: str | None = None) -> list[Table]:
+    """Build one table for each practical and kind of data; embedded and online runs never meet in one.
+
+    Raises:
+        LabsError: `rank_by` is a column of no table.
+    """
+    groups: dict[tuple[str, str, Callable[[Sequence[Run]], Layout]], list[Run]] = {}
+    for run in runs:
+        groups.setdefault((run.practical, run.data, layout_of(run)), []).append(run)
+    tables = [
+        _build(practical, data, layout(group), group, rank_by)
+        for (practical, data, layout), group in groups.items()
+    ]
+    tables.sort(key=lambda table: not table.practical)  # unreadable runs come last
+    names: Counter[str] = Counter()
+    for table in tables:
+        name = "_".join(filter(None, (table.practical, table.data))) or "unreadable"
+        name = re.sub(
+            r"[^A-Za-z0-9_-]", "-", name
+        )  # a practical's name comes from a file: no slashes, no spaces
+        names[name] += 1
+        table.slug = name if names[name] == 1 else f"{name}_{names[name]}"
+    if rank_by is not None and all(table.rank_by is None for table in tables):
+        known = sorted({column.key for table in tables for column in table.layout.columns})
+        raise LabsError(
+            f"no table has a column {rank_by!r} to rank by; these runs have {', '.join(known) or 'no metric'}"
+        )
+    return tables
+
+
+def _build(practical: str, data: str, layout: Layout, runs: Sequence[Run], rank_by: str | None) -> Table:
+    rows = build_rows(runs, layout)
+    column = next((column for column in layout.columns if column.key == (rank_by or DEFAULT_RANK)), None)
+    if column is not None:
+        rank(rows, column)
+    table = Table(practical, data, layout, rows, column.key if column else None)
+    table.footnotes = list(_footnotes(table, column))
+    return table
+
+
+def _selection(rows: Sequence[Row]) -> str:
+    used = [run for row in rows for run in row.runs]
+    if not used or any(run.best_epoch is None for run in used):
+        return ""
+    on_test = [SELECTED_ON_TEST in run.labels for run in used]
+    if all(on_test):
+        return "The tested epoch was selected on the test images themselves."
+    rule = "The tested epoch was selected on validation images, apart from the test images"
+    return rule + (f", except in rows labelled '{SELECTED_ON_TEST}'." if any(on_test) else ".")
+
+
+def _footnotes(table: Table, ranked: Column | None) -> Iterable[str]:
+    """Yield what a reader must know to read the numbers right."""
+    used = [run for row in table.rows for run in row.runs]
+    estimates = [estimate for row in table.rows for estimate in row.estimates.values()]
+    if any(estimate.n > 1 for estimate in estimates):
+        yield "± is the standard deviation over seeds, [low, high] the 95 % t interval of their mean."
+    if any(estimate.interval == "wilson" for estimate in estimates):
+        yield "A row of one run has the 95 % Wilson interval over test images, without the spread of seeds."
+    if any(row.mark for row in table.rows) and ranked is not None:
+        yield (
+            f"Rows are compared with the {'highest' if ranked.higher_is_better else 'lowest'} {ranked.key} "
+            "among rows of the same labels and test images: paired t test over common seeds; for single runs "
+            "McNemar's test on their predictions, else overlap of the 95 % intervals; p-values corrected for "
+            f"the number of rows (Holm), level {SIGNIFICANCE:g}. "
+            "≈ marks a tie: these runs cannot tell the rows apart, more seeds may. "
+            "Only a best row without a tie is bold."
+        )
+    if table.data == "embedded":
+        yield (
+            "Embedded data: a small offline stand-in for the real dataset; "
+            "its numbers compare with each other only."
+        )
+    if any(SELECTED_ON_TEST in run.labels for run in used):
+        yield "Selected on test: the epoch was chosen on the test images, which flatters the result."
+    common = _common_choices(used)
+    if common and len(used) > 1:
+        yield f"The same in every row: {common}."
+    if table.layout.published:
+        differences = _differences(table, used)
+        if differences:
+            yield f"Differs from the hand-out: {'; '.join(differences)}."
+        yield from (f"About the hand-out: {note}" for note in table.layout.published.notes)
+
+
+def _common_choices(runs: Sequence[Run]) -> str:
+    facts = [{**run.choices, **run.overrides} for run in runs]
+    if not facts:
+        return ""
+    same = {
+        name: value for name, value in facts[0].items() if all(other.get(name) == value for other in facts)
+    }
+    return ", ".join(f"{name}={value}" for name, value in same.items())
+
+
+def _differences(table: Table, runs: Sequence[Run]) -> list[str]:
+    """Say in which of the hand-out's known settings our runs differ from it."""
+    if not runs or not table.layout.published:
+        return []
+    found = ["the data is embedded, not the hand-out's"] if table.data == "embedded" else []
+    stated = table.layout.settings.rows[0].values if table.layout.settings else {}
+    for name, theirs in stated.items():
+        ours = {run.epochs if name == "epochs" else run.settings.get(name) for run in runs} - {None}
+        if ours and ours != {theirs}:
+            values = ", ".join(f"{value:g}" for value in sorted(value for value in ours if value is not None))
+            found.append(f"{name.replace('_', ' ')} {values} instead of {theirs:g}")
+    if SELECTED_ON_TEST in table.layout.published.labels and any(
+        SELECTED_ON_TEST not in run.labels for run in runs
+    ):
+        found.append("the epoch is selected on validation images, not on the test images")
+    images = table.layout.published.images
+    counts = {
+        (run.counts.get("train"), run.counts.get("val"), run.counts.get("test")) for run in runs if run.counts
+    }
+    for train, val, test in sorted(counts, key=str):
+        if (train, test) != (images.get("train"), images.get("test")):
+            found.append(
+                f"{train} images for training, {val} for validation and {test} for the test instead of "
+                f"{images.get('train')} and {images.get('test')}"
+            )
+    return found

@@ -1,0 +1,129 @@
+"""A web server on 127.0.0.1 that serves bytes and fails on demand, for the tests of downloads."""
+
+from __future__ import annotations
+
+import re
+import socket
+import threading
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+
+
+@dataclass
+class Entry:
+    """What is served at one path, and how it fails.
+
+    `break_after` and `statuses` hold one entry a request and are used up: then the answers are whole again.
+    """
+
+    body: bytes
+    break_after: list[int] = field(default_factory=list)  # close the connection after so many bytes
+    statuses: list[int] = field(default_factory=list)  # answer with this error
+    status: int | None = None  # answer with this error each time
+    ignore_range: bool = False
+    range_shift: int = 0  # answer a Range request from so many bytes further on
+    send_length: bool = True
+    content_type: str = "application/octet-stream"
+    location: str | None = None  # redirect there
+    stall_after: int | None = None  # send so many bytes, then nothing more until the server closes
+    gate: threading.Event | None = None  # answer only once this is set
+
+
+@dataclass
+class Seen:
+    """One request as it came in, and how many bytes of the body went out."""
+
+    path: str
+    range: str | None
+    sent: int = 0
+
+
+class ArchiveServer:
+    """Serve entries from a thread: `with ArchiveServer() as server: url = server.serve("a.tgz", body)`."""
+
+    def __init__(self) -> None:
+        self.entries: dict[str, Entry] = {}
+        self.requests: list[Seen] = []
+        self.arrived = threading.Semaphore(0)  # released at each request
+        self.closing = threading.Event()
+        self._http = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
+        self._http.daemon_threads = True
+        self._thread = threading.Thread(target=self._http.serve_forever, args=(0.02,), daemon=True)
+
+    def serve(self, path: str, body: bytes, **failures: object) -> str:
+        """Serve `body` at `path`, with the failures named as in `Entry`; return the address."""
+        self.entries[path] = Entry(body, **failures)  # type: ignore[arg-type]
+        return self.url(path)
+
+    def url(self, path: str) -> str:
+        return f"http://127.0.0.1:{self._http.server_address[1]}/{path}"
+
+    def __enter__(self) -> ArchiveServer:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.closing.set()
+        self._http.shutdown()
+        self._http.server_close()
+        self._thread.join()
+
+
+def _handler(server: ArchiveServer) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            path = self.path.lstrip("/")
+            seen = Seen(path, self.headers["Range"])
+            server.requests.append(seen)
+            server.arrived.release()
+            entry = server.entries.get(path)
+            if entry is None:
+                return self._refuse(404)
+            if entry.gate is not None:
+                entry.gate.wait(10)
+            if entry.statuses or entry.status:
+                return self._refuse(entry.statuses.pop(0) if entry.statuses else entry.status or 500)
+            if entry.location:
+                return self._refuse(302, Location=entry.location)
+            return self._send(entry, seen)
+
+        def _refuse(self, status: int, **headers: str) -> None:
+            self.send_response(status)
+            for name, value in {"Content-Length": "0", **headers}.items():
+                self.send_header(name, value)
+            self.end_headers()
+
+        def _send(self, entry: Entry, seen: Seen) -> None:
+            wanted = re.fullmatch(r"bytes=(\d+)-", seen.range or "")
+            start = int(wanted[1]) + entry.range_shift if wanted and not entry.ignore_range else 0
+            if start and start >= len(entry.body):
+                return self._refuse(416, **{"Content-Range": f"bytes */{len(entry.body)}"})
+            body = entry.body[start:]
+            self.send_response(206 if wanted and not entry.ignore_range else 200)
+            if wanted and not entry.ignore_range:
+                last = len(entry.body) - 1
+                self.send_header("Content-Range", f"bytes {start}-{last}/{len(entry.body)}")
+            self.send_header("Content-Type", entry.content_type)
+            if entry.send_length:
+                self.send_header("Content-Length", str(len(body)))
+            self.send_header("Connection", "close")
+            self.end_headers()
+            limit = entry.break_after.pop(0) if entry.break_after else entry.stall_after
+            body = body[:limit]
+            seen.sent = len(body)
+            self.wfile.write(body)
+            self.wfile.flush()
+            if entry.stall_after is not None:
+                server.closing.wait(10)
+            self.connection.shutdown(socket.SHUT_WR)
+            return None
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (the name http.server uses)
+            pass
+
+    return Handler

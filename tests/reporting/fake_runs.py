@@ -1,0 +1,109 @@
+"""Run directories made up for the tests of the report."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+POLICIES = {
+    "cub_scratch": {"freeze": "none", "weights": "random"},
+    "cub_conv_frozen": {"freeze": "convs", "weights": "pretrained"},
+    "cub_layer1_frozen": {"freeze": "layer1", "weights": "pretrained"},
+    "cub_full": {"freeze": "none", "weights": "pretrained"},
+}
+
+
+def write_run(
+    directory: Path,
+    experiment: str = "cub_layer1_frozen",
+    *,
+    seed: int = 0,
+    test_acc: float = 0.5,
+    correct: np.ndarray | None = None,
+    log: pd.DataFrame | None = None,
+    picture: bool = False,
+    settings: str = "",
+    choices: dict[str, str] | None = None,
+    overrides: str = "",
+    **changes: Any,
+) -> Path:
+    """Write a finished run on 300 embedded test images; `changes` replace entries of metrics.json.
+
+    `correct` (one truth value a test image) writes predictions.csv and sets the test accuracy.
+    """
+    directory.mkdir(parents=True)
+    all_choices = {
+        "datamodule": "cub200", "module": "classifier", "net": "resnet18", "weights": "pretrained",
+        "freeze": "none", "normalization": "dataset", "optimizer": "sgd", "scheduler": "none",
+        "precision": "fp32", "augment": "none",
+        **POLICIES.get(experiment, {}), **(choices or {}),
+    }  # fmt: skip
+    if correct is not None:
+        test_acc = float(np.mean(correct))
+        table = pd.DataFrame(
+            {"name": [f"images/{i:03}.jpg" for i in range(len(correct))], "label": "003.Wren"}
+        )
+        table["prediction"] = np.where(correct, "003.Wren", "004.Owl")
+        table["confidence"] = 0.5
+        table.to_csv(directory / "predictions.csv", index=False)
+    words = [
+        f"experiment={experiment}",
+        f"normalization={all_choices['normalization']}",
+        f"seed={seed}",
+        overrides,
+    ]
+    record = {
+        "format": 1,
+        "status": "finished",
+        "experiment": experiment,
+        "practical": "cub",
+        "data": "embedded",
+        "seed": seed,
+        "command": " ".join(filter(None, ["python train.py", *words, "data=embedded"])),
+        "choices": all_choices,
+        "metrics": {
+            "train/acc": 0.9,
+            "val/acc": test_acc,
+            "val/loss": 1.5,
+            "test/acc": test_acc,
+            "test/loss": 2.0 - test_acc,
+        },
+        "best_epoch": 3,
+        "counts": {"train": 240, "val": 60, "test": 300},
+        "epochs": 4,
+        "seconds": 61.2,
+        "labels": ["embedded data"],
+        "error": None,
+        **changes,
+    }
+    (directory / "metrics.json").write_text(json.dumps(record))
+    log = make_log() if log is None else log
+    log.to_csv(directory / "log.tsv", sep="\t", index=False)
+    (directory / "environment.json").write_text(
+        json.dumps({"python": "3.12.1", "torch": "2.9.0", "device": "CPU"})
+    )
+    if settings:
+        (directory / ".hydra").mkdir()
+        (directory / ".hydra" / "config.yaml").write_text(settings)
+    if picture:
+        Image.new("RGB", (640, 320), "white").save(directory / "result.png")
+    return directory
+
+
+def make_log(train_acc: tuple[float, ...] = (0.25, 0.75, 1.0, 1.0), shift: float = 0.0) -> pd.DataFrame:
+    """Make a log whose training accuracy is given and whose losses fall from epoch to epoch."""
+    epochs = np.arange(1, len(train_acc) + 1)
+    return pd.DataFrame(
+        {
+            "epoch": epochs,
+            "seconds": 2.0 * epochs,
+            "lr": 0.1,
+            "train/loss": 4.0 / epochs + shift,
+            "train/acc": train_acc,
+            "val/loss": 5.0 / epochs + shift,
+            "val/acc": np.asarray(train_acc) / 2,
+        }
+    )

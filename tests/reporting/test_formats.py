@@ -1,0 +1,170 @@
+import io
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from fake_runs import write_run
+
+from labs.reporting.formats import to_csv, to_latex, to_markdown
+from labs.reporting.page import render_page
+from labs.reporting.runs import find_runs
+from labs.reporting.tables import Table, build_tables
+from labs.reporting.write import write_report
+
+NASTY = "<script>alert(1)</script> | 100% of_this & that $x$ {y} #1 ~ ^ \\ *bold*"
+
+
+@pytest.fixture
+def tables(tmp_path: Path) -> list[Table]:
+    """Make a best row over three seeds, a worse one, one that failed with an ugly message, five not run."""
+    for seed, (high, low) in enumerate([(0.70, 0.2), (0.71, 0.22), (0.69, 0.19)]):
+        write_run(tmp_path / f"a{seed}", "cub_full", seed=seed, test_acc=high)
+        write_run(tmp_path / f"b{seed}", "cub_scratch", seed=seed, test_acc=low)
+    write_run(tmp_path / "c", "cub_conv_frozen", status="failed", error=NASTY)
+    labels = ["embedded data", "selected on test"]
+    write_run(tmp_path / "d", "cub_stem_frozen", choices={"freeze": "stem"}, labels=labels)
+    return build_tables(find_runs([tmp_path]))
+
+
+class Page(HTMLParser):
+    """Collect tags, addresses and text of a page; fails on tags that are not closed in order."""
+
+    VOID = ("meta", "br", "img")
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[str] = []
+        self.sources: list[str] = []
+        self.text = ""
+        self.feed(text)
+        assert not self.open
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.sources += [value or "" for name, value in attrs if name in ("src", "href")]
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def test_markdown_has_the_numbers_beside_the_published(tables: list[Table]) -> None:
+    text = to_markdown(tables)
+
+    (line,) = [line for line in text.splitlines() if "[cub_full]" in line]
+    assert "**70.00 ± 1.00 [67.52, 72.48] (14.366)**" in line
+    assert "(83.25)" in line
+    assert "embedded data" in line
+    cells = [re.split(r"(?<!\\)\|", line) for line in text.splitlines() if line.startswith("|")]
+    assert {len(row) for row in cells} == {10}  # eight columns and the two ends
+    assert all(re.fullmatch(r" -+:? ", cell) for cell in cells[1][1:-1])
+    assert "<script>" not in text
+
+
+def test_latex_is_balanced_and_escaped(tables: list[Table]) -> None:
+    text = to_latex(tables)
+
+    body = text.split(r"\midrule")[1].split(r"\bottomrule")[0].strip().splitlines()
+    assert {len(re.findall(r"(?<!\\)&", line)) for line in body} == {6}
+    assert all(line.endswith(r"\\") for line in body)
+    plain = re.sub(r"\\[\\{}]", "", text)
+    assert plain.count("{") == plain.count("}")
+    assert plain.count(r"\begin") == plain.count(r"\end") == 3
+    assert not re.search(r"(?<!\\)[%#_]", text.split("\n", 1)[1].replace("{%\n", "{\n"))
+    assert r"\multicolumn{3}{c}{TRAINING}" in text
+    assert r"70.00 $\pm$ 1.00" in text
+    assert text.isascii() or set(re.findall(r"[^\x00-\x7f]", text)) == {"é"}
+
+
+def test_csv_holds_full_precision_and_the_units_of_the_record(tables: list[Table]) -> None:
+    table = pd.read_csv(io.StringIO(to_csv(tables)))
+
+    row = table[table["experiment"] == "cub_full"].iloc[0]
+    values = pd.Series([0.70, 0.71, 0.69])
+    assert (row["test/acc"], row["test/acc std"]) == pytest.approx((values.mean(), values.std()))
+    assert (row["n"], row["seeds"], row["mark"], row["labels"]) == (3, "0 1 2", "best", "embedded data")
+    assert row["test/acc published"] == 0.14366
+    assert (table["status"] == "not run").sum() == 5
+    assert table.loc[table["status"] == "failed", "test/acc"].isna().all()
+
+
+def test_the_page_stands_alone_and_is_escaped(tables: list[Table]) -> None:
+    text = render_page(tables, [b"png"], "today")
+
+    page = Page(text)
+    assert "script" not in page.tags
+    assert not {"link", "iframe", "object"} & set(page.tags)
+    assert all(source.startswith("data:image/png;base64,") for source in page.sources)
+    assert not re.search(r"url\(|@import", text)
+    assert "<script>alert(1)</script> | 100% of_this" in page.text  # as text
+    assert "python train.py experiment=cub_full normalization=dataset seed=2" in page.text
+    assert "torch" in page.text
+
+
+@pytest.mark.parametrize(
+    "render", [to_markdown, to_latex, to_csv, lambda tables: render_page(tables, [None], "today")]
+)
+def test_every_format_labels_every_embedded_row(tables: list[Table], render) -> None:
+    text = render(tables)
+
+    names = ("cub_full", "cub_scratch", "cub_conv_frozen", "cub_stem_frozen")
+    lines = [
+        line
+        for line in text.splitlines()
+        if line.strip().startswith(("|", "<tr", "cub,")) or line.endswith(r"\\")
+    ]
+    for name in names:
+        found = [line for line in lines if name.replace("_", r"\_") in line or name in line]
+        assert found
+        assert all("embedded data" in line for line in found)
+    assert sum("selected on test" in line for line in lines) == 1
+
+
+def test_write_report_leaves_every_file(tmp_path: Path) -> None:
+    write_run(tmp_path / "runs" / "a", picture=True)
+    write_run(tmp_path / "runs" / "b", practical="digits", experiment="digits_layer1")
+    (tmp_path / "runs" / "b" / "result.png").write_bytes(b"no picture")
+
+    page, markdown = write_report([tmp_path / "runs"], tmp_path / "out")
+
+    names = ["curves.png", "curves_digits_embedded.png", "report.html", "table.csv", "table.md", "table.tex"]
+    assert sorted(file.name for file in (tmp_path / "out").iterdir()) == names
+    assert (tmp_path / "out" / "table.md").read_text(encoding="utf-8") == markdown
+    text = page.read_text(encoding="utf-8")
+    assert text.count("data:image/png;base64,") == 3  # two figures and one thumbnail
+    assert "result.png cannot be read" in text
+
+
+def test_a_report_of_nothing_but_failures_is_written(tmp_path: Path) -> None:
+    write_run(tmp_path / "a", status="failed", error="boom")
+
+    page, markdown = write_report([tmp_path], tmp_path / "out")
+
+    assert "seed 0 failed: boom" in markdown
+    assert "boom" in page.read_text(encoding="utf-8")
+    assert not (tmp_path / "out" / "curves.png").exists()
+
+
+def test_numbers_of_every_size_are_written_readably(tmp_path: Path) -> None:
+    metrics = {"a": 0.0018, "b": 6.1283, "c": 1234567.0, "d": float("nan"), "e": -0.5}
+    write_run(tmp_path / "a", practical="other", metrics=metrics)
+
+    text = to_markdown(build_tables(find_runs([tmp_path])))
+
+    (line,) = [line for line in text.splitlines() if line.startswith("| cub_layer1_frozen")]
+    assert [cell.strip() for cell in line.split("|")[3:-2]] == [
+        "0.0018",
+        "6.128",
+        "1.23e+06",
+        "NaN",
+        "-0.500",
+    ]
+    assert np.isnan(pd.read_csv(io.StringIO(to_csv(build_tables(find_runs([tmp_path])))))["d"]).all()

@@ -1,0 +1,389 @@
+import math
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from fake_runs import POLICIES, make_log, write_run
+from scipy import stats
+
+from labs.errors import LabsError
+from labs.reporting import layouts
+from labs.reporting.published import load_published
+from labs.reporting.rows import Row
+from labs.reporting.runs import find_runs
+from labs.reporting.tables import Table, build_tables
+
+
+def build(path: Path, rank_by: str | None = None) -> list[Table]:
+    return build_tables(find_runs([path]), rank_by)
+
+
+def row_of(table: Table, words: str) -> Row:
+    (row,) = [row for row in table.rows if words in row.experiment]
+    return row
+
+
+def test_a_run_becomes_the_row_of_the_hand_out(tmp_path: Path) -> None:
+    log = make_log((0.2, 0.9, 1.0, 0.8, 1.0))
+    write_run(tmp_path / "a", choices={"normalization": "imagenet"}, test_acc=0.4, log=log, epochs=5)
+
+    (table,) = build(tmp_path)
+
+    row = row_of(table, "cub_layer1_frozen")
+    means = {key: estimate.mean for key, estimate in row.estimates.items()}
+    # the maximum is reached at epoch 3 first; the loss is that epoch's
+    assert means == pytest.approx(
+        {"train/acc": 1.0, "train/loss": 4 / 3, "erm": 3, "test/acc": 0.4, "test/loss": 1.6}
+    )
+    expected = stats.binomtest(120, 300).proportion_ci(method="wilson")
+    assert (row.estimates["test/acc"].low, row.estimates["test/acc"].high) == (expected.low, expected.high)
+    assert row.published is not None
+    assert row.published.name == "Freezing layer1 parameters (ImageNet)"
+    assert row.published.values["test/acc"] == 0.2293
+
+
+def test_rows_stand_in_the_hand_outs_order_and_what_is_missing_is_shown(tmp_path: Path) -> None:
+    write_run(tmp_path / "0", "cub_stem_frozen", choices={"freeze": "stem"})
+    for place, experiment in enumerate(reversed(POLICIES)):
+        for normalization in ("imagenet", "dataset"):
+            if (experiment, normalization) != ("cub_conv_frozen", "dataset"):
+                choices = {"normalization": normalization}
+                write_run(tmp_path / f"{place}_{normalization}", experiment, choices=choices)
+
+    (table,) = build(tmp_path)
+
+    published = [row.name for row in load_published("000", "4").rows]
+    assert [row.published.name for row in table.rows[:8] if row.published] == published
+    assert [row.status for row in table.rows] == ["finished"] * 2 + ["not run"] + ["finished"] * 6
+    assert table.rows[2].notes == ["not run"]
+    assert not table.rows[2].estimates
+    assert table.rows[8].title == "cub_stem_frozen"
+    assert table.rows[8].published is None
+
+
+def test_seeds_are_averaged_as_pandas_and_scipy_do(tmp_path: Path) -> None:
+    values = [0.50, 0.56, 0.53]
+    for seed, value in enumerate(values):
+        write_run(tmp_path / str(seed), seed=seed, test_acc=value, log=make_log(shift=seed))
+
+    (table,) = build(tmp_path)
+
+    row = row_of(table, "cub_layer1_frozen")
+    estimate = row.estimates["test/acc"]
+    series = pd.Series(values)
+    expected = stats.t.interval(0.95, 2, loc=series.mean(), scale=series.std() / math.sqrt(3))
+    assert (estimate.mean, estimate.std) == pytest.approx((series.mean(), series.std()))
+    assert (estimate.low, estimate.high) == pytest.approx(expected)
+    assert row.seeds == [0, 1, 2]
+    assert row.estimates["train/loss"].mean == pytest.approx(4 / 3 + 1)
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ({"choices": {"precision": "fp32"}}, {"choices": {"precision": "bf16"}}),
+        ({"choices": {"net": "resnet18"}}, {"choices": {"net": "resnet34"}}),
+        ({"choices": {"freeze": "layer1"}}, {"choices": {"freeze": "backbone"}}),
+        ({"overrides": "optimizer.lr=0.1"}, {"overrides": "optimizer.lr=0.01"}),
+        ({"overrides": ""}, {"overrides": "trainer.max_epochs=50"}),
+        ({"counts": {"test": 300}}, {"counts": {"test": 3000}}),
+        ({"settings": "datamodule: {batch_size: 68}"}, {"settings": "datamodule: {batch_size: 32}"}),
+        ({"labels": []}, {"labels": ["selected on test"]}),
+    ],
+)
+def test_two_recipes_are_never_averaged_and_their_names_differ(
+    tmp_path: Path, first: dict, second: dict
+) -> None:
+    write_run(tmp_path / "a", seed=0, **first)
+    write_run(tmp_path / "b", seed=1, **second)
+
+    (table,) = build(tmp_path)
+
+    rows = [row for row in table.rows if row.runs]
+    assert [len(row.runs) for row in rows] == [1, 1]
+    assert len({(row.name, row.labels) for row in rows}) == 2
+
+
+def test_a_choice_that_differs_stands_in_the_name(tmp_path: Path) -> None:
+    write_run(tmp_path / "a")
+    write_run(tmp_path / "b", choices={"precision": "bf16"})
+    write_run(tmp_path / "c", choices={"freeze": "backbone"})
+
+    (table,) = build(tmp_path)
+
+    names = [row.name for row in table.rows if row.runs]
+    assert names[:2] == [
+        "Freezing layer1 parameters [cub_layer1_frozen], precision=fp32",
+        "Freezing layer1 parameters [cub_layer1_frozen], precision=bf16",
+    ]
+    assert (
+        names[2] == "cub_layer1_frozen, freeze=backbone, precision=fp32"
+    )  # not the hand-out's policy any more
+
+
+def test_weights_of_two_names_are_told_apart_under_the_hand_outs_words(tmp_path: Path) -> None:
+    write_run(tmp_path / "a")
+    write_run(tmp_path / "b", choices={"weights": "imagenet"})
+    write_run(tmp_path / "c", "cub_scratch")
+
+    (table,) = build(tmp_path)
+
+    assert [row.name for row in table.rows if row.runs] == [
+        "Using default random initialization [cub_scratch]",
+        "Freezing layer1 parameters [cub_layer1_frozen], weights=pretrained",
+        "Freezing layer1 parameters [cub_layer1_frozen], weights=imagenet",
+    ]
+
+
+def test_long_values_are_cut_and_stay_two(tmp_path: Path) -> None:
+    for name in "ab":
+        write_run(tmp_path / name, overrides=f"upstream.overrides=[{'augment=crop_flip,' * 5}{name}]")
+
+    names = [row.name for row in build(tmp_path)[0].rows if row.runs]
+
+    assert len(set(names)) == 2
+    assert all(len(name) < 150 for name in names)
+
+
+def test_embedded_and_online_never_meet(tmp_path: Path) -> None:
+    write_run(tmp_path / "a", test_acc=0.9)
+    write_run(tmp_path / "b", test_acc=0.1, data="online", labels=[], seed=1)
+
+    tables = build(tmp_path)
+
+    assert [(table.data, table.title) for table in tables] == [
+        ("embedded", "CUB-200: freezing policy and normalisation (embedded data)"),
+        ("online", "CUB-200: freezing policy and normalisation (real data)"),
+    ]
+    for table in tables:
+        (row,) = [row for row in table.rows if row.runs]
+        assert (len(row.runs), row.mark) == (1, "")
+        assert ("embedded data" in row.labels) == (table.data == "embedded")
+
+
+def test_the_same_seed_twice_is_one_sample(tmp_path: Path) -> None:
+    import os
+
+    for name, accuracy, time in (("old", 0.2, 1), ("new", 0.6, 2)):
+        write_run(tmp_path / name, test_acc=accuracy)
+        os.utime(tmp_path / name / "metrics.json", (time, time))
+
+    row = row_of(build(tmp_path)[0], "cub_layer1_frozen")
+
+    assert (row.estimates["test/acc"].n, row.estimates["test/acc"].mean) == (1, 0.6)
+    assert row.notes == [f"2 finished runs of seed 0: the newest counts ({tmp_path.name}/new)"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "status", "note"),
+    [
+        ({"status": "failed", "error": "CUDA error"}, "failed", "seed 1 failed: CUDA error"),
+        ({"status": "interrupted"}, "interrupted", "seed 1 interrupted"),
+        ({"status": "running"}, "running", "seed 1 running"),
+        ({"metrics": {"test/acc": 2.0}}, "broken", "seed 1 broken: metrics.json: test/acc should"),
+    ],
+)
+def test_a_run_without_numbers_is_told_and_never_averaged(
+    tmp_path: Path, changes: dict, status: str, note: str
+) -> None:
+    write_run(tmp_path / "good", seed=0, test_acc=0.5)
+    write_run(tmp_path / "bad", seed=1, test_acc=0.9, **changes)
+    write_run(tmp_path / "alone", "cub_full", seed=1, **changes)
+
+    (table,) = build(tmp_path)
+
+    row = row_of(table, "cub_layer1_frozen")
+    assert (row.status, row.estimates["test/acc"].mean, row.estimates["test/acc"].n) == ("finished", 0.5, 1)
+    assert row.notes[0].startswith(note)
+    alone = row_of(table, "cub_full")
+    assert (alone.status, alone.estimates) == (status, {})
+    assert alone.notes[0].startswith(note)
+
+
+def test_an_unreadable_run_has_a_table_of_its_own(tmp_path: Path) -> None:
+    write_run(tmp_path / "good")
+    (tmp_path / "a_bad").mkdir()
+    (tmp_path / "a_bad" / "metrics.json").write_text("{")
+
+    tables = build(tmp_path)
+
+    assert [table.title for table in tables][1:] == ["Runs that cannot be read"]
+    (row,) = tables[1].rows
+    assert (row.title, row.status) == (f"{tmp_path.name}/a_bad", "broken")
+    assert "cannot be read" in row.notes[0]
+
+
+def test_a_metric_that_one_seed_lacks_is_not_averaged(tmp_path: Path) -> None:
+    write_run(tmp_path / "a", seed=0)
+    write_run(tmp_path / "b", seed=1, metrics={"test/acc": 0.5})
+
+    row = row_of(build(tmp_path)[0], "cub_layer1_frozen")
+
+    assert row.estimates["test/acc"].n == 2
+    assert "test/loss" not in row.estimates
+    assert "test/loss is missing for seed 1" in row.notes
+
+
+def test_a_shortened_log_is_told(tmp_path: Path) -> None:
+    write_run(tmp_path / "a", epochs=15)
+
+    assert row_of(build(tmp_path)[0], "cub_layer1").notes == [
+        "seed 0: log.tsv has 4 rows, metrics.json says 15 epochs"
+    ]
+
+
+def test_an_unknown_practical_gets_every_metric(tmp_path: Path) -> None:
+    metrics = {"fid": 12.0, "test/label_acc": 0.97, "val/fid": 14.0}
+    write_run(tmp_path / "a", "dcgan_mnist", practical="gan", metrics=metrics, choices={"module": "dcgan"})
+    write_run(tmp_path / "b")
+
+    table = next(table for table in build(tmp_path) if table.practical == "gan")
+
+    assert [column.key for column in table.layout.columns] == ["val/fid", "test/label_acc", "fid"]
+    assert [column.higher_is_better for column in table.layout.columns] == [False, True, False]
+    assert [row.title for row in table.rows] == ["dcgan_mnist"]
+
+
+def test_tables_of_one_practical_have_names_of_their_own(tmp_path: Path) -> None:
+    write_run(tmp_path / "a")
+    write_run(tmp_path / "b", "cub_probe", choices={"module": "svm"})
+    write_run(tmp_path / "c", "other", practical="../x y")
+
+    assert [table.slug for table in build(tmp_path)] == ["cub_embedded", "cub_embedded_2", "---x-y_embedded"]
+
+
+def test_a_new_practical_is_one_function(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def style(runs: object) -> layouts.Layout:
+        return layouts.Layout("Style", (layouts.Column("loss", "loss", layouts.metric("test/loss")),))
+
+    monkeypatch.setitem(layouts.LAYOUTS, ("nst", "style"), style)
+    write_run(tmp_path / "a", "nst_a", practical="nst", choices={"module": "style"})
+
+    (table,) = build(tmp_path)
+
+    assert table.title == "Style (embedded data)"
+    assert table.rows[0].estimates["loss"].mean == 1.5
+
+
+def test_footnotes_say_what_differs_from_the_hand_out(tmp_path: Path) -> None:
+    write_run(tmp_path / "a", settings="datamodule: {batch_size: 32}\nmodule: {optimizer: {lr: 0.1}}")
+
+    (table,) = build(tmp_path)
+
+    (line,) = [note for note in table.footnotes if note.startswith("Differs from the hand-out")]
+    assert "the data is embedded" in line
+    assert "epochs 4 instead of 31" in line
+    assert "batch size 32 instead of 68" in line
+    assert "lr" not in line  # the same
+    assert "the epoch is selected on validation images, not on the test images" in line
+    assert "240 images for training, 60 for validation and 300 for the test instead of 3033 and 3000" in line
+    assert "hand-out 000" in table.caption
+    assert "Table 4" in table.caption
+
+
+def test_ranking_by_an_unknown_column_lists_the_known(tmp_path: Path) -> None:
+    write_run(tmp_path / "a")
+
+    with pytest.raises(LabsError, match=r"no table has a column 'test/f1'.*erm, test/acc, test/loss"):
+        build(tmp_path, "test/f1")
+
+
+def write_seeds(path: Path, experiment: str, values: list[float], **changes: object) -> None:
+    for seed, value in enumerate(values):
+        write_run(path / f"{experiment}_{seed}", experiment, seed=seed, test_acc=value, **changes)  # type: ignore[arg-type]
+
+
+def test_a_clear_winner_over_seeds_is_best(tmp_path: Path) -> None:
+    write_seeds(tmp_path, "cub_full", [0.70, 0.71, 0.69])
+    write_seeds(tmp_path, "cub_scratch", [0.20, 0.22, 0.19])
+
+    (table,) = build(tmp_path)
+
+    best, worse = row_of(table, "cub_full"), row_of(table, "cub_scratch")
+    assert (best.mark, worse.mark) == ("best", "")
+    assert worse.p_value == pytest.approx(stats.ttest_rel([0.70, 0.71, 0.69], [0.20, 0.22, 0.19]).pvalue)
+    assert best.notes == ["highest test/acc"]
+
+
+def test_a_tie_has_no_winner(tmp_path: Path) -> None:
+    write_seeds(tmp_path, "cub_full", [0.70, 0.60, 0.65])
+    write_seeds(tmp_path, "cub_layer1_frozen", [0.62, 0.67, 0.64])
+    write_seeds(tmp_path, "cub_scratch", [0.20, 0.10, 0.17])
+
+    (table,) = build(tmp_path)
+
+    assert [row_of(table, name).mark for name in ("cub_full", "layer1", "scratch")] == ["tie", "tie", ""]
+    best = [0.70, 0.60, 0.65]
+    # Holm: the larger of two p-values stands as it is, the smaller counts twice
+    assert row_of(table, "layer1").p_value == pytest.approx(stats.ttest_rel(best, [0.62, 0.67, 0.64]).pvalue)
+    assert row_of(table, "scratch").p_value == pytest.approx(
+        2 * stats.ttest_rel(best, [0.20, 0.10, 0.17]).pvalue
+    )
+    assert "but a tie with 1 other row" in row_of(table, "cub_full").notes[0]
+
+
+def test_equal_differences_of_all_seeds_are_no_proof(tmp_path: Path) -> None:
+    write_seeds(tmp_path, "cub_full", [0.60, 0.70])
+    write_seeds(tmp_path, "cub_scratch", [0.59, 0.69])
+
+    (table,) = build(tmp_path)
+
+    assert [row_of(table, name).mark for name in ("cub_full", "cub_scratch")] == ["tie", "tie"]
+    assert "95 % intervals overlap" in row_of(table, "cub_scratch").notes[0]
+
+
+def test_single_runs_are_compared_on_the_same_images(tmp_path: Path) -> None:
+    # 180 against 159 of 300: Wilson's intervals overlap, yet on the same images the second never wins
+    write_run(tmp_path / "a", "cub_full", correct=np.arange(300) < 180)
+    write_run(tmp_path / "b", "cub_scratch", correct=np.arange(300) < 159)
+
+    (table,) = build(tmp_path)
+
+    assert row_of(table, "cub_full").mark == "best"
+    assert row_of(table, "cub_scratch").p_value == pytest.approx(2 / 2**21)
+
+
+def test_single_runs_without_predictions_are_compared_by_their_intervals(tmp_path: Path) -> None:
+    write_run(tmp_path / "a", "cub_full", test_acc=0.60)
+    write_run(tmp_path / "b", "cub_scratch", test_acc=0.53)
+    write_run(tmp_path / "c", "cub_conv_frozen", test_acc=0.30)
+
+    (table,) = build(tmp_path)
+
+    assert [row_of(table, name).mark for name in ("cub_full", "scratch", "conv_frozen")] == ["tie", "tie", ""]
+
+
+def test_a_loss_of_one_run_names_no_winner(tmp_path: Path) -> None:
+    write_run(tmp_path / "a", "cub_full", test_acc=0.9)
+    write_run(tmp_path / "b", "cub_scratch", test_acc=0.1)
+
+    (table,) = build(tmp_path, "test/loss")
+
+    assert [row_of(table, name).mark for name in ("cub_full", "cub_scratch")] == ["tie", "tie"]
+    assert row_of(table, "cub_full").notes[0].startswith("lowest test/loss, but a tie")
+
+
+def test_a_row_selected_on_test_is_ranked_with_its_like_only(tmp_path: Path) -> None:
+    write_run(tmp_path / "a", "cub_full", test_acc=0.95, labels=["embedded data", "selected on test"])
+    write_run(tmp_path / "b", "cub_scratch", test_acc=0.10)
+    write_run(tmp_path / "c", "cub_layer1_frozen", test_acc=0.60)
+
+    (table,) = build(tmp_path)
+
+    assert [row_of(table, name).mark for name in ("cub_full", "scratch", "layer1")] == ["", "", "best"]
+
+
+def test_published_tables_hold_the_hand_outs_numbers() -> None:
+    table = load_published("000", "4")
+
+    assert len(table.rows) == 8
+    # the percentages are whole numbers of the images of CUB-200 (2010), as far as they were printed
+    for row in table.rows:
+        for key, images in (("train/acc", 3033), ("test/acc", 3000)):
+            correct = row.values[key] * images
+            assert abs(correct - round(correct)) < 0.35, (row.name, key)
+    assert load_published("000", "2").rows[0].values == {
+        "epochs": 31, "batch_size": 68, "lr": 0.1, "momentum": 0.9
+    }  # fmt: skip
+    assert [row.values["R"] for row in load_published("000", "1").rows] == [0.485, 0.229, 0.475, 0.2287]

@@ -1,0 +1,100 @@
+import importlib.util
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from reporting.fake_runs import write_run
+
+REPORT = Path(__file__).parent.parent / "report.py"
+
+
+def report(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, REPORT, *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, check=False, encoding="utf-8")
+
+
+@pytest.fixture
+def door() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("report", REPORT)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_a_grid_becomes_a_table_and_a_page(tmp_path: Path) -> None:
+    for seed in range(2):
+        write_run(tmp_path / "outputs" / "cub_table4" / str(seed), seed=seed, test_acc=0.5 + seed / 10)
+
+    result = report("outputs/cub_table4", cwd=tmp_path)
+
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "55.00 ± 7.07" in result.stdout
+    assert result.stdout.endswith("Page: outputs/cub_table4/report/report.html\n")
+    assert (tmp_path / "outputs" / "cub_table4" / "report" / "report.html").is_file()
+
+
+def test_a_second_report_is_the_same_as_the_first(tmp_path: Path, door: ModuleType) -> None:
+    write_run(tmp_path / "a")
+
+    texts = []
+    for _ in range(2):
+        assert door.main([str(tmp_path)]) == 0
+        texts.append((tmp_path / "report" / "table.csv").read_bytes())
+
+    assert texts[0] == texts[1]
+
+
+def test_the_output_can_be_chosen(tmp_path: Path, door: ModuleType) -> None:
+    write_run(tmp_path / "run")
+
+    assert door.main([str(tmp_path / "run"), "--output", str(tmp_path / "handin" / "here")]) == 0
+
+    assert (tmp_path / "handin" / "here" / "table.tex").is_file()
+    assert not (tmp_path / "run" / "report").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["empty"], "no runs under empty; a run directory has a metrics.json; make one with python train.py"),
+        (["nowhere"], "no such directory: nowhere"),
+        (["run", "empty"], "no runs under empty"),
+        (["run", "--rank-by", "test/f1"], "no table has a column 'test/f1' to rank by"),
+        (["run", "--output", "a_file"], "cannot write the report to a_file"),
+    ],
+)
+def test_a_mistake_is_one_message_and_code_2(
+    tmp_path: Path,
+    door: ModuleType,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    words: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "a_file").write_text("")
+    write_run(tmp_path / "run")
+
+    code = door.main(arguments)
+
+    out, err = capsys.readouterr()
+    assert (code, out) == (2, "")
+    assert err.startswith("report.py: ")
+    assert words in err
+    assert err.count("\n") == 1
+
+
+def test_help_answers_at_once(tmp_path: Path) -> None:
+    start = time.perf_counter()
+
+    result = report("--help")
+
+    assert result.returncode == 0
+    assert "python report.py outputs/cub_table4" in result.stdout
+    assert time.perf_counter() - start < 1.5

@@ -1,0 +1,79 @@
+"""Run a practical: compose the recipe, check it, seed, build, fit, test.
+
+    python train.py experiment=cub_layer1_frozen trainer.devices=1
+    python train.py --help
+"""
+
+import shlex
+from pathlib import Path
+from typing import Any
+
+import hydra
+from omegaconf import DictConfig
+
+from labs.cli import command_line
+
+
+@hydra.main(version_base="1.3", config_path="conf", config_name="train")
+def main(cfg: DictConfig) -> None:
+    """Train the composed recipe and say where the results are."""
+    from hydra.core.hydra_config import HydraConfig
+
+    from labs.cli.report_back import discard_if_empty, say_results
+
+    job = HydraConfig.get()
+    recipe = describe(cfg, dict(job.runtime.choices), list(job.overrides.task))
+    with discard_if_empty(cfg):
+        metrics = train(cfg, recipe)
+    say_results(cfg, recipe, metrics)
+
+
+def train(cfg: DictConfig, recipe: dict[str, Any]) -> dict[str, float]:
+    """Train and test one recipe in `cfg.paths.run_dir`; return the final metrics by name, such as `test/acc`."""
+    import lightning.pytorch as pl
+
+    from labs.callbacks.record import Record
+    from labs.callbacks.tensorboard import TensorBoardCards
+    from labs.cli.check import build, check_recipe
+    from labs.cli.embedded_weights import embedded_weights
+    from labs.cli.quiet import quiet
+    from labs.devices import prepare_device
+
+    quiet()
+    check_recipe(cfg)
+    prepare_device(cfg.trainer.accelerator, cfg.trainer.precision, cfg.matmul_precision)
+    if cfg.module.net.weights == "embedded":
+        cfg.module.net.weights = str(embedded_weights(cfg, recipe["choices"]["net"], train))
+
+    pl.seed_everything(cfg.seed, workers=True, verbose=False)
+    run_dir = Path(cfg.paths.run_dir)
+    datamodule = build(cfg.datamodule, "datamodule")
+    module = build(cfg.module, "module")
+    record = Record(run_dir, recipe)
+    callbacks = [build(node, f"callbacks.{name}") for name, node in cfg.callbacks.items() if node]
+    loggers = [build(node, f"logger.{name}") for name, node in cfg.logger.items() if node]
+    trainer = build(cfg.trainer, "trainer", callbacks=[record, TensorBoardCards(recipe), *callbacks], logger=loggers)
+
+    last = run_dir / "checkpoints" / "last.ckpt"
+    with record:
+        trainer.fit(module, datamodule, ckpt_path=last if cfg.resume and last.is_file() else None)
+        best = trainer.checkpoint_callback.best_model_path if trainer.checkpoint_callback else None
+        trainer.test(module, datamodule, ckpt_path=best or None, verbose=False)
+    return dict(record.facts["metrics"])
+
+
+def describe(cfg: DictConfig, choices: dict[str, str], overrides: list[str]) -> dict[str, Any]:
+    """Say in plain words what a run is: part of its `metrics.json`, and what reports group by."""
+    apart = ("experiment", "grid", "hydra", "paths", "data", "debug")
+    return {
+        "experiment": choices["experiment"],
+        "practical": cfg.practical,
+        "data": choices["data"],
+        "seed": cfg.seed,
+        "command": shlex.join(["python", "train.py", *(o for o in overrides if not o.startswith(("grid=", "resume=", "hydra.run.dir=")))]),
+        "choices": {k: v for k, v in choices.items() if "/" not in k and "@" not in k and k not in apart},
+    }
+
+
+if __name__ == "__main__":
+    command_line(main)
