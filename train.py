@@ -1,7 +1,7 @@
 """Run a practical: compose the recipe, check it, seed, build, fit, test.
 
-    python train.py experiment=cub_layer1_frozen trainer.devices=1
-    python train.py --help
+python train.py experiment=cub_layer1_frozen trainer.devices=1
+python train.py --help
 """
 
 import shlex
@@ -49,7 +49,7 @@ def train(cfg: DictConfig, recipe: dict[str, Any]) -> dict[str, float]:
     run_dir = Path(cfg.paths.run_dir)
     datamodule = build(cfg.datamodule, "datamodule")
     module = build(cfg.module, "module")
-    record = Record(run_dir, recipe)
+    record = Record(run_dir, recipe, resumes=cfg.resume)
     callbacks = [build(node, f"callbacks.{name}") for name, node in cfg.callbacks.items() if node]
     loggers = [build(node, f"logger.{name}") for name, node in cfg.logger.items() if node]
     trainer = build(cfg.trainer, "trainer", callbacks=[record, TensorBoardCards(recipe), *callbacks], logger=loggers)
@@ -70,7 +70,13 @@ def describe(cfg: DictConfig, choices: dict[str, str], overrides: list[str]) -> 
         "practical": cfg.practical,
         "data": choices["data"],
         "seed": cfg.seed,
-        "command": shlex.join(["python", "train.py", *(o for o in overrides if not o.startswith(("grid=", "resume=", "hydra.run.dir=")))]),
+        "command": shlex.join(
+            [
+                "python",
+                "train.py",
+                *(o for o in overrides if not o.startswith(("grid=", "resume=", "hydra.run.dir="))),
+            ]
+        ),
         "choices": {k: v for k, v in choices.items() if "/" not in k and "@" not in k and k not in apart},
     }
 

@@ -1,13 +1,38 @@
-"""A web server on 127.0.0.1 that serves bytes and fails on demand, for the tests of downloads."""
+"""What the tests of downloads share: bytes, and a web server on 127.0.0.1 that fails on demand."""
 
 from __future__ import annotations
 
+import hashlib
+import random
 import re
 import socket
 import threading
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from types import TracebackType
+
+from labs.datamodules.fetch import Archive, fetch
+
+BODY = random.Random(0).randbytes(300_000)
+OTHER = BODY[:-1] + bytes([BODY[-1] ^ 1])  # as long, one bit apart
+
+
+def archive_of(*urls: str, body: bytes = BODY, digits: int = 64, sized: bool = True) -> Archive:
+    digest = hashlib.sha256(body).hexdigest()[:digits]
+    return Archive("birds.tgz", urls, digest, len(body) if sized else None)
+
+
+def get(archive: Archive, folder: Path, *, timeout: float = 5.0, retries: int = 3) -> Path:
+    return fetch(archive, folder, timeout=timeout, retries=retries, progress=False)
+
+
+def names_in(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def part_of(folder: Path) -> Path:
+    return folder / ".birds.tgz.part"
 
 
 @dataclass

@@ -9,7 +9,17 @@ from pathlib import Path
 
 import torch
 
-PACKAGES = ("torch", "torchvision", "lightning", "hydra-core", "omegaconf", "torchmetrics", "numpy", "pillow", "scikit-learn")
+PACKAGES = (
+    "torch",
+    "torchvision",
+    "lightning",
+    "hydra-core",
+    "omegaconf",
+    "torchmetrics",
+    "numpy",
+    "pillow",
+    "scikit-learn",
+)
 
 
 def environment(device: torch.device | str = "cpu") -> dict[str, object]:
@@ -31,11 +41,13 @@ def environment(device: torch.device | str = "cpu") -> dict[str, object]:
 
 
 def git_commit() -> str | None:
-    """Return the commit of the checkout this package runs from, with `+changes` if files differ from it; None outside git."""
+    """Return the commit of the checkout, with `+changes` if files differ from it; None outside git."""
 
     def git(*arguments: str) -> str:
         folder = Path(__file__).parent
-        return subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+        return subprocess.run(
+            ["git", *arguments], cwd=folder, capture_output=True, text=True, check=True, timeout=10
+        ).stdout.strip()
 
     try:
         return git("rev-parse", "HEAD") + ("+changes" if git("status", "--porcelain", "--untracked-files=no") else "")

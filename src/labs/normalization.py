@@ -30,7 +30,8 @@ FIXED = {
 def channel_statistics(pixels: np.ndarray, rows: np.ndarray, chunk: int = 256) -> Normalization:
     """Measure mean and standard deviation of each channel over all pixels of the given images.
 
-    Sums of pixels and of their squares are exact (64-bit integers over chunks); the moments are float64. The standard deviation is that of all
+    Sums of pixels and of their squares are exact (64-bit integers over chunks); the moments are float64. The
+    standard deviation is that of all
     pixels, not the mean of the images' own.
 
     Args:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
-from PIL import Image, UnidentifiedImageError
+from PIL import UnidentifiedImageError
 from torch import Tensor
 
 from labs.datamodules.pixels import read_image
@@ -74,4 +74,12 @@ def load_run(run_dir: Path) -> TrainedRun:
     data = saved[cfg.datamodule._target_.rpartition(".")[2]]
     labels = json.loads((run_dir / "metrics.json").read_text())["labels"]
     statistics = data["normalization"]
-    return TrainedRun(module, data["classes"], statistics["mean"], statistics["std"], data["image_size"], data["resize"], labels)
+    return TrainedRun(
+        module,
+        data["classes"],
+        statistics["mean"],
+        statistics["std"],
+        data["image_size"],
+        data["resize"],
+        labels,
+    )

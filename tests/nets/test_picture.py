@@ -99,9 +99,7 @@ def test_drawn_boxes_do_not_overlap(draw: Callable[..., Figure]) -> None:
     for i, (x, y) in enumerate(corners):
         for other_x, other_y in corners[i + 1 :]:
             assert abs(x - other_x) >= width or abs(y - other_y) >= height
-    assert all(
-        x + width <= figure.get_figwidth() and y + height <= figure.get_figheight() for x, y in corners
-    )
+    assert all(x + width <= figure.get_figwidth() and y + height <= figure.get_figheight() for x, y in corners)
 
 
 def test_a_residual_block_is_folded_as_the_papers_draw_it() -> None:

@@ -65,9 +65,7 @@ def test_odd_nets_are_counted_once_and_in_full() -> None:
     assert (summary.convolution, summary.linear, summary.other) == (conv, 6, 3)
     assert [row.parameters for row in summary.rows if row.name.startswith("conv")] == [conv, 0]
     assert sum(row.parameters for row in summary.rows) == summary.total == conv + 6 + 3
-    assert {row.name for row in summary.rows if row.type == "Parameter"} == {
-        *("scale", "unused.weight", "unused.bias")
-    }
+    assert {row.name for row in summary.rows if row.type == "Parameter"} == {*("scale", "unused.weight", "unused.bias")}
 
 
 def test_frozen_parameters_are_told_apart() -> None:

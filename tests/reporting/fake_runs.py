@@ -43,9 +43,7 @@ def write_run(
     }  # fmt: skip
     if correct is not None:
         test_acc = float(np.mean(correct))
-        table = pd.DataFrame(
-            {"name": [f"images/{i:03}.jpg" for i in range(len(correct))], "label": "003.Wren"}
-        )
+        table = pd.DataFrame({"name": [f"images/{i:03}.jpg" for i in range(len(correct))], "label": "003.Wren"})
         table["prediction"] = np.where(correct, "003.Wren", "004.Owl")
         table["confidence"] = 0.5
         table.to_csv(directory / "predictions.csv", index=False)
@@ -82,9 +80,7 @@ def write_run(
     (directory / "metrics.json").write_text(json.dumps(record))
     log = make_log() if log is None else log
     log.to_csv(directory / "log.tsv", sep="\t", index=False)
-    (directory / "environment.json").write_text(
-        json.dumps({"python": "3.12.1", "torch": "2.9.0", "device": "CPU"})
-    )
+    (directory / "environment.json").write_text(json.dumps({"python": "3.12.1", "torch": "2.9.0", "device": "CPU"}))
     if settings:
         (directory / ".hydra").mkdir()
         (directory / ".hydra" / "config.yaml").write_text(settings)

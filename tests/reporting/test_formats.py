@@ -109,17 +109,13 @@ def test_the_page_stands_alone_and_is_escaped(tables: list[Table]) -> None:
     assert "torch" in page.text
 
 
-@pytest.mark.parametrize(
-    "render", [to_markdown, to_latex, to_csv, lambda tables: render_page(tables, [None], "today")]
-)
+@pytest.mark.parametrize("render", [to_markdown, to_latex, to_csv, lambda tables: render_page(tables, [None], "today")])
 def test_every_format_labels_every_embedded_row(tables: list[Table], render) -> None:
     text = render(tables)
 
     names = ("cub_full", "cub_scratch", "cub_conv_frozen", "cub_stem_frozen")
     lines = [
-        line
-        for line in text.splitlines()
-        if line.strip().startswith(("|", "<tr", "cub,")) or line.endswith(r"\\")
+        line for line in text.splitlines() if line.strip().startswith(("|", "<tr", "cub,")) or line.endswith(r"\\")
     ]
     for name in names:
         found = [line for line in lines if name.replace("_", r"\_") in line or name in line]

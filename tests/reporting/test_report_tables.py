@@ -33,9 +33,7 @@ def test_a_run_becomes_the_row_of_the_hand_out(tmp_path: Path) -> None:
     row = row_of(table, "cub_layer1_frozen")
     means = {key: estimate.mean for key, estimate in row.estimates.items()}
     # the maximum is reached at epoch 3 first; the loss is that epoch's
-    assert means == pytest.approx(
-        {"train/acc": 1.0, "train/loss": 4 / 3, "erm": 3, "test/acc": 0.4, "test/loss": 1.6}
-    )
+    assert means == pytest.approx({"train/acc": 1.0, "train/loss": 4 / 3, "erm": 3, "test/acc": 0.4, "test/loss": 1.6})
     expected = stats.binomtest(120, 300).proportion_ci(method="wilson")
     assert (row.estimates["test/acc"].low, row.estimates["test/acc"].high) == (expected.low, expected.high)
     assert row.published is not None
@@ -92,9 +90,7 @@ def test_seeds_are_averaged_as_pandas_and_scipy_do(tmp_path: Path) -> None:
         ({"labels": []}, {"labels": ["selected on test"]}),
     ],
 )
-def test_two_recipes_are_never_averaged_and_their_names_differ(
-    tmp_path: Path, first: dict, second: dict
-) -> None:
+def test_two_recipes_are_never_averaged_and_their_names_differ(tmp_path: Path, first: dict, second: dict) -> None:
     write_run(tmp_path / "a", seed=0, **first)
     write_run(tmp_path / "b", seed=1, **second)
 
@@ -117,9 +113,7 @@ def test_a_choice_that_differs_stands_in_the_name(tmp_path: Path) -> None:
         "Freezing layer1 parameters [cub_layer1_frozen], precision=fp32",
         "Freezing layer1 parameters [cub_layer1_frozen], precision=bf16",
     ]
-    assert (
-        names[2] == "cub_layer1_frozen, freeze=backbone, precision=fp32"
-    )  # not the hand-out's policy any more
+    assert names[2] == "cub_layer1_frozen, freeze=backbone, precision=fp32"  # not the hand-out's policy any more
 
 
 def test_weights_of_two_names_are_told_apart_under_the_hand_outs_words(tmp_path: Path) -> None:
@@ -228,9 +222,7 @@ def test_a_metric_that_one_seed_lacks_is_not_averaged(tmp_path: Path) -> None:
 def test_a_shortened_log_is_told(tmp_path: Path) -> None:
     write_run(tmp_path / "a", epochs=15)
 
-    assert row_of(build(tmp_path)[0], "cub_layer1").notes == [
-        "seed 0: log.tsv has 4 rows, metrics.json says 15 epochs"
-    ]
+    assert row_of(build(tmp_path)[0], "cub_layer1").notes == ["seed 0: log.tsv has 4 rows, metrics.json says 15 epochs"]
 
 
 def test_an_unknown_practical_gets_every_metric(tmp_path: Path) -> None:
@@ -317,9 +309,7 @@ def test_a_tie_has_no_winner(tmp_path: Path) -> None:
     best = [0.70, 0.60, 0.65]
     # Holm: the larger of two p-values stands as it is, the smaller counts twice
     assert row_of(table, "layer1").p_value == pytest.approx(stats.ttest_rel(best, [0.62, 0.67, 0.64]).pvalue)
-    assert row_of(table, "scratch").p_value == pytest.approx(
-        2 * stats.ttest_rel(best, [0.20, 0.10, 0.17]).pvalue
-    )
+    assert row_of(table, "scratch").p_value == pytest.approx(2 * stats.ttest_rel(best, [0.20, 0.10, 0.17]).pvalue)
     assert "but a tie with 1 other row" in row_of(table, "cub_full").notes[0]
 
 

@@ -136,9 +136,7 @@ def test_embedded_data_is_labelled_even_if_the_record_forgot(tmp_path: Path) -> 
 
 
 def test_overrides_beyond_the_choices_belong_to_the_recipe(tmp_path: Path) -> None:
-    overrides = (
-        "optimizer.lr=0.01 precision=bf16 trainer.devices=1 trainer.max_epochs=3 +hydra/launcher=joblib"
-    )
+    overrides = "optimizer.lr=0.01 precision=bf16 trainer.devices=1 trainer.max_epochs=3 +hydra/launcher=joblib"
     run = read_run(write_run(tmp_path / "run", overrides=overrides))
 
     assert run.overrides == {"optimizer.lr": "0.01", "trainer.max_epochs": "3"}
@@ -167,15 +165,11 @@ def test_runs_are_found_once_in_order(tmp_path: Path) -> None:
 
     runs = find_runs([tmp_path, tmp_path / "grid", tmp_path / "single" / "metrics.json"])
 
-    assert [run.place for run in runs] == [
-        f"{tmp_path.name}/{name}" for name in ("grid/a", "grid/b", "single")
-    ]
+    assert [run.place for run in runs] == [f"{tmp_path.name}/{name}" for name in ("grid/a", "grid/b", "single")]
 
 
 def test_a_path_without_runs_says_what_a_run_is(tmp_path: Path) -> None:
-    with pytest.raises(
-        LabsError, match=r"no runs under .*; a run directory has a metrics.json; make one with"
-    ):
+    with pytest.raises(LabsError, match=r"no runs under .*; a run directory has a metrics.json; make one with"):
         find_runs([tmp_path])
     with pytest.raises(LabsError, match=r"no such directory: .*nowhere"):
         find_runs([tmp_path / "nowhere"])

@@ -22,14 +22,18 @@ Mode = Literal["eval", "affine", "train"]
 class Freeze(pl.Callback):
     """Keep the parameters that patterns name as they are, from the first step to the last.
 
-    What is frozen is a pure function of the epoch, so a resumed run freezes what an uninterrupted one would. Frozen batch norm follows
-    `batch_norm`; dropout that feeds a frozen layer is off. Every frozen tensor, buffers included, is compared bit for bit with what it
+    What is frozen is a pure function of the epoch, so a resumed run freezes what an uninterrupted one would. Frozen
+    batch norm follows
+    `batch_norm`; dropout that feeds a frozen layer is off. Every frozen tensor, buffers included, is compared bit
+    for bit with what it
     was when training began.
 
     Args:
         patterns: parameters to freeze, as `labs.nets.parameters.select` reads them, relative to the module's `net`.
-        batch_norm: of frozen batch-norm layers. `eval`: running statistics and affine parameters stay. `affine`: running statistics stay,
-            weight and bias train. `train`: weight and bias stay, statistics are the batch's and go on running, as in code
+        batch_norm: of frozen batch-norm layers. `eval`: running statistics and affine parameters stay. `affine`:
+            running statistics stay,
+            weight and bias train. `train`: weight and bias stay, statistics are the batch's and go on running, as in
+            code
             that only clears `requires_grad`.
         unfreeze: parameters that train from an epoch (counted from 0) on: `{5: [layer4], 10: [layer3]}`.
     """
@@ -44,38 +48,28 @@ class Freeze(pl.Callback):
         self.patterns, self.batch_norm, self.unfreeze = list(patterns), batch_norm, dict(unfreeze or {})
         for epoch, later in self.unfreeze.items():
             if isinstance(epoch, bool) or not isinstance(epoch, int) or epoch < 1:
-                raise LabsError(f"freeze.unfreeze: '{epoch}' is not an epoch; write {{5: [layer4]}} with epochs from 1.")
+                raise LabsError(
+                    f"freeze.unfreeze: '{epoch}' is not an epoch; write {{5: [layer4]}} with epochs from 1."
+                )
             if isinstance(later, str) or not all(isinstance(p, str) for p in later):
-                raise LabsError(f"freeze.unfreeze={{{epoch}: {later}}}: expected a list of patterns, such as {{{epoch}: [layer4]}}.")
+                raise LabsError(
+                    f"freeze.unfreeze={{{epoch}: {later}}}: expected a list of patterns, such as {{{epoch}: [layer4]}}."
+                )
         if self.unfreeze and not self.patterns:
             raise LabsError("freeze.unfreeze: nothing is frozen; choose a policy too, such as freeze=backbone.")
         self.digests: dict[str, str] = {}
 
     def frozen_parameters(self, net: nn.Module, epoch: int) -> set[str]:
         """Return the names of the parameters that do not train in an epoch (counted from 0)."""
-        frozen: set[str] = set()
-        for pattern in self.patterns:
-            frozen |= select(net, pattern, key="freeze.patterns")
-        for start, later in self.unfreeze.items():
-            thawed = {name for p in later for name in select(net, p, key="freeze.unfreeze")}
-            if not thawed & frozen and start <= epoch:
-                raise LabsError(f"freeze.unfreeze={{{start}: {list(later)}}}: nothing of it is frozen by {self.patterns}.")
-            frozen -= thawed if start <= epoch else set()
+        frozen = self._named(net, epoch)
         if self.batch_norm == "affine":
-            frozen -= {f"{n}.{p}" for n, m in net.named_modules() if isinstance(m, BATCH_NORMS) for p in ("weight", "bias")}
+            norms = [name for name, layer in net.named_modules() if isinstance(layer, BATCH_NORMS)]
+            frozen -= {f"{name}.{own}" for name in norms for own in ("weight", "bias")}
         return frozen
 
     def frozen_layers(self, net: nn.Module, epoch: int) -> dict[str, nn.Module]:
-        """Return the layers to hold in eval mode in an epoch: batch norm by its policy, and dropout that feeds a frozen layer."""
-        by_pattern = {name for pattern in self.patterns for name in select(net, pattern, key="freeze.patterns")}
-        thawed = {
-            name
-            for start, later in self.unfreeze.items()
-            if start <= epoch
-            for p in later
-            for name in select(net, p, key="freeze.unfreeze")
-        }
-        frozen = by_pattern - thawed
+        """Return the layers to hold in eval mode: batch norm by its policy, and dropout that feeds a frozen layer."""
+        frozen = self._named(net, epoch)
         held: dict[str, nn.Module] = {}
         waiting: dict[str, nn.Module] = {}  # dropout layers whose next layer with parameters has not come yet
         for name, layer in net.named_modules():
@@ -90,6 +84,14 @@ class Freeze(pl.Callback):
                     held[name] = layer
             waiting = {}
         return held
+
+    def _named(self, net: nn.Module, epoch: int) -> set[str]:
+        """Return the parameters that `patterns` name and `unfreeze` has not taken out by this epoch."""
+        named = {name for pattern in self.patterns for name in select(net, pattern, key="freeze.patterns")}
+        for start, later in self.unfreeze.items():
+            if start <= epoch:
+                named -= {name for pattern in later for name in select(net, pattern, key="freeze.unfreeze")}
+        return named
 
     def apply(self, net: nn.Module, epoch: int) -> None:
         """Set `requires_grad`, and the modes of batch norm and dropout, for a training epoch."""
@@ -112,7 +114,9 @@ class Freeze(pl.Callback):
         for name, parameter in net.named_parameters():
             parameter.requires_grad_(name not in always)
         if not any(p.requires_grad for p in pl_module.parameters()):
-            raise LabsError(f"freeze.patterns={self.patterns}: every parameter is frozen, nothing is left to train; try freeze=backbone.")
+            raise LabsError(
+                f"freeze.patterns={self.patterns}: every parameter is frozen; to train the head type freeze=backbone."
+            )
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Print the truth table and take the digests that the end is compared with."""
@@ -156,7 +160,9 @@ class Freeze(pl.Callback):
         now = digests(net, names)
         changed = sorted(name for name in names if now[name] != self.digests[name])
         if changed:
-            raise RuntimeError(f"{len(changed)} frozen tensors changed during training, such as {changed[0]}: this is a fault of labs.")
+            raise RuntimeError(
+                f"{len(changed)} frozen tensors changed during training, such as {changed[0]}: this is a fault of labs."
+            )
 
     @rank_zero_only
     def _write_table(self, trainer: pl.Trainer, net: nn.Module) -> None:
@@ -166,10 +172,18 @@ class Freeze(pl.Callback):
             Console(file=file, width=110).print(table)
 
     def table(self, net: nn.Module, epoch: int) -> Table:
-        """Return the truth table of an epoch: each part of the net, what trains, what is frozen, how its batch norm runs."""
+        """Return the truth table of an epoch: each part of the net, what trains in it, and how its batch norm runs."""
         frozen, held = self.frozen_parameters(net, epoch), self.frozen_layers(net, epoch)
-        start_of = {n: e for e, later in sorted(self.unfreeze.items(), reverse=True) for p in later for n in select(net, p, key="freeze.unfreeze")}
-        table = Table(title=f"What trains (freeze.patterns={self.patterns}, batch_norm={self.batch_norm})", title_justify="left")
+        start_of = {
+            n: e
+            for e, later in sorted(self.unfreeze.items(), reverse=True)
+            for p in later
+            for n in select(net, p, key="freeze.unfreeze")
+        }
+        table = Table(
+            title=f"What trains (freeze.patterns={self.patterns}, batch_norm={self.batch_norm})",
+            title_justify="left",
+        )
         for column in ("part", "trainable", "frozen", "batch norm", "dropout", "trains from epoch"):
             table.add_column(column, justify="right" if column in ("trainable", "frozen") else "left")
         totals = [0, 0]
@@ -202,7 +216,7 @@ def digests(net: nn.Module, names: set[str]) -> dict[str, str]:
 
 
 def _parts(net: nn.Module) -> list[str]:
-    """List the rows of the table: the net's children, and their children where a child is a plain sequence of layers."""
+    """List the rows of the table: the net's children, or the layers of a child that is a plain sequence."""
     rows: list[str] = []
     for name, child in net.named_children():
         plain = isinstance(child, nn.Sequential) and not any(list(grandchild.children()) for grandchild in child)
@@ -211,7 +225,9 @@ def _parts(net: nn.Module) -> list[str]:
     return rows
 
 
-def _modes(net: nn.Module, part: str, kinds: tuple[type, ...], held: dict[str, nn.Module], words: tuple[str, str]) -> str:
+def _modes(
+    net: nn.Module, part: str, kinds: tuple[type, ...], held: dict[str, nn.Module], words: tuple[str, str]
+) -> str:
     names = [f"{part}.{n}".rstrip(".") for n, m in net.get_submodule(part).named_modules() if isinstance(m, kinds)]
     found = {words[1] if name in held else words[0] for name in names}
     return " and ".join(sorted(found)) or "-"

@@ -33,12 +33,20 @@ class Pictures(pl.Callback):
         self.confusion = MulticlassConfusionMatrix(num_classes=len(data.classes)).to(pl_module.device)
 
     def on_test_batch_end(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int, dataloader_idx: int = 0
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
     ) -> None:
         """Count a batch."""
         self.confusion.update(outputs["preds"], outputs["labels"])
-        columns = [outputs[name].tolist() for name in ("index", "labels", "preds", "confidence")]
-        self.results |= {index: (label, pred, confidence) for index, label, pred, confidence in zip(*columns, strict=True)}
+        columns = [outputs[name].tolist() for name in ("positions", "labels", "preds", "confidence")]
+        self.results |= {
+            index: (label, pred, confidence) for index, label, pred, confidence in zip(*columns, strict=True)
+        }
 
     def on_test_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Draw both pictures."""
@@ -63,7 +71,9 @@ class Pictures(pl.Callback):
 
     def _examples(self, data: Any, notes: str) -> Figure:
         seen = sorted(self.results)
-        chosen = [seen[i] for i in np.unique(np.linspace(0, len(seen) - 1, min(self.num_images, len(seen))).astype(int))]
+        chosen = [
+            seen[i] for i in np.unique(np.linspace(0, len(seen) - 1, min(self.num_images, len(seen))).astype(int))
+        ]
         columns = min(len(chosen), 4)
         rows = -(-len(chosen) // columns)
         figure = Figure(figsize=(2.6 * columns, 2.9 * rows + 0.5), layout="constrained")
@@ -86,12 +96,21 @@ def confusion_figure(matrix: np.ndarray, classes: list[str], title: str) -> Figu
     figure = Figure(figsize=(size, size), layout="constrained")
     axes = figure.add_subplot()
     axes.imshow(matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1), cmap="Blues", vmin=0, vmax=1)
-    axes.set(title=title, xlabel="predicted", ylabel="true")
+    axes.set(xlabel="predicted", ylabel="true")
+    figure.suptitle(title, fontsize=10)
     if len(classes) <= 40:
         axes.set_xticks(range(len(classes)), classes, rotation=90, fontsize=7)
         axes.set_yticks(range(len(classes)), classes, fontsize=7)
     if len(classes) <= 25:
         for row, column in np.argwhere(matrix):
             share = matrix[row, column] / matrix[row].sum()
-            axes.text(column, row, str(matrix[row, column]), ha="center", va="center", fontsize=7, color="white" if share > 0.5 else "black")
+            axes.text(
+                column,
+                row,
+                str(matrix[row, column]),
+                ha="center",
+                va="center",
+                fontsize=7,
+                color="white" if share > 0.5 else "black",
+            )
     return figure

@@ -3,6 +3,9 @@
 import csv
 import json
 import math
+import shlex
+import shutil
+import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,17 +26,26 @@ class Record(pl.Callback):
     """Write a run's directory as the run goes on, so that nothing is lost when it stops.
 
     Used around the run: entering writes `metrics.json` with status `running`, leaving it writes how the run ended.
-    `log.tsv` grows by a row an epoch; it is part of every checkpoint, so that a resumed run continues it. Files are replaced
-    in one move, never half-written.
+    `log.tsv` grows by a row an epoch; it is part of every checkpoint, so that a resumed run continues it. Files are
+    replaced in one move, never half-written.
 
     Args:
         run_dir: the run directory.
-        recipe: what `metrics.json` says of the run besides its results: experiment, practical, data, seed, choices, command.
+        recipe: what `metrics.json` says of the run besides its results: experiment, practical, data, seed, choices,
+            command.
+        resumes: whether the run goes on from a checkpoint in its directory.
     """
 
-    def __init__(self, run_dir: Path, recipe: Mapping[str, Any]) -> None:
-        self.run_dir = run_dir
-        self.facts: dict[str, Any] = {"format": 1, "status": "running", **recipe, "metrics": {}, "labels": [], "error": None}
+    def __init__(self, run_dir: Path, recipe: Mapping[str, Any], *, resumes: bool = False) -> None:
+        self.run_dir, self.resumes = run_dir, resumes
+        self.facts: dict[str, Any] = {
+            "format": 1,
+            "status": "running",
+            **recipe,
+            "metrics": {},
+            "labels": [],
+            "error": None,
+        }
         self.rows: list[dict[str, float]] = []
         self.predictions: list[tuple[int, int, int, float]] = []
         self.seconds_before = 0.0  # training seconds of the runs that this one resumes
@@ -42,11 +54,15 @@ class Record(pl.Callback):
     # Around the run
 
     def __enter__(self) -> Self:
-        """Mark the run as running."""
+        """Mark the run as running; what an earlier run left in the directory goes, unless this one resumes it."""
+        if not self.resumes:
+            self._clear()
         self._write_facts()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         """Mark the run as finished, interrupted or failed, and draw what there is to draw."""
         if error is None:
             self.facts["status"] = "finished"
@@ -56,6 +72,8 @@ class Record(pl.Callback):
         self._write_facts()
         if error is None or self.facts["status"] == "interrupted":
             self.draw()
+        if error is not None and (self.run_dir / "checkpoints" / "last.ckpt").is_file():
+            self._say_how_to_go_on()
 
     # Lightning's hooks, in the order they come
 
@@ -83,15 +101,20 @@ class Record(pl.Callback):
             **_metrics(trainer, ("train/", "val/")),
         }
         self.rows = [earlier for earlier in self.rows if earlier["epoch"] < row["epoch"]] + [row]
-        self.facts |= {"epochs": len(self.rows), "seconds": row["seconds"], "metrics": _metrics(trainer, ("train/", "val/"))}
+        self.facts |= {
+            "epochs": len(self.rows),
+            "seconds": row["seconds"],
+            "metrics": _metrics(trainer, ("train/", "val/")),
+        }
         self._write_log()
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Note which epoch's weights are tested: the first with the best value of what is monitored."""
         best = trainer.checkpoint_callback
-        if isinstance(best, ModelCheckpoint) and self.rows and best.monitor in self.rows[0]:
+        if isinstance(best, ModelCheckpoint) and best.monitor and self.rows and best.monitor in self.rows[0]:
             choose = max if best.mode == "max" else min
-            row = choose(self.rows, key=lambda row: row[best.monitor])
+            monitor = best.monitor
+            row = choose(self.rows, key=lambda row: row[monitor])
             self.facts |= {"best_epoch": row["epoch"], "selected_by": f"{best.mode} {best.monitor}"}
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
@@ -100,10 +123,16 @@ class Record(pl.Callback):
         self.facts |= {"status": "interrupted" if stopped else "failed", "error": _one_line(exception)}
 
     def on_test_batch_end(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int, dataloader_idx: int = 0
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
     ) -> None:
         """Keep the predictions of a batch."""
-        columns = (outputs[name].tolist() for name in ("index", "labels", "preds", "confidence"))
+        columns = (outputs[name].tolist() for name in ("positions", "labels", "preds", "confidence"))
         self.predictions += zip(*columns, strict=True)
 
     def on_test_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -125,6 +154,18 @@ class Record(pl.Callback):
         self.rows, self.seconds_before = list(state_dict["log"]), float(state_dict["seconds"])
 
     # Files
+
+    @rank_zero_only
+    def _clear(self) -> None:
+        for name in ("metrics.json", "log.tsv", "test_log.tsv", "predictions.csv", "result.png", "result.gif"):
+            (self.run_dir / name).unlink(missing_ok=True)
+        for name in ("checkpoints", "tensorboard", "images"):
+            shutil.rmtree(self.run_dir / name, ignore_errors=True)
+
+    @rank_zero_only
+    def _say_how_to_go_on(self) -> None:
+        command = f"python train.py {shlex.quote(f'resume={self.run_dir}')}"
+        print(f"\n{self.facts['status']} after {len(self.rows)} epochs; go on with: {command}", file=sys.stderr)
 
     @rank_zero_only
     def draw(self) -> None:
@@ -152,13 +193,12 @@ class Record(pl.Callback):
                 writer.writerow([name, data.classes[label], data.classes[prediction], f"{confidence:.6f}"])
         temporary.replace(self.run_dir / "predictions.csv")
 
-    @rank_zero_only
     def _write_facts(self) -> None:
         self._write_json("metrics.json", self.facts)
 
+    @rank_zero_only
     def _write_json(self, name: str, content: Mapping[str, Any]) -> None:
-        if rank_zero_only.rank == 0:
-            self._replace(name, json.dumps(content, indent=2) + "\n")
+        self._replace(name, json.dumps(content, indent=2) + "\n")
 
     def _replace(self, name: str, text: str) -> None:
         temporary = self.run_dir / f".{name}"

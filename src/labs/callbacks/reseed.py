@@ -1,4 +1,4 @@
-"""Make every random number of an epoch a function of (seed, epoch), so that a resumed run repeats an uninterrupted one."""
+"""Make every random number of an epoch a function of (seed, epoch), so that a run can be resumed exactly."""
 
 import random
 

@@ -32,7 +32,11 @@ class TensorBoardCards(pl.Callback):
         board = writer(trainer)
         table = Path(trainer.default_root_dir) / "freeze.txt"
         if board is not None and table.is_file():
-            board.add_text("recipe", f"    {self.recipe['command']}\n\n" + "\n".join(f"    {line}" for line in table.read_text().splitlines()))
+            board.add_text(
+                "recipe",
+                f"    {self.recipe['command']}\n\n"
+                + "\n".join(f"    {line}" for line in table.read_text().splitlines()),
+            )
 
     @rank_zero_only
     def on_test_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -40,8 +44,12 @@ class TensorBoardCards(pl.Callback):
         board = writer(trainer)
         if board is None:
             return
-        settings = {"seed": self.recipe["seed"], "experiment": self.recipe["experiment"], **self.recipe["choices"]}
+        settings = {
+            "seed": self.recipe["seed"],
+            "experiment": self.recipe["experiment"],
+            **self.recipe["choices"],
+        }
         metrics = {name: value.item() for name, value in trainer.callback_metrics.items() if name.startswith("test/")}
-        file_writer = board._get_file_writer()  # type: ignore[no-untyped-call]
-        for summary in hparams({name: str(value) for name, value in settings.items()}, metrics):  # type: ignore[no-untyped-call]
+        file_writer = board._get_file_writer()
+        for summary in hparams({name: str(value) for name, value in settings.items()}, metrics):
             file_writer.add_summary(summary)

@@ -1,6 +1,7 @@
 """The command line: the only part of `labs` that knows Hydra's configuration.
 
-Light by design: nothing here imports torch before a run starts, so `--help`, `--cfg job` and most errors answer at once.
+Light by design: nothing here imports torch before a run starts, so `--help`, `--cfg job` and most errors answer at
+once.
 """
 
 import os

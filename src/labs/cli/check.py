@@ -42,7 +42,10 @@ def build(node: DictConfig, key: str, **given: Any) -> Any:
         cause = error.__cause__
         if isinstance(cause, LabsError):
             raise cause from None
-        if isinstance(cause, (ValueError, TypeError, ImportError, FileNotFoundError)) or "Misconfiguration" in type(cause).__name__:
+        if (
+            isinstance(cause, (ValueError, TypeError, ImportError, FileNotFoundError))
+            or "Misconfiguration" in type(cause).__name__
+        ):
             raise LabsError(f"{key}: {cause}") from error
         raise
 
@@ -63,7 +66,9 @@ def _check_call(node: dict[str, Any], key: str) -> None:
     try:
         target = get_object(node["_target_"])
     except Exception as error:
-        raise LabsError(f"{key}._target_={node['_target_']}: nothing can be imported under this name ({error}).") from error
+        raise LabsError(
+            f"{key}._target_={node['_target_']}: nothing can be imported under this name ({error})."
+        ) from error
     parameters = inspect.signature(target).parameters
     takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
     hints = _hints(target)
@@ -84,14 +89,19 @@ def _check_call(node: dict[str, Any], key: str) -> None:
 
 
 def _check_value(value: Any, hint: Any, key: str) -> None:
-    wrong = isinstance(value, bool) and "bool" not in str(hint) and hint is not Any
-    if not wrong:
-        try:
-            check_type(value, hint)
-        except TypeCheckError:
-            wrong = True
-    if wrong:
+    readings = [value, tuple(value)] if isinstance(value, list) else [value]  # YAML has no tuples
+    if not any(_fits(reading, hint) for reading in readings):
         raise LabsError(f"{key}={value}: expected {_readable(hint)}, found {_readable(type(value))} {value!r}.")
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    if isinstance(value, bool) and "bool" not in str(hint) and hint is not Any:
+        return False  # to Python, true is the number 1
+    try:
+        check_type(value, hint)
+    except TypeCheckError:
+        return False
+    return True
 
 
 def _readable(hint: Any) -> str:
@@ -101,7 +111,13 @@ def _readable(hint: Any) -> str:
         >>> _readable(int | None)
         'a whole number or null'
     """
-    words = {int: "a whole number", float: "a number", str: "a word", bool: "true or false", type(None): "null"}
+    words = {
+        int: "a whole number",
+        float: "a number",
+        str: "a word",
+        bool: "true or false",
+        type(None): "null",
+    }
     if hint in words:
         return words[hint]
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
@@ -117,9 +133,8 @@ def _readable(hint: Any) -> str:
 
 
 def _hints(target: Callable[..., Any]) -> dict[str, Any]:
-    function = target.__init__ if inspect.isclass(target) else target  # type: ignore[misc]
+    function = target.__init__ if inspect.isclass(target) else target
     try:
         return typing.get_type_hints(inspect.unwrap(function))
     except (NameError, TypeError):  # annotations that cannot be resolved are left to the constructor
         return {}
-

@@ -12,13 +12,15 @@ from hydra import compose
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
+from labs.cli.overrides import expand
 from labs.errors import LabsError
 
 
 def embedded_weights(cfg: DictConfig, net: str, train: Callable[[DictConfig, dict[str, Any]], Any]) -> Path:
     """Return the run directory whose best checkpoint holds the embedded weights of `net`; train it on the first call.
 
-    The run is `experiment=<cfg.upstream.experiment>` with the net and the image size of `cfg`. Its directory is keyed by its whole
+    The run is `experiment=<cfg.upstream.experiment>` with the net and the image size of `cfg`. Its directory is
+    keyed by its whole
     recipe, so a change of the recipe makes new weights; processes that need the same weights wait for the first.
 
     Args:
@@ -30,7 +32,10 @@ def embedded_weights(cfg: DictConfig, net: str, train: Callable[[DictConfig, dic
         LabsError: the dataset has no embedded weights.
     """
     if cfg.upstream.experiment is None:
-        raise LabsError("weights=embedded: these images have no embedded weights; add data=embedded, or type weights=imagenet or weights=random.")
+        raise LabsError(
+            "weights=embedded: these images have no embedded weights; "
+            "add data=embedded, or type weights=imagenet or weights=random."
+        )
     upstream, choices = _upstream_recipe(cfg, net)
     key = _key(upstream)
     folder = Path(cfg.paths.data) / "embedded" / "weights" / f"{cfg.upstream.experiment}-{net}-{key}"
@@ -40,10 +45,24 @@ def embedded_weights(cfg: DictConfig, net: str, train: Callable[[DictConfig, dic
             return folder
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
-        Console().print(f"[bold]embedded weights[/]: {cfg.upstream.experiment} with {net}, made once, kept in {folder}", highlight=False, soft_wrap=True)
+        Console().print(
+            f"[bold]embedded weights[/]: {cfg.upstream.experiment} with {net}, made once, kept in {folder}",
+            highlight=False,
+            soft_wrap=True,
+        )
         upstream.paths.run_dir = str(folder)
         command = f"python train.py experiment={cfg.upstream.experiment} net={net}"
-        train(upstream, {"experiment": cfg.upstream.experiment, "practical": upstream.practical, "data": "embedded", "seed": upstream.seed, "command": command, "choices": choices})
+        train(
+            upstream,
+            {
+                "experiment": cfg.upstream.experiment,
+                "practical": upstream.practical,
+                "data": "embedded",
+                "seed": upstream.seed,
+                "command": command,
+                "choices": choices,
+            },
+        )
         (folder / "checkpoints" / "last.ckpt").unlink(missing_ok=True)
     return folder
 
@@ -57,12 +76,12 @@ def _upstream_recipe(cfg: DictConfig, net: str) -> tuple[DictConfig, dict[str, s
             f"datamodule.image_size={cfg.datamodule.image_size}",
             f"trainer.accelerator={cfg.trainer.accelerator}",
             f"paths.data='{cfg.paths.data}'",
-            *cfg.upstream.overrides,
+            *expand(list(cfg.upstream.overrides)),
         ],
         return_hydra_config=True,
     )
-    choices = {k: v for k, v in composed.hydra.runtime.choices.items() if "/" not in k and "@" not in k}
-    upstream = OmegaConf.masked_copy(composed, [key for key in composed if key != "hydra"])
+    choices = {str(k): str(v) for k, v in composed.hydra.runtime.choices.items() if not set("/@") & set(str(k))}
+    upstream = OmegaConf.masked_copy(composed, [str(key) for key in composed if key != "hydra"])
     upstream.paths.run_dir = ""
     return upstream, choices
 
@@ -72,7 +91,8 @@ def _key(upstream: DictConfig) -> str:
     resolved: Any = OmegaConf.to_container(upstream, resolve=True)
     resolved["datamodule"]["source"].pop("folder", None)
     schedule = {k: v for k, v in resolved["trainer"].items() if k.startswith(("max_", "limit_", "precision"))}
-    parts = [resolved["seed"], resolved["datamodule"], resolved["module"], schedule]
+    chosen_by = [resolved["callbacks"]["best"][k] for k in ("monitor", "mode")]
+    parts = [resolved["seed"], resolved["datamodule"], resolved["module"], schedule, chosen_by]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:12]
 
 

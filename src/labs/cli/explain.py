@@ -25,7 +25,8 @@ def explain(error: BaseException, arguments: list[str]) -> str | None:
     if isinstance(error, MissingConfigException):
         return _missing_option(error)
     if isinstance(error, OverrideParseException):
-        return f"'{error.override}' is not an override; write key=value, such as trainer.max_epochs=5. ({_first_line(error.message)})"
+        why = _first_line(error.message)
+        return f"'{error.override}' is not an override; write key=value, such as trainer.max_epochs=5. ({why})"
     if isinstance(error, ConfigCompositionException):
         key = re.search(r"Could not (?:override|append|delete)[^']*'([^']+)'", str(error)) or re.search(
             r"Could not delete from config\. '([^']+)'", str(error)
@@ -37,6 +38,10 @@ def explain(error: BaseException, arguments: list[str]) -> str | None:
         return _joined(str(error))
     if isinstance(error, (SearchPathException, HydraException, OmegaConfBaseException)):
         return _joined(str(error))
+    if type(error).__name__ == "MisconfigurationException":  # Lightning's; by name, so that torch stays unloaded
+        return str(error)
+    if type(error).__name__ == "OutOfMemoryError":
+        return f"the GPU's memory is full; type a smaller datamodule.batch_size. ({_first_line(str(error))})"
     return None
 
 
@@ -53,12 +58,13 @@ def unknown_key(key: str, arguments: list[str]) -> str:
     if close:
         return f"{message} Did you mean {' or '.join(close)}?"
     if siblings:
-        return f"{message} Under '{parent or 'the top level'}' there are: {', '.join(k.rpartition('.')[2] for k in siblings)}."
+        names = ", ".join(k.rpartition(".")[2] for k in siblings)
+        return f"{message} Under '{parent or 'the top level'}' there are: {names}."
     return f"{message} `python train.py --cfg job` prints all settings; `--help` lists the axes."
 
 
 def known_keys(overrides: list[str]) -> list[str]:
-    """List every key that these overrides leave to be set, and every group; the default recipe's keys if they do not compose."""
+    """List every group, and every key of the recipe that these overrides choose (the default one if they fail)."""
     groups = [p.name for p in sorted(config_folder().iterdir()) if p.is_dir()]
     from hydra import initialize_config_dir
 

@@ -1,4 +1,7 @@
-"""What conf/hydra/default.yaml computes: the name of a grid's cell, and `python train.py --help`, which lists the groups, the experiments by practical and examples, read from `conf/` as it stands."""
+"""What conf/hydra/default.yaml computes: the name of a grid's cell, and the page of `python train.py --help`.
+
+The page lists examples, experiments by practical, grids and axes, read from `conf/` as it stands.
+"""
 
 import hashlib
 import sys
@@ -8,9 +11,11 @@ from omegaconf import OmegaConf
 
 EXAMPLES = """\
   python train.py                                                  quick start: real digits, offline, under two minutes
-  python train.py experiment=cub_layer1_frozen trainer.devices=1   the real thing: downloads CUB-200 and ImageNet's weights
+  python train.py experiment=cub_layer1_frozen trainer.devices=1   the real thing: downloads CUB-200 and ImageNet's
+  weights
   python train.py experiment=cub_layer1_frozen data=embedded       the same, small and offline
-  python train.py experiment=cub_full data=embedded freeze=backbone normalization=dataset precision=bf16 optimizer.lr=0.01
+  python train.py experiment=cub_full data=embedded freeze=backbone normalization=dataset precision=bf16
+  optimizer.lr=0.01
   python train.py -m grid=cub_table4 data=embedded seed=0,1,2      a table: every cell of a grid, three seeds
   python report.py outputs/cub_table4                              run directories to tables, curves and a page"""
 
@@ -48,22 +53,38 @@ def config_folder() -> Path:
 
 def help_text(conf: Path) -> str:
     """Write the help page from the option files under `conf` and the first words of their headers."""
-    lines = ["labs: the practicals of five deep-learning vision courses.", "", "Examples", EXAMPLES, "", "Experiments"]
+    lines = [
+        "labs: the practicals of five deep-learning vision courses.",
+        "",
+        "Examples",
+        EXAMPLES,
+        "",
+        "Experiments",
+    ]
     by_practical: dict[str, list[tuple[str, str]]] = {}
     for path in sorted((conf / "experiment").glob("*.yaml")):
-        practical = str(OmegaConf.load(path).get("practical") or "other")
+        practical = str(OmegaConf.select(OmegaConf.load(path), "practical", default="other"))
         by_practical.setdefault(practical, []).append((path.stem, header(path)))
     for practical, experiments in sorted(by_practical.items()):
         lines.append(f"  {practical} (docs/{practical}.md)")
         lines += [f"    {name:<24}{what}" for name, what in experiments]
     lines += ["", "Grids (python train.py -m grid=...)"]
     lines += [f"    {path.stem:<24}{header(path)}" for path in sorted((conf / "grid").glob("*.yaml"))]
-    lines += ["", "Axes: every one is one word, and its settings hang under it (optimizer=adamw optimizer.lr=1e-3)"]
+    lines += [
+        "",
+        "Axes: every one is one word, and its settings hang under it (optimizer=adamw optimizer.lr=1e-3)",
+    ]
     for folder in sorted(p for p in conf.iterdir() if p.is_dir() and p.name not in _GROUPS_APART):
         options = [path.stem for path in sorted(folder.glob("*.yaml"))]
         lines.append(f"  {folder.name:<15}{', '.join(options)}")
     lines.append(f"  {'seed':<15}0, 1, 2, ...")
-    lines += ["", "Flags", FLAGS, "", "Anything in `python train.py experiment=... --cfg job` can be set: trainer.max_epochs=5"]
+    lines += [
+        "",
+        "Flags",
+        FLAGS,
+        "",
+        "Anything in `python train.py experiment=... --cfg job` can be set: trainer.max_epochs=5",
+    ]
     return "\n".join(lines) + "\n"
 
 

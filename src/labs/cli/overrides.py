@@ -5,7 +5,8 @@ from pathlib import Path
 
 from labs.errors import LabsError
 
-# An axis is one word, and its settings hang under that word: freeze.batch_norm=train is callbacks.freeze.batch_norm=train.
+# An axis is one word, and its settings hang under that word: freeze.batch_norm=train is
+# callbacks.freeze.batch_norm=train.
 AXES = {
     "freeze": "callbacks.freeze",
     "optimizer": "module.optimizer",
@@ -22,7 +23,8 @@ def expand(arguments: list[str]) -> list[str]:
     """Expand the short forms in a list of command-line arguments.
 
     - `freeze.x=y`, `optimizer.x=y`, ... name the settings of an axis by its word (`AXES`).
-    - `freeze.unfreeze={5: [layer4]}` and other mappings take new keys without Hydra's `++`, and merge with what is there.
+    - `freeze.unfreeze={5: [layer4]}` and other mappings take new keys without Hydra's `++`, and merge with what is
+    there.
     - `weights=<run directory or checkpoint>` starts from the weights of a run.
     - `resume=<run directory>` repeats that run's overrides in that directory, from its last checkpoint.
 

@@ -15,6 +15,6 @@ def quiet() -> None:
         ".*The number of training batches .* is smaller than the logging interval.*",
         ".*Checkpoint directory .* exists and is not empty.*",
         ".*You're resuming from a checkpoint that ended before the epoch ended.*",
-        ".*Found .* module\\(s\\) in eval mode at the start of training.*",  # the freezing policy's doing, and its table says so
+        ".*Found .* module\\(s\\) in eval mode at the start of training.*",  # the freeze table says so
     ):
         warnings.filterwarnings("ignore", message=message)

@@ -1,11 +1,13 @@
 """What a run says when it ends, and what it takes with it when it could not start."""
 
+import json
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from lightning_utilities.core.rank_zero import rank_zero_only
 from omegaconf import DictConfig
 from rich.console import Console
 from rich.table import Table
@@ -25,10 +27,9 @@ def discard_if_empty(cfg: DictConfig) -> Iterator[None]:
         raise
 
 
+@rank_zero_only
 def say_results(cfg: DictConfig, recipe: dict[str, Any], metrics: dict[str, float]) -> None:
     """Print the closing table of metrics, where they are kept, and how to look at them."""
-    import json
-
     facts = json.loads((Path(cfg.paths.run_dir) / "metrics.json").read_text())
     notes = f"  ({', '.join(facts['labels'])})" if facts["labels"] else ""
     table = Table(title=f"{recipe['experiment']}, seed {recipe['seed']}{notes}", title_justify="left")
@@ -40,5 +41,10 @@ def say_results(cfg: DictConfig, recipe: dict[str, Any], metrics: dict[str, floa
             table.add_row(split, str(count), f"{100 * accuracy:.2f} %", f"{loss:.4f}")
     console = Console()
     console.print(table)
-    console.print(f"run directory  {cfg.paths.run_dir}", highlight=False, soft_wrap=True)
+    console.print(f"run directory  {_relative(cfg.paths.run_dir)}", highlight=False, soft_wrap=True)
     console.print(f"look at it     tensorboard --logdir {cfg.paths.outputs}", highlight=False, soft_wrap=True)
+
+
+def _relative(path: str) -> Path:
+    """Shorten a path below the working directory, as it would be typed."""
+    return Path(path).relative_to(Path.cwd()) if Path(path).is_relative_to(Path.cwd()) else Path(path)

@@ -14,7 +14,7 @@ class Batch(NamedTuple):
 
     images: Tensor  # (batch, channels, height, width); uint8 from the loader, normalised floats in the step
     labels: Tensor  # (batch,) int64
-    index: Tensor  # (batch,) int64: the position of each image in its split
+    positions: Tensor  # (batch,) int64: where each image stands in its split
 
 
 class StoredImages(Dataset[Batch]):
@@ -26,17 +26,16 @@ class StoredImages(Dataset[Batch]):
     def __len__(self) -> int:
         return len(self.rows)
 
-    def __getitem__(self, index: list[int]) -> Batch:  # type: ignore[override]
+    def __getitem__(self, index: list[int]) -> Batch:
         rows = self.rows[index]
-        return Batch(
-            torch.from_numpy(self.pixels[rows]), torch.from_numpy(self.labels[rows]), torch.as_tensor(index)
-        )
+        return Batch(torch.from_numpy(self.pixels[rows]), torch.from_numpy(self.labels[rows]), torch.as_tensor(index))
 
 
 class EpochBatches(Sampler[list[int]]):
     """Lists of positions, one a batch; shuffled as a pure function of (seed, epoch), shared out among ranks.
 
-    A last training batch of a single image joins the batch before it, because batch norm cannot train on one image. With
+    A last training batch of a single image joins the batch before it, because batch norm cannot train on one image.
+    With
     several ranks, training repeats a few images so that all ranks take the same number of steps; evaluation
     repeats none, so that a metric covers every image exactly once.
     """
@@ -60,13 +59,19 @@ class EpochBatches(Sampler[list[int]]):
             order = torch.cat([order, order[:short]])
         mine = order[self.rank :: self.world_size].tolist()
         starts = list(range(0, len(mine), self.batch_size))
-        if self.shuffle and len(starts) > 1 and len(mine) - starts[-1] == 1:
+        if self.shuffle and self.batch_size > 1 and len(starts) > 1 and len(mine) - starts[-1] == 1:
             starts.pop()
         for start, end in zip(starts, [*starts[1:], len(mine)]):
             yield mine[start:end]
 
     def __len__(self) -> int:
-        mine = len(range(self.rank, self.count + (-self.count % self.world_size if self.shuffle else 0), self.world_size))
+        mine = len(
+            range(
+                self.rank,
+                self.count + (-self.count % self.world_size if self.shuffle else 0),
+                self.world_size,
+            )
+        )
         batches = -(-mine // self.batch_size)
         return batches - 1 if self.shuffle and batches > 1 and mine % self.batch_size == 1 else batches
 

@@ -1,16 +1,18 @@
-"""CUB-200, birds of 200 species: the 2010 set (Welinder et al.) and the 2011 set (Wah et al.), or birds drawn by the project."""
+"""CUB-200, birds of 200 species: the 2010 set (Welinder et al.), the 2011 set (Wah et al.), or drawn birds."""
 
 import re
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
+from filelock import FileLock
 
 from labs.datamodules.embedded.birds import BIRDS_VERSION, expected_count, write_cub200
-from labs.datamodules.fetch import Archive, fetch, unpack
+from labs.datamodules.fetch import Archive, fetch
 from labs.datamodules.image_classification import LabeledImages
 from labs.datamodules.pixels import decode_images
 from labs.datamodules.splits import first_k
+from labs.datamodules.unpack import unpack
 from labs.errors import LabsError
 
 _DRIVE = "https://drive.usercontent.google.com/download?id={}&export=download&confirm=t"
@@ -77,7 +79,8 @@ class CUB200:
             raise LabsError(f"datamodule.source.images_per_class={images_per_class}: expected 18 to 100.")
         self.edition, self.split, self.num_classes, self.embedded = edition, split, num_classes, embedded
         self.skip_unreadable, self.images_per_class, self.group = skip_unreadable, images_per_class, group
-        self.name = f"CUB-200 ({edition})" if not embedded else f"drawn birds ({group}, in the layout of CUB-200 {edition})"
+        drawn = f"drawn birds ({edition} layout{', upstream' if group == 'upstream' else ''})"
+        self.name = drawn if embedded else f"CUB-200 ({edition})"
         self.folder = Path(folder)
         self.cache = self.folder / "cache"
 
@@ -85,17 +88,19 @@ class CUB200:
         """Return the images at `size` pixels, with the chosen test set.
 
         Raises:
-            LabsError: the archive is missing, incomplete or another one, a class is empty, or an image cannot be decoded.
+            LabsError: the archive is missing, incomplete or another one, a class is empty, or an image cannot be
+            decoded.
         """
         images, lists = self._embedded() if self.embedded else self._online()
         files, labels, classes = list_images(images, self.num_classes)
-        expected = COUNTS[self.edition] if not self.embedded else expected_count(self.num_classes, self.images_per_class)
-        if self.num_classes == 200 or self.embedded:
-            if len(files) != expected:
-                raise LabsError(
-                    f"{images}: found {len(files)} images, {self.name} has {expected}. Is it the other edition "
-                    f"(datamodule.source.edition=2010 or 2011)? Otherwise delete the folder and run again."
-                )
+        expected = (
+            COUNTS[self.edition] if not self.embedded else expected_count(self.num_classes, self.images_per_class)
+        )
+        if len(files) != expected and (self.num_classes == 200 or self.embedded):
+            raise LabsError(
+                f"{images}: found {len(files)} images, {self.name} has {expected}. Is it the other edition "
+                f"(datamodule.source.edition=2010 or 2011)? Otherwise delete the folder and run again."
+            )
         names = [f"{file.parent.name}/{file.name}" for file in files]
         is_test = first_k(names, labels) if self.split == "first15" else self._official(names, lists)
         pixels, kept = decode_images(files, size, self.cache / "pixels", skip_unreadable=self.skip_unreadable)
@@ -112,15 +117,16 @@ class CUB200:
     def _embedded(self) -> tuple[Path, Path]:
         key = f"birds_{self.edition}_{self.group}_{self.num_classes}x{self.images_per_class}_v{BIRDS_VERSION}"
         root = self.folder / "embedded" / key
-        if not root.exists():
-            root.parent.mkdir(parents=True, exist_ok=True)
-            write_cub200(
-                root,
-                edition=str(self.edition),
-                group=self.group,
-                num_classes=self.num_classes,
-                images_per_class=self.images_per_class,
-            )
+        root.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(f"{root}.lock"):
+            if not root.exists():
+                write_cub200(
+                    root,
+                    edition=str(self.edition),
+                    group=self.group,
+                    num_classes=self.num_classes,
+                    images_per_class=self.images_per_class,
+                )
         unpacked = root / "CUB_200_2011" if self.edition == 2011 else root
         return unpacked / "images", unpacked if self.edition == 2011 else root / "lists"
 
@@ -141,7 +147,7 @@ class CUB200:
 
 
 def list_images(root: Path, num_classes: int) -> tuple[list[Path], np.ndarray, list[str]]:
-    """List the JPEG files of the first classes under `root`, sorted; hidden files (macOS `._*`) and strays are passed over.
+    """List the JPEG files of the first classes under `root`, sorted, without hidden files (macOS `._*`) and strays.
 
     Returns:
         Files, labels (images,) int64 from 0, and the class names.
@@ -149,15 +155,21 @@ def list_images(root: Path, num_classes: int) -> tuple[list[Path], np.ndarray, l
     Raises:
         LabsError: fewer class folders than `num_classes`, or a class without an image.
     """
-    folders = sorted(p for p in root.iterdir() if p.is_dir() and CLASS_FOLDER.fullmatch(p.name)) if root.is_dir() else []
+    folders = (
+        sorted(p for p in root.iterdir() if p.is_dir() and CLASS_FOLDER.fullmatch(p.name)) if root.is_dir() else []
+    )
     if len(folders) < num_classes:
-        raise LabsError(f"{root}: found {len(folders)} class folders such as '001.Black_footed_Albatross', expected {num_classes}.")
+        raise LabsError(
+            f"{root}: found {len(folders)} class folders such as '001.Black_footed_Albatross', expected {num_classes}."
+        )
     files: list[Path] = []
     labels: list[int] = []
     for label, folder in enumerate(folders[:num_classes]):
         found = sorted(p for p in folder.iterdir() if p.suffix.lower() == ".jpg" and not p.name.startswith("."))
         if not found:
-            raise LabsError(f"{folder}: the class has no images; delete the dataset's folder and run again to unpack it anew.")
+            raise LabsError(
+                f"{folder}: the class has no images; delete the dataset's folder and run again to unpack it anew."
+            )
         files += found
         labels += [label] * len(found)
     return files, np.array(labels, dtype=np.int64), [folder.name for folder in folders[:num_classes]]
@@ -166,10 +178,13 @@ def list_images(root: Path, num_classes: int) -> tuple[list[Path], np.ndarray, l
 def _unpacked(archive: Archive, root: Path) -> Path:
     """Return the folder of an archive's contents, downloading and unpacking it if need be."""
     folder = root / archive.name.partition(".")[0]
-    if not folder.exists():
-        try:
-            path = fetch(archive, root)
-        except LabsError as error:
-            raise LabsError(f"{error}\nWithout the dataset, add data=embedded to the same command: small, offline, labelled as such.") from error
-        unpack(path, folder)
+    root.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{folder}.lock"):
+        if not folder.exists():
+            try:
+                path = fetch(archive, root)
+            except LabsError as error:
+                instead = "Without the dataset, add data=embedded to the same command: small, offline, labelled so."
+                raise LabsError(f"{error}\n{instead}") from error
+            unpack(path, folder)
     return folder

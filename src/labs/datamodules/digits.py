@@ -25,9 +25,13 @@ class Digits:
         if not embedded:
             raise LabsError("the digits come with scikit-learn, there is nothing online; type data=embedded.")
         if len(digits) < 2 or len(set(digits)) < len(digits) or not set(digits) <= set(range(10)):
-            raise LabsError(f"datamodule.source.digits={list(digits)}: expected two or more different digits from 0 to 9.")
+            raise LabsError(
+                f"datamodule.source.digits={list(digits)}: expected two or more different digits from 0 to 9."
+            )
         if not 2 <= train_per_class <= 150:
-            raise LabsError(f"datamodule.source.train_per_class={train_per_class}: expected 2 to 150 (a digit has about 180).")
+            raise LabsError(
+                f"datamodule.source.train_per_class={train_per_class}: expected 2 to 150 (a digit has about 180)."
+            )
         self.digits, self.train_per_class = list(digits), train_per_class
         self.name = f"handwritten digits {','.join(map(str, digits))}"
         self.cache = Path(folder) / "cache"

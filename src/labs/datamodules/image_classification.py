@@ -43,7 +43,8 @@ class ImageClassification(pl.LightningDataModule):
     """Serve a source's images as normalised batches of one size.
 
     The validation split is cut from the training split, stratified and seeded; with `validation="test"` the test set is
-    looked at in every epoch, as hand-outs sometimes do, and the run is labelled so. Crops, mirror images and normalisation run
+    looked at in every epoch, as hand-outs sometimes do, and the run is labelled so. Crops, mirror images and
+    normalisation run
     batched on the device that trains, and are a pure function of (seed, epoch, image).
 
     Args:
@@ -81,7 +82,11 @@ class ImageClassification(pl.LightningDataModule):
     ) -> None:
         super().__init__()
         resize = resize or (image_size if augment["crop_scale"] is None else round(image_size * 8 / 7))
-        for name, value, least in (("image_size", image_size, 1), ("batch_size", batch_size, 1), ("num_workers", num_workers, 0)):
+        for name, value, least in (
+            ("image_size", image_size, 1),
+            ("batch_size", batch_size, 1),
+            ("num_workers", num_workers, 0),
+        ):
             if value < least:
                 raise LabsError(f"datamodule.{name}={value}: expected {least} or more.")
         if resize < image_size:
@@ -93,10 +98,16 @@ class ImageClassification(pl.LightningDataModule):
         if scale is not None and not (len(scale) == 2 and 0 < scale[0] <= scale[1] <= 1):
             raise LabsError(f"augment.crop_scale={scale}: expected two shares of the area in order, such as [0.5,1.0].")
         if not 0 < validation_fraction < 1:
-            raise LabsError(f"datamodule.validation_fraction={validation_fraction}: expected a share between 0 and 1, such as 0.1.")
+            raise LabsError(
+                f"datamodule.validation_fraction={validation_fraction}: expected a share between 0 and 1, such as 0.1."
+            )
         self.source, self.num_classes, self.image_size, self.resize = source, num_classes, image_size, resize
         self.batch_size, self.augment, self.validation, self.seed = batch_size, augment, validation, seed
-        self.validation_fraction, self.split_seed, self.num_workers = validation_fraction, split_seed, num_workers
+        self.validation_fraction, self.split_seed, self.num_workers = (
+            validation_fraction,
+            split_seed,
+            num_workers,
+        )
         self.normalization_name, self.embedded = normalization, embedded
         self.normalization: Normalization | None = None  # known after setup
         self._draws: tuple[int, torch.Tensor] | None = None  # (epoch, uniform numbers of all training images)
@@ -118,7 +129,7 @@ class ImageClassification(pl.LightningDataModule):
         images = self.source.load(self.resize)
         if len(images.classes) != self.num_classes:
             raise LabsError(
-                f"datamodule.num_classes={self.num_classes}: {self.source.name} has {len(images.classes)} classes here; "
+                f"datamodule.num_classes={self.num_classes}: {self.source.name} has {len(images.classes)} classes; "
                 f"type datamodule.num_classes={len(images.classes)}."
             )
         train = np.flatnonzero(~images.is_test)
@@ -128,13 +139,18 @@ class ImageClassification(pl.LightningDataModule):
         else:
             held_out = stratified_holdout(images.labels[train], self.validation_fraction, self.split_seed)
             train, val = train[~held_out], train[held_out]
-        self.classes, self.names, self.rows = images.classes, images.names, {"train": train, "val": val, "test": test}
+        self.classes, self.names, self.rows = (
+            images.classes,
+            images.names,
+            {"train": train, "val": val, "test": test},
+        )
         self.split_hash = split_hash(images.names, self.rows)
-        self.images = {
-            split: StoredImages(images.pixels, images.labels, rows) for split, rows in self.rows.items()
-        }
+        self.images = {split: StoredImages(images.pixels, images.labels, rows) for split, rows in self.rows.items()}
         self.normalization = FIXED.get(self.normalization_name) or cached_statistics(
-            images.pixels, train, self.source.cache / "statistics", (self.source.name, self.split_hash, self.resize)
+            images.pixels,
+            train,
+            self.source.cache / "statistics",
+            (self.source.name, self.split_hash, self.resize),
         )
         self._describe()
 
@@ -154,7 +170,7 @@ class ImageClassification(pl.LightningDataModule):
         """Crop, mirror and normalise a batch on the device that trains."""
         images = batch.images.float().div(255)
         if self.trainer is not None and self.trainer.training:
-            draws = self._epoch_draws(self.trainer.current_epoch)[batch.index.cpu()].to(images.device)
+            draws = self._epoch_draws(self.trainer.current_epoch)[batch.positions.cpu()].to(images.device)
             images = crop_flip(images, draws, self.image_size, **self.augment)
         else:
             images = center_crop(images, self.image_size)
@@ -171,7 +187,11 @@ class ImageClassification(pl.LightningDataModule):
         """Save what a prediction needs beside the weights, as plain numbers and words."""
         assert self.normalization is not None
         return {
-            "normalization": {"name": self.normalization.name, "mean": list(self.normalization.mean), "std": list(self.normalization.std)},
+            "normalization": {
+                "name": self.normalization.name,
+                "mean": list(self.normalization.mean),
+                "std": list(self.normalization.std),
+            },
             "classes": self.classes,
             "image_size": self.image_size,
             "resize": self.resize,
@@ -189,7 +209,12 @@ class ImageClassification(pl.LightningDataModule):
     def _loader(self, split: str, shuffle: bool = False) -> DataLoader[Batch]:
         rank, world_size = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
         batches = EpochBatches(
-            len(self.rows[split]), self.batch_size, shuffle=shuffle, seed=self.seed, rank=rank, world_size=world_size
+            len(self.rows[split]),
+            self.batch_size,
+            shuffle=shuffle,
+            seed=self.seed,
+            rank=rank,
+            world_size=world_size,
         )
         return loader(self.images[split], batches, self.num_workers)
 
@@ -205,7 +230,11 @@ class ImageClassification(pl.LightningDataModule):
         counts = ", ".join(f"{len(rows)} {split}" for split, rows in self.rows.items())
         console = Console()
         notes = f" [bold yellow]({', '.join(self.labels)})[/]" if self.labels else ""
-        console.print(f"{self.source.name}: {len(self.names)} images of {len(self.classes)} classes; {counts}{notes}", highlight=False, soft_wrap=True)
+        console.print(
+            f"{self.source.name}: {len(self.names)} images of {len(self.classes)} classes; {counts}{notes}",
+            highlight=False,
+            soft_wrap=True,
+        )
         if self.normalization_name == "dataset":
             table = Table("normalisation", "mean R G B", "std R G B", title_justify="left")
             for statistics in (self.normalization, IMAGENET):

@@ -17,11 +17,15 @@ from rich.progress import track
 from labs.errors import LabsError
 
 
-def decode_images(files: Sequence[Path], size: int, cache: Path, *, skip_unreadable: bool = False) -> tuple[np.ndarray, list[int]]:
+def decode_images(
+    files: Sequence[Path], size: int, cache: Path, *, skip_unreadable: bool = False
+) -> tuple[np.ndarray, list[int]]:
     """Return the images as one memory-mapped uint8 array, decoding them only when the store is missing or out of date.
 
-    Every image becomes RGB and a square of `size` pixels (bilinear with antialiasing; the aspect ratio is not kept, as in hand-out 000).
-    The store is keyed by names, lengths and modification times of the files, written under a temporary name and moved in place, and its digest is
+    Every image becomes RGB and a square of `size` pixels (bilinear with antialiasing; the aspect ratio is not kept,
+    as in hand-out 000).
+    The store is keyed by names, lengths and modification times of the files, written under a temporary name and
+    moved in place, and its digest is
     checked when it is opened. Processes that ask for the same store wait for the first.
 
     Args:
@@ -85,7 +89,14 @@ def _write(files: Sequence[Path], size: int, store: Path, skip_unreadable: bool)
             unreadable[row] = f"{files[row]} ({type(error).__name__}: {error})"
 
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
-        list(track(pool.map(decode, range(len(files))), description="decoding images", total=len(files), transient=True))
+        list(
+            track(
+                pool.map(decode, range(len(files))),
+                description="decoding images",
+                total=len(files),
+                transient=True,
+            )
+        )
     if unreadable:
         listed = "\n  ".join(unreadable[row] for row in sorted(unreadable)[:10])
         if not skip_unreadable:

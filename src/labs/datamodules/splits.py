@@ -25,10 +25,10 @@ def first_k(names: Sequence[str], labels: np.ndarray, k: int = 15) -> np.ndarray
     """
     is_test = np.zeros(len(names), dtype=bool)
     for label in np.unique(labels):
-        members = sorted(np.flatnonzero(labels == label), key=lambda row: names[row])
+        members = sorted(np.flatnonzero(labels == label), key=lambda row: names[int(row)])
         if len(members) <= k:
             raise LabsError(
-                f"class {label} has {len(members)} images, and the first {k} are its test set: none is left to train on."
+                f"class {label} has {len(members)} images; the first {k} are its test set, none is left to train on."
             )
         is_test[members[:k]] = True
     return is_test

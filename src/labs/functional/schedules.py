@@ -7,7 +7,7 @@ from torch.optim.lr_scheduler import LambdaLR
 
 
 def warmup_cosine_factor(epoch: int, warmup_epochs: int, max_epochs: int) -> float:
-    """Return the share of the full learning rate in an epoch (from 0): a linear warm-up, then half a cosine towards zero.
+    """Return the share of the full learning rate in an epoch (from 0): a linear warm-up, then half a cosine.
 
     Loshchilov and Hutter 2017 (arXiv:1608.03983), equation 5 with one cycle, after the warm-up of Goyal et al. 2017.
 

@@ -3,9 +3,11 @@
 A net maps images to logits z, and training minimises the mean over a batch of
 
     -log softmax(z)[label]                                        (cross-entropy; with label smoothing s, the target
-                                                                   is 1 - s + s / classes on the label, s / classes elsewhere)
+                                                                   is 1 - s + s / classes on the label, s / classes
+                                                                   elsewhere)
 
-What is trained at all is the freezing policy's choice (`labs.callbacks.freeze`), what the images look like the datamodule's.
+What is trained at all is the freezing policy's choice (`labs.callbacks.freeze`), what the images look like the
+datamodule's.
 """
 
 from collections.abc import Callable, Mapping
@@ -33,7 +35,8 @@ class Classifier(pl.LightningModule):
         optimizer: builds the optimizer from parameter groups.
         scheduler: builds a learning-rate schedule, stepped once an epoch, from the optimizer; None for a constant rate.
         label_smoothing: share of the target that is spread over all classes, in [0, 1).
-        lr_scale: learning rates relative to the optimizer's, by parameter pattern; the first pattern that matches counts.
+        lr_scale: learning rates relative to the optimizer's, by parameter pattern; the first pattern that matches
+            counts.
     """
 
     def __init__(
@@ -48,7 +51,9 @@ class Classifier(pl.LightningModule):
     ) -> None:
         super().__init__()
         if not 0 <= label_smoothing < 1:
-            raise LabsError(f"module.label_smoothing={label_smoothing}: expected a share from 0 to below 1, such as 0.1.")
+            raise LabsError(
+                f"module.label_smoothing={label_smoothing}: expected a share from 0 to below 1, such as 0.1."
+            )
         self.net, self.optimizer, self.scheduler = net, optimizer, scheduler
         self.label_smoothing, self.lr_scale = label_smoothing, dict(lr_scale or {})
         self.train_loss, self.val_loss, self.test_loss = MeanMetric(), MeanMetric(), MeanMetric()
@@ -76,7 +81,7 @@ class Classifier(pl.LightningModule):
         """Measure as in validation, on the test split."""
         return self._evaluate("test", batch)
 
-    def configure_optimizers(self) -> dict[str, Any]:
+    def configure_optimizers(self) -> Any:
         """Build the optimizer of what trains, now or in a later epoch, and its schedule."""
         optimizer, scheduler = self._build_optimizer()
         if scheduler is None:
@@ -90,13 +95,18 @@ class Classifier(pl.LightningModule):
         logits = self(batch.images)
         self._log(stage, F.cross_entropy(logits, batch.labels), logits, batch.labels)
         confidence, preds = logits.float().softmax(dim=1).max(dim=1)
-        return {"index": batch.index, "labels": batch.labels, "preds": preds, "confidence": confidence}
+        return {"positions": batch.positions, "labels": batch.labels, "preds": preds, "confidence": confidence}
 
     def _log(self, stage: str, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
         mean_loss, accuracy = getattr(self, f"{stage}_loss"), getattr(self, f"{stage}_acc")
         mean_loss.update(loss.detach().float(), weight=len(labels))
         accuracy.update(logits.detach(), labels)
-        self.log_dict({f"{stage}/loss": mean_loss, f"{stage}/acc": accuracy}, on_step=False, on_epoch=True, prog_bar=True)
+        self.log_dict(
+            {f"{stage}/loss": mean_loss, f"{stage}/acc": accuracy},
+            on_step=False,
+            on_epoch=True,
+            prog_bar=True,
+        )
 
     def _build_optimizer(self) -> tuple[torch.optim.Optimizer, Any]:
         """Group the trainable parameters by learning rate; the group at full rate, if any, is the first."""

@@ -172,9 +172,7 @@ def _module_op(name: str, module: nn.Module, shape: tuple[int, ...], inputs: tup
 
 
 def _module_kind(module: nn.Module) -> str:
-    files = {
-        cls.__module__.rpartition(".")[2] for cls in type(module).__mro__ if "torch.nn" in cls.__module__
-    }
+    files = {cls.__module__.rpartition(".")[2] for cls in type(module).__mro__ if "torch.nn" in cls.__module__}
     by_file = {
         "convolution": {"conv"},
         "linear": {"linear"},
@@ -200,9 +198,7 @@ def _shape(result: Any) -> tuple[int, ...] | None:
 
 def _black_image(net: nn.Module, image_size: tuple[int, int, int]) -> Tensor:
     if len(image_size) != 3 or math.prod(image_size) < 1 or min(image_size) < 1:
-        raise LabsError(
-            f"image_size must be (channels, height, width), all at least 1; found {image_size!r}."
-        )
+        raise LabsError(f"image_size must be (channels, height, width), all at least 1; found {image_size!r}.")
     weight = next((p for p in net.parameters() if p.is_floating_point()), torch.empty(0))
     return torch.zeros(1, *image_size, device=weight.device, dtype=weight.dtype)
 

@@ -97,17 +97,13 @@ def _choose_columns(boxes: list[Box], shape: float) -> None:
         ideal = round(rows * column / columns)
         near = range(max(cuts[-1] + 1, ideal - 5), min(rows, ideal + 6))
         # Better a column of another length than one that cuts through a branch.
-        cuts.append(
-            min(near, key=lambda rank: 3 * _open_lines(boxes, rank) + abs(rank - ideal), default=ideal)
-        )
+        cuts.append(min(near, key=lambda rank: 3 * _open_lines(boxes, rank) + abs(rank - ideal), default=ideal))
     for box in boxes:
         box.column = max(c for c, cut in enumerate(cuts) if cut <= box.rank)
 
 
 def _open_lines(boxes: list[Box], rank: int) -> int:
     """Count what a cut above this rank breaks: forks just above it, and, doubly, other lines."""
-    broken = [
-        (boxes[i], box) for box in boxes if box.rank >= rank for i in box.inputs if boxes[i].rank < rank
-    ]
+    broken = [(boxes[i], box) for box in boxes if box.rank >= rank for i in box.inputs if boxes[i].rank < rank]
     far = [source for source, _ in broken if source.rank < rank - 1 or source.lane > 0]
     return len(broken) - 1 + len(far)

@@ -17,7 +17,8 @@ def select(net: nn.Module, pattern: str, *, key: str) -> set[str]:
     """Return the names of the parameters that a pattern names.
 
     A pattern is a parameter's name (`conv1.weight`), a module's name with all that is in it (`layer1`), either with
-    wildcards (`layer?.*.conv2`), or one of four words: `convs` (all parameters of convolutions), `stem` (the first convolution),
+    wildcards (`layer?.*.conv2`), or one of four words: `convs` (all parameters of convolutions), `stem` (the first
+    convolution),
     `head` (the classifier's last layer) and `backbone` (all but the head).
 
     Args:
@@ -57,5 +58,6 @@ def _no_match(net: nn.Module, pattern: str, key: str, names: list[str]) -> str:
     hint = f"Did you mean {' or '.join(close)}? " if close else ""
     return (
         f"{key}: '{pattern}' matches no parameter of {type(net).__name__}. {hint}"
-        f"Words: {', '.join(WORDS)}. Modules: {', '.join(modules)}. Parameters: {', '.join(names[:6])}, ... ({len(names)} in all)."
+        f"Words: {', '.join(WORDS)}. Modules: {', '.join(modules)}. "
+        f"Parameters: {', '.join(names[:6])}, ... ({len(names)} in all)."
     )

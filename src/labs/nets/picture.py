@@ -178,9 +178,7 @@ def _is_frozen(op: Op) -> bool:
     return bool(parameters) and not any(p.requires_grad for p in parameters)
 
 
-def _draw_heading(
-    ax: Axes, title: str, net: nn.Module, image_size: tuple[int, int, int], graph: NetGraph
-) -> None:
+def _draw_heading(ax: Axes, title: str, net: nn.Module, image_size: tuple[int, int, int], graph: NetGraph) -> None:
     count = sum(p.numel() for p in net.parameters())
     trained = sum(p.numel() for p in net.parameters() if p.requires_grad)
     numbers = f"{count:,} parameters" + ("" if trained == count else f", {trained:,} trained")

@@ -103,11 +103,7 @@ def _next_field(op: Op, sources: Sequence[Op], fields: Sequence[Field]) -> Field
         return _both(_through_adaptive(field[i], source.shape[-2:][i], op.shape[-2:][i]) for i in (0, 1))
     if op.kind == "linear" and len(op.shape) == 1:  # of a vector; flattened unseen where there is no trace
         return _both(_everything(axis) for axis in field)
-    if (
-        op.type == "mean"
-        and len(source.shape) == 3
-        and op.shape in [source.shape[:1], (*source.shape[:1], 1, 1)]
-    ):
+    if op.type == "mean" and len(source.shape) == 3 and op.shape in [source.shape[:1], (*source.shape[:1], 1, 1)]:
         return _both(_everything(axis) for axis in field)
     if op.kind == "reshape":
         flattens = len(op.shape) == 1 and len(source.shape) > 1

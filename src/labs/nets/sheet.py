@@ -86,9 +86,7 @@ def _arcs(sheet: Sheet) -> dict[tuple[int, int], int]:
             source = sheet.boxes[i]
             if sheet.is_shortcut(source, box) and not sheet.is_far(source, box):
                 ends[i, box.column] = max(ends.get((i, box.column), 0), box.rank)
-    spans = [
-        (end - sheet.boxes[i].rank, sheet.boxes[i].rank, end, i, column) for (i, column), end in ends.items()
-    ]
+    spans = [(end - sheet.boxes[i].rank, sheet.boxes[i].rank, end, i, column) for (i, column), end in ends.items()]
     arcs: dict[tuple[int, int], int] = {}
     taken: dict[tuple[int, int], list[tuple[int, int]]] = defaultdict(list)
     for _, start, end, i, column in sorted(spans):  # short arcs inside, long ones around them

@@ -88,9 +88,7 @@ class NetSummary:
             "Jump: pixels between the receptive fields of neighbours.",
         ]
         if not self.exact:
-            footer.append(
-                "~ This net cannot be traced: receptive fields assume that its layers form a plain chain."
-            )
+            footer.append("~ This net cannot be traced: receptive fields assume that its layers form a plain chain.")
         title = f"{self.net} on an image of {_by(self.image_size)} (channels x height x width)"
         return "\n".join([title, rule, lines[0], rule, *lines[1:], rule, *footer]) + "\n"
 
@@ -98,9 +96,7 @@ class NetSummary:
         trainable = "-"
         if row.parameters:
             trainable = {0: "no", row.parameters: "yes"}.get(row.trainable_parameters, "partly")
-        field = (
-            "?" if row.receptive_field is None else ("" if self.exact else "~") + _square(row.receptive_field)
-        )
+        field = "?" if row.receptive_field is None else ("" if self.exact else "~") + _square(row.receptive_field)
         return (
             row.name,
             row.type,

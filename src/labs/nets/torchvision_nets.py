@@ -60,9 +60,7 @@ def build_net(
         LabsError: For an unknown name, too small an image, or weights that are missing or do not fit.
     """
     if name not in _NETS:
-        raise LabsError(
-            f"Unknown net {name!r}{_did_you_mean(name, _NETS)}. The nets are: {', '.join(_NETS)}."
-        )
+        raise LabsError(f"Unknown net {name!r}{_did_you_mean(name, _NETS)}. The nets are: {', '.join(_NETS)}.")
     if num_classes < 2:
         raise LabsError(f"A classifier needs at least 2 classes, found num_classes={num_classes}.")
     if weights == "embedded":
@@ -81,12 +79,8 @@ def build_net(
     file = None
     if weights == "imagenet":
         if imagenet is None:
-            raise LabsError(
-                f"There are no ImageNet weights for {name}. Type weights=random, or net=resnet18."
-            )
-        folder = (
-            Path(weights_folder).expanduser() if weights_folder else Path(torch.hub.get_dir()) / "checkpoints"
-        )
+            raise LabsError(f"There are no ImageNet weights for {name}. Type weights=random, or net=resnet18.")
+        folder = Path(weights_folder).expanduser() if weights_folder else Path(torch.hub.get_dir()) / "checkpoints"
         file = _imagenet_file(imagenet.url, folder)
     elif weights != "random":
         file = _checkpoint_file(weights)
@@ -137,9 +131,7 @@ def _checkpoint_file(weights: str) -> Path:
             return best
         others = sorted((path / "checkpoints").glob("*.ckpt"))
         instead = f" Type weights={others[0]}." if others else " Has that run finished its first epoch?"
-        raise LabsError(
-            f"weights={weights}: expected a run directory with checkpoints/best.ckpt, found none.{instead}"
-        )
+        raise LabsError(f"weights={weights}: expected a run directory with checkpoints/best.ckpt, found none.{instead}")
     if path.is_file() and path.suffix in _FILE_SUFFIXES:
         return path
     found = f"a file that ends in {path.suffix!r}" if path.is_file() else "no such file or folder"
@@ -189,9 +181,7 @@ def _load(net: nn.Module, tensors: dict[str, Tensor], *, source: str, keep_head:
     lists = {"missing": missing, "unexpected": unexpected, "of another shape": mismatched}
     found = "; ".join(f"{len(names)} {what}: {_first(names)}" for what, names in lists.items() if names)
     if mismatched and not (missing or unexpected) and all(n.startswith(head) for n in mismatched):
-        instead = (
-            "Only the head differs, it was trained on another number of classes: leave keep_head at false."
-        )
+        instead = "Only the head differs, it was trained on another number of classes: leave keep_head at false."
     else:
         instead = "Type the net that these weights were trained with (net=...), or weights=random."
     raise LabsError(f"The weights in {source} do not fit {type(net).__name__}: {found}.\n{instead}")

@@ -81,9 +81,7 @@ def curves_gif(log: pd.DataFrame, path: Path, title: str, labels: Sequence[str])
     palette = _palette(frames[-1])
     first, *rest = [frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
     durations = [FRAME_MS] * len(rest) + [HOLD_MS]
-    first.save(
-        path, format="GIF", save_all=True, append_images=rest, duration=durations, loop=0, optimize=False
-    )
+    first.save(path, format="GIF", save_all=True, append_images=rest, duration=durations, loop=0, optimize=False)
 
 
 def comparison_png(curves: Sequence[Curve], title: str, labels: Sequence[str]) -> bytes | None:
@@ -111,9 +109,7 @@ def comparison_png(curves: Sequence[Curve], title: str, labels: Sequence[str]) -
         for axes, (stage, _, _) in zip(row, STAGES.values(), strict=True):
             axes.set_title(f"{stage} {MEANINGS.get(name, name)}", fontsize=10)
     columns_of_legend = 2 if len(curves) > 1 else 1
-    figure.legend(
-        handles=handles, loc="outside lower center", ncols=columns_of_legend, fontsize=8, frameon=False
-    )
+    figure.legend(handles=handles, loc="outside lower center", ncols=columns_of_legend, fontsize=8, frameon=False)
     output = io.BytesIO()
     figure.savefig(output, format="png", dpi=110)
     return output.getvalue()
@@ -139,9 +135,7 @@ def _palette(frame: Image.Image) -> Image.Image:
 
     Pillow looks colours up in steps of four, so that a tint of the paper next to white would win over it.
     """
-    colours = np.reshape(
-        frame.quantize(colors=64, dither=Image.Dither.NONE).getpalette() or [255] * 3, (-1, 3)
-    )
+    colours = np.reshape(frame.quantize(colors=64, dither=Image.Dither.NONE).getpalette() or [255] * 3, (-1, 3))
     colours[colours.min(axis=1) > 244] = 255
     image = Image.new("P", (1, 1))
     image.putpalette(colours.ravel().tolist())
@@ -152,11 +146,7 @@ def _run_figure(log: pd.DataFrame, title: str, labels: Sequence[str]) -> tuple[F
     names = _panel_names([log])
     stages: dict[str, tuple[str, str, str]] = STAGES
     if not names:  # a practical that names its columns otherwise: every one on a panel of its own
-        names = [
-            name
-            for name in log.columns
-            if name not in NOT_CURVES and pd.api.types.is_numeric_dtype(log[name])
-        ]
+        names = [name for name in log.columns if name not in NOT_CURVES and pd.api.types.is_numeric_dtype(log[name])]
         stages = {}
     wide = min(len(names), 3) or 1
     tall = -(-len(names) // wide) or 1
@@ -164,9 +154,7 @@ def _run_figure(log: pd.DataFrame, title: str, labels: Sequence[str]) -> tuple[F
     lines = []
     flat = [axes for row in panels for axes in row]
     for axes, name in zip(flat, names, strict=False):
-        columns = {f"{stage}/{name}": look for stage, look in stages.items()} or {
-            name: (name, PALETTE[0], "o")
-        }
+        columns = {f"{stage}/{name}": look for stage, look in stages.items()} or {name: (name, PALETTE[0], "o")}
         for column, (label, colour, marker) in columns.items():
             if column in log:
                 lines.append(_line(axes, log, column, label, colour, marker))

@@ -66,9 +66,7 @@ def to_markdown(tables: Sequence[Table]) -> str:
 
 def to_latex(tables: Sequence[Table]) -> str:
     """Write the tables for LaTeX with the packages booktabs and graphicx."""
-    return "% needs \\usepackage{booktabs} and \\usepackage{graphicx}\n" + "\n".join(
-        _latex(table) for table in tables
-    )
+    return "% needs \\usepackage{booktabs} and \\usepackage{graphicx}\n" + "\n".join(_latex(table) for table in tables)
 
 
 def to_csv(tables: Sequence[Table]) -> str:
@@ -118,8 +116,7 @@ def _markdown(table: Table) -> str:
         lines.append([f"{bold}{_plain(row_title(row))}{bold}", _n(row), *cells, _plain("; ".join(row.notes))])
     widths = [max(3, *(len(line[place]) for line in lines)) for place in range(len(lines[0]))]
     ruler = [
-        "-" * width if place in (0, len(widths) - 1) else "-" * (width - 1) + ":"
-        for place, width in enumerate(widths)
+        "-" * width if place in (0, len(widths) - 1) else "-" * (width - 1) + ":" for place, width in enumerate(widths)
     ]
     text = "\n".join(
         "| " + " | ".join(item.ljust(width) for item, width in zip(line, widths, strict=True)) + " |"
@@ -131,13 +128,7 @@ def _markdown(table: Table) -> str:
 
 def _plain(text: str) -> str:
     """Escape what would break a Markdown table or turn into HTML; an error line can hold anything."""
-    return (
-        " ".join(text.split())
-        .replace("\\", "\\\\")
-        .replace("|", "\\|")
-        .replace("<", "&lt;")
-        .replace("*", "\\*")
-    )
+    return " ".join(text.split()).replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").replace("*", "\\*")
 
 
 def _n(row: Row) -> str:
@@ -167,10 +158,7 @@ def _latex(table: Table) -> str:
         marks = ",".join(str(said.index(note) + 1) for note in row.notes)
         title += rf"\textsuperscript{{{marks}}}" if marks else ""
         body.append(" & ".join([title, _tex(_n(row)), *cells]) + r" \\")
-    notes = [
-        rf"\par\noindent\textsuperscript{{{number}}} {_tex(note)}"
-        for number, note in enumerate(said, start=1)
-    ]
+    notes = [rf"\par\noindent\textsuperscript{{{number}}} {_tex(note)}" for number, note in enumerate(said, start=1)]
     notes += [rf"\par\smallskip\noindent {_tex(note)}" for note in table.footnotes]
     return "\n".join([
         r"\begin{table}[htbp]", r"\centering",

@@ -103,9 +103,7 @@ def generic(runs: Sequence[Run]) -> Layout:
     practical = runs[0].practical
     if not practical:
         return Layout("Runs that cannot be read", tuple(columns))
-    return Layout(
-        f"Practical {practical}", tuple(columns), "Every number is the final value that a run recorded."
-    )
+    return Layout(f"Practical {practical}", tuple(columns), "Every number is the final value that a run recorded.")
 
 
 def _train_val_test(name: str) -> tuple[int, str]:

@@ -63,13 +63,10 @@ def _section(table: Table, figure: bytes | None) -> str:
         _table(table),
     ]
     if table.footnotes:
-        parts.append(
-            '<ul class="notes">' + "".join(f"<li>{escape(note)}</li>" for note in table.footnotes) + "</ul>"
-        )
+        parts.append('<ul class="notes">' + "".join(f"<li>{escape(note)}</li>" for note in table.footnotes) + "</ul>")
     if figure is not None:
         parts.append(
-            "<h3>Curves</h3>"
-            + _figure(figure, "Mean over seeds; the band is one standard deviation.", table.title)
+            "<h3>Curves</h3>" + _figure(figure, "Mean over seeds; the band is one standard deviation.", table.title)
         )
     pictures = [_thumbnail(run) for row in table.rows for run in row.runs]
     if any(pictures):

@@ -21,9 +21,7 @@ class PublishedRow:
 
     def matches(self, facts: Mapping[str, str]) -> bool:
         """Say whether a recipe (names and values) repeats this row; a name that it lacks is ignored."""
-        return bool(self.match) and all(
-            facts[name] in allowed for name, allowed in self.match.items() if name in facts
-        )
+        return bool(self.match) and all(facts[name] in allowed for name, allowed in self.match.items() if name in facts)
 
 
 @dataclass(frozen=True)
@@ -48,9 +46,7 @@ class PublishedTable:
 @cache
 def load_published(handout: str, number: str) -> PublishedTable:
     """Read one table of `published/handout_<handout>.yaml`, percentages turned into fractions of one."""
-    text = (
-        files("labs.reporting").joinpath("published", f"handout_{handout}.yaml").read_text(encoding="utf-8")
-    )
+    text = files("labs.reporting").joinpath("published", f"handout_{handout}.yaml").read_text(encoding="utf-8")
     content: Any = OmegaConf.to_container(OmegaConf.create(text))
     table = content["tables"][number]
     return PublishedTable(
@@ -70,9 +66,7 @@ def _row(row: dict[str, Any], table: dict[str, Any]) -> PublishedRow:
     return PublishedRow(
         name=row["name"],
         # rounding takes the dust of binary fractions off a number that was printed with few digits
-        values={
-            name: round(value * SCALES[table["units"][name]], 10) for name, value in row["values"].items()
-        },
+        values={name: round(value * SCALES[table["units"][name]], 10) for name, value in row["values"].items()},
         match={name: _allowed(value) for name, value in match.items()},
     )
 

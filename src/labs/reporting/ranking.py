@@ -43,9 +43,7 @@ def compare(best: Row, other: Row, column: Column) -> Comparison:
     common = sorted(set(first) & set(second))
     if len(common) >= 2:
         pairs = [(column.value(first[seed]), column.value(second[seed])) for seed in common]
-        p_value = paired_t_test(
-            [a for a, _ in pairs if a is not None], [b for _, b in pairs if b is not None]
-        )
+        p_value = paired_t_test([a for a, _ in pairs if a is not None], [b for _, b in pairs if b is not None])
         if not np.isnan(p_value):
             return Comparison(f"paired t over {len(common)} seeds", p_value)
     elif len(best.runs) == len(other.runs) == 1 and column.key == "test/acc":
@@ -89,9 +87,7 @@ def _same_images(first: Run, second: Run) -> tuple[list[bool], list[bool]] | Non
     if first.predictions is None or second.predictions is None:
         return None
     one, two = (
-        run.predictions.set_index("name").sort_index()
-        for run in (first, second)
-        if run.predictions is not None
+        run.predictions.set_index("name").sort_index() for run in (first, second) if run.predictions is not None
     )
     if not one.index.is_unique or not one.index.equals(two.index) or not one["label"].equals(two["label"]):
         return None

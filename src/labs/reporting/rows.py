@@ -127,9 +127,7 @@ def _one_run_a_seed(finished: Sequence[Run]) -> tuple[list[Run], list[str]]:
         by_seed[run.seed].append(run)
     used, notes = [], []
     for seed in sorted(by_seed, key=str if None in by_seed else lambda seed: seed or 0):
-        same = sorted(
-            by_seed[seed], key=lambda run: ((run.directory / "metrics.json").stat().st_mtime, run.place)
-        )
+        same = sorted(by_seed[seed], key=lambda run: ((run.directory / "metrics.json").stat().st_mtime, run.place))
         used.append(same[-1])
         if len(same) > 1:
             notes.append(f"{len(same)} finished runs of seed {seed}: the newest counts ({same[-1].place})")
@@ -167,9 +165,7 @@ def _name(rows: Sequence[Row], layout: Layout) -> None:
     for row, row_facts in zip(rows, facts, strict=True):
         said = row.published.match if row.published else {}
         # what the hand-out's words say already is named only to tell rows of the same words apart
-        same_words = [
-            other for rival, other in zip(rows, facts, strict=True) if rival.published is row.published
-        ]
+        same_words = [other for rival, other in zip(rows, facts, strict=True) if rival.published is row.published]
         others = with_numbers if row.runs else facts  # a run without numbers lengthens no name but its own
         if row.published:
             row.title = f"{row.published.name} [{row.experiment}]"
@@ -199,9 +195,7 @@ def _tell_apart(rows: Sequence[Row]) -> None:
     for same in same_name.values():
         details = [_details((row.runs or row.others)[0]) for row in same]
         for place, (row, detail) in enumerate(zip(same, details, strict=True), start=1):
-            parts = [
-                f"{key}={value}" for key, value in detail.items() if any(d.get(key) != value for d in details)
-            ]
+            parts = [f"{key}={value}" for key, value in detail.items() if any(d.get(key) != value for d in details)]
             row.details += parts or ([f"recipe {place}"] if len(same) > 1 else [])
 
 

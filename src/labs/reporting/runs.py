@@ -71,15 +71,11 @@ def find_runs(paths: Sequence[Path]) -> list[Run]:
     found: dict[Path, Run] = {}
     for path in paths:
         if not path.exists():
-            raise LabsError(
-                f"no such directory: {path}; give that of a run or of a grid, such as outputs/cub_table4"
-            )
+            raise LabsError(f"no such directory: {path}; give that of a run or of a grid, such as outputs/cub_table4")
         root = path if path.is_dir() else path.parent
         directories = sorted(file.parent for file in root.rglob("metrics.json"))
         if not directories:
-            raise LabsError(
-                f"no runs under {path}; a run directory has a metrics.json; make one with python train.py"
-            )
+            raise LabsError(f"no runs under {path}; a run directory has a metrics.json; make one with python train.py")
         for directory in directories:
             inside = directory.relative_to(root)
             place = (Path(root.resolve().name) / inside).as_posix()
@@ -124,9 +120,7 @@ def _read_json(path: Path) -> dict[str, Any]:
 def _read_identity(directory: Path, record: Mapping[str, Any]) -> dict[str, Any]:
     """Return what tells a run apart; read first, so that a run with broken numbers still finds its row."""
     if record.get("format") != FORMAT:
-        raise BrokenRunError(
-            f"metrics.json has format {record.get('format')!r}, this report reads format {FORMAT}"
-        )
+        raise BrokenRunError(f"metrics.json has format {record.get('format')!r}, this report reads format {FORMAT}")
     choices = _expect(record, "choices", dict)
     labels = _expect(record, "labels", list, [])
     command = _expect(record, "command", str, "")
@@ -160,9 +154,7 @@ def _read_content(directory: Path, record: Mapping[str, Any]) -> dict[str, Any]:
         "counts": {name: _count(name, value) for name, value in _expect(record, "counts", dict, {}).items()},
         "environment": {str(name): _one_line(value) for name, value in environment.items()},
     }
-    if (
-        status != "finished"
-    ):  # the numbers of a run that did not finish are not read, so that they cannot be used
+    if status != "finished":  # the numbers of a run that did not finish are not read, so that they cannot be used
         return content
     metrics = {str(name): _metric(name, value) for name, value in _expect(record, "metrics", dict).items()}
     predictions = _read_predictions(directory / "predictions.csv", metrics, content["counts"])
@@ -220,9 +212,7 @@ def _read_log(path: Path) -> pd.DataFrame | None:
     return log
 
 
-def _read_predictions(
-    path: Path, metrics: Mapping[str, float], counts: Mapping[str, int]
-) -> pd.DataFrame | None:
+def _read_predictions(path: Path, metrics: Mapping[str, float], counts: Mapping[str, int]) -> pd.DataFrame | None:
     """Read the predictions and check that they give the test accuracy that the run claims."""
     if not path.is_file():
         return None
@@ -236,9 +226,7 @@ def _read_predictions(
     if claimed is not None and len(table) and len(table) == counts.get("test"):
         measured = float((table["label"] == table["prediction"]).mean())
         if not math.isclose(measured, claimed, abs_tol=1e-4):
-            raise BrokenRunError(
-                f"test/acc is {claimed:.4f} in metrics.json, predictions.csv gives {measured:.4f}"
-            )
+            raise BrokenRunError(f"test/acc is {claimed:.4f} in metrics.json, predictions.csv gives {measured:.4f}")
     return table
 
 

@@ -56,16 +56,13 @@ def build_tables(runs: Sequence[Run], rank_by: str | None = None) -> list[Table]
     for run in runs:
         groups.setdefault((run.practical, run.data, layout_of(run)), []).append(run)
     tables = [
-        _build(practical, data, layout(group), group, rank_by)
-        for (practical, data, layout), group in groups.items()
+        _build(practical, data, layout(group), group, rank_by) for (practical, data, layout), group in groups.items()
     ]
     tables.sort(key=lambda table: not table.practical)  # unreadable runs come last
     names: Counter[str] = Counter()
     for table in tables:
         name = "_".join(filter(None, (table.practical, table.data))) or "unreadable"
-        name = re.sub(
-            r"[^A-Za-z0-9_-]", "-", name
-        )  # a practical's name comes from a file: no slashes, no spaces
+        name = re.sub(r"[^A-Za-z0-9_-]", "-", name)  # a practical's name comes from a file: no slashes, no spaces
         names[name] += 1
         table.slug = name if names[name] == 1 else f"{name}_{names[name]}"
     if rank_by is not None and all(table.rank_by is None for table in tables):
@@ -116,8 +113,7 @@ def _footnotes(table: Table, ranked: Column | None) -> Iterable[str]:
         )
     if table.data == "embedded":
         yield (
-            "Embedded data: a small offline stand-in for the real dataset; "
-            "its numbers compare with each other only."
+            "Embedded data: a small offline stand-in for the real dataset; its numbers compare with each other only."
         )
     if any(SELECTED_ON_TEST in run.labels for run in used):
         yield "Selected on test: the epoch was chosen on the test images, which flatters the result."
@@ -135,9 +131,7 @@ def _common_choices(runs: Sequence[Run]) -> str:
     facts = [{**run.choices, **run.overrides} for run in runs]
     if not facts:
         return ""
-    same = {
-        name: value for name, value in facts[0].items() if all(other.get(name) == value for other in facts)
-    }
+    same = {name: value for name, value in facts[0].items() if all(other.get(name) == value for other in facts)}
     return ", ".join(f"{name}={value}" for name, value in same.items())
 
 
@@ -152,14 +146,10 @@ def _differences(table: Table, runs: Sequence[Run]) -> list[str]:
         if ours and ours != {theirs}:
             values = ", ".join(f"{value:g}" for value in sorted(value for value in ours if value is not None))
             found.append(f"{name.replace('_', ' ')} {values} instead of {theirs:g}")
-    if SELECTED_ON_TEST in table.layout.published.labels and any(
-        SELECTED_ON_TEST not in run.labels for run in runs
-    ):
+    if SELECTED_ON_TEST in table.layout.published.labels and any(SELECTED_ON_TEST not in run.labels for run in runs):
         found.append("the epoch is selected on validation images, not on the test images")
     images = table.layout.published.images
-    counts = {
-        (run.counts.get("train"), run.counts.get("val"), run.counts.get("test")) for run in runs if run.counts
-    }
+    counts = {(run.counts.get("train"), run.counts.get("val"), run.counts.get("test")) for run in runs if run.counts}
     for train, val, test in sorted(counts, key=str):
         if (train, test) != (images.get("train"), images.get("test")):
             found.append(

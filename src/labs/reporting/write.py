@@ -48,9 +48,7 @@ def write_report(paths: Sequence[Path], output: Path, rank_by: str | None = None
 def _curves(table: Table) -> bytes | None:
     drawn = [row for row in table.rows if any(run.log is not None for run in row.runs)]
     # labels of every row stand above the figure, those of some rows beside their names
-    common = [
-        label for label in (drawn[0].labels if drawn else ()) if all(label in row.labels for row in drawn)
-    ]
+    common = [label for label in (drawn[0].labels if drawn else ()) if all(label in row.labels for row in drawn)]
     curves = [
         Curve(
             name=", ".join([row.name, *(label for label in row.labels if label not in common)]),

@@ -10,9 +10,7 @@ from labs.datamodules.embedded import birds
 from labs.datamodules.embedded.bird_species import SPECIES_PER_GROUP
 from labs.errors import LabsError
 
-ALL = {
-    group: [birds.species(group, i) for i in range(SPECIES_PER_GROUP)] for group in ("upstream", "downstream")
-}
+ALL = {group: [birds.species(group, i) for i in range(SPECIES_PER_GROUP)] for group in ("upstream", "downstream")}
 
 
 def pictures(images: Path) -> list[Path]:
@@ -39,9 +37,7 @@ def cub2011(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_groups_share_no_species_and_no_name() -> None:
     for what in ("traits", "name"):
-        upstream, downstream = (
-            {getattr(bird, what) for bird in ALL[group]} for group in ("upstream", "downstream")
-        )
+        upstream, downstream = ({getattr(bird, what) for bird in ALL[group]} for group in ("upstream", "downstream"))
         assert len(upstream) == len(downstream) == SPECIES_PER_GROUP
         assert not upstream & downstream
 
@@ -87,18 +83,14 @@ def test_2010_layout_has_the_expected_pictures_and_names(cub2010: Path) -> None:
         assert re.fullmatch(rf"{name}_\d{{4}}_\d+\.jpg", file.name)
         assert re.match(r"(\d*).(\w*)/(\w*.jpg)", f"{file.parent.name}/{file.name}")
     sizes = [
-        len(list(folder.glob("[!.]*.jpg")))
-        for folder in sorted((cub2010 / "images").iterdir())
-        if folder.is_dir()
+        len(list(folder.glob("[!.]*.jpg"))) for folder in sorted((cub2010 / "images").iterdir()) if folder.is_dir()
     ]
     assert min(sizes) >= 7
     assert len(set(sizes)) > 1
 
 
 def test_2010_lists_partition_the_pictures(cub2010: Path) -> None:
-    train, test = (
-        (cub2010 / "lists" / f"{split}.txt").read_text().splitlines() for split in ("train", "test")
-    )
+    train, test = ((cub2010 / "lists" / f"{split}.txt").read_text().splitlines() for split in ("train", "test"))
     assert sorted(train + test) == [f"{p.parent.name}/{p.name}" for p in pictures(cub2010 / "images")]
     for folder in {name.split("/")[0] for name in train + test}:
         n_train, n_test = (sum(name.startswith(folder) for name in names) for names in (train, test))
@@ -128,9 +120,7 @@ def test_2011_lists_agree_with_the_folders(cub2011: Path) -> None:
         for name in ("images", "classes", "image_class_labels", "train_test_split")
     }
     assert list(tables["images"]) == [str(i + 1) for i in range(birds.expected_count(3, 6))]
-    assert sorted(tables["images"].values()) == [
-        f"{p.parent.name}/{p.name}" for p in pictures(top / "images")
-    ]
+    assert sorted(tables["images"].values()) == [f"{p.parent.name}/{p.name}" for p in pictures(top / "images")]
     for key, name in tables["images"].items():
         assert tables["classes"][tables["image_class_labels"][key]] == name.split("/")[0]
     assert set(tables["train_test_split"].values()) == {"0", "1"}

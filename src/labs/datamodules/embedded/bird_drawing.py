@@ -105,9 +105,7 @@ def draw_bird(species: Species, rng: np.random.Generator) -> Image.Image:
     """
     long_side = int(rng.integers(120, 181))
     short_side = int(long_side * rng.uniform(0.66, 1.0))
-    size = (
-        np.array((short_side, long_side) if rng.random() < 0.35 else (long_side, short_side)) * _SUPERSAMPLING
-    )
+    size = np.array((short_side, long_side) if rng.random() < 0.35 else (long_side, short_side)) * _SUPERSAMPLING
     scale = size.min() * rng.uniform(0.36, 0.56)
     facing = rng.choice((-1.0, 1.0))
     position = size * (0.5 + rng.uniform(-0.1, 0.1, size=2))
@@ -136,9 +134,7 @@ def _draw_individual(
     own = rng.normal(0, 7, size=3)  # plumage varies a little between individuals
 
     def colour(name: str) -> Colour:
-        red, green, blue = (
-            np.clip(COLOURS[name] + own + rng.normal(0, 6, size=3), 0, 255).astype(int).tolist()
-        )
+        red, green, blue = np.clip(COLOURS[name] + own + rng.normal(0, 6, size=3), 0, 255).astype(int).tolist()
         return red, green, blue
 
     back, cap = colour(species.back), colour(species.cap)
@@ -153,9 +149,7 @@ def _draw_individual(
     _paint_plumage(plumage, species, pose, frame.scaled(1 / _SUPERSAMPLING), cap, colour, rng)
     mask = Image.new("L", image.size)
     stamp = ImageDraw.Draw(mask)
-    stamp.polygon(
-        frame.flat(capsule(pose.chest + 0.02 * pose.below, 0.3 * pose.plump, pose.rump, 0.1)), fill=255
-    )
+    stamp.polygon(frame.flat(capsule(pose.chest + 0.02 * pose.below, 0.3 * pose.plump, pose.rump, 0.1)), fill=255)
     stamp.polygon(frame.flat(circle(0.02 * pose.along + 0.06 * pose.below, 0.29 * pose.plump)), fill=255)
     stamp.polygon(frame.flat(capsule(pose.head.origin, _HEAD_RADIUS, pose.chest, 0.24)), fill=255)
     image.paste(plumage.resize(image.size, Image.Resampling.BILINEAR), mask=mask)
@@ -164,18 +158,12 @@ def _draw_individual(
     stamp.polygon(frame.flat(pose.wing(_WING)), fill=255)
     left, top, right, bottom = mask.getbbox() or (0, 0, *image.size)
     # Light falls from above: a dark veil over body and wing thickens downwards.
-    veil = (
-        Image.linear_gradient("L")
-        .resize((right - left, bottom - top))
-        .point([int(0.38 * v) for v in range(256)])
-    )
+    veil = Image.linear_gradient("L").resize((right - left, bottom - top)).point([int(0.38 * v) for v in range(256)])
     image.paste((24, 20, 36), (left, top), ImageChops.multiply(veil, mask.crop((left, top, right, bottom))))
     _draw_face(canvas, species, pose, frame, colour)
 
 
-def _draw_tail(
-    canvas: ImageDraw.ImageDraw, species: Species, pose: _Pose, frame: Frame, back: Colour
-) -> None:
+def _draw_tail(canvas: ImageDraw.ImageDraw, species: Species, pose: _Pose, frame: Frame, back: Colour) -> None:
     side = np.array(_TAILS[species.tail_shape]) * (_TAIL_LENGTHS[species.tail_length], 1.0)
     outline = np.vstack([side, side[::-1] * (1, -1)])
     canvas.polygon(frame.flat(pose.tail(outline)), fill=shade(back, 0.6))
@@ -188,9 +176,7 @@ def _draw_legs(canvas: ImageDraw.ImageDraw, frame: Frame, colour: Colour, scale:
         leg = np.array([(offset - 0.04, 0.18), (offset - 0.04, 0.46), foot])
         canvas.line(frame.flat(leg), fill=colour, width=max(3, int(scale * 0.038)))
         for toe in ((0.1, 0.03), (0.07, -0.01), (-0.07, 0.02)):
-            canvas.line(
-                frame.flat(np.array([foot, foot + toe])), fill=colour, width=max(2, int(scale * 0.03))
-            )
+            canvas.line(frame.flat(np.array([foot, foot + toe])), fill=colour, width=max(2, int(scale * 0.03)))
 
 
 def _paint_plumage(

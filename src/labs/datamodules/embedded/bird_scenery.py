@@ -61,9 +61,7 @@ def _draw_far(place: str, width: int, height: int, rng: np.random.Generator) -> 
             end = (x + width * 1.6 * (w - 0.5), y + height * 1.6 * (h - 0.5))
             draw.line((x, y, *end), fill=fill, width=2 + int(3 * tone))
         else:
-            draw.line(
-                (x, height, x + width * 0.5 * (w - 0.5), y - 0.4 * height), fill=fill, width=2 + int(3 * h)
-            )
+            draw.line((x, height, x + width * 0.5 * (w - 0.5), y - 0.4 * height), fill=fill, width=2 + int(3 * h))
     return far
 
 
@@ -81,9 +79,7 @@ def _draw_near(image: Image.Image, place: str, rng: np.random.Generator) -> None
             _draw_leaf(draw, u * width, v * height, 0.09 * width, angle, _pick(_THINGS[place], pick))
 
 
-def draw_perch(
-    image: Image.Image, place: str, foot: np.ndarray, scale: float, rng: np.random.Generator
-) -> None:
+def draw_perch(image: Image.Image, place: str, foot: np.ndarray, scale: float, rng: np.random.Generator) -> None:
     """Draw what the bird stands on: a rock in the water, else a branch or a stem.
 
     Args:
@@ -126,9 +122,7 @@ def draw_perch(
             _draw_leaf(draw, *end, 0.2 * scale, along, (96, 134, 58))
 
 
-def _draw_leaf(
-    draw: ImageDraw.ImageDraw, x: float, y: float, length: float, turn: float, fill: Colour
-) -> None:
+def _draw_leaf(draw: ImageDraw.ImageDraw, x: float, y: float, length: float, turn: float, fill: Colour) -> None:
     leaf = Frame(length * turned(2 * np.pi * turn), np.array([x, y]))
     draw.polygon(leaf.flat(_LEAF), fill=fill)
 

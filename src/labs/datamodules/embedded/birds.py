@@ -1,7 +1,7 @@
 """The embedded stand-in for CUB-200: drawn birds, written in the layout of the real archives.
 
 Used when there is no network. Every picture is a function of (seed, group, species, image) alone. The strays
-of the real 2010 archive (AppleDouble files, a grayscale picture) are there too: readers have to cope with them.
+of the real 2010 archive (AppleDouble files, a grayscale picture) are there too: readers must cope with them.
 """
 
 import os
@@ -23,9 +23,7 @@ BIRDS_VERSION = 1
 
 _CLASS_SIZES = (0, 1, -1, 2, -2)  # images more or less than asked for, class after class
 _OFFICIAL_TRAIN_IMAGES = 15  # a class, in the split published with the 2010 set
-_APPLE_DOUBLE = (
-    b"\x00\x05\x16\x07\x00\x02\x00\x00Mac OS X        "  # how such a file starts; no picture follows
-)
+_APPLE_DOUBLE = b"\x00\x05\x16\x07\x00\x02\x00\x00Mac OS X        "  # how such a file starts; no picture follows
 _ATTRIBUTES = ("has_crest", "has_wing_bars", "has_eye_ring", "has_markings")
 
 
@@ -100,18 +98,14 @@ def _check(root: Path, edition: str, group: str, num_classes: int, images_per_cl
     if not 4 <= images_per_class <= 9000:
         raise LabsError(f"Expected images_per_class from 4 to 9000, found {images_per_class}.")
     if root.is_file() or (root.is_dir() and any(root.iterdir())):
-        raise LabsError(
-            f"Expected a new or empty folder for the drawn birds, found {root}. Delete it or name another."
-        )
+        raise LabsError(f"Expected a new or empty folder for the drawn birds, found {root}. Delete it or name another.")
 
 
 def _class_size(index: int, images_per_class: int) -> int:
     return images_per_class + _CLASS_SIZES[index % len(_CLASS_SIZES)]
 
 
-def _write_image(
-    folder: Path, edition: str, group: str, index: int, number: int, seed: int, gray: bool
-) -> None:
+def _write_image(folder: Path, edition: str, group: str, index: int, number: int, seed: int, gray: bool) -> None:
     rng = np.random.default_rng([seed, GROUPS.index(group), index, number])
     bird = species(group, index)
     image = draw_bird(bird, rng)
@@ -127,9 +121,7 @@ def _split(images: Path, edition: str, seed: int) -> list[tuple[str, bool]]:
         names = sorted(path.name for path in folder.iterdir())
         half = len(names) // 2
         size = min(_OFFICIAL_TRAIN_IMAGES, half) if edition == "2010" else half
-        chosen = np.random.default_rng([seed, index, int(edition)]).choice(
-            len(names), size=size, replace=False
-        )
+        chosen = np.random.default_rng([seed, index, int(edition)]).choice(len(names), size=size, replace=False)
         split += [(f"{folder.name}/{name}", position in chosen) for position, name in enumerate(names)]
     return split
 

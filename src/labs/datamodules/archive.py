@@ -1,0 +1,66 @@
+"""Say what a file to download must be, and verify that a file is it."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+
+class WrongFileError(Exception):
+    """The file has not the expected size or digest."""
+
+
+@dataclass(frozen=True)
+class Archive:
+    """Describe a file to download: its name, where it is, how long it is, what its digest is.
+
+    Attributes:
+        name: File name on disk, such as `CUB_200_2011.tgz`.
+        urls: Mirrors, tried in order; none for a file that only the user can bring.
+        sha256: Full digest, or its first 8 or more hex digits (torchvision's weights carry 8), in lower case.
+        size: Length in bytes, when known.
+
+    Raises:
+        ValueError: If a field cannot be what it should be.
+    """
+
+    name: str
+    urls: tuple[str, ...]
+    sha256: str
+    size: int | None = None
+
+    def __post_init__(self) -> None:
+        if not self.name or Path(self.name).name != self.name:
+            raise ValueError(f"expected a file name without folders, found {self.name!r}")
+        if not re.fullmatch("[0-9a-f]{8,64}", self.sha256):
+            raise ValueError(f"{self.name}: expected 8 to 64 lower-case hex digits, found {self.sha256!r}")
+        for url in self.urls:
+            if not url.startswith(("https://", "http://")):
+                raise ValueError(f"{self.name}: expected an http(s) address, found {url!r}")
+
+    def __str__(self) -> str:
+        size = "unknown" if self.size is None else f"{self.size:,} bytes"
+        starts = "" if len(self.sha256) == 64 else "starts with "
+        return f"size {size}, SHA-256 {starts}{self.sha256}"
+
+    def verify(self, path: Path) -> str:
+        """Return the SHA-256 of the file at `path`, as 64 hex digits, if it is the expected one.
+
+        Raises:
+            WrongFileError: If its size or its digest is not the expected one.
+        """
+        size = path.stat().st_size
+        if self.size is not None and size != self.size:
+            raise WrongFileError(f"found {size:,} bytes, expected {self.size:,}")
+        digest = sha256_of(path)
+        if not digest.startswith(self.sha256):
+            raise WrongFileError(f"found SHA-256 {digest}, expected {self.sha256}")
+        return digest
+
+
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file, as 64 hex digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

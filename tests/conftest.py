@@ -1,0 +1,38 @@
+"""Run the command line inside the test process: the same `train.py`, without paying for the imports each time."""
+
+from __future__ import annotations
+
+import runpy
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session")
+def data_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Drawn birds and embedded weights, made once for all tests."""
+    return tmp_path_factory.mktemp("data")
+
+
+@pytest.fixture
+def train(data_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
+    """Type `python train.py ...` in an empty folder; return the folder of its run directories.
+
+    The embedded weights are made from two batches, enough to run on.
+    """
+
+    def run(*arguments: str) -> Path:
+        quick = [f"paths.data='{data_folder}'", 'upstream.overrides=["debug=batches"]']
+        flags = [a for a in arguments if a.startswith("-")]
+        monkeypatch.setattr(
+            sys, "argv", [str(ROOT / "train.py"), *flags, *quick, *(a for a in arguments if a not in flags)]
+        )
+        monkeypatch.chdir(tmp_path)
+        runpy.run_path(str(ROOT / "train.py"), run_name="__main__")
+        return tmp_path / "outputs"
+
+    return run

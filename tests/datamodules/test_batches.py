@@ -1,0 +1,168 @@
+from itertools import product
+
+import numpy as np
+import pytest
+import torch
+
+from labs.datamodules.batches import EpochBatches, StoredImages, generator, loader
+
+COUNTS, SIZES = (1, 2, 3, 7, 8, 9, 16, 17, 31), (2, 3, 4, 8, 50)
+FEW_IMAGES = pytest.mark.xfail(
+    strict=True,
+    reason="training on fewer images than half the ranks: repeating them once does not fill every rank",
+)
+
+
+def all_batches(
+    count: int, size: int, *, shuffle: bool, epoch: int = 0, seed: int = 0, world_size: int = 1
+) -> list[list[list[int]]]:
+    """List each rank's batches of an epoch."""
+    ranks = [
+        EpochBatches(count, size, shuffle=shuffle, seed=seed, rank=rank, world_size=world_size)
+        for rank in range(world_size)
+    ]
+    for batches in ranks:
+        batches.set_epoch(epoch)
+    return [list(batches) for batches in ranks]
+
+
+def flat(batches: list[list[int]]) -> list[int]:
+    return [position for batch in batches for position in batch]
+
+
+@pytest.mark.parametrize(("count", "size"), list(product(COUNTS, (1, *SIZES))))
+def test_one_rank_sees_every_image_once_an_epoch(count: int, size: int) -> None:
+    (evaluation,) = all_batches(count, size, shuffle=False)
+    assert flat(evaluation) == list(range(count))
+    (training,) = all_batches(count, size, shuffle=True)
+    assert sorted(flat(training)) == list(range(count))
+
+
+@pytest.mark.parametrize(("count", "size"), list(product(COUNTS, SIZES)))
+def test_a_lone_last_image_joins_the_batch_before_it(count: int, size: int) -> None:
+    (training,) = all_batches(count, size, shuffle=True)
+    lengths = [len(batch) for batch in training]
+    assert lengths[:-1] == [size] * (len(lengths) - 1)
+    assert lengths[-1] == count if len(lengths) == 1 else 2 <= lengths[-1] <= size + 1
+
+
+@pytest.mark.parametrize("size", [1, *SIZES])
+def test_evaluation_keeps_a_lone_last_image_apart(size: int) -> None:
+    (evaluation,) = all_batches(size * 2 + 1, size, shuffle=False)
+    assert max(map(len, evaluation)) == size
+
+
+@pytest.mark.parametrize("shuffle", [True, False])
+@pytest.mark.parametrize("world_size", [1, 2, 3])
+def test_the_length_is_the_number_of_batches(shuffle: bool, world_size: int) -> None:
+    for count, size, rank in product(COUNTS, SIZES, range(world_size)):
+        if count < world_size:
+            continue
+        batches = EpochBatches(count, size, shuffle=shuffle, rank=rank, world_size=world_size)
+        assert len(batches) == len(list(batches)), (count, size, rank)
+
+
+@pytest.mark.parametrize("shuffle", [True, False])
+def test_batches_of_one_image(shuffle: bool) -> None:
+    batches = EpochBatches(5, 1, shuffle=shuffle)
+    assert [len(batch) for batch in batches] == [1] * 5  # none can be spared from being alone
+    assert len(batches) == 5
+
+
+@pytest.mark.parametrize("world_size", [2, 3])
+@pytest.mark.parametrize(("count", "size"), list(product(COUNTS, (1, *SIZES))))
+def test_ranks_evaluate_every_image_exactly_once(count: int, size: int, world_size: int) -> None:
+    ranks = all_batches(count, size, shuffle=False, world_size=world_size)
+    assert sorted(flat([batch for batches in ranks for batch in batches])) == list(range(count))
+
+
+@pytest.mark.parametrize("world_size", [2, 3])
+@pytest.mark.parametrize(("count", "size"), list(product(COUNTS[2:], (1, *SIZES))))
+def test_ranks_train_in_step_on_every_image(count: int, size: int, world_size: int) -> None:
+    ranks = all_batches(count, size, shuffle=True, world_size=world_size)
+    shapes = [[len(batch) for batch in batches] for batches in ranks]
+    assert shapes == [shapes[0]] * world_size
+    seen = flat([batch for batches in ranks for batch in batches])
+    assert set(seen) == set(range(count))
+    assert len(seen) == count + -count % world_size  # no more repeated than needed to share out evenly
+
+
+@pytest.mark.parametrize(
+    ("count", "world_size"),
+    [(2, 3), pytest.param(1, 3, marks=FEW_IMAGES), pytest.param(2, 5, marks=FEW_IMAGES)],
+)
+def test_fewer_images_than_ranks(count: int, world_size: int) -> None:
+    steps = [len(batches) for batches in all_batches(count, 4, shuffle=True, world_size=world_size)]
+    assert steps == [1] * world_size
+
+
+class TestOrder:
+    def test_it_is_a_function_of_seed_and_epoch(self) -> None:
+        orders = {
+            (seed, epoch): flat(all_batches(50, 8, shuffle=True, seed=seed, epoch=epoch)[0])
+            for seed in range(3)
+            for epoch in range(3)
+        }
+        assert len({tuple(order) for order in orders.values()}) == 9
+        torch.manual_seed(99)  # the global generator has no part in it
+        for (seed, epoch), order in orders.items():
+            assert flat(all_batches(50, 8, shuffle=True, seed=seed, epoch=epoch)[0]) == order
+
+    def test_it_does_not_depend_on_the_batch_size_or_what_came_before(self) -> None:
+        expected = flat(all_batches(20, 4, shuffle=True, epoch=2)[0])
+        assert flat(all_batches(20, 7, shuffle=True, epoch=2)[0]) == expected
+        batches = EpochBatches(20, 4, shuffle=True)
+        next(iter(batches))
+        list(batches)
+        batches.set_epoch(2)
+        assert flat(list(batches)) == expected
+        assert flat(list(batches)) == expected  # iterating changes nothing
+
+    def test_seed_and_epoch_are_not_added_up(self) -> None:
+        draws = {
+            tuple(torch.rand(3, generator=generator(seed, epoch)).tolist()) for seed in range(6) for epoch in range(6)
+        }
+        assert len(draws) == 36
+
+    def test_drawing_leaves_the_global_generators_alone(self) -> None:
+        state, numpy_state = torch.get_rng_state(), np.random.get_state(legacy=False)["state"]["key"].copy()  # noqa: NPY002
+        all_batches(50, 8, shuffle=True)
+        assert torch.equal(torch.get_rng_state(), state)
+        assert (np.random.get_state(legacy=False)["state"]["key"] == numpy_state).all()  # noqa: NPY002
+
+    def test_large_seeds(self) -> None:
+        assert sorted(flat(all_batches(9, 2, shuffle=True, seed=2**40, epoch=10**6)[0])) == list(range(9))
+
+
+class TestLoader:
+    images = StoredImages(
+        pixels=np.arange(30 * 3 * 2 * 2, dtype=np.int64).reshape(30, 3, 2, 2).astype(np.uint8),
+        labels=np.arange(30) % 4,
+        rows=np.array([20, 3, 9, 28, 5, 11, 2]),
+    )
+
+    @pytest.mark.parametrize("num_workers", [0, 2])
+    def test_pixels_labels_and_positions_belong_together(self, num_workers: int) -> None:
+        batches = EpochBatches(len(self.images), 3, shuffle=True)
+        served = list(loader(self.images, batches, num_workers))
+        assert [batch.positions.tolist() for batch in served] == list(batches)
+        for batch in served:
+            rows = self.images.rows[batch.positions]
+            assert np.array_equal(batch.images, self.images.pixels[rows])
+            assert np.array_equal(batch.labels, self.images.labels[rows])
+            assert (batch.images.dtype, batch.labels.dtype, batch.positions.dtype) == (
+                torch.uint8,
+                torch.int64,
+                torch.int64,
+            )
+
+    def test_a_batch_is_a_copy_of_a_read_only_store(self) -> None:
+        pixels = self.images.pixels.copy()
+        pixels.setflags(write=False)
+        batch = StoredImages(pixels, self.images.labels, self.images.rows)[[0, 1]]
+        batch.images.zero_()
+        assert np.array_equal(pixels, self.images.pixels)
+
+    def test_the_loader_counts_batches(self) -> None:
+        assert len(loader(self.images, EpochBatches(7, 3, shuffle=True))) == 2  # 3 + 4: the seventh is not alone
+        assert len(loader(self.images, EpochBatches(7, 3, shuffle=False))) == 3

@@ -1,0 +1,93 @@
+"""Every experiment, grid and option there is: found in conf/, composed, checked, and run on embedded data."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig, OmegaConf
+
+from labs.cli.check import check_recipe
+from labs.cli.help import header, help_text, register_resolvers
+
+CONF = ROOT / "conf"
+EXPERIMENTS = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
+GRIDS = sorted(path.stem for path in (CONF / "grid").glob("*.yaml"))
+
+
+def composed(*overrides: str) -> DictConfig:
+    register_resolvers()
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        return compose("train", [*overrides, "paths.run_dir=/nowhere"])
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+@pytest.mark.parametrize("data", ["online", "embedded"])
+def test_every_experiment_composes_to_a_recipe_that_fits_its_constructors(experiment: str, data: str) -> None:
+    check_recipe(composed(f"experiment={experiment}", f"data={data}"))
+
+
+@pytest.mark.parametrize("grid", GRIDS)
+def test_every_cell_of_every_grid_composes(grid: str) -> None:
+    params = OmegaConf.load(CONF / "grid" / f"{grid}.yaml").hydra.sweeper.params
+    axes = [[f"{axis}={value}" for value in str(values).split(",")] for axis, values in params.items()]
+    cells = list(itertools.product(*axes))
+    assert len(cells) > 1
+    for cell in cells:
+        check_recipe(composed(*cell, "data=embedded"))
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        f"{path.parent.name}={path.stem}"
+        for path in sorted(CONF.glob("*/*.yaml"))
+        if path.parent.name not in ("experiment", "grid", "hydra", "paths")
+    ],
+)
+def test_every_option_composes(option: str) -> None:
+    check_recipe(composed("experiment=cub_full", option))
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_every_experiment_runs_on_embedded_data(experiment: str, train: Callable[..., Path]) -> None:
+    outputs = train(
+        f"experiment={experiment}", "data=embedded", "debug=batches", "logger=none", "callbacks.pictures=null"
+    )
+    (run_dir,) = (outputs / experiment).iterdir()
+    facts = json.loads((run_dir / "metrics.json").read_text())
+    assert facts["status"] == "finished"
+    assert "embedded data" in facts["labels"]
+    assert 0 <= facts["metrics"]["test/acc"] <= 1
+    assert (run_dir / "checkpoints" / "best.ckpt").is_file()
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_every_experiment_says_its_command_and_its_numbers(experiment: str) -> None:
+    text = (CONF / "experiment" / f"{experiment}.yaml").read_text()
+    assert f"experiment={experiment}" in text or "python train.py\n" in text
+    assert "Measured:" in text
+    assert "TODO" not in text
+
+
+@pytest.mark.parametrize("path", sorted(CONF.glob("*/*.yaml")), ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_every_option_says_what_it_does(path: Path) -> None:
+    assert len(header(path)) > 20
+
+
+def test_help_lists_every_experiment_grid_and_axis() -> None:
+    text = help_text(CONF)
+    for name in (*EXPERIMENTS, *GRIDS, "freeze", "normalization", "precision", "layer1", "sgd"):
+        assert name in text
+
+
+def test_every_method_has_one_name() -> None:
+    """Law 2: a module file, its option and its tests are called alike."""
+    for path in (CONF / "module").glob("*.yaml"):
+        assert (ROOT / "src" / "labs" / "modules" / f"{path.stem}.py").is_file()
+        assert (ROOT / "tests" / "modules" / f"test_{path.stem}.py").is_file()

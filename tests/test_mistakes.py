@@ -1,0 +1,210 @@
+"""A hundred wrong commands, a hundred clear messages: exit code 2, no traceback, nothing left behind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+# (what is typed, what the message must say)
+MISTAKES: list[tuple[str, str]] = [
+    # unknown options of groups
+    ("experiment=cub_layer_frozen", "cub_layer1_frozen"),
+    ("experiment=cub", "Options of experiment"),
+    ("experiment=Cub_Full", "cub_full"),
+    ("grid=table4", "cub_table4"),
+    ("data=offline", "online"),
+    ("data=embeded", "data=embedded"),
+    ("datamodule=cub", "cub200"),
+    ("datamodule=cub201", "cub200"),
+    ("module=classifer", "classifier"),
+    ("net=resnet19", "resnet18"),
+    ("net=vgg", "vgg16"),
+    ("net=ResNet18", "resnet18"),
+    ("weights=imagnet", "weights=imagenet"),
+    ("weights=none", "random"),
+    ("freeze=layer_1", "freeze=layer1"),
+    ("freeze=all", "backbone"),
+    ("freeze=backbon", "freeze=backbone"),
+    ("normalization=image_net", "imagenet"),
+    ("normalization=cub", "dataset"),
+    ("augment=flip", "crop_flip"),
+    ("optimizer=SGD", "sgd"),
+    ("optimizer=adamm", "adam"),
+    ("scheduler=cos", "cosine"),
+    ("scheduler=onecycle", "warmup_cosine"),
+    ("precision=bf32", "bf16"),
+    ("precision=16", "fp16"),
+    ("trainer=tpu", "gpu"),
+    ("logger=wandb", "tensorboard"),
+    ("callbacks=all", "default"),
+    ("debug=fast", "batches"),
+    ("paths=cluster", "default"),
+    # unknown keys
+    ("trainer.device=1", "trainer.devices"),
+    ("trainer.epochs=5", "trainer.max_epochs"),
+    ("trainer.max_epoch=5", "trainer.max_epochs"),
+    ("trainer.gpus=1", "'trainer.gpus'"),
+    ("datamodule.batchsize=8", "datamodule.batch_size"),
+    ("datamodule.bs=8", "datamodule.bs"),
+    ("datamodule.train_per_class=3", "datamodule.source.train_per_class"),
+    ("batch_size=8", "datamodule.batch_size"),
+    ("max_epochs=3", "trainer.max_epochs"),
+    ("lr=0.1", "module.optimizer.lr"),
+    ("seeds=1", "seed"),
+    ("optimiser=adam", "optimizer"),
+    ("optimizer.learning_rate=0.1", "module.optimizer"),
+    ("optimizer.momentm=0.9", "momentum"),
+    ("freeze.pattern=[layer1]", "callbacks.freeze.patterns"),
+    ("freeze.bn=train", "batch_norm"),
+    ("net.weight=random", "module.net.weights"),
+    ("module.lr_scales=1", "module.lr_scale"),
+    ("normalisation=dataset", "normalization"),
+    ("path.data=/tmp", "paths.data"),
+    ("~trainer.device", "trainer.device"),
+    ("+trainer.device=1", "did you mean trainer.devices"),
+    ("+module.dropout=0.5", "takes no argument 'dropout'"),
+    ("+optimizer.amsgrid=true", "takes no argument 'amsgrid'"),
+    ("+datamodule.shuffle=true", "takes no argument 'shuffle'"),
+    ("+callbacks.freeze.mode=eval", "takes no argument 'mode'"),
+    # values of another type
+    ("trainer.max_epochs=abc", "expected a whole number or null"),
+    ("trainer.max_epochs=2.5", "expected a whole number or null"),
+    ("trainer.max_epochs=true", "expected a whole number or null"),
+    ("trainer.max_epochs=", "expected a whole number or null"),
+    ("trainer.log_every_n_steps=often", "trainer.log_every_n_steps"),
+    ("datamodule.batch_size=8.5", "expected a whole number"),
+    ("datamodule.batch_size=null", "expected a whole number"),
+    ("datamodule.batch_size=[8]", "expected a whole number"),
+    ("datamodule.image_size=large", "expected a whole number"),
+    ("datamodule.validation_fraction=half", "expected a number"),
+    ("datamodule.source.digits=5", "datamodule.source.digits"),
+    ("datamodule.source.digits=[a,b]", "datamodule.source.digits"),
+    ("module.label_smoothing=yes", "expected a number"),
+    ("module.lr_scale=fast", "module.lr_scale"),
+    ("module.lr_scale={head: fast}", "module.lr_scale"),
+    ("freeze.patterns=layer1", "callbacks.freeze.patterns"),
+    ("freeze.batch_norm=off", "one of eval, affine, train"),
+    ("freeze.batch_norm=true", "one of eval, affine, train"),
+    ("freeze.unfreeze=layer4", "callbacks.freeze.unfreeze"),
+    ("optimizer.lr=fast", "module.optimizer.lr"),
+    ("seed=one", "seed=one"),
+    ("seed=-1", "seed=-1"),
+    ("draw_architecture=maybe", "expected true or false"),
+    ("datamodule.validation=val", "one of train, test"),
+    ("module.net.name=5", "expected a word"),
+    # values that cannot be
+    ("trainer.devices=0", "devices"),
+    ("trainer.max_epochs=-5", "max_epochs"),
+    ("trainer.precision=12", "precision"),
+    ("trainer.accelerator=quantum", "accelerator"),
+    ("trainer.strategy=magic", "strategy"),
+    ("trainer.gradient_clip_algorithm=hard", "gradient"),
+    ("matmul_precision=low", "highest"),
+    ("datamodule.batch_size=0", "datamodule.batch_size=0"),
+    ("datamodule.image_size=0", "datamodule.image_size=0"),
+    ("datamodule.resize=4", "datamodule.resize"),
+    ("datamodule.num_workers=-1", "datamodule.num_workers"),
+    ("datamodule.num_classes=7", "num_classes=5"),
+    ("datamodule.num_classes=1", "at least 2"),
+    ("datamodule.validation_fraction=1.5", "between 0 and 1"),
+    ("datamodule.source.digits=[5,5]", "different digits"),
+    ("datamodule.source.digits=[5,12]", "from 0 to 9"),
+    ("datamodule.source.train_per_class=1000", "2 to 150"),
+    ("module.label_smoothing=1.5", "label_smoothing=1.5"),
+    ("optimizer.lr=-1", "learning rate"),
+    ("optimizer.momentum=-1", "momentum"),
+    ("freeze.patterns=[layer9]", "'layer9' matches no parameter"),
+    ("freeze.patterns=[Layer1]", "layer1"),
+    ("freeze.patterns=['*']", "every parameter is frozen"),
+    ("freeze.unfreeze={a: [layer1]}", "unfreeze"),
+    ("freeze.unfreeze={2: layer1}", "unfreeze"),
+    ("freeze.unfreeze={2: [layer9]}", "layer9"),
+    ("freeze.unfreeze={0: [layer1]}", "epochs from 1"),
+    ("module.lr_scale={layer9: 2}", "'layer9' matches no parameter"),
+    ("module.net.name=resnet19", "resnet18"),
+    ("augment.crop_scale=[0.9,0.2]", "crop_scale"),
+    ("augment.crop_scale=[2]", "crop_scale"),
+    ("callbacks.pictures.num_images=0", "num_images"),
+    ("callbacks.best.monitor=val/accuracy", "val/accuracy"),
+    ("callbacks.best.mode=most", "mode"),
+    ("scheduler=warmup_cosine scheduler.warmup_epochs=-1", "warmup_epochs"),
+    # what is not there, or not on this machine
+    ("data=online", "type data=embedded"),
+    ("weights=outputs/nothing/here", "outputs/nothing/here"),
+    ("resume=outputs/nothing/here", "there is no run to go on with"),
+    ("net=alexnet", "at least 63x63"),
+    ("net=vgg16", "at least 32x32"),
+    ("module.net.weights=embedded upstream.experiment=null", "no embedded weights"),
+    ("trainer.default_root_dir=5", "trainer.default_root_dir"),
+    # grammar
+    ("quick", "write key=value"),
+    ("seed", "write key=value"),
+    ("trainer.max_epochs 5", "write key=value"),
+    ("seed=0,1,2", "--multirun"),
+    ("freeze.patterns=[layer1", "write key=value"),
+    ("trainer.max_epochs=${nothing}", "nothing"),
+]
+ON_A_CPU = [
+    ("precision=fp16", "precision=bf16"),
+    ("precision=tf32", "precision=fp32"),
+    ("trainer=gpu", "trainer=cpu"),
+    ("trainer.accelerator=gpu", "trainer=cpu"),
+]
+
+
+def test_there_are_a_hundred() -> None:
+    assert len({typed for typed, _ in MISTAKES}) == len(MISTAKES) >= 100
+
+
+@pytest.mark.parametrize(("typed", "said"), MISTAKES, ids=[typed for typed, _ in MISTAKES])
+def test_a_mistake_gets_one_clear_message(
+    typed: str, said: str, train: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = typed.split(" ") if " scheduler." in typed or " upstream." in typed else [typed]
+    with pytest.raises(SystemExit) as exit_:
+        train("weights=random", *arguments)
+    message = capsys.readouterr().err
+    assert exit_.value.code == 2
+    assert "error:" in message
+    assert said in message.partition("error:")[2]
+    assert "Traceback" not in message
+    left = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert left == [], "a command that could not run leaves nothing behind"
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="these are mistakes on a CPU")
+@pytest.mark.parametrize(("typed", "said"), ON_A_CPU, ids=[typed for typed, _ in ON_A_CPU])
+def test_what_this_device_cannot_do(
+    typed: str, said: str, train: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as exit_:
+        train("weights=random", typed)
+    assert exit_.value.code == 2
+    assert said in capsys.readouterr().err
+
+
+def test_the_dataset_is_missing_and_there_is_no_network(
+    train: Callable[..., Path],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:
+    monkeypatch.setenv("LABS_OFFLINE", "1")
+    with pytest.raises(SystemExit) as exit_:
+        train("experiment=cub_scratch", f"paths.data='{tmp_path / 'data'}'")
+    message = capsys.readouterr().err
+    assert exit_.value.code == 2
+    for part in ("images.tgz", str(tmp_path / "data"), "data=embedded", "2a6d2246"):
+        assert part in message
+    assert "Traceback" not in message
+
+
+def test_a_fault_of_ours_keeps_its_traceback(train: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    from labs.modules.classifier import Classifier
+
+    monkeypatch.setattr(Classifier, "training_step", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        train("weights=random", "trainer.max_epochs=1")
