@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import hydra
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from labs.cli import command_line
 
@@ -22,7 +22,7 @@ def main(cfg: DictConfig) -> None:
     from labs.cli.report_back import discard_if_empty, say_results
 
     job = HydraConfig.get()
-    recipe = describe(cfg, dict(job.runtime.choices), list(job.overrides.task))
+    recipe = describe(cfg, dict(job.runtime.choices), OmegaConf.to_container(job.overrides.task, resolve=False))
     with discard_if_empty(cfg):
         metrics = train(cfg, recipe)
     say_results(cfg, recipe, metrics)

@@ -417,7 +417,7 @@ class TestUnfreezing:
 class TestNothingLeft:
     @pytest.mark.parametrize("patterns", [["*"], ["backbone", "head"]])
     def test_everything_frozen(self, tmp_path: Path, patterns: list[str]) -> None:
-        with pytest.raises(LabsError, match="every parameter is frozen.*freeze=backbone"):
+        with pytest.raises(LabsError, match=r"every parameter is frozen.*freeze=backbone"):
             train(tmp_path, small_net(), Freeze(patterns=patterns))
 
     def test_everything_but_affine_batch_norm(self, tmp_path: Path) -> None:

@@ -98,6 +98,14 @@ def test_all_of_squeezenet_is_convolutions_its_head_too() -> None:
     }
 
 
+def test_the_stem_is_one_layer_not_all_whose_names_start_like_it() -> None:
+    module = nn.Sequential()
+    for number in (1, 10, 11):
+        module.add_module(f"conv{number}", nn.Conv2d(3, 3, 1, bias=False))
+    assert select(module, "stem", key=KEY) == {"conv1.weight"}
+    assert select(module, "head", key=KEY) == {"conv11.weight"}
+
+
 def test_a_number_is_a_whole_part_of_a_name() -> None:
     module = net("vgg16")  # has features.2 and features.21, 24, 26, 28
     assert select(module, "features.2", key=KEY) == {"features.2.weight", "features.2.bias"}

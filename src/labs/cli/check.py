@@ -3,13 +3,15 @@
 import difflib
 import inspect
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from hydra.errors import InstantiationException
 from hydra.utils import get_object, instantiate
 from omegaconf import DictConfig, OmegaConf
-from typeguard import TypeCheckError, check_type
+from torch import Tensor
+from typeguard import CollectionCheckStrategy, TypeCheckError, check_type
 
 from labs.errors import LabsError
 
@@ -91,17 +93,26 @@ def _check_call(node: dict[str, Any], key: str) -> None:
 def _check_value(value: Any, hint: Any, key: str) -> None:
     readings = [value, tuple(value)] if isinstance(value, list) else [value]  # YAML has no tuples
     if not any(_fits(reading, hint) for reading in readings):
-        raise LabsError(f"{key}={value}: expected {_readable(hint)}, found {_readable(type(value))} {value!r}.")
+        raise LabsError(f"{key}={_typed(value)}: expected {_readable(hint)}.")
 
 
 def _fits(value: Any, hint: Any) -> bool:
     if isinstance(value, bool) and "bool" not in str(hint) and hint is not Any:
         return False  # to Python, true is the number 1
+    if isinstance(value, str) and typing.get_origin(hint) is Sequence:
+        return False  # to Python, a word is a sequence of letters
     try:
-        check_type(value, hint)
+        check_type(value, hint, collection_check_strategy=CollectionCheckStrategy.ALL_ITEMS)
     except TypeCheckError:
         return False
     return True
+
+
+def _typed(value: Any) -> str:
+    """Write a value as it is typed on the command line."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    return str(value)
 
 
 def _readable(hint: Any) -> str:
@@ -120,15 +131,17 @@ def _readable(hint: Any) -> str:
     }
     if hint in words:
         return words[hint]
-    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    origin, arguments = typing.get_origin(hint), [a for a in typing.get_args(hint) if a not in (Tensor, Path)]
     if origin is typing.Literal:
         return "one of " + ", ".join(str(a) for a in arguments)
     if arguments and origin not in (list, dict, tuple) and "Union" in str(origin):
         return " or ".join(_readable(a) for a in arguments)
-    if hint is list or origin is list:
-        return f"a list of {_readable(arguments[0])} [..., ...]" if arguments else "a list [..., ...]"
-    if hint is dict or origin is dict:
-        return "a mapping {key: value}"
+    if origin in (list, tuple, Sequence):
+        return f"a list [a, b], each {_readable(arguments[0])}" if arguments else "a list [a, b]"
+    if origin in (dict, Mapping):
+        return (
+            f"a mapping {{key: value}}, each value {_readable(arguments[1])}" if arguments else "a mapping {key: value}"
+        )
     return getattr(hint, "__name__", str(hint)).replace("typing.", "")
 
 

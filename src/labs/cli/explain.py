@@ -9,7 +9,6 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import (
     ConfigCompositionException,
     HydraException,
-    InstantiationException,
     MissingConfigException,
     OverrideParseException,
     SearchPathException,
@@ -28,14 +27,10 @@ def explain(error: BaseException, arguments: list[str]) -> str | None:
         why = _first_line(error.message)
         return f"'{error.override}' is not an override; write key=value, such as trainer.max_epochs=5. ({why})"
     if isinstance(error, ConfigCompositionException):
-        key = re.search(r"Could not (?:override|append|delete)[^']*'([^']+)'", str(error)) or re.search(
-            r"Could not delete from config\. '([^']+)'", str(error)
-        )
-        if key and "Could not override" in str(error):
-            return unknown_key(key[1].split("@")[0], arguments)
-        return _joined(str(error))
-    if isinstance(error, InstantiationException):
-        return _joined(str(error))
+        key = re.search(r"Could not (?:override|delete from config\.) '([^']+)'", str(error))
+        return unknown_key(key[1].partition("@")[0], arguments) if key else _joined(str(error))
+    if isinstance(error, ValueError) and "Config group override" in str(error):
+        return "a group takes the name of one of its options, such as precision=bf16; `--help` lists them."
     if isinstance(error, (SearchPathException, HydraException, OmegaConfBaseException)):
         return _joined(str(error))
     if type(error).__name__ == "MisconfigurationException":  # Lightning's; by name, so that torch stays unloaded
@@ -50,16 +45,15 @@ def unknown_key(key: str, arguments: list[str]) -> str:
     known = known_keys([a for a in arguments if not a.startswith("-") and a.partition("=")[0].lstrip("+~") != key])
     parent = key.rpartition(".")[0]
     leaf = key.rpartition(".")[2]
-    siblings = [k for k in known if k.rpartition(".")[0] == parent]
-    elsewhere = [k for k in known if k.rpartition(".")[2] == leaf]
-    close = difflib.get_close_matches(key, siblings, n=3, cutoff=0.6) or elsewhere[:3]
-    close = close or difflib.get_close_matches(key, known, n=3, cutoff=0.6)
+    siblings = {k.rpartition(".")[2]: k for k in known if k.rpartition(".")[0] == parent}
+    close = [siblings[name] for name in difflib.get_close_matches(leaf, siblings, n=2, cutoff=0.7)]
+    close = close or [k for k in known if k.rpartition(".")[2] == leaf][:3]
+    close = close or ([] if siblings and parent else difflib.get_close_matches(key, known, n=1, cutoff=0.7))
     message = f"there is no setting '{key}'."
     if close:
         return f"{message} Did you mean {' or '.join(close)}?"
     if siblings:
-        names = ", ".join(k.rpartition(".")[2] for k in siblings)
-        return f"{message} Under '{parent or 'the top level'}' there are: {names}."
+        return f"{message} Under {parent or 'the top level'} there are: {', '.join(siblings)}."
     return f"{message} `python train.py --cfg job` prints all settings; `--help` lists the axes."
 
 
@@ -94,7 +88,7 @@ def _missing_option(error: MissingConfigException) -> str:
     options = list(error.options or [])
     if not group or not options:
         return _joined(str(error))
-    close = difflib.get_close_matches(option, options, n=1, cutoff=0.5)
+    close = difflib.get_close_matches(option, options, n=1, cutoff=0.6)
     hint = f"Did you mean {group}={close[0]}? " if close else ""
     return f"{group}={option} is not an option. {hint}Options of {group}: {', '.join(options)}."
 

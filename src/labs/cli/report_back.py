@@ -12,16 +12,14 @@ from omegaconf import DictConfig
 from rich.console import Console
 from rich.table import Table
 
-from labs.errors import LabsError
-
 
 @contextmanager
 def discard_if_empty(cfg: DictConfig) -> Iterator[None]:
-    """Remove the run directory if a user's mistake stopped the run before it trained an epoch."""
+    """Remove the run directory if an error stopped the run before it trained an epoch."""
     run_dir = Path(cfg.paths.run_dir)
     try:
         yield
-    except LabsError:
+    except Exception:
         if not (run_dir / "log.tsv").exists() and not cfg.resume:
             shutil.rmtree(run_dir, ignore_errors=True)
         raise

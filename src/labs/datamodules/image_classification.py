@@ -129,8 +129,8 @@ class ImageClassification(pl.LightningDataModule):
         images = self.source.load(self.resize)
         if len(images.classes) != self.num_classes:
             raise LabsError(
-                f"datamodule.num_classes={self.num_classes}: {self.source.name} has {len(images.classes)} classes; "
-                f"type datamodule.num_classes={len(images.classes)}."
+                f"datamodule.num_classes={self.num_classes}: there are {len(images.classes)} classes in "
+                f"{self.source.name}; type datamodule.num_classes={len(images.classes)}."
             )
         train = np.flatnonzero(~images.is_test)
         test = np.flatnonzero(images.is_test)
