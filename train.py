@@ -22,7 +22,8 @@ def main(cfg: DictConfig) -> None:
     from labs.cli.report_back import discard_if_empty, say_results
 
     job = HydraConfig.get()
-    recipe = describe(cfg, dict(job.runtime.choices), OmegaConf.to_container(job.overrides.task, resolve=False))
+    overrides: Any = OmegaConf.to_container(job.overrides.task, resolve=False)
+    recipe = describe(cfg, dict(job.runtime.choices), overrides)
     with discard_if_empty(cfg):
         metrics = train(cfg, recipe)
     say_results(cfg, recipe, metrics)
@@ -65,18 +66,13 @@ def train(cfg: DictConfig, recipe: dict[str, Any]) -> dict[str, float]:
 def describe(cfg: DictConfig, choices: dict[str, str], overrides: list[str]) -> dict[str, Any]:
     """Say in plain words what a run is: part of its `metrics.json`, and what reports group by."""
     apart = ("experiment", "grid", "hydra", "paths", "data", "debug")
+    typed = [o for o in overrides if not o.startswith(("grid=", "resume=", "hydra.run.dir="))]
     return {
         "experiment": choices["experiment"],
         "practical": cfg.practical,
         "data": choices["data"],
         "seed": cfg.seed,
-        "command": shlex.join(
-            [
-                "python",
-                "train.py",
-                *(o for o in overrides if not o.startswith(("grid=", "resume=", "hydra.run.dir="))),
-            ]
-        ),
+        "command": shlex.join(["python", "train.py", *typed]),
         "choices": {k: v for k, v in choices.items() if "/" not in k and "@" not in k and k not in apart},
     }
 

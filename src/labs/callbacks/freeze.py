@@ -121,6 +121,11 @@ class Freeze(pl.Callback):
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Print the truth table and take the digests that the end is compared with."""
         net = self._net(pl_module)
+        if self.unfreeze and trainer.world_size > 1 and not _tolerates_unused(trainer):
+            raise LabsError(
+                "freeze.unfreeze: with several devices, parts that wait for their epoch look lost to the strategy; "
+                "type trainer.strategy=ddp_find_unused_parameters_true."
+            )
         self.apply(net, trainer.current_epoch)
         self.digests = self.digests or digests(net, self._frozen_tensors(net, trainer.current_epoch))
         self._write_table(trainer, net)
@@ -204,6 +209,10 @@ class Freeze(pl.Callback):
         table.add_section()
         table.add_row("all", f"{totals[0]:,}", f"{totals[1]:,}", "", "", "")
         return table
+
+
+def _tolerates_unused(trainer: pl.Trainer) -> bool:
+    return bool(getattr(trainer.strategy, "_ddp_kwargs", {}).get("find_unused_parameters"))
 
 
 def digests(net: nn.Module, names: set[str]) -> dict[str, str]:

@@ -1,0 +1,89 @@
+"""Every command in the README, the docs and the headers of conf/ is one that works."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator
+
+import pytest
+from conftest import ROOT
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
+from test_experiments import composed
+
+from labs.cli.check import check_recipe
+from labs.cli.overrides import expand
+
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "conf").rglob("*.yaml"))]
+
+
+def commands() -> Iterator[tuple[str, str]]:
+    """Yield (page, command) for every line that runs train.py; `<...>` stands for something of the reader's."""
+    for page in PAGES:
+        for found in re.finditer(r"python train\.py[^\n`]*", page.read_text()):
+            command = re.split(r"\s{2,}|\s#", found[0])[0].strip()
+            if "<" not in command and "..." not in command:
+                yield str(page.relative_to(ROOT)), command
+
+
+COMMANDS = sorted(set(commands()))
+
+
+def test_there_are_commands_everywhere() -> None:
+    pages = {page for page, _ in COMMANDS}
+    assert {"README.md", "docs/cub.md", "docs/digits.md"} <= pages
+    assert {str(p.relative_to(ROOT)) for p in (ROOT / "conf").glob("*/*.yaml")} - pages <= {
+        "conf/hydra/default.yaml",
+        "conf/logger/tensorboard.yaml",  # its command is tensorboard's own
+    }
+
+
+@pytest.mark.parametrize(("page", "command"), COMMANDS, ids=[f"{page}: {command}" for page, command in COMMANDS])
+def test_every_command_composes(page: str, command: str) -> None:
+    words = [word for word in shlex.split(command)[2:] if not word.startswith("-")]
+    overrides = expand(words)
+    try:
+        sweeps = [o for o in OverridesParser.create().parse_overrides(overrides) if o.is_sweep_override()]
+    except HydraException as error:
+        pytest.fail(f"{page}: {command}: {error}")
+    assert not sweeps or " -m " in command, f"{page}: {command} sweeps, and lacks -m"
+    names = {o.key_or_group for o in sweeps}
+    first = [f"{o.key_or_group}={next(o.sweep_string_iterator())}" for o in sweeps]
+    check_recipe(composed(*(o for o in overrides if o.partition("=")[0] not in names), *first))
+
+
+def test_the_two_commands_open_the_readme_and_are_what_ci_runs() -> None:
+    readme, ci = (ROOT / "README.md").read_text(), (ROOT / ".ci" / "run").read_text()
+    for command in (
+        "pip install -e . -c constraints.txt && python train.py",
+        'pip install -e ".[test]" -c constraints.txt && python -m pytest',
+    ):
+        assert command in readme
+        assert command in ci
+
+
+def test_the_files_that_the_pages_link_to_exist() -> None:
+    for page in PAGES[:1] + sorted((ROOT / "docs").glob("*.md")):
+        for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
+            assert (page.parent / target).resolve().exists(), f"{page.name} links to {target}"
+
+
+def test_readme_lists_every_axis_and_option() -> None:
+    readme = (ROOT / "README.md").read_text()
+    for folder in (
+        "datamodule",
+        "net",
+        "weights",
+        "freeze",
+        "normalization",
+        "augment",
+        "optimizer",
+        "scheduler",
+        "precision",
+        "trainer",
+        "logger",
+        "data",
+    ):
+        for path in (ROOT / "conf" / folder).glob("*.yaml"):
+            assert f"`{path.stem}`" in readme or path.stem == "cub200_upstream", f"README lacks {folder}={path.stem}"

@@ -1,0 +1,91 @@
+"""A run that is killed and resumed ends with the numbers of one that was not."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+from conftest import ROOT
+
+RECIPE = [
+    "trainer=cpu",
+    "trainer.max_epochs=12",
+    "scheduler=warmup_cosine",
+    "freeze.unfreeze={3: [layer1]}",
+    "augment=crop_flip",
+    "callbacks.pictures=null",
+    "weights=random",
+    "logger=none",
+]
+
+
+def results(run_dir: Path) -> tuple[pd.DataFrame, dict[str, float], pd.DataFrame]:
+    log = pd.read_csv(run_dir / "log.tsv", sep="\t").drop(columns="seconds")
+    metrics = json.loads((run_dir / "metrics.json").read_text())["metrics"]
+    return log, metrics, pd.read_csv(run_dir / "predictions.csv")
+
+
+def last_epoch(run_dir: Path) -> int:
+    log = run_dir / "log.tsv"
+    return len(pd.read_csv(log, sep="\t")) if log.is_file() else 0
+
+
+@pytest.mark.slow
+def test_killed_and_resumed_equals_uninterrupted(train: Callable[..., Path], data_folder: Path, tmp_path: Path) -> None:
+    (whole,) = (train(*RECIPE) / "digits_layer1_frozen").iterdir()
+
+    # the same, in a process of its own that is killed without warning after a few epochs
+    killed = tmp_path / "killed"
+    command = [sys.executable, str(ROOT / "train.py"), *RECIPE, f"paths.data={data_folder}", f"hydra.run.dir={killed}"]
+    environment = {**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())}
+    process = subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while last_epoch(killed) < 5 and time.monotonic() < deadline:
+        assert process.poll() is None, "the run ended before it could be killed"
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert json.loads((killed / "metrics.json").read_text())["status"] == "running"
+    assert not (killed / "predictions.csv").exists()
+
+    train(f"resume={killed}")
+    facts = json.loads((killed / "metrics.json").read_text())
+    assert facts["status"] == "finished"
+    for resumed, uninterrupted in zip(results(killed), results(whole), strict=True):
+        if isinstance(resumed, dict):
+            assert resumed == uninterrupted
+        else:
+            pd.testing.assert_frame_equal(resumed, uninterrupted, check_exact=True)
+    tensors = [torch.load(d / "checkpoints" / "best.ckpt", weights_only=True)["state_dict"] for d in (killed, whole)]
+    assert all(torch.equal(tensors[0][name], tensors[1][name]) for name in tensors[0])
+
+
+def test_same_command_same_numbers_and_another_seed_others(train: Callable[..., Path]) -> None:
+    quick = [*RECIPE, "trainer.max_epochs=2"]
+    train(*quick)
+    train(*quick)
+    outputs = train(*quick, "seed=1")
+    runs = sorted((outputs / "digits_layer1_frozen").iterdir())
+    first, second, other = (results(run) for run in runs)
+    pd.testing.assert_frame_equal(first[0], second[0], check_exact=True)
+    assert first[1] == second[1]
+    assert first[1] != other[1]
+
+
+def test_resume_refuses_other_data(train: Callable[..., Path], capsys: pytest.CaptureFixture[str]) -> None:
+    (run,) = (train(*RECIPE, "trainer.max_epochs=1") / "digits_layer1_frozen").iterdir()
+    before = (run / "log.tsv").read_text()
+    with pytest.raises(SystemExit) as exit_:
+        train(f"resume={run}", "datamodule.split_seed=7", "trainer.max_epochs=2")
+    assert exit_.value.code == 2
+    assert "another split" in capsys.readouterr().err
+    assert (run / "log.tsv").read_text() == before
