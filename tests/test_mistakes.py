@@ -67,7 +67,7 @@ MISTAKES: list[tuple[str, str]] = [
     ("+trainer.device=1", "did you mean trainer.devices"),
     ("+module.dropout=0.5", "takes no argument 'dropout'"),
     ("+optimizer.amsgrid=true", "takes no argument 'amsgrid'"),
-    ("+datamodule.shuffle=true", "takes no argument 'shuffle'"),
+    ("+datamodule.mixup=true", "takes no argument 'mixup'"),
     ("+callbacks.freeze.mode=eval", "takes no argument 'mode'"),
     # values of another type
     ("trainer.max_epochs=abc", "expected a whole number or null"),

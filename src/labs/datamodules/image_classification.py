@@ -53,6 +53,7 @@ class ImageClassification(pl.LightningDataModule):
         image_size: pixels, height and width of what the net sees.
         resize: pixels, height and width of what is stored; None is `image_size`, or 8/7 of it where crops are taken.
         batch_size: images an optimizer step, on each device.
+        shuffle: take the training images in another order in each epoch.
         normalization: `imagenet`, `dataset` (measured on the training split), `half` ([-0.5, 0.5]) or `none` ([0, 1]).
         augment: `crop_scale` (smallest and largest share of the area, or None) and `flip`.
         validation: `train` cuts the validation split from the training split, `test` uses the test set.
@@ -74,6 +75,7 @@ class ImageClassification(pl.LightningDataModule):
         augment: dict[str, Any],
         embedded: bool,
         resize: int | None = None,
+        shuffle: bool = True,
         validation: Literal["train", "test"] = "train",
         validation_fraction: float = 0.1,
         split_seed: int = 0,
@@ -110,6 +112,7 @@ class ImageClassification(pl.LightningDataModule):
         )
         self.normalization_name, self.embedded = normalization, embedded
         self.normalization: Normalization | None = None  # known after setup
+        self.shuffle = shuffle
         self._draws: tuple[int, torch.Tensor] | None = None  # (epoch, uniform numbers of all training images)
 
     @property
@@ -156,7 +159,7 @@ class ImageClassification(pl.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Serve the training split in an order that is a function of (seed, epoch)."""
-        return self._loader("train", shuffle=True)
+        return self._loader("train", shuffle=self.shuffle)
 
     def val_dataloader(self) -> DataLoader[Batch]:
         """Serve the validation split in order."""
