@@ -110,7 +110,13 @@ class TestCache:
         rows = np.arange(5)
         cached_statistics(first, rows, tmp_path, KEY)
         assert cached_statistics(second, rows, tmp_path, other) == channel_statistics(second, rows)
-        assert cached_statistics(second, rows, tmp_path, KEY) == channel_statistics(first, rows)
+        assert len(list(tmp_path.iterdir())) == 2
+
+    def test_other_pixels_under_the_same_names_are_measured_anew(self, tmp_path: Path) -> None:
+        first, second = random_images(seed=0), random_images(seed=1)
+        rows = np.arange(5)
+        cached_statistics(first, rows, tmp_path, KEY)
+        assert cached_statistics(second, rows, tmp_path, KEY) == channel_statistics(second, rows)
 
     @pytest.mark.parametrize("content", ["", '{"mean": [0.1, 0.2', '{"mean": [0.1, 0.2, 0.3]}', "\x00\xff"])
     def test_a_damaged_file_is_measured_anew_and_mended(self, tmp_path: Path, content: str) -> None:

@@ -1,5 +1,6 @@
 """Normalisation statistics: ImageNet's, or measured on the training split and cached."""
 
+import hashlib
 import json
 import os
 from collections.abc import Sequence
@@ -62,15 +63,24 @@ def channel_statistics(pixels: np.ndarray, rows: np.ndarray, chunk: int = 256) -
 
 
 def cached_statistics(pixels: np.ndarray, rows: np.ndarray, cache: Path, key: Sequence[object]) -> Normalization:
-    """Measure once for each key (dataset, split, size) and read the result from `cache` afterwards."""
-    file = cache / ("-".join(str(part) for part in key) + ".json")
+    """Measure once for each key (dataset, split, size) and content, and read the result from `cache` afterwards."""
+    file = cache / ("-".join(str(part) for part in (*key, digest(pixels, rows))) + ".json")
     try:
         stored = json.loads(file.read_text())
         return Normalization("dataset", tuple(stored["mean"]), tuple(stored["std"]))
-    except (OSError, ValueError, KeyError):  # missing or damaged: measure
+    except (OSError, ValueError, KeyError, TypeError):  # missing or damaged: measure
         measured = channel_statistics(pixels, rows)
     cache.mkdir(parents=True, exist_ok=True)
     temporary = file.with_name(f".{file.name}.{os.getpid()}")
     temporary.write_text(json.dumps({"mean": measured.mean, "std": measured.std, "images": len(rows)}))
     temporary.replace(file)
     return measured
+
+
+def digest(pixels: np.ndarray, rows: np.ndarray | None = None, chunk: int = 256) -> str:
+    """Return a digest of the bytes of uint8 images (images, ...), of some rows or of all, read a chunk at a time."""
+    rows = np.arange(len(pixels)) if rows is None else rows
+    hashed = hashlib.blake2b(digest_size=16)
+    for start in range(0, len(rows), chunk):
+        hashed.update(np.ascontiguousarray(pixels[rows[start : start + chunk]]))
+    return hashed.hexdigest()

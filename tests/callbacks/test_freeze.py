@@ -408,7 +408,6 @@ class TestUnfreezing:
         with pytest.raises(LabsError, match=r"freeze\.unfreeze: 'layer9' matches no parameter"):
             train(tmp_path, small_net(), Freeze(patterns=["backbone"], unfreeze={1: ["layer9"]}), epochs=2)
 
-    @pytest.mark.xfail(strict=True, reason="unfreezing what was never frozen is taken silently and does nothing")
     def test_unfreezing_what_is_not_frozen(self, tmp_path: Path) -> None:
         with pytest.raises(LabsError, match=r"freeze\.unfreeze"):
             train(tmp_path, small_net(), Freeze(patterns=["layer1"], unfreeze={1: ["layer3"]}), epochs=2)
@@ -425,10 +424,6 @@ class TestNothingLeft:
         spy = train(tmp_path, net, Freeze(patterns=["*"], batch_norm="affine"))
         assert spy.changed(0) == {f"{name}.{part}" for name in batch_norms(net) for part in ("weight", "bias")}
 
-    @pytest.mark.xfail(
-        strict=True,
-        reason="everything frozen in epoch 0 but not later: torch's RuntimeError in the first step, no LabsError",
-    )
     def test_everything_frozen_at_first(self, tmp_path: Path) -> None:
         try:
             train(tmp_path, small_net(), Freeze(patterns=["*"], unfreeze={1: ["fc"]}), epochs=2)

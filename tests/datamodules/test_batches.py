@@ -7,10 +7,6 @@ import torch
 from labs.datamodules.batches import EpochBatches, StoredImages, generator, loader
 
 COUNTS, SIZES = (1, 2, 3, 7, 8, 9, 16, 17, 31), (2, 3, 4, 8, 50)
-FEW_IMAGES = pytest.mark.xfail(
-    strict=True,
-    reason="training on fewer images than half the ranks: repeating them once does not fill every rank",
-)
 
 
 def all_batches(
@@ -89,7 +85,7 @@ def test_ranks_train_in_step_on_every_image(count: int, size: int, world_size: i
 
 @pytest.mark.parametrize(
     ("count", "world_size"),
-    [(2, 3), pytest.param(1, 3, marks=FEW_IMAGES), pytest.param(2, 5, marks=FEW_IMAGES)],
+    [(2, 3), (1, 3), (2, 5)],
 )
 def test_fewer_images_than_ranks(count: int, world_size: int) -> None:
     steps = [len(batches) for batches in all_batches(count, 4, shuffle=True, world_size=world_size)]

@@ -266,10 +266,6 @@ class TestUnreadable:
         assert [side[name] for name in loaded.names] == loaded.is_test.tolist()
 
     @pytest.mark.filterwarnings("ignore:left out")
-    @pytest.mark.xfail(
-        strict=True,
-        reason="with skip_unreadable only the run that decodes says what was left out; later runs lack images silently",
-    )
     def test_it_is_mentioned_by_every_run(self, broken: tuple[str, Path], tmp_path: Path) -> None:
         embedded(tmp_path, skip_unreadable=True).load(SIZE)
         with pytest.warns(UserWarning, match="left out 1 unreadable images"):

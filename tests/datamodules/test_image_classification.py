@@ -161,10 +161,6 @@ class TestWhatTheNetSees:
         torch.testing.assert_close(images.mean(dim=(0, 2, 3)), torch.zeros(3).double(), rtol=0, atol=1e-6)
         torch.testing.assert_close(images.std(dim=(0, 2, 3), correction=0), torch.ones(3).double(), rtol=0, atol=1e-6)
 
-    @pytest.mark.xfail(
-        strict=True,
-        reason="cached statistics are keyed by names, not by pixels: images that changed keep the old ones",
-    )
     def test_statistics_follow_images_that_changed(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ready(tmp_path, normalization="dataset")
         original = RandomPictures.load

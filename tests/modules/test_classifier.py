@@ -317,9 +317,6 @@ class TestMistakes:
         with pytest.raises(LabsError, match=r"module\.lr_scale: 'layer1' matches no parameter"):
             classifier(lr_scale={"layer1": 0.1})
 
-    @pytest.mark.xfail(
-        strict=True, reason="a negative lr_scale is taken, and the loss of these parameters is maximised"
-    )
     def test_a_negative_scale_is_refused(self) -> None:
         with pytest.raises((LabsError, ValueError)):
             classifier(optimizer=SGD, lr_scale={"head": -0.1})

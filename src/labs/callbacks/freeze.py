@@ -113,7 +113,11 @@ class Freeze(pl.Callback):
         always = self.frozen_parameters(net, epoch=max(self.unfreeze, default=0))
         for name, parameter in net.named_parameters():
             parameter.requires_grad_(name not in always)
-        if not any(p.requires_grad for p in pl_module.parameters()):
+        for start, later in self.unfreeze.items():
+            thawed = {name for pattern in later for name in select(net, pattern, key="freeze.unfreeze")}
+            if not thawed & self._named(net, epoch=0):
+                raise LabsError(f"freeze.unfreeze={{{start}: {list(later)}}}: {self.patterns} freezes nothing of it.")
+        if self.frozen_parameters(net, epoch=0) >= {name for name, _ in net.named_parameters()}:
             raise LabsError(
                 f"freeze.patterns={self.patterns}: every parameter is frozen; to train the head type freeze=backbone."
             )

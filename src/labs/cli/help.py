@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 EXAMPLES = """\
   python train.py                                                  quick start: real digits, offline, a minute
   python train.py experiment=cub_layer1_frozen trainer.devices=1   the real thing: downloads CUB-200 and the weights
-  python train.py experiment=cub_full data=embedded freeze=backbone normalization=dataset precision=bf16 optimizer.lr=0.01
+  python train.py experiment=cub_full data=embedded freeze=backbone normalization=dataset optimizer.lr=0.01
   python train.py -m grid=cub_table4 data=embedded seed=0,1,2      a table: every cell of a grid, three seeds, offline
   python report.py outputs/cub_table4                              run directories to tables, curves and a page"""
 

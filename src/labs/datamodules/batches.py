@@ -55,8 +55,7 @@ class EpochBatches(Sampler[list[int]]):
         order = torch.arange(self.count)
         if self.shuffle:
             order = order[torch.randperm(self.count, generator=generator(self.seed, self.epoch))]
-            short = -self.count % self.world_size
-            order = torch.cat([order, order[:short]])
+            order = order[torch.arange(self.count + -self.count % self.world_size) % self.count]
         mine = order[self.rank :: self.world_size].tolist()
         starts = list(range(0, len(mine), self.batch_size))
         if self.shuffle and self.batch_size > 1 and len(starts) > 1 and len(mine) - starts[-1] == 1:

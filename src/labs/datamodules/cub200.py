@@ -104,6 +104,9 @@ class CUB200:
         names = [f"{file.parent.name}/{file.name}" for file in files]
         is_test = first_k(names, labels) if self.split == "first15" else self._official(names, lists)
         pixels, kept = decode_images(files, size, self.cache / "pixels", skip_unreadable=self.skip_unreadable)
+        emptied = set(range(len(classes))) - set(labels[kept].tolist())
+        if emptied:
+            raise LabsError(f"class {classes[min(emptied)]} has no image that can be read; replace its files.")
         return LabeledImages(pixels, labels[kept], [names[row] for row in kept], classes, is_test[kept])
 
     def _online(self) -> tuple[Path, Path]:

@@ -15,6 +15,7 @@ from PIL import Image
 from rich.progress import track
 
 from labs.errors import LabsError
+from labs.normalization import digest
 
 
 def decode_images(
@@ -23,10 +24,9 @@ def decode_images(
     """Return the images as one memory-mapped uint8 array, decoding them only when the store is missing or out of date.
 
     Every image becomes RGB and a square of `size` pixels (bilinear with antialiasing; the aspect ratio is not kept,
-    as in hand-out 000).
-    The store is keyed by names, lengths and modification times of the files, written under a temporary name and
-    moved in place, and its digest is
-    checked when it is opened. Processes that ask for the same store wait for the first.
+    as in hand-out 000). The store is keyed by names, lengths and modification times of the files, written under a
+    temporary name and moved in place, and its digest is checked when it is opened. Processes that ask for the same
+    store wait for the first.
 
     Args:
         files: image files, in the order of the result.
@@ -53,11 +53,11 @@ def decode_images(
 
 
 def _key(files: Sequence[Path], size: int, skip_unreadable: bool) -> str:
-    digest = hashlib.sha256(f"v1 {size} {skip_unreadable}\n".encode())
+    hashed = hashlib.sha256(f"v1 {size} {skip_unreadable}\n".encode())
     for file in files:
         status = file.stat()
-        digest.update(f"{file} {status.st_size} {status.st_mtime_ns}\n".encode())
-    return digest.hexdigest()[:24]
+        hashed.update(f"{file.parent.name}/{file.name} {status.st_size} {status.st_mtime_ns}\n".encode())
+    return hashed.hexdigest()[:24]
 
 
 def _open(store: Path) -> tuple[np.ndarray, list[int]] | None:
@@ -65,21 +65,52 @@ def _open(store: Path) -> tuple[np.ndarray, list[int]] | None:
     try:
         facts = json.loads(store.with_suffix(".json").read_text())
         pixels = np.load(store, mmap_mode="r")
-    except (OSError, ValueError, EOFError):
+        whole = list(pixels.shape) == facts["shape"] and digest(pixels) == facts["digest"]
+        kept, unreadable = facts["kept"], facts["unreadable"]
+    except (OSError, ValueError, EOFError, KeyError, TypeError):
         return None
-    if list(pixels.shape) != facts["shape"] or _digest(pixels) != facts["digest"]:
-        return None
-    return pixels, facts["kept"]
+    if unreadable:
+        warnings.warn(f"left out {len(unreadable)} unreadable images:\n  {_listed(unreadable)}", stacklevel=3)
+    return (pixels, kept) if whole else None
 
 
 def _write(files: Sequence[Path], size: int, store: Path, skip_unreadable: bool) -> None:
+    for left in store.parent.glob(f".{store.name}.*"):
+        left.unlink()  # of a process that was killed: the lock is ours
     needed, free = len(files) * 3 * size * size, shutil.disk_usage(store.parent).free
     if needed > free:
         raise LabsError(
             f"{store.parent}: decoded images need {needed / 1e6:.0f} MB, {free / 1e6:.0f} MB are free; "
             "make room, or choose another disk with paths.data=<folder>."
         )
-    pixels = np.empty((len(files), 3, size, size), dtype=np.uint8)
+    temporary = store.with_name(f".{store.name}.{os.getpid()}")
+    try:
+        pixels: np.ndarray = np.lib.format.open_memmap(temporary, "w+", np.uint8, (len(files), 3, size, size))
+        unreadable = _decode(files, size, pixels)
+        if unreadable and (not skip_unreadable or len(unreadable) == len(files)):
+            raise LabsError(
+                f"{len(unreadable)} of {len(files)} images cannot be read:\n  {_listed(list(unreadable.values()))}\n"
+                "Replace them, or leave them out with datamodule.source.skip_unreadable=true."
+            )
+        kept = [row for row in range(len(files)) if row not in unreadable]
+        if unreadable:
+            pixels = pixels[kept]
+            with temporary.open("wb") as file:
+                np.save(file, pixels)
+        facts = {
+            "shape": list(pixels.shape),
+            "digest": digest(pixels),
+            "kept": kept,
+            "unreadable": list(unreadable.values()),
+        }
+        store.with_suffix(".json").write_text(json.dumps(facts))
+        temporary.replace(store)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _decode(files: Sequence[Path], size: int, pixels: np.ndarray) -> dict[int, str]:
+    """Fill `pixels` in threads (Pillow decodes outside Python's lock); return what cannot be read, by position."""
     unreadable: dict[int, str] = {}
 
     def decode(row: int) -> None:
@@ -89,33 +120,14 @@ def _write(files: Sequence[Path], size: int, store: Path, skip_unreadable: bool)
             unreadable[row] = f"{files[row]} ({type(error).__name__}: {error})"
 
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
-        list(
-            track(
-                pool.map(decode, range(len(files))),
-                description="decoding images",
-                total=len(files),
-                transient=True,
-            )
-        )
-    if unreadable:
-        listed = "\n  ".join(unreadable[row] for row in sorted(unreadable)[:10])
-        if not skip_unreadable:
-            raise LabsError(
-                f"{len(unreadable)} of {len(files)} images cannot be read:\n  {listed}\n"
-                "Replace them, or leave them out with datamodule.source.skip_unreadable=true."
-            )
-        warnings.warn(f"left out {len(unreadable)} unreadable images:\n  {listed}", stacklevel=2)
-    kept = [row for row in range(len(files)) if row not in unreadable]
-    pixels = pixels[kept] if unreadable else pixels
-    temporary = store.with_name(f".{store.name}.{os.getpid()}")
-    try:
-        with temporary.open("wb") as file:
-            np.save(file, pixels)
-        facts = {"shape": list(pixels.shape), "digest": _digest(pixels), "kept": kept}
-        store.with_suffix(".json").write_text(json.dumps(facts))
-        temporary.replace(store)
-    finally:
-        temporary.unlink(missing_ok=True)
+        done = pool.map(decode, range(len(files)))
+        for _ in track(done, description="decoding images", total=len(files), transient=True):
+            pass
+    return dict(sorted(unreadable.items()))
+
+
+def _listed(unreadable: Sequence[str]) -> str:
+    return "\n  ".join([*unreadable[:10], *(["..."] if len(unreadable) > 10 else [])])
 
 
 def read_image(file: Path, size: int) -> np.ndarray:
@@ -123,10 +135,3 @@ def read_image(file: Path, size: int) -> np.ndarray:
     with Image.open(file) as image:
         resized = image.convert("RGB").resize((size, size), Image.Resampling.BILINEAR)
     return np.asarray(resized).transpose(2, 0, 1)
-
-
-def _digest(pixels: np.ndarray) -> str:
-    digest = hashlib.blake2b(digest_size=16)
-    for start in range(0, len(pixels), 256):
-        digest.update(np.ascontiguousarray(pixels[start : start + 256]))
-    return digest.hexdigest()

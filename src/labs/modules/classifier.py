@@ -54,6 +54,11 @@ class Classifier(pl.LightningModule):
             raise LabsError(
                 f"module.label_smoothing={label_smoothing}: expected a share from 0 to below 1, such as 0.1."
             )
+        for pattern, factor in (lr_scale or {}).items():
+            if factor <= 0:
+                raise LabsError(
+                    f"module.lr_scale={{{pattern}: {factor}}}: expected a factor above 0; see also freeze=..."
+                )
         self.net, self.optimizer, self.scheduler = net, optimizer, scheduler
         self.label_smoothing, self.lr_scale = label_smoothing, dict(lr_scale or {})
         self.train_loss, self.val_loss, self.test_loss = MeanMetric(), MeanMetric(), MeanMetric()
