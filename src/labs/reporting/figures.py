@@ -222,10 +222,22 @@ def _band(axes: Axes, logs: Sequence[pd.DataFrame], column: str, colour: str, st
 
 
 def _limit_together(panels: Sequence[Axes], name: str) -> None:
-    """Give the panels of one quantity the same vertical axis; accuracies start at zero and end at 100 %."""
+    """Give the panels of one quantity the same vertical axis.
+
+    Accuracies start at zero and end at 100 %; positive values that span more than two powers of ten, such as losses
+    with one bad epoch, go on a logarithmic axis.
+    """
     if name == "acc":
         for axes in panels:
             axes.set_ylim(0, 102)
+        return
+    drawn = [np.asarray(line.get_ydata(), dtype=float) for axes in panels for line in axes.lines]
+    values = np.concatenate([*drawn, np.empty(0)])
+    values = values[np.isfinite(values)]
+    if len(values) and values.min() > 0 and values.max() > 100 * values.min():
+        for axes in panels:
+            axes.set_yscale("log")
+            axes.set_ylim(values.min() / 1.5, values.max() * 1.5)
         return
     limits = [axes.get_ylim() for axes in panels if axes.lines]
     for axes in panels:
