@@ -18,13 +18,14 @@ from labs.cli import command_line
 def main(cfg: DictConfig) -> None:
     """Train the composed recipe and say where the results are."""
     from hydra.core.hydra_config import HydraConfig
+    from hydra.types import RunMode
 
-    from labs.cli.report_back import discard_if_empty, say_results
+    from labs.cli.report_back import leave_no_trace, one_cell, say_results
 
     job = HydraConfig.get()
     overrides: Any = OmegaConf.to_container(job.overrides.task, resolve=False)
     recipe = describe(cfg, dict(job.runtime.choices), overrides)
-    with discard_if_empty(cfg):
+    with leave_no_trace(cfg), one_cell(cfg, multirun=job.mode == RunMode.MULTIRUN):
         metrics = train(cfg, recipe)
     say_results(cfg, recipe, metrics)
 

@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-
-ROOT = Path(__file__).parents[1]
+from project import ROOT
 
 
 @pytest.fixture(scope="session", autouse=True)

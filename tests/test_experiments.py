@@ -8,9 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
+from project import ROOT
 
 from labs.cli.check import check_recipe
 from labs.cli.help import header, help_text, register_resolvers

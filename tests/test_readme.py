@@ -7,9 +7,9 @@ import shlex
 from collections.abc import Iterator
 
 import pytest
-from conftest import ROOT
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
+from project import ROOT
 from test_experiments import composed
 
 from labs.cli.check import check_recipe

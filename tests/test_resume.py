@@ -11,10 +11,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import lightning.pytorch as pl
 import pandas as pd
 import pytest
 import torch
-from conftest import ROOT
+from project import ROOT
 
 RECIPE = [
     "trainer=cpu",
@@ -89,3 +90,58 @@ def test_resume_refuses_other_data(train: Callable[..., Path], capsys: pytest.Ca
     assert exit_.value.code == 2
     assert "another split" in capsys.readouterr().err
     assert (run / "log.tsv").read_text() == before
+
+
+@pytest.mark.parametrize("scheduler", ["plateau", "step", "cosine"])
+def test_a_longer_run_goes_on_with_the_schedule(scheduler: str, train: Callable[..., Path], tmp_path: Path) -> None:
+    recipe = [
+        *("weights=random", "trainer=cpu", "logger=none", "callbacks.pictures=null", f"scheduler={scheduler}"),
+        *("optimizer.lr=0.3", "trainer.max_epochs=6"),
+        *(["scheduler.patience=0", "scheduler.factor=0.5"] if scheduler == "plateau" else []),
+        *(["scheduler.step_size=2"] if scheduler == "step" else []),
+    ]
+    train(*recipe, "hydra.run.dir=whole")
+    with pytest.MonkeyPatch.context() as patch:
+        _interrupt_in_epoch(patch, 3)
+        with pytest.raises(SystemExit):
+            train(*recipe, "hydra.run.dir=stopped")
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # Lightning stops listening to Ctrl-C at the first one
+    assert json.loads((tmp_path / "stopped" / "metrics.json").read_text())["status"] == "interrupted"
+    train("resume=stopped")
+    whole, stopped = results(tmp_path / "whole"), results(tmp_path / "stopped")
+    pd.testing.assert_frame_equal(stopped[0], whole[0], check_exact=True)
+    assert whole[0]["lr"].nunique() > 1
+    assert whole[0]["lr"][0] == pytest.approx(0.3), "the rate of the epoch, not of the next one"
+
+
+def _interrupt_in_epoch(patch: pytest.MonkeyPatch, epoch: int) -> None:
+    """Stop the run at the start of an epoch (from 0), as Ctrl-C does."""
+    from labs.callbacks.reseed import Reseed
+
+    original = Reseed.on_train_epoch_start
+
+    def start(self: Reseed, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        if trainer.current_epoch == epoch:
+            raise KeyboardInterrupt
+        original(self, trainer, module)
+
+    patch.setattr(Reseed, "on_train_epoch_start", start)
+
+
+def test_a_repeated_run_that_fails_leaves_the_earlier_results(train: Callable[..., Path], tmp_path: Path) -> None:
+    quick = [*RECIPE, "trainer.max_epochs=1", "hydra.run.dir=again"]
+    train(*quick)
+    before = {name: (tmp_path / "again" / name).read_bytes() for name in ("metrics.json", "log.tsv", "predictions.csv")}
+    with pytest.raises(SystemExit):
+        train(*quick, "datamodule.batch_size=1", "net=resnet18", "freeze.unfreeze=null", "module.lr_scale=null")
+    for name, content in before.items():
+        assert (tmp_path / "again" / name).read_bytes() == content
+
+
+def test_a_mistake_never_touches_files_that_are_not_the_runs(train: Callable[..., Path], tmp_path: Path) -> None:
+    own = tmp_path / "own"
+    own.mkdir()
+    (own / "thesis.tex").write_text("years of work")
+    with pytest.raises(SystemExit):
+        train("weights=random", f"hydra.run.dir={own}", "trainer.max_epochs=abc")
+    assert [path.name for path in own.iterdir()] == ["thesis.tex"]

@@ -11,8 +11,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
-from conftest import ROOT
 from PIL import Image
+from project import ROOT
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from labs.errors import LabsError

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
+from project import ROOT
 
 HEAVY = ("torch", "lightning", "torchvision", "pandas", "matplotlib", "sklearn")
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
-from PIL import UnidentifiedImageError
+from PIL import Image
 from torch import Tensor
 
 from labs.datamodules.pixels import read_image
@@ -38,7 +38,7 @@ class TrainedRun(NamedTuple):
             pixels = read_image(file, self.resize)
         except FileNotFoundError as error:
             raise LabsError(f"image={file}: there is no such file.") from error
-        except (UnidentifiedImageError, OSError) as error:
+        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
             raise LabsError(f"image={file}: this is no image that Pillow can read ({error}).") from error
         images = torch.from_numpy(np.ascontiguousarray(pixels))[None].float().div(255)
         mean, std = (torch.tensor(values)[:, None, None] for values in (self.mean, self.std))

@@ -545,10 +545,10 @@ class TestTable:
                 f"{sum(p.numel() for p in net.parameters() if p.requires_grad == side):,}" for side in (True, False)
             ]
 
-    def test_it_counts_epochs_from_one(self) -> None:
+    def test_it_counts_epochs_from_zero_as_the_setting_does(self) -> None:
         rows = self.rows(Freeze(patterns=["backbone"], unfreeze={1: ["layer3"]}), small_net(), 0)
         assert {part: cells[4] for part, cells in rows.items() if part in ("layer2", "layer3", "fc")} == {
             "layer2": "-",
-            "layer3": "2",
-            "fc": "1",
+            "layer3": "1",
+            "fc": "0",
         }

@@ -124,12 +124,12 @@ class TestSplits:
         }
         assert hashes[0, 0] == hashes[0, 1] != hashes[1, 0] == hashes[1, 1]
 
-    def test_setting_up_twice_loads_once_more_only_for_preparing(self, tmp_path: Path) -> None:
+    def test_preparing_and_setting_up_twice_load_once(self, tmp_path: Path) -> None:
         data = ready(tmp_path)
         data.setup("test")
         source = data.source
         assert isinstance(source, RandomPictures)
-        assert source.loads == [8, 8]
+        assert source.loads == [8]
 
 
 class TestWhatTheNetSees:
@@ -199,7 +199,7 @@ class TestAugmentation:
 
     def test_crops_differ_from_image_to_image(self, tmp_path: Path) -> None:
         data = ready(tmp_path, augment=CROP_FLIP)
-        draws = data._epoch_draws(0)
+        draws = data._epoch_draws(0, torch.device("cpu"))
         assert len(draws.unique(dim=0)) == len(data.rows["train"])
 
     def test_a_resumed_epoch_is_augmented_as_if_nothing_had_happened(

@@ -31,7 +31,7 @@ class Architecture(pl.Callback):
         assert isinstance(net, nn.Module)
         shape = (3, data.image_size, data.image_size)
         run_dir = Path(trainer.default_root_dir)
-        (run_dir / "net.txt").write_text(summarize(net, shape).to_text() + "\n")
+        (run_dir / "net.txt").write_text(summarize(net, shape).to_text() + "\n", encoding="utf-8")
         if self.picture:
             path = run_dir / "architecture.png"
             draw_architecture(net, shape, path, title=type(net).__name__)

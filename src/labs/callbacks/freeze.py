@@ -177,7 +177,7 @@ class Freeze(pl.Callback):
     def _write_table(self, trainer: pl.Trainer, net: nn.Module) -> None:
         table = self.table(net, trainer.current_epoch)
         Console().print(table)
-        with (Path(trainer.default_root_dir) / "freeze.txt").open("w") as file:
+        with (Path(trainer.default_root_dir) / "freeze.txt").open("w", encoding="utf-8") as file:
             Console(file=file, width=110).print(table)
 
     def table(self, net: nn.Module, epoch: int) -> Table:
@@ -193,7 +193,7 @@ class Freeze(pl.Callback):
             title=f"What trains (freeze.patterns={self.patterns}, batch_norm={self.batch_norm})",
             title_justify="left",
         )
-        for column in ("part", "trainable", "frozen", "batch norm", "dropout", "trains from epoch"):
+        for column in ("part", "trainable", "frozen", "batch norm", "dropout", "trains from (epoch, from 0)"):
             table.add_column(column, justify="right" if column in ("trainable", "frozen") else "left")
         totals = [0, 0]
         for part in _parts(net):
@@ -201,14 +201,14 @@ class Freeze(pl.Callback):
             fixed = sum(count for name, count in own.items() if name in frozen)
             free = sum(own.values()) - fixed
             totals = [totals[0] + free, totals[1] + fixed]
-            later = sorted({start_of[n] + 1 for n in own if n in frozen and n in start_of})
+            later = sorted({start_of[n] for n in own if n in frozen and n in start_of})
             table.add_row(
                 part,
                 f"{free:,}" if free else "-",
                 f"{fixed:,}" if fixed else "-",
                 _modes(net, part, BATCH_NORMS, held, ("train", "eval")),
                 _modes(net, part, DROPOUTS, held, ("on", "off")),
-                ", ".join(map(str, later)) or ("-" if fixed else "1"),
+                ", ".join(map(str, later)) or ("-" if fixed else "0"),
             )
         table.add_section()
         table.add_row("all", f"{totals[0]:,}", f"{totals[1]:,}", "", "", "")

@@ -4,7 +4,6 @@ import csv
 import json
 import math
 import shlex
-import shutil
 import sys
 import time
 from collections.abc import Mapping
@@ -47,6 +46,8 @@ class Record(pl.Callback):
             "error": None,
         }
         self.rows: list[dict[str, float]] = []
+        self.earlier: list[Path] = []  # results of an earlier run in this directory
+        self.lr = math.nan
         self.predictions: list[tuple[int, int, int, float]] = []
         self.seconds_before = 0.0  # training seconds of the runs that this one resumes
         self.started = time.monotonic()
@@ -54,9 +55,8 @@ class Record(pl.Callback):
     # Around the run
 
     def __enter__(self) -> Self:
-        """Mark the run as running; what an earlier run left in the directory goes, unless this one resumes it."""
-        if not self.resumes:
-            self._clear()
+        """Mark the run as running; what an earlier run left here stays until this one has something to replace it."""
+        self.earlier = [] if self.resumes else [path for path in self._results() if path.exists()]
         self._write_facts()
         return self
 
@@ -72,7 +72,7 @@ class Record(pl.Callback):
         self._write_facts()
         if error is None or self.facts["status"] == "interrupted":
             self.draw()
-        if error is not None and (self.run_dir / "checkpoints" / "last.ckpt").is_file():
+        if error is not None and self.rows and (self.run_dir / ".hydra" / "overrides.yaml").is_file():
             self._say_how_to_go_on()
 
     # Lightning's hooks, in the order they come
@@ -92,15 +92,20 @@ class Record(pl.Callback):
         self._write_facts()
         self.started = time.monotonic()
 
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Note the learning rate of the epoch, before the schedule moves on."""
+        self.lr = trainer.optimizers[0].param_groups[0]["lr"]
+
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Add the epoch's row to `log.tsv`."""
         row = {
             "epoch": trainer.current_epoch + 1,
             "seconds": round(self._seconds(), 2),
-            "lr": trainer.optimizers[0].param_groups[0]["lr"],
+            "lr": self.lr,
             **_metrics(trainer, ("train/", "val/")),
         }
         self.rows = [earlier for earlier in self.rows if earlier["epoch"] < row["epoch"]] + [row]
+        self._clear()
         self.facts |= {
             "epochs": len(self.rows),
             "seconds": row["seconds"],
@@ -114,8 +119,10 @@ class Record(pl.Callback):
         if isinstance(best, ModelCheckpoint) and best.monitor and self.rows and best.monitor in self.rows[0]:
             choose = max if best.mode == "max" else min
             monitor = best.monitor
-            row = choose(self.rows, key=lambda row: row[monitor])
+            finite = [row for row in self.rows if math.isfinite(row[monitor])] or self.rows
+            row = choose(finite, key=lambda row: row[monitor])
             self.facts |= {"best_epoch": row["epoch"], "selected_by": f"{best.mode} {best.monitor}"}
+            self.facts["metrics"] = {name: value for name, value in row.items() if "/" in name}
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
         """Remember whether the run was stopped or broke."""
@@ -155,12 +162,16 @@ class Record(pl.Callback):
 
     # Files
 
+    def _results(self) -> list[Path]:
+        """List what a run writes that must not be taken for another's."""
+        names = ("metrics.json", "log.tsv", "test_log.tsv", "predictions.csv", "result.png", "result.gif")
+        events = self.run_dir.glob("tensorboard/events.*")
+        return [*(self.run_dir / name for name in names), *events, *self.run_dir.glob("images/*.png")]
+
     @rank_zero_only
     def _clear(self) -> None:
-        for name in ("metrics.json", "log.tsv", "test_log.tsv", "predictions.csv", "result.png", "result.gif"):
-            (self.run_dir / name).unlink(missing_ok=True)
-        for name in ("checkpoints", "tensorboard", "images"):
-            shutil.rmtree(self.run_dir / name, ignore_errors=True)
+        while self.earlier:
+            self.earlier.pop().unlink(missing_ok=True)
 
     @rank_zero_only
     def _say_how_to_go_on(self) -> None:
@@ -185,7 +196,7 @@ class Record(pl.Callback):
     def _write_test(self, data: Any, results: dict[str, float]) -> None:
         self._replace("test_log.tsv", pd.DataFrame([results]).to_csv(sep="\t", index=False))
         temporary = self.run_dir / ".predictions.csv"
-        with temporary.open("w", newline="") as file:
+        with temporary.open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)
             writer.writerow(["name", "label", "prediction", "confidence"])
             for index, label, prediction, confidence in sorted(self.predictions):
@@ -194,6 +205,8 @@ class Record(pl.Callback):
         temporary.replace(self.run_dir / "predictions.csv")
 
     def _write_facts(self) -> None:
+        if self.earlier:
+            return  # an earlier run's results stand here, and this one has none yet
         self._write_json("metrics.json", self.facts)
 
     @rank_zero_only
@@ -202,7 +215,7 @@ class Record(pl.Callback):
 
     def _replace(self, name: str, text: str) -> None:
         temporary = self.run_dir / f".{name}"
-        temporary.write_text(text)
+        temporary.write_text(text, encoding="utf-8")
         temporary.replace(self.run_dir / name)
 
     def _seconds(self) -> float:

@@ -35,7 +35,7 @@ class TensorBoardCards(pl.Callback):
             board.add_text(
                 "recipe",
                 f"    {self.recipe['command']}\n\n"
-                + "\n".join(f"    {line}" for line in table.read_text().splitlines()),
+                + "\n".join(f"    {line}" for line in table.read_text(encoding="utf-8").splitlines()),
             )
 
     @rank_zero_only

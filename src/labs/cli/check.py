@@ -22,14 +22,16 @@ def check_recipe(cfg: DictConfig) -> None:
     Raises:
         LabsError: a name that the constructor does not take, or a value of another type.
     """
-    if isinstance(cfg.seed, bool) or not isinstance(cfg.seed, int) or cfg.seed < 0:
-        raise LabsError(f"seed={cfg.seed}: expected a whole number from 0, such as seed=1.")
+    if isinstance(cfg.seed, bool) or not isinstance(cfg.seed, int) or not 0 <= cfg.seed < 2**32:
+        raise LabsError(f"seed={cfg.seed}: expected a whole number from 0 to {2**32 - 1}, such as seed=1.")
     for name in ("resume", "draw_architecture"):
         if not isinstance(cfg[name], bool):
             raise LabsError(f"{name}={cfg[name]}: expected true or false.")
     for section in ("datamodule", "module", "trainer", "callbacks", "logger"):
         if OmegaConf.is_config(cfg[section]):
             _check_node(OmegaConf.to_container(cfg[section], resolve=True), section)
+    if cfg.trainer.max_epochs == 0:
+        raise LabsError("trainer.max_epochs=0: nothing would be trained; type 1 or more.")
 
 
 def build(node: DictConfig, key: str, **given: Any) -> Any:

@@ -12,7 +12,7 @@ from hydra import compose
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
-from labs.cli.overrides import expand
+from labs.cli.overrides import expand, quote
 from labs.errors import LabsError
 
 
@@ -75,7 +75,7 @@ def _upstream_recipe(cfg: DictConfig, net: str) -> tuple[DictConfig, dict[str, s
             f"net={net}",
             f"datamodule.image_size={cfg.datamodule.image_size}",
             f"trainer.accelerator={cfg.trainer.accelerator}",
-            f"paths.data='{cfg.paths.data}'",
+            f"paths.data={quote(cfg.paths.data)}",
             *expand(list(cfg.upstream.overrides)),
         ],
         return_hydra_config=True,

@@ -30,14 +30,27 @@ def explain(error: BaseException, arguments: list[str]) -> str | None:
         key = re.search(r"Could not (?:override|delete from config\.) '([^']+)'", str(error))
         return unknown_key(key[1].partition("@")[0], arguments) if key else _joined(str(error))
     if isinstance(error, ValueError) and "Config group override" in str(error):
-        return "a group takes the name of one of its options, such as precision=bf16; `--help` lists them."
+        return _no_option(arguments)
     if isinstance(error, (SearchPathException, HydraException, OmegaConfBaseException)):
         return _joined(str(error))
     if type(error).__name__ == "MisconfigurationException":  # Lightning's; by name, so that torch stays unloaded
         return str(error)
+    if isinstance(error, ValueError) and "Expected more than 1 value per channel" in str(error):
+        return "batch norm cannot train on a single image; type datamodule.batch_size=2 or more."
     if type(error).__name__ == "OutOfMemoryError":
         return f"the GPU's memory is full; type a smaller datamodule.batch_size. ({_first_line(str(error))})"
     return None
+
+
+def _no_option(arguments: list[str]) -> str:
+    """Name the group that was given a number, null or a truth value, and its options."""
+    for argument in arguments:
+        group, _, value = argument.partition("=")
+        folder = config_folder() / group
+        if group and folder.is_dir() and not (folder / f"{value}.yaml").is_file():
+            options = ", ".join(sorted(path.stem for path in folder.glob("*.yaml")))
+            return f"{argument} is not an option. Options of {group}: {options}."
+    return "a group takes the name of one of its options; `--help` lists them."
 
 
 def unknown_key(key: str, arguments: list[str]) -> str:

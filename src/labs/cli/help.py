@@ -4,6 +4,7 @@ The page lists examples, experiments by practical, grids and axes, read from `co
 """
 
 import hashlib
+import re
 import sys
 from pathlib import Path
 
@@ -37,7 +38,7 @@ def cell_name(overrides: str) -> str:
         >>> cell_name("experiment=cub_full,seed=1")
         'experiment=cub_full,seed=1'
     """
-    name = overrides.replace("/", "_")
+    name = re.sub(r'[<>:"/\\\\|?*]', "_", overrides)
     if len(name) <= 160:
         return name
     return f"{name[:140]}...{hashlib.sha256(name.encode()).hexdigest()[:8]}"

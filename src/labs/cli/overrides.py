@@ -15,7 +15,7 @@ AXES = {
     "augment": "datamodule.augment",
 }
 
-# Settings that are mappings of the user's own keys, which Hydra only takes with ++.
+# Settings that are mappings of the user's own keys, which Hydra would merge with what is there, or refuse.
 FREE_MAPPINGS = ("module.lr_scale", "callbacks.freeze.unfreeze")
 
 
@@ -23,8 +23,7 @@ def expand(arguments: list[str]) -> list[str]:
     """Expand the short forms in a list of command-line arguments.
 
     - `freeze.x=y`, `optimizer.x=y`, ... name the settings of an axis by its word (`AXES`).
-    - `freeze.unfreeze={5: [layer4]}` and other mappings take new keys without Hydra's `++`, and merge with what is
-    there.
+    - `freeze.unfreeze={5: [layer4]}` and other mappings replace what is there.
     - `weights=<run directory or checkpoint>` starts from the weights of a run.
     - `resume=<run directory>` repeats that run's overrides in that directory, from its last checkpoint.
 
@@ -41,17 +40,18 @@ def expand(arguments: list[str]) -> list[str]:
         if key == "resume" and value.lower() not in ("true", "false", "null"):
             expanded += _resume(Path(value))
         elif key == "weights" and ("/" in value or Path(value).exists()):
-            expanded.append(f"module.net.weights={_quote(value)}")
+            expanded.append(f"module.net.weights={quote(value)}")
         else:
-            expanded.append(_long_name(argument))
+            expanded += _long_names(argument)
     return expanded
 
 
-def _long_name(argument: str) -> str:
+def _long_names(argument: str) -> list[str]:
     match = re.match(r"^([+~]*)(\w+)\.(.*)$", argument, re.DOTALL)
     if match and match[2] in AXES:
         argument = f"{match[1]}{AXES[match[2]]}.{match[3]}"
-    return f"++{argument}" if argument.partition("=")[0] in FREE_MAPPINGS else argument
+    key = argument.partition("=")[0]
+    return [f"{key}=null", f"++{argument}"] if key in FREE_MAPPINGS else [argument]
 
 
 def _resume(run_dir: Path) -> list[str]:
@@ -65,9 +65,9 @@ def _resume(run_dir: Path) -> list[str]:
 
     overrides = [str(o) for o in OmegaConf.load(recipe)]
     own = [o for o in overrides if o.partition("=")[0] not in ("grid", "resume", "hydra.run.dir")]
-    return [*own, f"hydra.run.dir={_quote(str(run_dir))}", "resume=true"]
+    return [*own, f"hydra.run.dir={quote(str(run_dir))}", "resume=true"]
 
 
-def _quote(value: str) -> str:
+def quote(value: str) -> str:
     """Quote a path for Hydra's grammar, in which `=` and `,` mean something."""
     return "'" + value.replace("'", "\\'") + "'"

@@ -113,6 +113,8 @@ class ImageClassification(pl.LightningDataModule):
         self.normalization_name, self.embedded = normalization, embedded
         self.normalization: Normalization | None = None  # known after setup
         self.shuffle = shuffle
+        self._loaded: LabeledImages | None = None
+        self._statistics: torch.Tensor | None = None  # mean and std, (2, 3, 1, 1), on the device that trains
         self._draws: tuple[int, torch.Tensor] | None = None  # (epoch, uniform numbers of all training images)
 
     @property
@@ -123,13 +125,13 @@ class ImageClassification(pl.LightningDataModule):
 
     def prepare_data(self) -> None:
         """Download or draw and decode, once, before the processes of a run part ways."""
-        self.source.load(self.resize)
+        self._loaded = self._loaded or self.source.load(self.resize)
 
     def setup(self, stage: str) -> None:
         """Cut the splits and choose the normalisation."""
         if self.normalization is not None:
             return
-        images = self.source.load(self.resize)
+        images = self._loaded = self._loaded or self.source.load(self.resize)
         if len(images.classes) != self.num_classes:
             raise LabsError(
                 f"datamodule.num_classes={self.num_classes}: there are {len(images.classes)} classes in "
@@ -173,7 +175,7 @@ class ImageClassification(pl.LightningDataModule):
         """Crop, mirror and normalise a batch on the device that trains."""
         images = batch.images.float().div(255)
         if self.trainer is not None and self.trainer.training:
-            draws = self._epoch_draws(self.trainer.current_epoch)[batch.positions.cpu()].to(images.device)
+            draws = self._epoch_draws(self.trainer.current_epoch, images.device)[batch.positions]
             images = crop_flip(images, draws, self.image_size, **self.augment)
         else:
             images = center_crop(images, self.image_size)
@@ -181,9 +183,10 @@ class ImageClassification(pl.LightningDataModule):
 
     def normalize(self, images: torch.Tensor) -> torch.Tensor:
         """Subtract the mean and divide by the standard deviation; images (batch, 3, height, width) in [0, 1]."""
-        assert self.normalization is not None
-        mean = images.new_tensor(self.normalization.mean)[:, None, None]
-        std = images.new_tensor(self.normalization.std)[:, None, None]
+        if self._statistics is None or self._statistics.device != images.device:
+            assert self.normalization is not None
+            self._statistics = torch.tensor(self.normalization[1:], device=images.device)[:, :, None, None]
+        mean, std = self._statistics
         return (images - mean) / std
 
     def state_dict(self) -> dict[str, Any]:
@@ -221,10 +224,11 @@ class ImageClassification(pl.LightningDataModule):
         )
         return loader(self.images[split], batches, self.num_workers)
 
-    def _epoch_draws(self, epoch: int) -> torch.Tensor:
+    def _epoch_draws(self, epoch: int, device: torch.device) -> torch.Tensor:
+        """Return the uniform numbers of all training images for an epoch, drawn on the CPU, kept on the device."""
         if self._draws is None or self._draws[0] != epoch:
             source = generator(self.seed + 1_000_003, epoch)  # apart from the generator of the order
-            self._draws = (epoch, torch.rand(len(self.rows["train"]), DRAWS, generator=source))
+            self._draws = (epoch, torch.rand(len(self.rows["train"]), DRAWS, generator=source).to(device))
         return self._draws[1]
 
     @rank_zero_only

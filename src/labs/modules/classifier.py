@@ -10,6 +10,7 @@ What is trained at all is the freezing policy's choice (`labs.callbacks.freeze`)
 datamodule's.
 """
 
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -72,7 +73,7 @@ class Classifier(pl.LightningModule):
         return logits
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Return the cross-entropy of a batch."""
+        """Return the cross-entropy of a batch, which `train/loss` averages: with smoothing, unlike the other losses."""
         logits = self(batch.images)
         loss = F.cross_entropy(logits, batch.labels, label_smoothing=self.label_smoothing)
         self._log("train", loss, logits, batch.labels)
@@ -81,6 +82,12 @@ class Classifier(pl.LightningModule):
     def validation_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
         """Measure the loss (without smoothing) and the accuracy, and hand on the predictions."""
         return self._evaluate("val", batch)
+
+    def on_validation_epoch_end(self) -> None:
+        """Step a plateau schedule; Lightning would do it after the checkpoint, and a resumed run would miss a step."""
+        scheduler = self.lr_schedulers() if self.trainer.training or self.trainer.validating else None
+        if isinstance(scheduler, ReduceLROnPlateau):
+            scheduler.step(self.val_loss.compute())
 
     def test_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
         """Measure as in validation, on the test split."""
@@ -93,7 +100,7 @@ class Classifier(pl.LightningModule):
             return {"optimizer": optimizer}
         config: dict[str, Any] = {"scheduler": scheduler, "interval": "epoch"}
         if isinstance(scheduler, ReduceLROnPlateau):
-            config["monitor"] = "val/loss"
+            config |= {"monitor": "val/loss", "frequency": sys.maxsize}  # stepped below, before checkpoints are written
         return {"optimizer": optimizer, "lr_scheduler": config}
 
     def _evaluate(self, stage: str, batch: Batch) -> dict[str, Tensor]:

@@ -120,7 +120,10 @@ def _imagenet_file(url: str, folder: Path) -> Path:
     # torchvision ends the name of a file in the first 8 digits of its SHA-256: resnet18-f37072fd.pth.
     file_name = url.rpartition("/")[2]
     prefix = file_name.removesuffix(".pth").rpartition("-")[2]
-    return fetch(Archive(name=file_name, urls=(url,), sha256=prefix), folder)
+    try:
+        return fetch(Archive(name=file_name, urls=(url,), sha256=prefix), folder)
+    except LabsError as error:
+        raise LabsError(f"{error}\nWithout ImageNet's weights, type data=embedded or weights=random.") from error
 
 
 def _checkpoint_file(weights: str) -> Path:

@@ -16,7 +16,6 @@ NOT_RECIPE = (
     "logger",
     "paths",
     "hydra",
-    "rerun",
     "run",
     "resume",
     "tags",
