@@ -47,9 +47,11 @@ def crop_flip(images: Tensor, draws: Tensor, size: int, *, crop_scale: Sequence[
         [torch.stack([width * sign, zero, right], dim=1), torch.stack([zero, height, down], dim=1)], dim=1
     )  # (batch, 2, 3)
     grid = F.affine_grid(theta.to(images.dtype), [len(images), images.shape[1], size, size], align_corners=False)
-    edge = 1 - 1 / torch.tensor([images.shape[3], images.shape[2]], dtype=grid.dtype, device=grid.device)
-    grid = torch.minimum(torch.maximum(grid, -edge), edge)  # repeats the border, which not every device can by itself
-    return F.grid_sample(images, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+    if images.device.type == "mps":  # has no border padding: keep the samples inside the outermost pixel centres
+        edge = 1 - 1 / torch.tensor([images.shape[3], images.shape[2]], dtype=grid.dtype, device=grid.device)
+        grid = torch.minimum(torch.maximum(grid, -edge), edge)
+    padding = "zeros" if images.device.type == "mps" else "border"
+    return F.grid_sample(images, grid, mode="bilinear", padding_mode=padding, align_corners=False)
 
 
 def center_crop(images: Tensor, size: int) -> Tensor:
