@@ -193,7 +193,7 @@ class Freeze(pl.Callback):
             title=f"What trains (freeze.patterns={self.patterns}, batch_norm={self.batch_norm})",
             title_justify="left",
         )
-        for column in ("part", "trainable", "frozen", "batch norm", "dropout", "trains from (epoch, from 0)"):
+        for column in ("part", "trainable", "frozen", "batch norm", "dropout", "from epoch"):
             table.add_column(column, justify="right" if column in ("trainable", "frozen") else "left")
         totals = [0, 0]
         for part in _parts(net):
