@@ -1,5 +1,5 @@
 import hashlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from functools import partial
 from itertools import permutations
 from pathlib import Path
@@ -29,15 +29,6 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:.*LeafSpec"),  # of Lightning, about itself
     pytest.mark.filterwarnings("ignore:Found .* in eval mode"),  # what freezing is for
 ]
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread() -> Iterator[None]:
-    """Tiny nets lose far more to threads that wait for each other than they gain."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 class Data(pl.LightningDataModule):

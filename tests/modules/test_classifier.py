@@ -1,5 +1,5 @@
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -30,15 +30,6 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:.*LeafSpec"),  # of Lightning, about itself
     pytest.mark.filterwarnings("ignore:You defined a `validation_step`"),  # some runs here do not validate
 ]
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread() -> Iterator[None]:
-    """Tiny nets lose far more to threads that wait for each other than they gain."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def batches() -> list[Batch]:
