@@ -4,7 +4,6 @@ python train.py experiment=cub_layer1_frozen trainer.devices=1
 python train.py --help
 """
 
-import shlex
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ def main(cfg: DictConfig) -> None:
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
 
+    from labs.cli.describe import describe
     from labs.cli.report_back import leave_no_trace, one_cell, say_results
 
     job = HydraConfig.get()
@@ -62,20 +62,6 @@ def train(cfg: DictConfig, recipe: dict[str, Any]) -> dict[str, float]:
         best = trainer.checkpoint_callback.best_model_path if trainer.checkpoint_callback else None
         trainer.test(module, datamodule, ckpt_path=best or None, verbose=False)
     return dict(record.facts["metrics"])
-
-
-def describe(cfg: DictConfig, choices: dict[str, str], overrides: list[str]) -> dict[str, Any]:
-    """Say in plain words what a run is: part of its `metrics.json`, and what reports group by."""
-    apart = ("experiment", "grid", "hydra", "paths", "data", "debug")
-    typed = [o for o in overrides if not o.startswith(("grid=", "resume=", "hydra.run.dir="))]
-    return {
-        "experiment": choices["experiment"],
-        "practical": cfg.practical,
-        "data": choices["data"],
-        "seed": cfg.seed,
-        "command": shlex.join(["python", "train.py", *typed]),
-        "choices": {k: v for k, v in choices.items() if "/" not in k and "@" not in k and k not in apart},
-    }
 
 
 if __name__ == "__main__":

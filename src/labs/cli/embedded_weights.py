@@ -12,6 +12,7 @@ from hydra import compose
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
+from labs.cli.describe import describe
 from labs.cli.overrides import expand, quote
 from labs.errors import LabsError
 
@@ -20,8 +21,8 @@ def embedded_weights(cfg: DictConfig, net: str, train: Callable[[DictConfig, dic
     """Return the run directory whose best checkpoint holds the embedded weights of `net`; train it on the first call.
 
     The run is `experiment=<cfg.upstream.experiment>` with the net and the image size of `cfg`. Its directory is
-    keyed by its whole
-    recipe, so a change of the recipe makes new weights; processes that need the same weights wait for the first.
+    keyed by its recipe, so a change of the recipe makes new weights; processes that need the same weights wait for
+    the first.
 
     Args:
         cfg: the recipe that asks.
@@ -51,18 +52,7 @@ def embedded_weights(cfg: DictConfig, net: str, train: Callable[[DictConfig, dic
             soft_wrap=True,
         )
         upstream.paths.run_dir = str(folder)
-        command = f"python train.py experiment={cfg.upstream.experiment} net={net}"
-        train(
-            upstream,
-            {
-                "experiment": cfg.upstream.experiment,
-                "practical": upstream.practical,
-                "data": "embedded",
-                "seed": upstream.seed,
-                "command": command,
-                "choices": choices,
-            },
-        )
+        train(upstream, describe(upstream, choices, [f"experiment={cfg.upstream.experiment}", f"net={net}"]))
         (folder / "checkpoints" / "last.ckpt").unlink(missing_ok=True)
     return folder
 
@@ -80,7 +70,7 @@ def _upstream_recipe(cfg: DictConfig, net: str) -> tuple[DictConfig, dict[str, s
         ],
         return_hydra_config=True,
     )
-    choices = {str(k): str(v) for k, v in composed.hydra.runtime.choices.items() if not set("/@") & set(str(k))}
+    choices = {str(k): str(v) for k, v in composed.hydra.runtime.choices.items()}
     upstream = OmegaConf.masked_copy(composed, [str(key) for key in composed if key != "hydra"])
     upstream.paths.run_dir = ""
     return upstream, choices

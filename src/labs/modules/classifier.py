@@ -2,10 +2,9 @@
 
 A net maps images to logits z, and training minimises the mean over a batch of
 
-    -log softmax(z)[label]                                        (cross-entropy; with label smoothing s, the target
-                                                                   is 1 - s + s / classes on the label, s / classes
-                                                                   elsewhere)
+    -log softmax(z)[label]                                                                        (cross-entropy)
 
+With label smoothing s the target is 1 - s + s / classes on the label and s / classes elsewhere.
 What is trained at all is the freezing policy's choice (`labs.callbacks.freeze`), what the images look like the
 datamodule's.
 """
