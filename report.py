@@ -40,18 +40,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Write the report, print its tables and the path of its page; return the exit code."""
     options = parse_arguments(arguments)
 
+    from labs.directories import shown_path
     from labs.errors import LabsError
-    from labs.reporting.page import shown_path
+    from labs.reporting.markdown import to_markdown
     from labs.reporting.write import write_report
 
     first = options.paths[0]
     output = options.output or (first if first.is_dir() else first.parent) / "report"
     try:
-        page, markdown = write_report(options.paths, output, options.rank_by)
+        page, tables = write_report(options.paths, output, options.rank_by)
     except LabsError as error:
         print(f"report.py: {error}", file=sys.stderr)
         return 2
-    print(markdown)
+    print(to_markdown(tables))
     print(f"Page: {shown_path(page)}")
     return 0
 

@@ -58,6 +58,57 @@ def test_the_output_can_be_chosen(tmp_path: Path, door: ModuleType) -> None:
     assert not (tmp_path / "run" / "report").exists()
 
 
+def test_what_is_wrong_is_told_and_the_rest_is_right(
+    tmp_path: Path, door: ModuleType, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Mix good runs, a half-written one, an edited one, other data, other metrics and an empty directory."""
+    for seed in range(2):
+        write_run(tmp_path / f"good{seed}", seed=seed, test_acc=0.25 + seed / 10)
+    half, edited = write_run(tmp_path / "half", "cub_full"), write_run(tmp_path / "edited", "cub_full", seed=1)
+    for directory, change in (
+        (half, lambda text: text[:-40]),
+        (edited, lambda text: text.replace('"test/acc": 0.5', '"test/acc": 0.97')),
+    ):
+        file = directory / "metrics.json"
+        file.write_text(change(file.read_text()))
+    write_run(tmp_path / "real", test_acc=0.61, data="online", labels=[])
+    write_run(tmp_path / "gan", "gan", practical="gan", choices={"module": "gan"}, metrics={"fid": 12.5})
+    (tmp_path / "empty").mkdir()
+
+    assert door.main([str(tmp_path)]) == 0
+
+    out = capsys.readouterr().out
+    tables = {title: rest for title, _, rest in (part.partition("\n") for part in out.split("## ")[1:])}
+    assert list(tables) == [
+        "CUB-200: freezing policy and normalisation (embedded data)",
+        "Practical gan (embedded data)",
+        "CUB-200: freezing policy and normalisation (real data)",
+        "What cannot be read",
+    ]
+    embedded, gan, real, unreadable = tables.values()
+    assert "30.00 ± 7.07" in embedded
+    assert "61.00" in real
+    assert "61.00" not in embedded
+    assert "12.500" in gan
+    assert "metrics.json cannot be read" in unreadable
+    assert "seed 1 broken: test/acc is 0.97 in metrics.json, test_log.tsv gives 0.5" in embedded
+    assert "97.00" not in out
+
+
+def test_a_tie_is_never_bold(tmp_path: Path, door: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
+    for seed, (first, second) in enumerate([(0.70, 0.62), (0.60, 0.67), (0.65, 0.64)]):
+        write_run(tmp_path / f"a{seed}", "cub_full", seed=seed, test_acc=first)
+        write_run(tmp_path / f"b{seed}", "cub_scratch", seed=seed, test_acc=second)
+
+    assert door.main([str(tmp_path), "--rank-by", "test/acc"]) == 0
+
+    out = capsys.readouterr().out
+    assert "**" not in out
+    assert out.count("≈ 6") == 2
+    assert r"\textbf{65.00" not in (tmp_path / "report" / "table.tex").read_text(encoding="utf-8")
+    assert 'class="best' not in (tmp_path / "report" / "report.html").read_text(encoding="utf-8")
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

@@ -25,15 +25,20 @@ def write_run(
     correct: np.ndarray | None = None,
     log: pd.DataFrame | None = None,
     picture: bool = False,
-    settings: str = "",
+    settings: dict[str, float] | None = None,
     choices: dict[str, str] | None = None,
     overrides: str = "",
     **changes: Any,
 ) -> Path:
     """Write a finished run on 300 embedded test images; `changes` replace entries of metrics.json.
 
-    `correct` (one truth value a test image) writes predictions.csv and sets the test accuracy.
+    `correct` (one truth value a test image) writes predictions.csv and sets the test accuracy. The third epoch, or the
+    last of a shorter log, is the one that was tested.
     """
+    log = make_log() if log is None else log
+    best = min(3, len(log))
+    test_acc = test_acc if correct is None else float(np.mean(correct))
+    tested = {"test/acc": test_acc, "test/loss": 2.0 - test_acc}
     directory.mkdir(parents=True)
     all_choices = {
         "datamodule": "cub200", "module": "classifier", "net": "resnet18", "weights": "pretrained",
@@ -42,7 +47,6 @@ def write_run(
         **POLICIES.get(experiment, {}), **(choices or {}),
     }  # fmt: skip
     if correct is not None:
-        test_acc = float(np.mean(correct))
         table = pd.DataFrame({"name": [f"images/{i:03}.jpg" for i in range(len(correct))], "label": "003.Wren"})
         table["prediction"] = np.where(correct, "003.Wren", "004.Owl")
         table["confidence"] = 0.5
@@ -53,7 +57,7 @@ def write_run(
         f"seed={seed}",
         overrides,
     ]
-    record = {
+    record: dict[str, Any] = {
         "format": 1,
         "status": "finished",
         "experiment": experiment,
@@ -62,28 +66,23 @@ def write_run(
         "seed": seed,
         "command": " ".join(filter(None, ["python train.py", *words, "data=embedded"])),
         "choices": all_choices,
-        "metrics": {
-            "train/acc": 0.9,
-            "val/acc": test_acc,
-            "val/loss": 1.5,
-            "test/acc": test_acc,
-            "test/loss": 2.0 - test_acc,
-        },
-        "best_epoch": 3,
+        "settings": settings or {},
+        "metrics": {**{name: value for name, value in log.iloc[best - 1].items() if "/" in str(name)}, **tested},
+        "best_epoch": best,
+        "selected_by": "max val/acc",
         "counts": {"train": 240, "val": 60, "test": 300},
-        "epochs": 4,
+        "epochs": len(log),
         "seconds": 61.2,
         "labels": ["embedded data"],
         "error": None,
         **changes,
     }
     (directory / "metrics.json").write_text(json.dumps(record))
-    log = make_log() if log is None else log
+    final = record["metrics"] if isinstance(record["metrics"], dict) else {}
+    tested = {name: value for name, value in final.items() if name.startswith("test/")}
+    pd.DataFrame([tested]).to_csv(directory / "test_log.tsv", sep="\t", index=False)
     log.to_csv(directory / "log.tsv", sep="\t", index=False)
     (directory / "environment.json").write_text(json.dumps({"python": "3.12.1", "torch": "2.9.0", "device": "CPU"}))
-    if settings:
-        (directory / ".hydra").mkdir()
-        (directory / ".hydra" / "config.yaml").write_text(settings)
     if picture:
         Image.new("RGB", (640, 320), "white").save(directory / "result.png")
     return directory

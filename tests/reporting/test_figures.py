@@ -8,8 +8,9 @@ import pytest
 from fake_runs import make_log
 from PIL import Image
 
-from labs.reporting import figures
-from labs.reporting.figures import Curve, comparison_png, curves_gif, curves_png
+from labs.reporting import comparison, figures
+from labs.reporting.comparison import Curve, comparison_png
+from labs.reporting.figures import curves_gif, curves_png
 
 
 def long_log(epochs: int) -> pd.DataFrame:
@@ -127,15 +128,31 @@ def test_rows_of_a_table_are_drawn_with_a_band(tmp_path: Path) -> None:
         assert ink(image).any()
 
 
+def test_the_band_covers_the_epochs_that_every_seed_has() -> None:
+    lengths = [(0.1, 0.2, 0.3, 0.4, 0.5), (0.3, 0.4, 0.8), (0.2, 0.9, 0.1, 0.1)]
+    _, ((axes,),) = figures.new_figure(1, 1, (4, 3), "", [])
+
+    comparison._band(axes, [make_log(values) for values in lengths], "train/acc", "red", "-")
+
+    expected = 100 * np.array([values[:3] for values in lengths])
+    np.testing.assert_array_equal(axes.lines[0].get_xdata(), [1, 2, 3])
+    np.testing.assert_allclose(axes.lines[0].get_ydata(), expected.mean(axis=0))
+    (band,) = axes.collections
+    outline = band.get_paths()[0].vertices
+    for epoch, mean, std in zip((1, 2, 3), expected.mean(axis=0), expected.std(axis=0, ddof=1), strict=True):
+        values = outline[outline[:, 0] == epoch, 1]
+        np.testing.assert_allclose([values.min(), values.max()], [mean - std, mean + std])
+
+
 @pytest.mark.parametrize("families", ["aabbccdd", "aaaaaaaaa", "abcdefghi", "aaaaab", "a", "abababab"])
 def test_no_two_rows_look_the_same(families: str) -> None:
-    looks = figures._looks([Curve(str(row), family, ()) for row, family in enumerate(families)])
+    looks = comparison._looks([Curve(str(row), family, ()) for row, family in enumerate(families)])
 
     assert len(set(looks)) == len(families)
 
 
 def test_rows_of_one_policy_share_a_colour() -> None:
-    looks = figures._looks([Curve(str(row), family, ()) for row, family in enumerate("aabb")])
+    looks = comparison._looks([Curve(str(row), family, ()) for row, family in enumerate("aabb")])
 
     assert [colour for colour, _ in looks] == [figures.PALETTE[0]] * 2 + [figures.PALETTE[1]] * 2
 

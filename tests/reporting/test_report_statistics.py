@@ -3,6 +3,10 @@ import math
 import numpy as np
 import pytest
 from scipy import stats
+from statsmodels.stats.contingency_tables import mcnemar
+from statsmodels.stats.multitest import multipletests
+from statsmodels.stats.proportion import proportion_confint
+from statsmodels.stats.weightstats import DescrStatsW
 
 from labs.reporting import statistics
 
@@ -77,6 +81,47 @@ def test_paired_t_equals_a_one_sample_test_of_the_differences() -> None:
 def test_paired_t_without_spread() -> None:
     assert statistics.paired_t_test([0.5, 0.6], [0.5, 0.6]) == 1.0
     assert math.isnan(statistics.paired_t_test([0.5, 0.6], [0.4, 0.5]))
+
+
+def test_the_rounding_of_single_precision_is_no_difference() -> None:
+    """The same difference in every seed, but for the last bit: a naive test would call it highly significant."""
+    first, second = np.float32([203 / 300, 229 / 300]), np.float32([196 / 300, 222 / 300])
+    assert stats.ttest_rel(first.astype(float), second.astype(float)).pvalue < 1e-4
+
+    assert math.isnan(statistics.paired_t_test(first.tolist(), second.tolist()))
+    assert statistics.paired_t_test([0.5, 0.6], [0.5 + 1e-8, 0.6]) == 1.0
+
+
+@pytest.mark.parametrize(("successes", "total"), [(0, 20), (1142, 3000), (20, 20), (7, 9), (49, 300)])
+def test_wilson_equals_statsmodels(successes: int, total: int) -> None:
+    expected = proportion_confint(successes, total, alpha=0.05, method="wilson")
+
+    assert statistics.wilson_interval(successes, total) == pytest.approx(expected, abs=1e-12)
+
+
+@pytest.mark.parametrize("discordant", [(12, 3), (5, 0), (20, 20), (1, 90)])
+def test_mcnemar_equals_statsmodels(discordant: tuple[int, int]) -> None:
+    only_first, only_second = discordant
+    first = [True] * only_first + [False] * only_second + [True] * 100 + [False] * 50
+    second = [False] * only_first + [True] * only_second + [True] * 100 + [False] * 50
+
+    expected = mcnemar([[100, only_first], [only_second, 50]], exact=True)
+
+    assert statistics.mcnemar_test(first, second) == pytest.approx(expected.pvalue, rel=1e-9)
+
+
+def test_holm_equals_statsmodels() -> None:
+    p_values = [0.9, 0.01, 0.03, 0.02, 0.0004, 0.03, 1.0]
+
+    assert statistics.holm(p_values) == pytest.approx(multipletests(p_values, method="holm")[1])
+
+
+def test_t_interval_and_paired_t_equal_statsmodels() -> None:
+    other = [0.55, 0.57, 0.60, 0.61, 0.52]
+
+    assert statistics.t_interval(ACCURACIES) == pytest.approx(DescrStatsW(ACCURACIES).tconfint_mean(alpha=0.05))
+    _, expected, _ = DescrStatsW(np.subtract(ACCURACIES, other)).ttest_mean(0)
+    assert statistics.paired_t_test(ACCURACIES, other) == pytest.approx(expected)
 
 
 def test_mcnemar_is_the_binomial_sum_over_discordant_images() -> None:

@@ -1,18 +1,25 @@
 import math
+import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from fake_runs import POLICIES, make_log, write_run
+from PIL import Image
 from scipy import stats
 
 from labs.errors import LabsError
 from labs.reporting import layouts
+from labs.reporting.find import find_runs
+from labs.reporting.markdown import to_markdown
 from labs.reporting.published import load_published
-from labs.reporting.rows import Row
-from labs.reporting.runs import find_runs
+from labs.reporting.row import Row
+from labs.reporting.runs import Run
 from labs.reporting.tables import Table, build_tables
+from labs.reporting.texts import commands
+from labs.reporting.write import write_report
 
 
 def build(path: Path, rank_by: str | None = None) -> list[Table]:
@@ -86,7 +93,7 @@ def test_seeds_are_averaged_as_pandas_and_scipy_do(tmp_path: Path) -> None:
         ({"overrides": "optimizer.lr=0.1"}, {"overrides": "optimizer.lr=0.01"}),
         ({"overrides": ""}, {"overrides": "trainer.max_epochs=50"}),
         ({"counts": {"test": 300}}, {"counts": {"test": 3000}}),
-        ({"settings": "datamodule: {batch_size: 68}"}, {"settings": "datamodule: {batch_size: 32}"}),
+        ({"settings": {"datamodule.batch_size": 68}}, {"settings": {"datamodule.batch_size": 32}}),
         ({"labels": []}, {"labels": ["selected on test"]}),
     ],
 )
@@ -202,7 +209,7 @@ def test_an_unreadable_run_has_a_table_of_its_own(tmp_path: Path) -> None:
 
     tables = build(tmp_path)
 
-    assert [table.title for table in tables][1:] == ["Runs that cannot be read"]
+    assert [table.title for table in tables][1:] == ["What cannot be read"]
     (row,) = tables[1].rows
     assert (row.title, row.status) == (f"{tmp_path.name}/a_bad", "broken")
     assert "cannot be read" in row.notes[0]
@@ -219,10 +226,74 @@ def test_a_metric_that_one_seed_lacks_is_not_averaged(tmp_path: Path) -> None:
     assert "test/loss is missing for seed 1" in row.notes
 
 
-def test_a_shortened_log_is_told(tmp_path: Path) -> None:
+def test_a_shortened_log_is_a_broken_row(tmp_path: Path) -> None:
     write_run(tmp_path / "a", epochs=15)
 
-    assert row_of(build(tmp_path)[0], "cub_layer1").notes == ["seed 0: log.tsv has 4 rows, metrics.json says 15 epochs"]
+    row = row_of(build(tmp_path)[0], "cub_layer1")
+
+    assert row.notes == ["seed 0 broken: metrics.json says 15 epochs, log.tsv has 4"]
+    assert not row.estimates
+
+
+def test_a_failed_run_names_its_traceback_and_its_command(tmp_path: Path) -> None:
+    directory = write_run(tmp_path / "grid" / "a", status="failed", error="boom")
+    (directory / "traceback.txt").write_text("Traceback ...")
+
+    (table,) = build(tmp_path / "grid")
+
+    assert row_of(table, "cub_layer1").notes == ["seed 0 failed: boom; see grid/a/traceback.txt"]
+    command = "python train.py experiment=cub_layer1_frozen normalization=dataset seed=0 data=embedded"
+    assert [lines for _, lines in commands(table)] == [[command]]
+
+
+def test_a_row_says_which_seeds_of_other_rows_it_lacks(tmp_path: Path) -> None:
+    write_seeds(tmp_path, "cub_full", [0.70, 0.71, 0.69])
+    write_seeds(tmp_path, "cub_scratch", [0.2, 0.21])
+    write_run(tmp_path / "conv_0", "cub_conv_frozen", seed=0)
+    write_run(tmp_path / "conv_1", "cub_conv_frozen", seed=1, status="failed")
+
+    (table,) = build(tmp_path)
+
+    assert "no run of seed 2, which other rows have" in row_of(table, "scratch").notes
+    assert row_of(table, "conv").notes[-2:] == ["seed 1 failed", "no run of seed 2, which other rows have"]
+    assert not any("no run of" in note for note in row_of(table, "cub_full").notes)
+
+
+def test_seeds_of_different_lengths_are_told(tmp_path: Path) -> None:
+    write_run(tmp_path / "a", seed=0)
+    write_run(tmp_path / "b", seed=1, log=make_log((0.2, 0.9, 1.0)))
+
+    row = row_of(build(tmp_path)[0], "cub_layer1")
+
+    assert row.notes == ["the seeds ran different numbers of epochs: 4 (seed 0), 3 (seed 1)"]
+
+
+def test_rows_of_different_datasets_are_not_compared(tmp_path: Path) -> None:
+    write_run(tmp_path / "a", "mine", test_acc=0.9, practical="other")
+    write_run(tmp_path / "b", "mine", test_acc=0.1, practical="other", choices={"datamodule": "digits"})
+
+    (table,) = build(tmp_path)
+
+    assert [row.name for row in table.rows] == ["mine, datamodule=cub200", "mine, datamodule=digits"]
+    assert [row.mark for row in table.rows] == ["", ""]
+
+
+@pytest.mark.parametrize(
+    ("changes", "rule"),
+    [
+        ([{}, {}], "selected on validation images, apart from the test images (max val/acc)."),
+        ([{"best_epoch": None}, {"best_epoch": None}], "The last epoch was tested."),
+        ([{}, {"best_epoch": None}], "(max val/acc). Where nothing was monitored, the last epoch was tested."),
+        ([{"labels": ["selected on test"]}] * 2, "selected on the test images themselves (max val/acc)."),
+        ([{}, {"labels": ["selected on test"]}], "except in rows labelled 'selected on test'."),
+    ],
+)
+def test_the_caption_says_how_the_epoch_was_selected(tmp_path: Path, changes: list[dict], rule: str) -> None:
+    for place, change in enumerate(changes):
+        log = make_log((0.2, 0.9, 1.0))  # the third epoch is the last
+        write_run(tmp_path / str(place), ("cub_full", "cub_scratch")[place], log=log, **change)
+
+    assert rule in build(tmp_path)[0].caption
 
 
 def test_an_unknown_practical_gets_every_metric(tmp_path: Path) -> None:
@@ -246,20 +317,62 @@ def test_tables_of_one_practical_have_names_of_their_own(tmp_path: Path) -> None
 
 
 def test_a_new_practical_is_one_function(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def style(runs: object) -> layouts.Layout:
-        return layouts.Layout("Style", (layouts.Column("loss", "loss", layouts.metric("test/loss")),))
+    """Plug in a practical with a figure of its own, drawn from its runs, and a sheet of pictures."""
+
+    def steps(rows: Sequence[Row], title: str) -> bytes:
+        return f"{title}: {[run.seed for row in rows for run in row.runs]}".encode()
+
+    def style(runs: Sequence[Run]) -> layouts.Layout:
+        return layouts.Layout(
+            title=f"Style of {len(runs)} runs",
+            columns=(layouts.Column("loss", "loss", layouts.metric("test/loss")),),
+            plots=(layouts.Plot("steps", "Steps", "Loss by step.", steps), layouts.CURVES),
+            pictures=("content.png", "images/step_*.png"),
+        )
 
     monkeypatch.setitem(layouts.LAYOUTS, ("nst", "style"), style)
-    write_run(tmp_path / "a", "nst_a", practical="nst", choices={"module": "style"})
+    for seed in range(2):
+        run = write_run(
+            tmp_path / "a" / str(seed), "nst_a", seed=seed, practical="nst", choices={"module": "style"}, picture=True
+        )
+        (run / "images").mkdir()
+        for name in ("images/step_2.png", "images/step_1.png", "content.png", "images/other.png"):
+            Image.new("RGB", (8, 8)).save(run / name)
+
+    page, tables = write_report([tmp_path / "a"], tmp_path / "out")
+    markdown = to_markdown(tables)
+
+    assert markdown.startswith("## Style of 2 runs (embedded data)")
+    assert "| 1.500 ± 0 " in markdown
+    assert (tmp_path / "out" / "steps.png").read_bytes() == b"Style of 2 runs: [0, 1]"
+    assert (tmp_path / "out" / "curves.png").is_file()
+    text = page.read_text(encoding="utf-8")
+    assert "Loss by step." in text
+    shown = re.findall(r"<figcaption>nst_a, seed (\d), embedded data, ([^<]*)</figcaption>", text)
+    assert shown == [
+        (seed, name) for seed in "01" for name in ("content.png", "images/step_1.png", "images/step_2.png")
+    ]
+
+
+def test_a_classifier_of_any_practical_has_its_table(tmp_path: Path) -> None:
+    write_run(tmp_path / "a", "digits_full", practical="digits", test_acc=0.4)
 
     (table,) = build(tmp_path)
 
-    assert table.title == "Style (embedded data)"
-    assert table.rows[0].estimates["loss"].mean == 1.5
+    assert table.title == "Practical digits (embedded data)"
+    assert [column.key for column in table.layout.columns] == [
+        "train/acc",
+        "train/loss",
+        "erm",
+        "test/acc",
+        "test/loss",
+    ]
+    assert table.rows[0].estimates["erm"].mean == 3
+    assert table.layout.published is None
 
 
 def test_footnotes_say_what_differs_from_the_hand_out(tmp_path: Path) -> None:
-    write_run(tmp_path / "a", settings="datamodule: {batch_size: 32}\nmodule: {optimizer: {lr: 0.1}}")
+    write_run(tmp_path / "a", settings={"datamodule.batch_size": 32, "module.optimizer.lr": 0.1})
 
     (table,) = build(tmp_path)
 
@@ -332,6 +445,9 @@ def test_single_runs_are_compared_on_the_same_images(tmp_path: Path) -> None:
 
     assert row_of(table, "cub_full").mark == "best"
     assert row_of(table, "cub_scratch").p_value == pytest.approx(2 / 2**21)
+    assert row_of(table, "cub_scratch").notes == [
+        "below the highest test/acc (McNemar on 300 images, corrected p = 9.5e-07)"
+    ]
 
 
 def test_single_runs_without_predictions_are_compared_by_their_intervals(tmp_path: Path) -> None:

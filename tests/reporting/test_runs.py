@@ -8,12 +8,14 @@ import pytest
 from fake_runs import make_log, write_run
 
 from labs.errors import LabsError
-from labs.reporting.runs import find_runs, is_accuracy, read_run
+from labs.reporting.evidence import is_accuracy
+from labs.reporting.find import find_runs
+from labs.reporting.runs import read_run
 
 
 def test_a_finished_run_is_read_whole(tmp_path: Path) -> None:
     correct = np.arange(300) % 2 == 0
-    config = "datamodule: {batch_size: 32}\nmodule: {optimizer: {lr: 0.05}}\nother: ${nowhere:1}"
+    config = {"datamodule.batch_size": 32, "module.optimizer.lr": 0.05, "augment.crop_scale": 1}
     write_run(tmp_path / "run", seed=3, correct=correct, settings=config, picture=True)
 
     run = read_run(tmp_path / "run")
@@ -25,7 +27,7 @@ def test_a_finished_run_is_read_whole(tmp_path: Path) -> None:
     assert run.log["epoch"].tolist() == [1, 2, 3, 4]
     assert run.predictions is not None
     assert len(run.predictions) == 300
-    assert run.picture == tmp_path / "run" / "result.png"
+    assert run.pictures(["result.png", "images/*.png"]) == [tmp_path / "run" / "result.png"]
     assert run.environment["torch"] == "2.9.0"
 
 
@@ -107,18 +109,74 @@ def test_a_log_that_cannot_be_true_breaks_the_run(tmp_path: Path, log: str, reas
         raise AssertionError(run.error)
 
 
-def test_an_accuracy_that_the_predictions_deny_is_broken(tmp_path: Path) -> None:
+def edit(directory: Path, **changes: Any) -> None:
+    """Change entries of metrics.json by hand; `metrics` are changed one by one."""
+    file = directory / "metrics.json"
+    record = json.loads(file.read_text())
+    record["metrics"] |= changes.pop("metrics", {})
+    file.write_text(json.dumps(record | changes))
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"metrics": {"test/acc": 0.41}}, "test/acc is 0.41 in metrics.json, test_log.tsv gives 0.4"),
+        ({"metrics": {"test/loss": 0.1}}, "test/loss is 0.1 in metrics.json, test_log.tsv gives 1.6"),
+        ({"metrics": {"train/acc": 0.9}}, "train/acc is 0.9 in metrics.json, log.tsv at epoch 3 gives 1"),
+        ({"metrics": {"val/loss": 0.5}}, "val/loss is 0.5 in metrics.json, log.tsv at epoch 3 gives 1.66667"),
+        ({"metrics": {"train/loss": 1.3335}}, "train/loss is 1.3335 in metrics.json, log.tsv at epoch 3 gives 1.33333"),
+        ({"best_epoch": 4}, "train/loss is 1.33333 in metrics.json, log.tsv at epoch 4 gives 1"),
+        ({"best_epoch": None}, "train/loss is 1.33333 in metrics.json, log.tsv at epoch 4 gives 1"),
+        ({"best_epoch": 9}, "best_epoch is 9 in metrics.json, log.tsv has epochs 1 to 4"),
+        ({"best_epoch": 0}, "best_epoch is 0 in metrics.json, log.tsv has epochs 1 to 4"),
+        ({"epochs": 40}, "metrics.json says 40 epochs, log.tsv has 4"),
+        ({"counts": {"test": 3000}}, "metrics.json counts 3000 test images, predictions.csv has 300"),
+    ],
+)
+def test_a_hand_edited_number_is_broken(tmp_path: Path, changes: dict[str, Any], reason: str) -> None:
     directory = write_run(tmp_path / "run", correct=np.arange(300) < 120)
-    record = json.loads((directory / "metrics.json").read_text())
-    record["metrics"]["test/acc"] = 0.93
-    (directory / "metrics.json").write_text(json.dumps(record))
+    assert read_run(directory).finished
+    edit(directory, **changes)
 
     run = read_run(directory)
 
-    assert (run.status, run.error) == (
-        "broken",
-        "test/acc is 0.9300 in metrics.json, predictions.csv gives 0.4000",
-    )
+    assert (run.status, run.error, run.metrics) == ("broken", reason, {})
+
+
+def test_an_accuracy_that_the_predictions_deny_is_broken(tmp_path: Path) -> None:
+    directory = write_run(tmp_path / "run", correct=np.arange(300) < 120)
+    edit(directory, metrics={"test/acc": 0.93})
+    (directory / "test_log.tsv").write_text("test/acc\n0.93\n")
+
+    assert read_run(directory).error == "test/acc is 0.93 in metrics.json, predictions.csv gives 0.4"
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        ("", ""),
+        ("\n\n", ""),
+        ("test/acc\n", ""),
+        ("test/acc\nhalf\n", "test_log.tsv: column test/acc holds something that is not a number"),
+        ("test/acc\n40\n", "test_log.tsv: column test/acc should lie in [0, 1]"),
+    ],
+)
+def test_a_damaged_test_log_is_no_exception(tmp_path: Path, text: str, error: str) -> None:
+    directory = write_run(tmp_path / "run")
+    (directory / "test_log.tsv").write_text(text)
+
+    assert read_run(directory).error == error
+
+
+def test_single_precision_and_printing_break_no_run(tmp_path: Path) -> None:
+    directory = write_run(tmp_path / "run", correct=np.arange(300) < 49)
+    edit(directory, metrics={"test/acc": float(np.float32(49 / 300)), "train/loss": 1.3333334})
+
+    assert read_run(directory).finished
+
+
+def test_a_run_without_practical_is_read(tmp_path: Path) -> None:
+    assert read_run(write_run(tmp_path / "run", practical=None)).practical == "other"
 
 
 @pytest.mark.parametrize("status", ["running", "failed", "interrupted"])
@@ -142,21 +200,13 @@ def test_overrides_beyond_the_choices_belong_to_the_recipe(tmp_path: Path) -> No
     assert run.overrides == {"optimizer.lr": "0.01", "trainer.max_epochs": "3"}
 
 
-def test_where_a_run_logs_is_no_choice_and_settings_may_stand_in_the_record(tmp_path: Path) -> None:
+def test_where_a_run_logs_is_no_choice(tmp_path: Path) -> None:
     choices = {"logger": "tensorboard", "trainer": "ddp"}
-    run = read_run(write_run(tmp_path / "run", choices=choices, overrides="trainer.devices=2", batch_size=68))
+    run = read_run(write_run(tmp_path / "run", choices=choices, overrides="trainer.devices=2"))
 
     assert "logger" not in run.choices
     assert run.choices["trainer"] == "ddp"
     assert run.overrides == {"trainer.devices": "2"}
-    assert run.settings == {"batch_size": 68.0}
-
-
-def test_a_job_of_a_sweep_knows_its_own_overrides(tmp_path: Path) -> None:
-    directory = write_run(tmp_path / "run", overrides="optimizer.lr=0.1,0.01", settings="module: {}")
-    (directory / ".hydra" / "overrides.yaml").write_text("- optimizer.lr=0.01\n- seed=0\n")
-
-    assert read_run(directory).overrides == {"optimizer.lr": "0.01"}
 
 
 def test_runs_are_found_once_in_order(tmp_path: Path) -> None:

@@ -4,18 +4,45 @@ import shlex
 from collections.abc import Mapping
 from typing import Any
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
+
+from labs.cli.again import recipe_key
+from labs.cli.overrides import ABOUT_THE_CALL
+
+# Settings that are compared between runs whether they were typed or not.
+ALWAYS_TOLD = (
+    "module.optimizer.lr",
+    "module.optimizer.momentum",
+    "module.optimizer.weight_decay",
+    "datamodule.batch_size",
+    "trainer.max_epochs",
+)
 
 
 def describe(cfg: DictConfig, choices: Mapping[str, str], overrides: list[str]) -> dict[str, Any]:
     """Say in plain words what a run is: part of its `metrics.json`, and what reports group by."""
     apart = ("experiment", "grid", "hydra", "paths", "data", "debug")
-    typed = [o for o in overrides if not o.startswith(("grid=", "resume=", "hydra.run.dir="))]
+    typed = [o for o in overrides if o.partition("=")[0] not in ABOUT_THE_CALL]
+    axes = {name: choice for name, choice in choices.items() if "/" not in name and "@" not in name}
     return {
+        "key": recipe_key(cfg, choices["experiment"]),
         "experiment": choices["experiment"],
         "practical": cfg.practical,
         "data": choices["data"],
         "seed": cfg.seed,
         "command": shlex.join(["python", "train.py", *typed]),
-        "choices": {k: v for k, v in choices.items() if "/" not in k and "@" not in k and k not in apart},
+        "choices": {name: choice for name, choice in axes.items() if name not in apart},
+        "settings": _settings(cfg, typed, axes),
+    }
+
+
+def _settings(cfg: DictConfig, typed: list[str], axes: Mapping[str, str]) -> dict[str, Any]:
+    """Return what was typed beyond the axes, and what is always told, by its full name."""
+    names = [*ALWAYS_TOLD, *sorted(override.partition("=")[0].lstrip("+") for override in typed)]
+    apart = ("~", "hydra.", "paths.")
+    found = {n: OmegaConf.select(cfg, n) for n in names if n not in axes and n != "seed" and not n.startswith(apart)}
+    return {
+        name: OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
+        for name, value in found.items()
+        if value is not None
     }

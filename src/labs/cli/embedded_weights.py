@@ -1,7 +1,5 @@
 """Weights for a machine without a network: made once, by an ordinary run on the embedded upstream images."""
 
-import hashlib
-import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -12,8 +10,10 @@ from hydra import compose
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
+from labs.cli.again import digest
 from labs.cli.describe import describe
 from labs.cli.overrides import expand, quote
+from labs.directories import read_facts
 from labs.errors import LabsError
 
 
@@ -42,7 +42,7 @@ def embedded_weights(cfg: DictConfig, net: str, train: Callable[[DictConfig, dic
     folder = Path(cfg.paths.data) / "embedded" / "weights" / f"{cfg.upstream.experiment}-{net}-{key}"
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{folder}.lock"):
-        if _finished(folder):
+        if read_facts(folder).get("status") == "finished":
             return folder
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
@@ -83,11 +83,4 @@ def _key(upstream: DictConfig) -> str:
     schedule = {k: v for k, v in resolved["trainer"].items() if k.startswith(("max_", "limit_", "precision"))}
     chosen_by = [resolved["callbacks"]["best"][k] for k in ("monitor", "mode")]
     parts = [resolved["seed"], resolved["datamodule"], resolved["module"], schedule, chosen_by]
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:12]
-
-
-def _finished(folder: Path) -> bool:
-    try:
-        return bool(json.loads((folder / "metrics.json").read_text())["status"] == "finished")
-    except (OSError, ValueError, KeyError):
-        return False
+    return digest(parts)

@@ -19,6 +19,10 @@ AXES = {
 FREE_MAPPINGS = ("module.lr_scale", "callbacks.freeze.unfreeze")
 
 
+# What says how or where a recipe is run, and is not repeated with it.
+ABOUT_THE_CALL = ("grid", "resume", "rerun", "sweep.on_error", "hydra.run.dir")
+
+
 def expand(arguments: list[str]) -> list[str]:
     """Expand the short forms in a list of command-line arguments.
 
@@ -64,7 +68,7 @@ def _resume(run_dir: Path) -> list[str]:
     from omegaconf import OmegaConf
 
     overrides = [str(o) for o in OmegaConf.load(recipe)]
-    own = [o for o in overrides if o.partition("=")[0] not in ("grid", "resume", "hydra.run.dir")]
+    own = [o for o in overrides if o.partition("=")[0] not in ABOUT_THE_CALL]
     return [*own, f"hydra.run.dir={quote(str(run_dir))}", "resume=true"]
 
 

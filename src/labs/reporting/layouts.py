@@ -1,15 +1,19 @@
-"""What the table of each practical looks like: the one place to extend for a new practical.
+"""What the report of each practical shows: the one place to extend for a new practical.
 
-Write one function that takes the runs of a table and returns a `Layout`, and name it in `LAYOUTS` under the
-practical and the module of its runs. Runs that no layout knows get `generic`.
+Write one function that takes the runs of a table and returns a `Layout` (the columns of the table, its plots, and
+which pictures of a run directory are shown), and name it in `LAYOUTS` under the practical, or any, and the module of
+its runs. Runs that no layout knows get `generic`.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from labs.reporting.comparison import draw_rows
+from labs.reporting.evidence import is_accuracy
 from labs.reporting.published import PublishedTable, load_published
-from labs.reporting.runs import Run, is_accuracy
+from labs.reporting.row import Row
+from labs.reporting.runs import Run
 
 LOWER_IS_BETTER = ("loss", "error", "fid", "kid", "lpips", "erm", "seconds")
 
@@ -32,14 +36,41 @@ class Column:
 
 
 @dataclass(frozen=True)
+class Plot:
+    """Describe one figure of a table. `draw` takes the rows and a title; it returns a PNG, or None without data.
+
+    `name` is that of its file.
+    """
+
+    name: str
+    title: str
+    caption: str
+    draw: Callable[[Sequence[Row], str], bytes | None]
+
+
+CURVES = Plot(
+    name="curves",
+    title="Curves",
+    caption="Mean over seeds, as far as every seed of a row was trained; the band is one standard deviation.",
+    draw=draw_rows,
+)
+
+
+@dataclass(frozen=True)
 class Layout:
-    """Describe a table: its columns and, where a hand-out has them, the published numbers and settings."""
+    """Describe what a report shows of one practical and method.
+
+    `published` and `settings` are the hand-out's numbers and hyper-parameters, where it has them; `pictures` are names
+    or patterns of files in a run directory, such as `images/sample_*.png`.
+    """
 
     title: str
     columns: tuple[Column, ...]
     caption: str = ""
     published: PublishedTable | None = None
     settings: PublishedTable | None = None
+    plots: tuple[Plot, ...] = (CURVES,)
+    pictures: tuple[str, ...] = ("result.png",)
 
 
 def metric(name: str) -> Callable[[Run], float | None]:
@@ -73,6 +104,10 @@ CLASSIFIER_COLUMNS = (
     Column("test/acc", "accuracy (%)", metric("test/acc"), "percent", "Testing", interval=True),
     Column("test/loss", "loss", metric("test/loss"), "number", "Testing", interval=True),
 )
+CLASSIFIER_CAPTION = (
+    "Training accuracy is the maximum over the epochs, with the loss of that epoch; "
+    "ERM is the epoch (from 1) that first reached the maximum."
+)
 
 
 def cub_classifier(runs: Sequence[Run]) -> Layout:
@@ -80,11 +115,15 @@ def cub_classifier(runs: Sequence[Run]) -> Layout:
     return Layout(
         title="CUB-200: freezing policy and normalisation",
         columns=CLASSIFIER_COLUMNS,
-        caption="Training accuracy is the maximum over the epochs, with the loss of that epoch; "
-        "ERM is the epoch (from 1) that first reached the maximum.",
+        caption=CLASSIFIER_CAPTION,
         published=load_published("000", "4"),
         settings=load_published("000", "2"),
     )
+
+
+def classifier(runs: Sequence[Run]) -> Layout:
+    """Lay out the classifier of any practical that has no published table of its own."""
+    return Layout(f"Practical {runs[0].practical}", CLASSIFIER_COLUMNS, CLASSIFIER_CAPTION)
 
 
 def generic(runs: Sequence[Run]) -> Layout:
@@ -102,7 +141,7 @@ def generic(runs: Sequence[Run]) -> Layout:
     ]
     practical = runs[0].practical
     if not practical:
-        return Layout("Runs that cannot be read", tuple(columns))
+        return Layout("What cannot be read", tuple(columns))
     return Layout(f"Practical {practical}", tuple(columns), "Every number is the final value that a run recorded.")
 
 
@@ -112,12 +151,16 @@ def _train_val_test(name: str) -> tuple[int, str]:
     return (stages.index(stage) if stage in stages else len(stages), name)
 
 
+ANY = "*"
+
 # (practical, module) -> layout
 LAYOUTS: dict[tuple[str, str], Callable[[Sequence[Run]], Layout]] = {
     ("cub", "classifier"): cub_classifier,
+    (ANY, "classifier"): classifier,
 }
 
 
 def layout_of(run: Run) -> Callable[[Sequence[Run]], Layout]:
-    """Return the layout function that a run belongs to."""
-    return LAYOUTS.get((run.practical, run.choices.get("module", "")), generic)
+    """Return the layout function that a run belongs to: of its practical and module, of its module, or `generic`."""
+    module = run.choices.get("module", "")
+    return LAYOUTS.get((run.practical, module)) or LAYOUTS.get((ANY, module), generic)

@@ -5,44 +5,60 @@ import io
 from collections.abc import Sequence
 from html import escape
 from importlib.resources import files
+from itertools import groupby
 from pathlib import Path
 
 from PIL import Image
 
-from labs.reporting.formats import ABSENT, cell
+from labs.reporting.drawings import Drawing
+from labs.reporting.each_run import RunLine
 from labs.reporting.layouts import Column
-from labs.reporting.rows import NOT_RUN, Row
-from labs.reporting.runs import Run
+from labs.reporting.row import NOT_RUN, Row
+from labs.reporting.runs import MISSING, Run
 from labs.reporting.tables import Table
+from labs.reporting.texts import (
+    ABSENT,
+    COMMANDS_TITLE,
+    RUNS_TITLE,
+    cell,
+    commands,
+    count,
+    environment,
+    heading,
+    recorded,
+    row_size,
+    row_title,
+    run_cells,
+    run_headings,
+    runs_caption,
+)
 
 THUMBNAIL = (480, 360)
 
 
-def render_page(tables: Sequence[Table], curves: Sequence[bytes | None], created: str) -> str:
-    """Return the page: each table with its footnotes, curves, pictures and commands; then the environment.
+def render_page(tables: Sequence[Table], drawings: Sequence[Sequence[Drawing]], created: str) -> str:
+    """Return the page: each table with its footnotes, figures, runs, pictures and commands; then the environment.
 
     Args:
         tables: The tables, in the order of the page.
-        curves: The figure of each table as PNG, or None where no run has curves.
+        drawings: The figures of each table.
         created: When the report was made, as the reader should see it.
     """
     style = files("labs.reporting").joinpath("page.css").read_text(encoding="utf-8")
-    runs = [run for table in tables for row in table.rows for run in (*row.runs, *row.others)]
-    titles = ", ".join(dict.fromkeys(table.practical for table in tables if table.practical))
-    heading = f"Report: {titles}" if titles else "Report"
-    sections = [_section(table, figure) for table, figure in zip(tables, curves, strict=True)]
+    runs = recorded(tables)
+    sections = [_section(table, figures) for table, figures in zip(tables, drawings, strict=True)]
     return f"""<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{escape(heading)}</title>
+<title>{escape(heading(tables))}</title>
 <style>
 {style}</style>
 </head>
 <body>
-<h1>{escape(heading)}</h1>
-<p class="soft">{escape(_count(runs))} Made {escape(created)} from the run directories alone.</p>
+<h1>{escape(heading(tables))}</h1>
+<p class="soft">{escape(count(runs))} Made {escape(created)} from the run directories alone.</p>
 {"".join(sections)}
 {_environment(runs)}
 </body>
@@ -50,13 +66,7 @@ def render_page(tables: Sequence[Table], curves: Sequence[bytes | None], created
 """
 
 
-def _count(runs: Sequence[Run]) -> str:
-    statuses = [run.status for run in runs]
-    words = ", ".join(f"{statuses.count(status)} {status}" for status in dict.fromkeys(statuses))
-    return f"{len(runs)} run{'s' * (len(runs) != 1)}: {words}."
-
-
-def _section(table: Table, figure: bytes | None) -> str:
+def _section(table: Table, drawings: Sequence[Drawing]) -> str:
     parts = [
         f'<h2 id="{escape(table.slug)}">{escape(table.title)}</h2>',
         f"<p>{escape(table.caption)}</p>",
@@ -64,16 +74,25 @@ def _section(table: Table, figure: bytes | None) -> str:
     ]
     if table.footnotes:
         parts.append('<ul class="notes">' + "".join(f"<li>{escape(note)}</li>" for note in table.footnotes) + "</ul>")
-    if figure is not None:
-        parts.append(
-            "<h3>Curves</h3>" + _figure(figure, "Mean over seeds; the band is one standard deviation.", table.title)
-        )
-    pictures = [_thumbnail(run) for row in table.rows for run in row.runs]
-    if any(pictures):
-        parts.append(f'<h3>Each run</h3><div class="pictures">{"".join(pictures)}</div>')
-    commands = [_commands(row) for row in table.rows]
-    if any(commands):
-        parts.append("<h3>Commands that make these rows again</h3>" + "".join(commands))
+    for drawing in drawings:
+        plot = drawing.plot
+        parts += [f"<h3>{escape(plot.title)}</h3>", _figure(drawing.png, plot.caption, f"{plot.title}: {table.title}")]
+    if table.lines:
+        parts.append(f"<h3>{RUNS_TITLE}</h3><p>{escape(runs_caption(table))}</p>" + _runs(table))
+    pictures = [
+        _thumbnail(row, run, path)
+        for row in table.rows
+        for run in row.runs
+        for path in run.pictures(table.layout.pictures)
+    ]
+    if pictures:
+        parts.append(f'<h3>Pictures</h3><div class="pictures">{"".join(pictures)}</div>')
+    blocks = [
+        f"<p><small>{escape(name)}</small></p><pre>{escape(chr(10).join(lines))}</pre>"
+        for name, lines in commands(table)
+    ]
+    if blocks:
+        parts.append(f"<h3>{COMMANDS_TITLE}</h3>" + "".join(blocks))
     return "\n".join(parts)
 
 
@@ -96,14 +115,13 @@ def _row(table: Table, row: Row) -> str:
     tags = "".join(f'<span class="tag">{escape(label)}</span>' for label in row.labels)
     tags = f"<br>{tags}" if tags else ""
     details = f"<br><small>{escape(', '.join(row.details))}</small>" if row.details else ""
-    cells = "".join(_cell(row, column, column.key == table.rank_by) for column in table.layout.columns)
-    number = len(row.runs) or ABSENT
-    bad = "bad" if row.others else ""
-    kind = " ".join(filter(None, (row.mark, "none" if row.status == NOT_RUN else "", bad)))
+    cells = "".join(_cell(row, column, column is table.ranked) for column in table.layout.columns)
+    bad = "bad" if any(run.status != MISSING for run in row.others) else ""
+    kind = " ".join(filter(None, (row.mark, "none" if row.status in (NOT_RUN, MISSING) else "", bad)))
     notes = escape("; ".join(row.notes))
     return (
         f'<tr class="{kind}"><th scope="row">{escape(row.title)}{details}{tags}</th>'
-        f'<td data-label="seeds (n)">{number}</td>{cells}<td class="remarks">{notes}</td></tr>'
+        f'<td data-label="seeds (n)">{row_size(row)}</td>{cells}<td class="remarks">{notes}</td></tr>'
     )
 
 
@@ -116,28 +134,43 @@ def _cell(row: Row, column: Column, ranked: bool) -> str:
     return f'<td data-label="{label}"{" class=ranked" if ranked else ""}>{text}</td>'
 
 
-def _commands(row: Row) -> str:
-    runs = [run for run in (*row.runs, *row.others) if run.command]
-    if not runs:
-        return ""
-    lines = "\n".join(escape(run.command) for run in runs)
-    return f"<p><small>{escape(row.name)}</small></p><pre>{lines}</pre>"
+def _runs(table: Table) -> str:
+    """Return every run on its own, under the name of its row."""
+    titles = run_headings(table)
+    head = "".join(f'<th class="left">{escape(title)}</th>' for title in titles)
+    groups = [
+        f'<tbody>\n<tr><th colspan="{len(titles)}" scope="rowgroup">{escape(name)}</th></tr>\n'
+        + "\n".join(_run(table, line, titles) for line in lines)
+        + "\n</tbody>"
+        for name, lines in groupby(table.lines, key=lambda line: row_title(line.row))
+    ]
+    return f'<table class="runs">\n<thead><tr>{head}</tr></thead>\n{"".join(groups)}\n</table>'
 
 
-def _thumbnail(run: Run) -> str:
-    """Return the picture of a run, made small; a picture that cannot be read is said to be so."""
-    if run.picture is None:
-        return ""
-    caption = ", ".join(filter(None, (run.place, f"seed {run.seed}", *run.labels)))
+def _run(table: Table, line: RunLine, titles: Sequence[str]) -> str:
+    texts = run_cells(table, line)
+    kinds = ["absent" if text == ABSENT else "" for text in texts[:-1]] + ["place"]
+    cells = "".join(
+        f'<td data-label="{escape(title)}" class="{kind}">{escape(text)}</td>'
+        for title, text, kind in zip(titles, texts, kinds, strict=True)
+    )
+    bad = "bad" if not line.run.finished and line.run.status != MISSING else ""
+    return f'<tr class="{bad}">{cells}</tr>'
+
+
+def _thumbnail(row: Row, run: Run, path: Path) -> str:
+    """Return a picture of a run, made small; one that cannot be read is said to be so."""
+    name = path.relative_to(run.directory).as_posix()
+    caption = ", ".join((row.name, f"seed {run.seed}", *run.labels, name))
     try:
-        with Image.open(run.picture) as image:
+        with Image.open(path) as image:
             small = image.convert("RGB")
     except OSError:
-        return f"<figure><figcaption>{escape(caption)}: result.png cannot be read</figcaption></figure>"
+        return f"<figure><figcaption>{escape(caption)}: it cannot be read</figcaption></figure>"
     small.thumbnail(THUMBNAIL)
     output = io.BytesIO()
     small.quantize(128, dither=Image.Dither.NONE).save(output, format="PNG", optimize=True)
-    return _figure(output.getvalue(), caption, f"result of {run.place}")
+    return _figure(output.getvalue(), caption, f"{name} of {run.place}")
 
 
 def _figure(png: bytes, caption: str, alternative: str) -> str:
@@ -149,21 +182,6 @@ def _figure(png: bytes, caption: str, alternative: str) -> str:
 
 
 def _environment(runs: Sequence[Run]) -> str:
-    """Return what the runs were made with; a fact in which they differ is listed with every value."""
-    names = dict.fromkeys(name for run in runs for name in run.environment)
-    if not names:
-        return ""
-    items = []
-    for name in names:
-        values = dict.fromkeys(run.environment.get(name, "") for run in runs if run.environment)
-        text = " | ".join(value or ABSENT for value in values)
-        items.append(f"<dt>{escape(name)}</dt><dd>{escape(text)}</dd>")
-    return f'<h2>Environment</h2><dl class="facts">{"".join(items)}</dl>'
-
-
-def shown_path(path: Path) -> str:
-    """Return a path the way the user would type it, relative to the working directory if it lies there."""
-    try:
-        return path.resolve().relative_to(Path.cwd()).as_posix()
-    except ValueError:
-        return str(path)
+    facts = environment(runs)
+    items = "".join(f"<dt>{escape(name)}</dt><dd>{escape(text)}</dd>" for name, text in facts.items())
+    return f'<h2>Environment</h2><dl class="facts">{items}</dl>' if facts else ""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from labs.reporting.layouts import Column
-from labs.reporting.rows import Row
+from labs.reporting.row import Row
 from labs.reporting.runs import Run
 from labs.reporting.statistics import SIGNIFICANCE, holm, mcnemar_test, paired_t_test
 
@@ -24,14 +24,16 @@ class Comparison:
 def rank(rows: Sequence[Row], column: Column) -> None:
     """Mark the best row and those that tie with it, among rows that may be compared at all.
 
-    Rows are compared only with rows of the same labels (embedded data, selected on test) and the same number
-    of test images. p-values are corrected for their number (Holm). A best row with a tie is marked "tie" too.
+    Rows are compared only with rows of the same labels (embedded data, selected on test), the same dataset and the
+    same number of test images. p-values are corrected for their number (Holm). A best row with a tie is marked "tie"
+    too.
     """
     groups: dict[tuple[object, ...], list[Row]] = defaultdict(list)
     for row in rows:
         estimate = row.estimates.get(column.key)
         if estimate is not None and np.isfinite(estimate.mean):
-            groups[(row.labels, row.runs[0].counts.get("test"))].append(row)
+            first = row.runs[0]
+            groups[(row.labels, first.choices.get("datamodule"), first.counts.get("test"))].append(row)
     for group in groups.values():
         if len(group) > 1:
             _rank_group(group, column)
@@ -47,13 +49,26 @@ def compare(best: Row, other: Row, column: Column) -> Comparison:
         if not np.isnan(p_value):
             return Comparison(f"paired t over {len(common)} seeds", p_value)
     elif len(best.runs) == len(other.runs) == 1 and column.key == "test/acc":
-        correct = _same_images(best.runs[0], other.runs[0])
+        correct = same_images(best.runs[0], other.runs[0])
         if correct is not None:
             return Comparison(f"McNemar on {len(correct[0])} images", mcnemar_test(*correct))
     one, two = best.estimates[column.key], other.estimates[column.key]
     if one.low is None or one.high is None or two.low is None or two.high is None:
-        return Comparison("one run each: no interval")
-    return Comparison("95 % intervals overlap", overlap=one.low <= two.high and two.low <= one.high)
+        return Comparison("one run: no interval")
+    overlap = one.low <= two.high and two.low <= one.high
+    return Comparison(f"95 % intervals {'overlap' if overlap else 'apart'}", overlap=overlap)
+
+
+def same_images(first: Run, second: Run) -> tuple[list[bool], list[bool]] | None:
+    """Return which images each of two runs got right, if both predicted the very same labelled images."""
+    if first.predictions is None or second.predictions is None:
+        return None
+    one, two = (
+        run.predictions.set_index("name").sort_index() for run in (first, second) if run.predictions is not None
+    )
+    if not one.index.is_unique or not one.index.equals(two.index) or not one["label"].equals(two["label"]):
+        return None
+    return tuple((table["label"] == table["prediction"]).tolist() for table in (one, two))  # type: ignore[return-value]
 
 
 def _rank_group(group: Sequence[Row], column: Column) -> None:
@@ -65,12 +80,12 @@ def _rank_group(group: Sequence[Row], column: Column) -> None:
     corrected = dict(zip(tested, holm([comparisons[index].p_value or 0.0 for index in tested]), strict=True))
     end = "highest" if column.higher_is_better else "lowest"
     for index, (row, comparison) in enumerate(zip(others, comparisons, strict=True)):
-        row.p_value = corrected.get(index)
+        row.rival, row.p_value = best, corrected.get(index)
         tie = comparison.overlap if row.p_value is None else row.p_value >= SIGNIFICANCE
-        if tie:
-            row.mark = "tie"
-            shown = "" if row.p_value is None else f", corrected p = {row.p_value:.2g}"
-            row.notes.insert(0, f"tie with the {end} {column.key} ({comparison.method}{shown})")
+        row.mark = "tie" if tie else ""
+        shown = "" if row.p_value is None else f", corrected p = {row.p_value:.2g}"
+        relation = "tie with" if tie else ("below" if column.higher_is_better else "above")
+        row.notes.insert(0, f"{relation} the {end} {column.key} ({comparison.method}{shown})")
     ties = sum(row.mark == "tie" for row in others)
     best.mark = "tie" if ties else "best"
     best.notes.insert(
@@ -80,15 +95,3 @@ def _rank_group(group: Sequence[Row], column: Column) -> None:
 
 def _by_seed(row: Row) -> dict[int, Run]:
     return {run.seed: run for run in row.runs if run.seed is not None}
-
-
-def _same_images(first: Run, second: Run) -> tuple[list[bool], list[bool]] | None:
-    """Return which images each run got right, if both predicted the very same labelled images."""
-    if first.predictions is None or second.predictions is None:
-        return None
-    one, two = (
-        run.predictions.set_index("name").sort_index() for run in (first, second) if run.predictions is not None
-    )
-    if not one.index.is_unique or not one.index.equals(two.index) or not one["label"].equals(two["label"]):
-        return None
-    return tuple((table["label"] == table["prediction"]).tolist() for table in (one, two))  # type: ignore[return-value]

@@ -83,8 +83,9 @@ def paired_t_test(first: Sequence[float], second: Sequence[float]) -> float:
     difference = np.asarray(first, dtype=float) - np.asarray(second, dtype=float)
     if len(difference) < 2:
         raise ValueError("a paired t test needs at least two pairs")
-    if np.ptp(difference) < 1e-12:
-        return 1.0 if abs(difference[0]) < 1e-12 else float("nan")
+    dust = 1e-6 * float(np.max(np.abs([first, second])))  # metrics are computed in single precision
+    if np.ptp(difference) <= dust:
+        return 1.0 if abs(difference[0]) <= dust else float("nan")
     return float(stats.ttest_rel(first, second).pvalue)
 
 

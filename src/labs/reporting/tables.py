@@ -6,9 +6,11 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from labs.errors import LabsError
+from labs.reporting.each_run import RunLine, each_run
 from labs.reporting.layouts import Column, Layout, layout_of
 from labs.reporting.ranking import rank
-from labs.reporting.rows import Row, build_rows
+from labs.reporting.row import Row
+from labs.reporting.rows import build_rows
 from labs.reporting.runs import EMBEDDED, Run
 from labs.reporting.statistics import SIGNIFICANCE
 
@@ -20,14 +22,16 @@ SELECTED_ON_TEST = "selected on test"
 class Table:
     """Hold one table, ready to be written in any format: one practical, one kind of data.
 
-    `slug` names it in file names and anchors; no two tables of a report share one.
+    `ranked` is the column that decides which row is best, if the table has it; `lines` are the runs one by one.
+    `slug` names the table in file names and anchors; no two tables of a report share one.
     """
 
     practical: str
     data: str
     layout: Layout
     rows: list[Row]
-    rank_by: str | None
+    ranked: Column | None
+    lines: list[RunLine]
     slug: str = ""
     footnotes: list[str] = field(default_factory=list)
 
@@ -65,7 +69,7 @@ def build_tables(runs: Sequence[Run], rank_by: str | None = None) -> list[Table]
         name = re.sub(r"[^A-Za-z0-9_-]", "-", name)  # a practical's name comes from a file: no slashes, no spaces
         names[name] += 1
         table.slug = name if names[name] == 1 else f"{name}_{names[name]}"
-    if rank_by is not None and all(table.rank_by is None for table in tables):
+    if rank_by is not None and all(table.ranked is None for table in tables):
         known = sorted({column.key for table in tables for column in table.layout.columns})
         raise LabsError(
             f"no table has a column {rank_by!r} to rank by; these runs have {', '.join(known) or 'no metric'}"
@@ -78,20 +82,25 @@ def _build(practical: str, data: str, layout: Layout, runs: Sequence[Run], rank_
     column = next((column for column in layout.columns if column.key == (rank_by or DEFAULT_RANK)), None)
     if column is not None:
         rank(rows, column)
-    table = Table(practical, data, layout, rows, column.key if column else None)
+    table = Table(practical, data, layout, rows, column, each_run(rows, column))
     table.footnotes = list(_footnotes(table, column))
     return table
 
 
 def _selection(rows: Sequence[Row]) -> str:
+    """Say how the tested epoch was chosen."""
     used = [run for row in rows for run in row.runs]
-    if not used or any(run.best_epoch is None for run in used):
-        return ""
-    on_test = [SELECTED_ON_TEST in run.labels for run in used]
+    selected = [run for run in used if run.best_epoch is not None]
+    if not selected:
+        return "The last epoch was tested." if used else ""
+    monitored = sorted({run.selected_by for run in selected} - {""})
+    by = f" ({', '.join(monitored)})" if monitored else ""
+    on_test = [SELECTED_ON_TEST in run.labels for run in selected]
+    last = "" if len(selected) == len(used) else " Where nothing was monitored, the last epoch was tested."
     if all(on_test):
-        return "The tested epoch was selected on the test images themselves."
-    rule = "The tested epoch was selected on validation images, apart from the test images"
-    return rule + (f", except in rows labelled '{SELECTED_ON_TEST}'." if any(on_test) else ".")
+        return f"The tested epoch was selected on the test images themselves{by}.{last}"
+    rule = f"The tested epoch was selected on validation images, apart from the test images{by}"
+    return rule + (f", except in rows labelled '{SELECTED_ON_TEST}'." if any(on_test) else ".") + last
 
 
 def _footnotes(table: Table, ranked: Column | None) -> Iterable[str]:

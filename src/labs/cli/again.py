@@ -1,0 +1,104 @@
+"""Running a recipe again where it ran before: nothing is repeated, and nothing that was stopped starts anew."""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+from omegaconf import DictConfig, OmegaConf
+
+from labs.directories import read_facts
+from labs.errors import LabsError
+
+# What a run does with a directory, or where: not what it computes.
+NOT_RECIPE = ("hydra", "paths", "resume", "rerun", "sweep")
+
+
+def digest(content: Any) -> str:
+    """Hash plain containers to twelve letters that do not depend on the order of keys.
+
+    Examples:
+        >>> digest({"a": 1, "b": 2}) == digest({"b": 2, "a": 1})
+        True
+    """
+    return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()[:12]
+
+
+def recipe_key(cfg: DictConfig, experiment: str) -> str:
+    """Hash the resolved recipe, without the paths: the same key, the same numbers."""
+    recipe = OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key not in NOT_RECIPE])
+    recipe.paths = dict.fromkeys(cfg.paths, "")  # settings that point into a folder resolve to the same on any machine
+    resolved: Any = OmegaConf.to_container(recipe, resolve=True)
+    return digest([experiment, {name: value for name, value in resolved.items() if name != "paths"}])
+
+
+def is_finished(run_dir: Path, key: str) -> bool:
+    """Say whether a directory holds the finished run of this very recipe."""
+    facts = read_facts(run_dir)
+    return facts.get("key") == key and facts.get("status") == "finished"
+
+
+def go_on_here(cfg: DictConfig, key: str) -> bool:
+    """Say whether the run directory still needs its run, and set `cfg.resume` where one was stopped.
+
+    The same recipe in the same directory is skipped if it has finished, resumed if it was interrupted or killed, and
+    started anew if it failed; another recipe starts anew. `rerun=true` starts anew in any case, `resume=true` goes on
+    from the last checkpoint even under other settings.
+
+    Raises:
+        LabsError: both were asked for.
+    """
+    if cfg.rerun and cfg.resume:
+        raise LabsError("rerun=true starts anew and resume goes on: type one of them.")
+    run_dir = Path(cfg.paths.run_dir)
+    if cfg.rerun:
+        return True
+    facts = read_facts(run_dir)
+    if facts.get("key") == key and not cfg.resume:
+        cfg.resume = facts.get("status") in ("running", "interrupted")
+    return not is_finished(run_dir, key)
+
+
+def is_occupied(run_dir: Path) -> bool:
+    """Say whether another process is training in a directory."""
+    lock = _lock(run_dir)
+    if not Path(lock.lock_file).is_file():
+        return False
+    try:
+        with lock:
+            return False
+    except Timeout:
+        return True
+
+
+@contextmanager
+def alone_in(run_dir: Path) -> Iterator[None]:
+    """Keep other processes out of a run directory; a killed process frees it.
+
+    Raises:
+        LabsError: another process is training there.
+    """
+    from lightning.fabric.utilities.rank_zero import rank_zero_only  # heavy; tells the ranks apart under any launcher
+
+    if getattr(rank_zero_only, "rank", 0):  # started by the process that holds the directory
+        yield
+        return
+    lock = _lock(run_dir)
+    Path(lock.lock_file).parent.mkdir(parents=True, exist_ok=True)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise LabsError(
+            f"another process is training in {run_dir}; wait for it, or choose another directory."
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _lock(run_dir: Path) -> FileLock:
+    return FileLock(run_dir / ".hydra" / "run.lock", timeout=0)

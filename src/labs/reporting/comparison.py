@@ -1,0 +1,102 @@
+"""Curves of every row of a table, with a band over seeds."""
+
+import io
+import textwrap
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+
+from labs.reporting.figures import MEANINGS, PALETTE, STAGES, limit_together, new_figure, panel_names, scale
+from labs.reporting.row import Row
+
+LINE_STYLES = ("-", "--", ":", "-.")
+LEGEND_WIDTH = 60  # letters of a legend entry in one of two columns
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Hold the logs of one row, one a seed; rows of one `family` share a colour, not a line style."""
+
+    name: str
+    family: str
+    logs: tuple[pd.DataFrame, ...]
+
+
+def draw_rows(rows: Sequence[Row], title: str) -> bytes | None:
+    """Draw the curves of the rows that have some; labels of every row stand above, those of some beside the names."""
+    drawn = [row for row in rows if any(run.log is not None for run in row.runs)]
+    common = [label for label in (drawn[0].labels if drawn else ()) if all(label in row.labels for row in drawn)]
+    curves = [
+        Curve(
+            name=", ".join([row.name, *(label for label in row.labels if label not in common)]),
+            family=row.experiment,
+            logs=tuple(run.log for run in row.runs if run.log is not None),
+        )
+        for row in drawn
+    ]
+    return comparison_png(curves, title, common)
+
+
+def comparison_png(curves: Sequence[Curve], title: str, labels: Sequence[str]) -> bytes | None:
+    """Draw every row of a table, training beside validation, with a band over seeds.
+
+    The line is the mean, the band one standard deviation. Returns the PNG, or None if no row has a log.
+    """
+    curves = [curve for curve in curves if curve.logs]
+    names = panel_names([log for curve in curves for log in curve.logs])
+    if not curves or not names:
+        return None
+    columns = [[f"{stage}/{name}" for stage in STAGES] for name in names]
+    entries = [textwrap.fill(curve.name, LEGEND_WIDTH) for curve in curves]
+    legend_height = 0.15 * sum(entry.count("\n") + 1.5 for entry in entries) / 2
+    height = 3.0 * len(names) + legend_height + 1.0
+    figure, panels = new_figure(len(names), 2, (10.0, height), title, labels)
+    handles: list[Line2D] = []
+    for curve, entry, (colour, style) in zip(curves, entries, _looks(curves), strict=True):
+        handles.append(Line2D([], [], color=colour, linestyle=style, label=entry))
+        for row, pair in zip(panels, columns, strict=True):
+            for axes, column in zip(row, pair, strict=True):
+                _band(axes, curve.logs, column, colour, style)
+    for row, name in zip(panels, names, strict=True):
+        limit_together(row, name)
+        for axes, (stage, _, _) in zip(row, STAGES.values(), strict=True):
+            axes.set_title(f"{stage} {MEANINGS.get(name, name)}", fontsize=10)
+    columns_of_legend = 2 if len(curves) > 1 else 1
+    figure.legend(handles=handles, loc="outside lower center", ncols=columns_of_legend, fontsize=8, frameon=False)
+    output = io.BytesIO()
+    figure.savefig(output, format="png", dpi=110)
+    return output.getvalue()
+
+
+def _looks(curves: Sequence[Curve]) -> list[tuple[str, Any]]:
+    """Return the colour and line style of each row: a colour a family where that tells all rows apart."""
+    families = list(dict.fromkeys(curve.family for curve in curves))
+    sizes = Counter(curve.family for curve in curves)
+    if len(families) in range(2, len(PALETTE) + 1) and max(sizes.values()) <= len(LINE_STYLES):
+        seen: Counter[str] = Counter()
+        places = []
+        for curve in curves:
+            places.append((families.index(curve.family), seen[curve.family]))
+            seen[curve.family] += 1
+    else:  # a colour a row, and the next line style when the colours are used up
+        places = [(row % len(PALETTE), row // len(PALETTE) % len(LINE_STYLES)) for row in range(len(curves))]
+    return [(PALETTE[colour], LINE_STYLES[style]) for colour, style in places]
+
+
+def _band(axes: Axes, logs: Sequence[pd.DataFrame], column: str, colour: str, style: Any) -> None:
+    logs = [log.set_index("epoch") for log in logs if column in log]
+    if not logs:
+        return
+    # epochs that every seed has: a mean over fewer seeds towards the end would bend the curve
+    together = pd.concat([log[column] for log in logs], axis=1, join="inner").dropna() * scale(column)
+    mean = together.mean(axis=1)
+    marker = "o" if len(mean) == 1 else ""
+    axes.plot(mean.index, mean, color=colour, linestyle=style, linewidth=1.6, marker=marker, markersize=4)
+    if together.shape[1] > 1:
+        spread = together.std(axis=1, ddof=1)
+        axes.fill_between(mean.index, mean - spread, mean + spread, color=colour, alpha=0.15, linewidth=0)

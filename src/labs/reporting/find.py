@@ -1,0 +1,73 @@
+"""Find runs: those that were made, and the cells of a grid that were not."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from labs.errors import LabsError
+from labs.reporting.evidence import BrokenRunError, expect, of_file, read_json
+from labs.reporting.runs import MISSING, Run, read_identity, read_run
+
+PLAN = "cells.json"
+
+
+def find_runs(paths: Sequence[Path]) -> list[Run]:
+    """Read every run directory under the paths, each once, in the order of their names.
+
+    A cell that a grid's `cells.json` plans and that has no `metrics.json` yet becomes a run of status "missing"; a
+    `cells.json` that cannot be read becomes a broken one, so that it is told and hides nothing.
+
+    Raises:
+        LabsError: A path does not exist, or holds no run.
+    """
+    found: dict[Path, Run] = {}
+    for path in paths:
+        if not path.exists():
+            raise LabsError(f"no such directory: {path}; give that of a run or of a grid, such as outputs/cub_table4")
+        root = path if path.is_dir() else path.parent
+        here = {
+            directory.resolve(): read_run(directory, _place(directory, root))
+            for directory in sorted(file.parent for file in root.rglob("metrics.json"))
+        }
+        for plan in sorted(root.rglob(PLAN)):
+            for run in _cells(plan, _place(plan.parent, root), here):
+                here[run.directory.resolve()] = run
+        if not here:
+            raise LabsError(f"no runs under {path}; a run directory has a metrics.json; make one with python train.py")
+        found |= {directory: run for directory, run in here.items() if directory not in found}
+    return list(found.values())
+
+
+def _place(directory: Path, root: Path) -> str:
+    return (Path(root.resolve().name) / directory.relative_to(root)).as_posix()
+
+
+def _cells(plan: Path, place: str, runs: dict[Path, Run]) -> Iterator[Run]:
+    """Yield what a grid's plan changes: runs that know their grid, missing ones, and complaints about the plan."""
+    try:
+        content = read_json(plan)
+        with of_file(PLAN):
+            command = expect(content, "command", str, "")
+            cells = expect(content, "cells", list)
+    except BrokenRunError as error:
+        yield Run(plan, f"{place}/{PLAN}", "broken", f"{error}; cells that were not run cannot be shown")
+        return
+    for number, cell in enumerate(cells, start=1):
+        try:
+            with of_file(f"{PLAN}, cell {number}"):
+                if not isinstance(cell, dict):
+                    raise BrokenRunError(f"should be an object, it is {cell!r}")  # noqa: TRY301
+                name = expect(cell, "directory", str)
+                planned = _missing(plan.parent / name, f"{place}/{name}", cell)
+        except BrokenRunError as error:
+            yield Run(plan / str(number), f"{place}/{PLAN}", "broken", str(error))
+            continue
+        run = runs.get(planned.directory.resolve(), planned)
+        if run.key and planned.key and run.key != planned.key:
+            reason = f"its grid plans another recipe here ({PLAN} has key {planned.key}, metrics.json {run.key})"
+            run = replace(run, status="broken", error=reason)
+        yield replace(run, grid_command=command)
+
+
+def _missing(directory: Path, place: str, cell: dict) -> Run:
+    return Run(directory, place, MISSING, **read_identity(cell))

@@ -1,0 +1,100 @@
+"""The tables for LaTeX, with booktabs."""
+
+import re
+from collections.abc import Sequence
+from itertools import groupby
+
+from labs.reporting.layouts import Column
+from labs.reporting.row import Row
+from labs.reporting.tables import Table
+from labs.reporting.texts import ABSENT, RUNS_TITLE, cell, row_size, row_title, run_cells, run_headings, runs_caption
+
+LATEX = {
+    "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "|": r"\textbar{}",
+    "<": r"\textless{}", ">": r"\textgreater{}", "±": r"$\pm$", "≈": r"$\approx$", ABSENT: "--",
+    **{letter: "\\" + letter for letter in "&%$#_{}"},
+}  # fmt: skip
+
+
+def to_latex(tables: Sequence[Table]) -> str:
+    """Write the tables, and every run on its own, for LaTeX with the packages booktabs, graphicx and longtable."""
+    packages = "% needs \\usepackage{booktabs}, \\usepackage{graphicx} and \\usepackage{longtable}\n"
+    return packages + "\n".join(_latex(table) + "\n" + _latex_runs(table) for table in tables)
+
+
+def _tex(text: str) -> str:
+    return "".join(LATEX.get(letter, letter) for letter in " ".join(text.split()))
+
+
+def _latex(table: Table) -> str:
+    columns = table.layout.columns
+    groups, rules, place = [], [], 3
+    for name, width in _spans([column.group for column in columns]):
+        groups.append(rf"\multicolumn{{{width}}}{{c}}{{{_tex(name.upper())}}}")
+        if name:
+            rules.append(rf"\cmidrule(lr){{{place}-{place + width - 1}}}")
+        place += width
+    heads = [" & ".join(["", "", *groups]) + r" \\", "".join(rules)] if rules else []
+    heads.append(" & ".join(["Row", "n", *(_tex(column.title) for column in columns)]) + r" \\")
+    body = []
+    said = list(dict.fromkeys(note for row in table.rows for note in row.notes))  # numbered, below the table
+    for row in table.rows:
+        cells = [_latex_cell(row, column, column is table.ranked) for column in columns]
+        title = _tex(row_title(row))
+        title = rf"\textbf{{{title}}}" if row.mark == "best" else title
+        marks = ",".join(str(said.index(note) + 1) for note in row.notes)
+        title += rf"\textsuperscript{{{marks}}}" if marks else ""
+        body.append(" & ".join([title, _tex(row_size(row)), *cells]) + r" \\")
+    notes = [rf"\par\noindent\textsuperscript{{{place}}} {_breakable(note)}" for place, note in enumerate(said, 1)]
+    notes += [rf"\par\smallskip\noindent {_tex(note)}" for note in table.footnotes]
+    return "\n".join([
+        r"\begin{table}[htbp]", r"\centering",
+        rf"\caption{{{_tex(f'{table.title}. {table.caption}')}}}",
+        rf"\label{{tab:{table.slug.replace('_', '-')}}}",
+        r"\resizebox{\linewidth}{!}{%", rf"\begin{{tabular}}{{p{{6cm}}r{'r' * len(columns)}}}",
+        r"\toprule", *heads, r"\midrule", *body, r"\bottomrule", r"\end{tabular}}",
+        r"\begin{minipage}{\linewidth}\footnotesize", *notes, r"\end{minipage}", r"\end{table}", "",
+    ])  # fmt: skip
+
+
+def _latex_cell(row: Row, column: Column, ranked: bool) -> str:
+    parts = cell(row, column)
+    text = _tex(" ".join(filter(None, (parts.ours, parts.spread, parts.interval))))
+    if ranked and row.mark:
+        text = rf"\textbf{{{text}}}" if row.mark == "best" else rf"$\approx$ {text}"
+    return text + (rf" {{\scriptsize({_tex(parts.published)})}}" if parts.published else "")
+
+
+def _spans(names: Sequence[str]) -> list[tuple[str, int]]:
+    spans: list[tuple[str, int]] = []
+    for name in names:
+        if spans and spans[-1][0] == name:
+            spans[-1] = (name, spans[-1][1] + 1)
+        else:
+            spans.append((name, 1))
+    return spans
+
+
+def _latex_runs(table: Table) -> str:
+    """Write every run under the name of its row: longer than a page for a large grid, so not a float."""
+    titles = run_headings(table)
+    body = []
+    for name, lines in groupby(table.lines, key=lambda line: row_title(line.row)):
+        body.append(rf"\multicolumn{{{len(titles)}}}{{@{{}}p{{\linewidth}}}}{{\textbf{{{_tex(name)}}}}} \\*")
+        for *texts, place in (run_cells(table, line) for line in lines):
+            body.append(" & ".join([*map(_tex, texts), _breakable(place)]) + r" \\")
+    if not body:
+        return ""
+    caption = _tex(f"{table.title}. {RUNS_TITLE}. {runs_caption(table)}")
+    heads = " & ".join(rf"\shortstack[l]{{{_tex(title).replace(' ', chr(92) * 2)}}}" for title in titles)
+    return "\n".join([
+        r"{\scriptsize\setlength{\tabcolsep}{2pt}",
+        rf"\begin{{longtable}}{{{'l' * (len(titles) - 1)}p{{0.31\linewidth}}}}", rf"\caption{{{caption}}}\\",
+        r"\toprule", heads + r" \\", r"\midrule", r"\endhead", r"\bottomrule", r"\endfoot",
+        *body, r"\end{longtable}}", "",
+    ])  # fmt: skip
+
+
+def _breakable(text: str) -> str:
+    """Let a text break after the separators of a path."""
+    return re.sub(r"(/|,|=|\\_)(?=\S)", r"\1\\allowbreak{}", _tex(text))

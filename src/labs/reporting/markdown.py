@@ -1,0 +1,80 @@
+"""The report as Markdown: the tables alone for a terminal, or everything for a hand-in."""
+
+from collections.abc import Sequence
+
+from labs.reporting.drawings import Drawing
+from labs.reporting.tables import Table
+from labs.reporting.texts import (
+    COMMANDS_TITLE,
+    RUNS_TITLE,
+    cell,
+    commands,
+    count,
+    environment,
+    heading,
+    headings,
+    recorded,
+    row_size,
+    row_title,
+    run_cells,
+    run_headings,
+    runs_caption,
+)
+
+
+def to_markdown(tables: Sequence[Table]) -> str:
+    """Write the tables as GitHub Markdown, columns aligned so that they also read well in a terminal."""
+    return "\n".join(_table(table) for table in tables)
+
+
+def hand_in(tables: Sequence[Table], drawings: Sequence[Sequence[Drawing]], created: str) -> str:
+    """Write the whole report: tables, figures by relative links, each run, commands, the environment."""
+    runs = recorded(tables)
+    parts = [f"# {heading(tables)}", f"{count(runs)} Made {created} from the run directories alone."]
+    for table, figures in zip(tables, drawings, strict=True):
+        parts.append(_table(table).rstrip())
+        for figure in figures:
+            plot = figure.plot
+            parts += [f"### {plot.title}", f"![{plot.title} of {table.title}]({figure.file})", plot.caption]
+        lines = [[_plain(text) for text in (row_title(line.row), *run_cells(table, line))] for line in table.lines]
+        if lines:
+            parts += [f"### {RUNS_TITLE}", *filter(None, [runs_caption(table)])]
+            parts.append(_grid([["Row", *run_headings(table)], *lines], left=(0, 2, -1)))
+        blocks = [f"{_plain(name)}\n\n```sh\n" + "\n".join(texts) + "\n```" for name, texts in commands(table)]
+        if blocks:
+            parts += [f"### {COMMANDS_TITLE}", *blocks]
+    facts = environment(runs)
+    if facts:
+        rows = [[name, _plain(text)] for name, text in facts.items()]
+        parts.append("## Environment\n\n" + _grid([["What", "Version or value"], *rows], left=(0, 1)))
+    return "\n\n".join(parts) + "\n"
+
+
+def _table(table: Table) -> str:
+    lines = [["Row", "n", *headings(table), "Notes"]]
+    for row in table.rows:
+        bold, tie = ("**" if row.mark == "best" else ""), ("≈ " if row.mark == "tie" else "")
+        cells = []
+        for column in table.layout.columns:
+            text = cell(row, column).joined()
+            cells.append(f"{bold}{tie}{text}{bold}" if column is table.ranked else text)
+        lines.append([f"{bold}{_plain(row_title(row))}{bold}", row_size(row), *cells, _plain("; ".join(row.notes))])
+    notes = "\n".join(f"- {_plain(note)}" for note in table.footnotes)
+    return "\n\n".join(filter(None, (f"## {table.title}", table.caption, _grid(lines, left=(0, -1)), notes))) + "\n"
+
+
+def _grid(lines: Sequence[Sequence[str]], left: Sequence[int]) -> str:
+    """Write the first line as the head of a table; the columns that `left` names are aligned left."""
+    width = len(lines[0])
+    aligned = {place % width for place in left}
+    widths = [max(3, *(len(line[place]) for line in lines)) for place in range(width)]
+    ruler = ["-" * wide if place in aligned else "-" * (wide - 1) + ":" for place, wide in enumerate(widths)]
+    return "\n".join(
+        "| " + " | ".join(item.ljust(wide) for item, wide in zip(line, widths, strict=True)) + " |"
+        for line in (lines[0], ruler, *lines[1:])
+    )
+
+
+def _plain(text: str) -> str:
+    """Escape what would break a Markdown table or turn into HTML; an error line can hold anything."""
+    return " ".join(text.split()).replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").replace("*", "\\*")

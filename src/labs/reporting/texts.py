@@ -1,0 +1,157 @@
+"""What stands in the cells of every format: numbers with their spread and interval, runs, the environment."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from labs.reporting.each_run import RunLine
+from labs.reporting.layouts import Column
+from labs.reporting.row import Row
+from labs.reporting.runs import Run
+from labs.reporting.statistics import Estimate
+from labs.reporting.tables import Table
+
+ABSENT = "\N{EN DASH}"
+COMMANDS_TITLE = "Commands that make these rows again"
+RUNS_TITLE = "Each run"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """Hold the texts of one cell; an empty text is not shown."""
+
+    ours: str = ABSENT
+    spread: str = ""
+    interval: str = ""
+    published: str = ""
+
+    def joined(self) -> str:
+        """Return the cell on one line: 38.07 ± 1.20 [35.1, 41.0] (38.066)."""
+        published = f"({self.published})" if self.published else ""
+        return " ".join(filter(None, (self.ours, self.spread, self.interval, published)))
+
+
+def cell(row: Row, column: Column) -> Cell:
+    """Write the numbers of one row and column: accuracies in percent, epochs from 1."""
+    published = ""
+    if row.published and column.key in row.published.values:
+        value = row.published.values[column.key]
+        published = f"{100 * value if column.unit == 'percent' else value:.6g}"
+    return _cell(row.estimates.get(column.key), column, published)
+
+
+def row_title(row: Row) -> str:
+    """Return the name of a row with its labels, which belong to every number in it."""
+    return row.name + (f" ({', '.join(row.labels)})" if row.labels else "")
+
+
+def row_size(row: Row) -> str:
+    """Return the number of runs that a row's numbers come from."""
+    return str(len(row.runs)) if row.runs else ABSENT
+
+
+def headings(table: Table) -> list[str]:
+    """Return the titles of the columns, each with its group."""
+    return [f"{column.group} {column.title}".strip() for column in table.layout.columns]
+
+
+def runs_caption(table: Table) -> str:
+    """Say what the numbers of single runs are."""
+    parts = []
+    if any(line.estimate and line.estimate.interval for line in table.lines):
+        parts.append("In brackets the 95 % Wilson interval over test images.")
+    if any(line.p_value is not None for line in table.lines):
+        parts.append(
+            "McNemar's p compares a run's predictions with those of the best row's run of the same seed on the same "
+            "images, corrected for the number of runs compared (Holm)."
+        )
+    return " ".join(parts)
+
+
+def run_headings(table: Table) -> list[str]:
+    """Return the titles of the columns of `run_cells`."""
+    ranked = table.ranked
+    titles = ["Seed", "Status", "Tested epoch", "Seconds"]
+    titles += [f"{ranked.group} {ranked.title}".strip()] if ranked else []
+    return [*titles, "McNemar's p", "Directory"]
+
+
+def run_cells(table: Table, line: RunLine) -> list[str]:
+    """Write one run; values that it lacks are dashes."""
+    run = line.run
+    epoch = (run.best_epoch or run.epochs) if run.finished else None
+    texts = [
+        ABSENT if run.seed is None else str(run.seed),
+        line.status,
+        f"{epoch or ABSENT} of {run.epochs}" if run.epochs else ABSENT,
+        ABSENT if run.seconds is None else f"{run.seconds:.0f}",
+    ]
+    texts += [_cell(line.estimate, table.ranked, "").joined()] if table.ranked else []
+    return [*texts, ABSENT if line.p_value is None else f"{line.p_value:.2g}", run.place]
+
+
+def recorded(tables: Sequence[Table]) -> list[Run]:
+    """Return every run of the tables."""
+    return [line.run for table in tables for line in table.lines]
+
+
+def heading(tables: Sequence[Table]) -> str:
+    """Return the title of the whole report."""
+    titles = ", ".join(dict.fromkeys(table.practical for table in tables if table.practical))
+    return f"Report: {titles}" if titles else "Report"
+
+
+def count(runs: Sequence[Run]) -> str:
+    """Say how many runs there are, and how they stand: 3 runs: 2 finished, 1 failed."""
+    statuses = [run.status for run in runs]
+    words = ", ".join(f"{statuses.count(status)} {status}" for status in dict.fromkeys(statuses))
+    return f"{len(runs)} run{'s' * (len(runs) != 1)}: {words}."
+
+
+def commands(table: Table) -> list[tuple[str, list[str]]]:
+    """Return the commands that make a table again: of the whole grid, then row by row, a run each."""
+    grids = dict.fromkeys(run.grid_command for run in recorded([table]) if run.grid_command)
+    found = [("The whole grid (runs that are finished are not repeated)", list(grids))]
+    found += [(row.name, [run.command for run in row.every_run if run.command]) for row in table.rows]
+    return [(name, list(dict.fromkeys(lines))) for name, lines in found if lines]
+
+
+def environment(runs: Sequence[Run]) -> dict[str, str]:
+    """Return what the runs were made with; a fact in which they differ has every value."""
+    names = dict.fromkeys(name for run in runs for name in run.environment)
+    names.pop("argv", None)  # the commands stand in the report already
+    facts = {}
+    for name in names:
+        values = dict.fromkeys(run.environment.get(name, "") or ABSENT for run in runs if run.environment)
+        facts[name] = " | ".join(values)
+    return facts
+
+
+def _cell(estimate: Estimate | None, column: Column, published: str) -> Cell:
+    if estimate is None:
+        return Cell(published=published)
+    if not math.isfinite(estimate.mean):
+        return Cell(ours="NaN", published=published)
+    interval = ""
+    if column.interval and estimate.low is not None and estimate.high is not None:
+        interval = f"[{_value(estimate.low, column, True)}, {_value(estimate.high, column, True)}]"
+    return Cell(
+        ours=_value(estimate.mean, column, estimate.n > 1),
+        spread="" if estimate.std is None else f"± {_spread(estimate.std, column)}",
+        interval=interval,
+        published=published,
+    )
+
+
+def _value(value: float, column: Column, averaged: bool) -> str:
+    if column.unit == "percent":
+        return f"{100 * value:.2f}"
+    if column.unit == "epoch":
+        return f"{value:.1f}" if averaged else f"{value:.0f}"
+    if not 0.1 <= abs(value) < 1000:
+        return f"{value:.3g}"
+    return f"{value:.3f}"
+
+
+def _spread(std: float, column: Column) -> str:
+    return _value(std, column, True) if column.unit != "number" else f"{std:.2g}"
