@@ -29,9 +29,10 @@ def main(arguments: list[str]) -> None:
     for file in settings["image"].split(","):
         probabilities = run.predict(run.read(Path(file)))[0]
         notes = f"  ({', '.join(run.labels)})" if run.labels else ""
-        table = Table("class", "confidence", title=f"{file}{notes}", title_justify="left")
+        table = Table("class", "confidence")
         for index in probabilities.argsort(descending=True)[: int(settings.get("top", "5"))]:
             table.add_row(run.classes[index], f"{probabilities[index]:.1%}")
+        Console().print(f"{file}{notes}", style="italic", highlight=False, markup=False, soft_wrap=True)
         Console().print(table)
 
 

@@ -17,17 +17,19 @@ from labs.cli import command_line
 def main(cfg: DictConfig) -> None:
     """Train the composed recipe and say where the results are."""
     from hydra.core.hydra_config import HydraConfig
-    from hydra.types import RunMode
 
+    from labs.cli.again import alone_in, go_on_here
     from labs.cli.describe import describe
-    from labs.cli.report_back import leave_no_trace, one_cell, say_results
+    from labs.cli.report_back import leave_no_trace, say_results
 
     job = HydraConfig.get()
     overrides: Any = OmegaConf.to_container(job.overrides.task, resolve=False)
-    recipe = describe(cfg, dict(job.runtime.choices), overrides)
-    with leave_no_trace(cfg), one_cell(cfg, multirun=job.mode == RunMode.MULTIRUN):
-        metrics = train(cfg, recipe)
-    say_results(cfg, recipe, metrics)
+    with alone_in(Path(cfg.paths.run_dir)), leave_no_trace(cfg):
+        recipe = describe(cfg, dict(job.runtime.choices), overrides)
+        needed = go_on_here(cfg, recipe["key"])
+        if needed:
+            train(cfg, recipe)
+    say_results(cfg, recipe, before=not needed)
 
 
 def train(cfg: DictConfig, recipe: dict[str, Any]) -> dict[str, float]:

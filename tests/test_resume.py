@@ -70,6 +70,20 @@ def test_killed_and_resumed_equals_uninterrupted(train: Callable[..., Path], dat
     assert all(torch.equal(tensors[0][name], tensors[1][name]) for name in tensors[0])
 
 
+def test_a_run_stopped_in_its_test_is_tested_again(train: Callable[..., Path], tmp_path: Path) -> None:
+    quick = [*RECIPE, "trainer.max_epochs=2"]
+    train(*quick, "hydra.run.dir=whole")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pl.Trainer, "test", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            train(*quick, "hydra.run.dir=stopped")
+    train(*quick, "hydra.run.dir=stopped")  # the same command goes on by itself
+    facts = [json.loads((tmp_path / name / "metrics.json").read_text()) for name in ("whole", "stopped")]
+    assert [f["status"] for f in facts] == ["finished", "finished"]
+    assert facts[0]["metrics"] == facts[1]["metrics"]
+    assert facts[0]["epochs"] == facts[1]["epochs"] == 2
+
+
 def test_same_command_same_numbers_and_another_seed_others(train: Callable[..., Path]) -> None:
     quick = [*RECIPE, "trainer.max_epochs=2"]
     train(*quick)

@@ -6,6 +6,7 @@ import math
 import shlex
 import sys
 import time
+import traceback
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -58,6 +59,7 @@ class Record(pl.Callback):
         """Mark the run as running; what an earlier run left here stays until this one has something to replace it."""
         self.earlier = [] if self.resumes else [path for path in self._results() if path.exists()]
         self._write_facts()
+        self._write_traceback(None)
         return self
 
     def __exit__(
@@ -70,6 +72,8 @@ class Record(pl.Callback):
             interrupted = isinstance(error, (KeyboardInterrupt, SystemExit))
             self.facts |= {"status": "interrupted" if interrupted else "failed", "error": _one_line(error)}
         self._write_facts()
+        if error is not None and self.facts["status"] == "failed":
+            self._write_traceback(error)
         if error is None or self.facts["status"] == "interrupted":
             self.draw()
         if error is not None and self.rows and (self.run_dir / ".hydra" / "overrides.yaml").is_file():
@@ -148,6 +152,7 @@ class Record(pl.Callback):
             gathered: list[Any] = [None] * trainer.world_size
             torch.distributed.all_gather_object(gathered, self.predictions)
             self.predictions = [row for part in gathered for row in part]
+        self.facts["counts"] = {**self.facts["counts"], "test": len(self.predictions)}  # fewer than all in a try-out
         results = _metrics(trainer, ("test/",))
         self.facts["metrics"] = {**self.facts["metrics"], **results}
         self._write_test(trainer.datamodule, results)  # type: ignore[attr-defined]
@@ -159,6 +164,7 @@ class Record(pl.Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take up the log of the run that is resumed."""
         self.rows, self.seconds_before = list(state_dict["log"]), float(state_dict["seconds"])
+        self.facts |= {"epochs": len(self.rows), "seconds": self.seconds_before}  # no epoch may be left to say so
 
     # Files
 
@@ -203,6 +209,14 @@ class Record(pl.Callback):
                 name = data.names[data.rows["test"][index]]
                 writer.writerow([name, data.classes[label], data.classes[prediction], f"{confidence:.6f}"])
         temporary.replace(self.run_dir / "predictions.csv")
+
+    @rank_zero_only
+    def _write_traceback(self, error: BaseException | None) -> None:
+        """Keep where a run broke, or take away what an earlier one left."""
+        if error is None:
+            (self.run_dir / "traceback.txt").unlink(missing_ok=True)
+        else:
+            self._replace("traceback.txt", "".join([self.facts["command"], "\n\n", *traceback.format_exception(error)]))
 
     def _write_facts(self) -> None:
         if self.earlier:

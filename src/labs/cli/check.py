@@ -24,7 +24,7 @@ def check_recipe(cfg: DictConfig) -> None:
     """
     if isinstance(cfg.seed, bool) or not isinstance(cfg.seed, int) or not 0 <= cfg.seed < 2**32:
         raise LabsError(f"seed={cfg.seed}: expected a whole number from 0 to {2**32 - 1}, such as seed=1.")
-    for name in ("resume", "draw_architecture"):
+    for name in ("resume", "rerun", "draw_architecture"):
         if not isinstance(cfg[name], bool):
             raise LabsError(f"{name}={cfg[name]}: expected true or false.")
     for section in ("datamodule", "module", "trainer", "callbacks", "logger"):

@@ -2,6 +2,7 @@
 
 import difflib
 import re
+import sys
 from typing import Any
 
 from hydra import compose
@@ -17,6 +18,13 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from labs.cli.help import config_folder
+from labs.errors import LabsError
+
+
+def say_error(error: BaseException) -> str:
+    """Return what to tell a user of any exception: the explanation of a mistake, else the exception in one line."""
+    message = str(error) if isinstance(error, LabsError) else explain(error, sys.argv[1:])
+    return " ".join((message or f"{type(error).__name__}: {error}").split())
 
 
 def explain(error: BaseException, arguments: list[str]) -> str | None:

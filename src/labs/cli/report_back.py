@@ -1,8 +1,6 @@
 """What a run says when it ends, and what it takes with it when it could not start."""
 
-import json
 import shutil
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -13,10 +11,18 @@ from omegaconf import DictConfig
 from rich.console import Console
 from rich.table import Table
 
-from labs.errors import LabsError
+from labs.directories import read_facts, shown_path
 
 # What exists of a run before its first epoch has ended.
-BEFORE_TRAINING = ("train.log", "metrics.json", "environment.json", "freeze.txt", "net.txt", "architecture.png")
+BEFORE_TRAINING = (
+    "train.log",
+    "metrics.json",
+    "environment.json",
+    "freeze.txt",
+    "net.txt",
+    "architecture.png",
+    "traceback.txt",
+)
 
 
 @contextmanager
@@ -31,32 +37,17 @@ def leave_no_trace(cfg: DictConfig) -> Iterator[None]:
         raise
 
 
-@contextmanager
-def one_cell(cfg: DictConfig, *, multirun: bool) -> Iterator[None]:
-    """Run a cell of a grid: on one device, and with its error said at once instead of after the last cell."""
-    if multirun and str(cfg.trainer.devices) not in ("1", "[0]"):
-        raise LabsError(
-            f"trainer.devices={cfg.trainer.devices}: the cells of a grid run one after another in one process, on one "
-            "device; type trainer.devices=1, or run the cells by single commands."
-        )
-    try:
-        yield
-    except Exception as error:
-        if multirun:
-            from labs.cli.explain import explain
-
-            message = str(error) if isinstance(error, LabsError) else explain(error, sys.argv[1:])
-            print(f"\nfailed: {cfg.paths.run_dir}\n  {message or repr(error)}", file=sys.stderr)
-        raise
-
-
 @rank_zero_only
-def say_results(cfg: DictConfig, recipe: dict[str, Any], metrics: dict[str, float]) -> None:
-    """Print the closing table of metrics, where they are kept, and how to look at them."""
-    facts = json.loads((Path(cfg.paths.run_dir) / "metrics.json").read_text())
+def say_results(cfg: DictConfig, recipe: dict[str, Any], *, before: bool) -> None:
+    """Print the closing table of metrics, where they are kept, and how to look at them.
+
+    `before` says that the run had finished before this command.
+    """
+    facts = read_facts(Path(cfg.paths.run_dir))
+    metrics = facts["metrics"]
     notes = f"  ({', '.join(facts['labels'])})" if facts["labels"] else ""
     epoch = f", epoch {facts['best_epoch']} of {facts['epochs']}" if "best_epoch" in facts else ""
-    table = Table(title=f"{recipe['experiment']}, seed {recipe['seed']}{epoch}{notes}", title_justify="left")
+    table = Table()
     for column in ("split", "images", "accuracy", "loss"):
         table.add_column(column, justify="left" if column == "split" else "right")
     for split, count in facts["counts"].items():
@@ -64,8 +55,13 @@ def say_results(cfg: DictConfig, recipe: dict[str, Any], metrics: dict[str, floa
         if accuracy is not None and loss is not None:
             table.add_row(split, str(count), f"{100 * accuracy:.2f} %", f"{loss:.4f}")
     console = Console()
+    console.print(
+        f"{recipe['experiment']}, seed {recipe['seed']}{epoch}{notes}", style="italic", highlight=False, soft_wrap=True
+    )
     console.print(table)
-    console.print(f"run directory  {_relative(cfg.paths.run_dir)}", highlight=False, soft_wrap=True)
+    if before:
+        console.print("finished before  nothing was trained; rerun=true starts anew", highlight=False, soft_wrap=True)
+    console.print(f"run directory  {shown_path(cfg.paths.run_dir)}", highlight=False, soft_wrap=True)
     console.print(f"look at it     tensorboard --logdir {cfg.paths.outputs}", highlight=False, soft_wrap=True)
 
 
@@ -77,8 +73,3 @@ def _take_back(run_dir: Path) -> None:
         shutil.rmtree(run_dir / name, ignore_errors=True)
     with suppress(OSError):  # not empty: something else is in there
         run_dir.rmdir()
-
-
-def _relative(path: str) -> Path:
-    """Shorten a path below the working directory, as it would be typed."""
-    return Path(path).relative_to(Path.cwd()) if Path(path).is_relative_to(Path.cwd()) else Path(path)

@@ -1,0 +1,166 @@
+"""How a grid goes: one live line a cell in a terminal, a line at each change anywhere else."""
+
+import sys
+import time
+from collections import Counter
+from collections.abc import Sequence
+from textwrap import shorten
+from types import TracebackType
+from typing import Any, Self
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from labs.cli.grid.cells import Cell, State
+
+STYLES: dict[State, str] = {
+    "waiting": "dim",
+    "running": "bold cyan",
+    "done": "green",
+    "skipped": "dim green",
+    "failed": "bold red",
+    "interrupted": "yellow",
+    "elsewhere": "cyan",
+}
+FIRST_SHOWN: tuple[State, ...] = ("failed", "interrupted", "running", "elsewhere", "waiting", "done", "skipped")
+
+
+class Board:
+    """Show the cells of a grid while they run.
+
+    Args:
+        title: the name of the grid.
+        cells: all of them; the board reads how they stand.
+        at_once: how many run side by side.
+    """
+
+    def __init__(self, title: str, cells: Sequence[Cell], at_once: int) -> None:
+        self.title, self.cells, self.at_once = title, cells, at_once
+        self.console = Console(file=sys.stdout)  # this stream, also while cells print elsewhere
+        self.live = Live(
+            console=self.console,
+            get_renderable=self.render,
+            refresh_per_second=2,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
+
+    def __enter__(self) -> Self:
+        """Begin to show; what will be skipped is said at once."""
+        if self.console.is_terminal:
+            self.live.start()
+        else:
+            self._print(f"{self.title}: {self._counts()}")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Leave the last picture standing."""
+        if self.console.is_terminal:
+            self.live.stop()
+
+    def tell(self, cell: Cell) -> None:
+        """Say that a cell's state changed; a terminal shows it anyway."""
+        if self.console.is_terminal:
+            return
+        number = f"[{self.cells.index(cell) + 1:>{len(str(len(self.cells)))}}/{len(self.cells)}]"
+        left = time_left(self.cells, self.at_once) if cell.state == "done" else None
+        parts = [number, cell.state, cell.name, *_progress(cell), *([f"about {duration(left)} left"] if left else [])]
+        self._print("  ".join(parts))
+
+    def render(self) -> Group:
+        """Return the picture of this moment, cut to the height of the terminal."""
+        room = max(self.console.height - 6, 3)
+        by_interest = sorted(range(len(self.cells)), key=lambda i: FIRST_SHOWN.index(self.cells[i].state))
+        table = Table(box=None, pad_edge=False, show_header=False)
+        table.add_column(no_wrap=True, width=max(map(len, STYLES)))
+        table.add_column(no_wrap=True, ratio=1)
+        table.add_column(no_wrap=True, max_width=self.console.width // 2)
+        for cell in (self.cells[i] for i in sorted(by_interest[:room])):
+            table.add_row(Text(cell.state, STYLES[cell.state]), Text(cell.name), Text("  ".join(_progress(cell))))
+        left = time_left(self.cells, self.at_once)
+        heading = f"{self.title}: {self._counts()}" + (f"; about {duration(left)} left" if left else "")
+        hidden = listed([self.cells[i] for i in by_interest[room:]])
+        return Group(Text(heading, "bold"), table, *([Text(f"and {hidden}", "dim")] if hidden else []))
+
+    def _counts(self) -> str:
+        return f"{len(self.cells)} cells, {listed(self.cells)}"
+
+    def _print(self, line: str) -> None:
+        self.console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def time_left(cells: Sequence[Cell], at_once: int) -> float | None:
+    """Estimate the seconds until the last cell ends, or return None while there is nothing to go by.
+
+    A cell that runs takes as long as its epochs so far foretell, one that waits as long as the mean of those that
+    were done and of those that run.
+    """
+    now = time.monotonic()
+    done = [cell.ended - cell.started for cell in cells if cell.state == "done" and cell.ended and cell.started]
+    running, expected = [], []
+    for cell in cells:
+        if cell.state != "running" or cell.started is None:
+            continue
+        whole = _foretold(cell.facts())
+        if whole is not None:
+            expected.append(whole[0])
+            running.append(whole[1])
+        elif done:
+            running.append(max(sum(done) / len(done) - (now - cell.started), 0.0))
+    lengths = done or expected
+    waiting = sum(cell.state == "waiting" for cell in cells)
+    if not lengths or not (waiting or running):
+        return None
+    return max([*running, (sum(running) + waiting * sum(lengths) / len(lengths)) / at_once])
+
+
+def listed(cells: Sequence[Cell]) -> str:
+    """Count cells by state: `2 waiting, 1 running in another process`."""
+    counts = Counter(cell.state for cell in cells)
+    words: dict[State, str] = {"elsewhere": "running in another process"}
+    return ", ".join(f"{counts[state]} {words.get(state, state)}" for state in STYLES if counts[state])
+
+
+def duration(seconds: float) -> str:
+    """Write a time for a person.
+
+    Examples:
+        >>> duration(42), duration(600), duration(9000)
+        ('42 s', '10 min', '2 h 30 min')
+    """
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def _foretold(facts: dict[str, Any]) -> tuple[float, float] | None:
+    """Return the seconds that a running cell needs in all, and those still to come, from the epochs so far."""
+    epochs, planned, seconds = (facts.get(name) for name in ("epochs", "max_epochs", "seconds"))
+    if facts.get("status") != "running" or not epochs or not planned or planned < 0 or not seconds:
+        return None
+    whole = seconds * planned / epochs
+    return whole, max(whole - seconds, 0.0)
+
+
+def _progress(cell: Cell) -> list[str]:
+    facts, parts = cell.facts() if cell.state != "waiting" else {}, [shorten(cell.error, 80, placeholder=" ...")]
+    if cell.state == "running" and facts.get("status") == "running" and facts.get("epochs"):
+        parts += [f"epoch {facts['epochs']}/{facts.get('max_epochs')}", *_metric(facts["metrics"])]
+    if cell.state in ("done", "skipped"):
+        parts += _metric(facts.get("metrics", {}))
+    if cell.started is not None:
+        parts.append(duration((cell.ended or time.monotonic()) - cell.started))
+    return [part for part in parts if part]
+
+
+def _metric(metrics: dict[str, float]) -> list[str]:
+    """Return the number that says most: of the test, else of validation."""
+    for name in ("test/acc", "val/acc", *sorted(metrics, key=lambda name: not name.startswith("test/"))):
+        if name in metrics:
+            return [f"{name} {metrics[name]:.3f}"]
+    return []

@@ -1,0 +1,143 @@
+"""The cells of a grid: what each is, where it lives, and how it stands."""
+
+import json
+import shlex
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from hydra.core.config_loader import ConfigLoader
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from labs.cli.again import is_finished, is_occupied
+from labs.cli.describe import describe
+from labs.cli.overrides import quote
+from labs.directories import read_facts, shown_path
+
+State = Literal["waiting", "running", "done", "skipped", "failed", "interrupted", "elsewhere"]
+
+
+@dataclass
+class Cell:
+    """Hold one cell. `config` is Hydra's, composed for this cell; `recipe` what its `metrics.json` says of it.
+
+    `state` is "skipped" for a cell that had finished before, "elsewhere" for one that another process is training.
+    `started` and `ended` are seconds of the monotonic clock.
+    """
+
+    name: str
+    config: DictConfig
+    recipe: dict[str, Any]
+    directory: Path
+    state: State = "waiting"
+    error: str = ""
+    started: float | None = None
+    ended: float | None = None
+
+    @property
+    def overrides(self) -> list[str]:
+        """Return what the command line and the grid set for this cell."""
+        return [str(override) for override in self.config.hydra.overrides.task]
+
+    @property
+    def arguments(self) -> list[str]:
+        """Return the arguments of train.py that run this cell, and no other, in its directory."""
+        single = [o for o in self.overrides if o.partition("=")[0] not in ("grid", "sweep.on_error")]
+        return [*single, f"hydra.run.dir={quote(str(self.directory))}"]
+
+    @property
+    def retry(self) -> str:
+        """Return the command that retries this cell alone, or goes on with it."""
+        return shlex.join(["python", "train.py", f"resume={shown_path(self.directory)}"])
+
+    @property
+    def own_recipe(self) -> DictConfig:
+        """Return the recipe as the run will see it: without Hydra's node, in the cell's directory."""
+        recipe = OmegaConf.masked_copy(self.config, [str(key) for key in self.config if key != "hydra"])
+        recipe.paths.run_dir = str(self.directory)
+        return recipe
+
+    def facts(self) -> dict[str, Any]:
+        """Return the `metrics.json` of this very recipe; empty if it holds another's or none."""
+        facts = read_facts(self.directory)
+        return facts if facts.get("key") == self.recipe["key"] else {}
+
+    def start(self) -> None:
+        """Note that the cell begins, in a directory that now exists."""
+        self.directory.mkdir(parents=True, exist_ok=True)
+        (self.directory / "traceback.txt").unlink(missing_ok=True)  # of an earlier try
+        self.state, self.started = "running", time.monotonic()
+
+    def end(self, state: State, error: str = "", trace: str = "") -> None:
+        """Note how the cell ended; a failure is kept in its directory: `traceback.txt` and a `metrics.json`."""
+        self.state, self.error, self.ended = state, error, time.monotonic()
+        if state != "failed":
+            return
+        self.directory.mkdir(parents=True, exist_ok=True)
+        if not (self.directory / "traceback.txt").is_file():  # a run that had begun has written its own
+            (self.directory / "traceback.txt").write_text(f"{self.recipe['command']}\n\n{trace}", encoding="utf-8")
+        if self.facts().get("status") != "failed":
+            record = {"format": 1, "status": "failed", **self.recipe, "metrics": {}, "labels": [], "error": error}
+            (self.directory / "metrics.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+        saved = self.directory / ".hydra" / "overrides.yaml"
+        if not saved.is_file():  # a run that could not start takes back what it wrote, but the retry needs its recipe
+            saved.parent.mkdir(exist_ok=True)
+            OmegaConf.save(self.overrides, saved)
+
+
+def compose_cells(
+    loader: ConfigLoader, config: DictConfig, job_overrides: Sequence[Sequence[str]], first: int
+) -> list[Cell]:
+    """Compose every cell of a grid, and find out where each lives and whether it has finished.
+
+    A cell is told by the key of its recipe: a run of the same recipe in this grid counts, whatever its folder is
+    called.
+
+    Args:
+        loader: Hydra's.
+        config: the recipe of the whole grid.
+        job_overrides: one list a cell.
+        first: the number of the first cell, when a sweeper launches several batches.
+    """
+    grid = Path(config.hydra.sweep.dir).absolute()
+    known = {read_facts(file.parent).get("key"): file.parent for file in sorted(grid.glob("*/metrics.json"))}
+    cells = []
+    for number, overrides in enumerate(job_overrides, start=first):
+        composed = loader.load_sweep_config(config, list(overrides))
+        with open_dict(composed):
+            composed.hydra.job.id = composed.hydra.job.num = number
+        choices = {str(name): str(choice) for name, choice in composed.hydra.runtime.choices.items()}
+        typed = [str(override) for override in composed.hydra.overrides.task]
+        recipe = describe(composed, choices, typed)
+        directory = grid / str(composed.hydra.sweep.subdir)
+        if read_facts(directory).get("key") != recipe["key"]:
+            directory = known.get(recipe["key"], directory)
+        composed.hydra.sweep.subdir = directory.name
+        cell = Cell(directory.name, composed, recipe, directory)
+        if is_occupied(directory):
+            cell.state = "elsewhere"
+        elif not config.rerun and is_finished(directory, recipe["key"]):
+            cell.state = "skipped"
+        cells.append(cell)
+    _name(cells)
+    return cells
+
+
+def write_plan(cells: Sequence[Cell], grid: Path, command: str) -> None:
+    """Write `cells.json`: which cells the grid has, so that a report can show those that were not run."""
+    plan = {"command": command, "cells": [{"directory": cell.directory.name, **cell.recipe} for cell in cells]}
+    grid.mkdir(parents=True, exist_ok=True)
+    temporary = grid / ".cells.json"
+    temporary.write_text(json.dumps(plan, indent=2) + "\n", encoding="utf-8")
+    temporary.replace(grid / "cells.json")
+
+
+def _name(cells: Sequence[Cell]) -> None:
+    """Name every cell by the overrides in which it differs from others: `cub_full, dataset, seed=1`."""
+    parts = [[o for o in cell.overrides if not o.startswith("grid=")] for cell in cells]
+    common = set.intersection(*map(set, parts)) if len(parts) > 1 else set()
+    for cell, own in zip(cells, parts, strict=True):
+        words = [o.removeprefix("experiment=") for o in own if o not in common]
+        cell.name = ", ".join(words) or cell.directory.name

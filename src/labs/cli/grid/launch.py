@@ -1,0 +1,119 @@
+"""The way through a grid: compose its cells, run those that still need it, sum up, and write the page."""
+
+import shlex
+import sys
+import threading
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Protocol
+
+from hydra.core.config_loader import ConfigLoader
+from hydra.core.utils import JobReturn, JobStatus
+from joblib import Parallel, delayed
+from omegaconf import DictConfig, OmegaConf
+
+from labs.cli.grid.board import Board
+from labs.cli.grid.cells import Cell, compose_cells, write_plan
+from labs.cli.grid.summary import sum_up
+from labs.errors import LabsError
+
+INTERRUPTED = 130  # the exit code of a command that Ctrl-C ended
+
+
+class Run(Protocol):
+    """A way to run cells."""
+
+    at_once: int
+
+    def check(self, cells: Sequence[Cell]) -> None:
+        """Raise a `LabsError` if cells cannot be run this way."""
+
+    def interruptible(self, halt: threading.Event) -> AbstractContextManager[None]:
+        """Return what Ctrl-C means while cells run."""
+
+    def __call__(self, cell: Cell) -> None:
+        """Run one cell and note how it ended."""
+
+
+def launch(
+    run: Run, loader: ConfigLoader, config: DictConfig, job_overrides: Sequence[Sequence[str]], first: int
+) -> list[JobReturn]:
+    """Run the cells of a grid that have not finished, and return how each ended, for Hydra's sweeper.
+
+    Args:
+        run: how to run cells.
+        loader: Hydra's.
+        config: the recipe of the whole grid.
+        job_overrides: one list a cell.
+        first: the number of the first cell.
+
+    Raises:
+        LabsError: a cell cannot run as it is written; then none is started.
+    """
+    if config.sweep.on_error not in ("continue", "stop"):
+        raise LabsError(f"sweep.on_error={config.sweep.on_error}: expected continue or stop.")
+    if not isinstance(config.rerun, bool):
+        raise LabsError(f"rerun={config.rerun}: expected true or false.")
+    grid = Path(config.hydra.sweep.dir)
+    cells = compose_cells(loader, config, job_overrides, first)
+    _check([cell for cell in cells if cell.state == "waiting"], run)
+    write_plan(cells, grid, shlex.join(["python", "train.py", *sys.argv[1:]]))
+    interrupted = False
+    with Board(grid.name, cells, run.at_once) as board:
+        try:
+            _run_all(cells, run, board, stop=config.sweep.on_error == "stop")
+        except (KeyboardInterrupt, SystemExit):
+            interrupted = True
+    sum_up(cells, grid, interrupted=interrupted)
+    if interrupted:
+        sys.exit(INTERRUPTED)
+    return [_job_return(cell, cells) for cell in cells]
+
+
+def _check(cells: Sequence[Cell], run: Run) -> None:
+    run.check(cells)
+    if cells:
+        from labs.cli.check import check_recipe  # heavy: a grid that has finished does not pay for it
+
+        for cell in cells:
+            check_recipe(cell.own_recipe)
+
+
+def _run_all(cells: Sequence[Cell], run: Run, board: Board, *, stop: bool) -> None:
+    halt = threading.Event()
+
+    def one(cell: Cell) -> None:
+        if halt.is_set():
+            return
+        cell.start()
+        board.tell(cell)
+        try:
+            run(cell)
+        except (KeyboardInterrupt, SystemExit):  # Lightning ends an interrupted run with SystemExit
+            cell.end("interrupted")
+            raise
+        finally:
+            board.tell(cell)
+        if stop and cell.state == "failed":
+            halt.set()
+
+    with run.interruptible(halt):
+        # one at a time means here and now, in the main thread; threads only wait for their cell's process
+        Parallel(n_jobs=run.at_once, backend="threading")(
+            delayed(one)(cell) for cell in cells if cell.state == "waiting"
+        )
+
+
+def _job_return(cell: Cell, cells: Sequence[Cell]) -> JobReturn:
+    good = ("done", "skipped", "elsewhere")
+    bad = [other for other in cells if other.state not in good]
+    error = LabsError(f"{len(bad)} of {len(cells)} cells have no result; the lines above say why.")
+    return JobReturn(
+        overrides=cell.overrides,
+        cfg=cell.config,
+        hydra_cfg=OmegaConf.masked_copy(cell.config, ["hydra"]),
+        working_dir=str(cell.directory),
+        status=JobStatus.COMPLETED if cell.state in good else JobStatus.FAILED,
+        _return_value=None if cell.state in good else error,
+    )

@@ -1,0 +1,97 @@
+"""Run cells side by side on one machine, each in a fresh process with its share of the threads."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from threading import Event
+
+from joblib import effective_n_jobs
+
+from labs.cli.grid.cells import Cell
+from labs.errors import LabsError
+
+THREAD_SETTINGS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+
+
+class SideBySide:
+    """Run each cell as the single command that repeats it; what it prints goes to `output.txt` in its directory.
+
+    Args:
+        n_jobs: cells at once, as joblib counts: -1 is one a core.
+
+    Raises:
+        LabsError: `n_jobs` is no number of cells.
+    """
+
+    def __init__(self, n_jobs: int) -> None:
+        if isinstance(n_jobs, bool) or not isinstance(n_jobs, int) or n_jobs == 0:
+            raise LabsError(f"hydra.launcher.n_jobs={n_jobs}: expected a whole number of cells, or -1 for one a core.")
+        self.at_once = effective_n_jobs(n_jobs)
+        self.processes: list[subprocess.Popen[bytes]] = []
+        self.interrupted = False
+
+    def check(self, cells: Sequence[Cell]) -> None:
+        """Take any cells."""
+
+    def __call__(self, cell: Cell) -> None:
+        """Run one cell, from a thread of its own."""
+        share = str(max(1, (os.cpu_count() or 1) // self.at_once))
+        environment = {**dict.fromkeys(THREAD_SETTINGS, share), **os.environ}
+        path = cell.directory / "output.txt"
+        with path.open("ab") as output:
+            begin = output.tell()
+            process = subprocess.Popen(
+                [sys.executable, sys.argv[0], *cell.arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env=environment,
+                start_new_session=True,  # Ctrl-C comes to this process, which hands it on
+            )
+            self.processes.append(process)
+            code = process.wait()
+        with path.open("rb") as output:
+            output.seek(begin)
+            said = output.read().decode(errors="replace")
+        if code == 0:
+            cell.end("done")
+        elif cell.facts().get("status") == "interrupted":
+            cell.end("interrupted")
+        elif code < 0:
+            cell.end("interrupted", f"killed by {signal.Signals(-code).name}, by hand or for want of memory")
+        else:
+            cell.end("failed", _last_error(said), said)
+
+    @contextmanager
+    def interruptible(self, halt: Event) -> Iterator[None]:
+        """Hand Ctrl-C on to every cell that runs, which then saves what it has; a second one kills them.
+
+        Raises:
+            KeyboardInterrupt: at the end, if there was one.
+        """
+
+        def hand_on(*_: object) -> None:
+            sign = signal.SIGKILL if self.interrupted else signal.SIGINT
+            self.interrupted = True
+            halt.set()
+            for process in self.processes:
+                if process.poll() is None:
+                    process.send_signal(sign)
+
+        before = {sign: signal.signal(sign, hand_on) for sign in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for sign, handler in before.items():
+                signal.signal(sign, handler)
+        if self.interrupted:
+            raise KeyboardInterrupt
+
+
+def _last_error(said: str) -> str:
+    """Return the message that a process ended with: ours, or the last line of a traceback."""
+    message = said.rpartition("\nerror: ")[2] if "\nerror: " in said else said.strip().rpartition("\n")[2]
+    return " ".join(message.split()) or "it ended without a word"
