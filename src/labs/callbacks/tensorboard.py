@@ -1,4 +1,4 @@
-"""TensorBoard beyond scalars: the HPARAMS tab, and a card with the recipe and the freeze table."""
+"""TensorBoard beyond scalars: training beside validation, HPARAMS, and a card with recipe and freeze table."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,14 +17,18 @@ def writer(trainer: pl.Trainer) -> SummaryWriter | None:
 
 
 class TensorBoardCards(pl.Callback):
-    """Fill the HPARAMS tab once, with the final test metrics, and the TEXT tab with command and freeze table.
+    """Fill three tabs that Lightning leaves empty.
+
+    TEXT: the command and the freeze table. CUSTOM SCALARS: training and validation on one chart. HPARAMS: the recipe
+    with the final test metrics, written once, when they are known.
 
     Args:
-        recipe: the run's settings by name, plain words and numbers.
+        recipe: what `metrics.json` says of the run besides its results.
     """
 
     def __init__(self, recipe: Mapping[str, Any]) -> None:
         self.recipe = dict(recipe)
+        self.laid_out = False
 
     @rank_zero_only
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -39,6 +43,18 @@ class TensorBoardCards(pl.Callback):
             )
 
     @rank_zero_only
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Lay out the CUSTOM SCALARS tab once the names of the metrics are known."""
+        board = writer(trainer)
+        if board is None or self.laid_out:
+            return
+        self.laid_out = True
+        logged = [name for name in trainer.callback_metrics if name.startswith(("train/", "val/"))]
+        names = dict.fromkeys(name.partition("/")[2] for name in logged)
+        charts = {name: ["Multiline", [f"{split}/{name}" for split in ("train", "val")]] for name in names}
+        board.add_custom_scalars({"training and validation": charts})
+
+    @rank_zero_only
     def on_test_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write the HPARAMS tab."""
         board = writer(trainer)
@@ -48,8 +64,10 @@ class TensorBoardCards(pl.Callback):
             "seed": self.recipe["seed"],
             "experiment": self.recipe["experiment"],
             **self.recipe["choices"],
+            **self.recipe["settings"],
         }
         metrics = {name: value.item() for name, value in trainer.callback_metrics.items() if name.startswith("test/")}
         file_writer = board._get_file_writer()
-        for summary in hparams({name: str(value) for name, value in settings.items()}, metrics):
+        plain = {name: value if isinstance(value, (int, float)) else str(value) for name, value in settings.items()}
+        for summary in hparams(plain, metrics):
             file_writer.add_summary(summary)

@@ -1,0 +1,67 @@
+"""What TensorBoard shows of a grid, read back from its event files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.custom_scalar import layout_pb2
+from tensorboard.plugins.hparams import plugin_data_pb2
+
+
+@pytest.fixture
+def grid(train: Callable[..., Path]) -> Path:
+    return train(
+        *("-m", "trainer=cpu", "trainer.max_epochs=2", "weights=random", "callbacks.pictures=null"),
+        *("optimizer.lr=0.1,0.01", "freeze=none,backbone", "seed=3", "hydra.sweep.dir=outputs/grid"),
+    )
+
+
+def events(cell: Path) -> EventAccumulator:
+    accumulator = EventAccumulator(str(cell / "tensorboard"), size_guidance={"tensors": 0, "scalars": 0})
+    accumulator.Reload()
+    return accumulator
+
+
+def hparams(data: EventAccumulator) -> tuple[dict[str, object], list[str]]:
+    """Return the settings and the names of the metrics of the HPARAMS tab."""
+    plugin = plugin_data_pb2.HParamsPluginData
+    start = plugin.FromString(data.summary_metadata["_hparams_/session_start_info"].plugin_data.content)
+    experiment = plugin.FromString(data.summary_metadata["_hparams_/experiment"].plugin_data.content)
+    values = {
+        name: value.number_value if value.HasField("number_value") else value.string_value
+        for name, value in start.session_start_info.hparams.items()
+    }
+    return values, [info.name.tag for info in experiment.experiment.metric_infos]
+
+
+def test_the_tabs_of_every_cell_are_filled(grid: Path) -> None:
+    cells = sorted((grid / "grid").glob("*/metrics.json"))
+    assert len(cells) == 4
+    found = []
+    for file in cells:
+        record, data = json.loads(file.read_text()), events(file.parent)
+        settings, metrics = hparams(data)
+        assert settings["seed"] == 3
+        assert settings["freeze"] == record["choices"]["freeze"]
+        assert settings["module.optimizer.lr"] == record["settings"]["module.optimizer.lr"]
+        assert sorted(metrics) == ["test/acc", "test/loss"]
+        for name in metrics:
+            (final,) = data.Scalars(name)
+            assert final.value == pytest.approx(record["metrics"][name])
+        (event,) = data.Tensors("custom_scalars__config__")
+        layout = layout_pb2.Layout.FromString(event.tensor_proto.string_val[0])
+        charts = {chart.title: list(chart.multiline.tag) for chart in layout.category[0].chart}
+        assert charts == {"acc": ["train/acc", "val/acc"], "loss": ["train/loss", "val/loss"]}
+        assert all(tag in data.Tags()["scalars"] for tags in charts.values() for tag in tags)
+        (card,) = data.Tensors("recipe/text_summary")
+        said = card.tensor_proto.string_val[0].decode()
+        assert "python train.py" in said
+        assert f"freeze={record['choices']['freeze']}" in said
+        assert "What trains" in said
+        found.append(settings)
+    assert len({frozenset(settings) for settings in found}) == 1, "every cell has the same columns"
+    assert {settings["module.optimizer.lr"] for settings in found} == {0.1, 0.01}
