@@ -20,7 +20,9 @@ EXAMPLES = """\
 # Hydra's own flags that a student needs; --hydra-help has the rest.
 FLAGS = """\
   --cfg job        print the recipe and stop          -m, --multirun   run a grid or comma-separated values
-  --info defaults  which files make the recipe        --hydra-help     Hydra's own flags"""
+  --info defaults  which files make the recipe        --hydra-help     Hydra's own flags
+  rerun=true       start anew what has finished       sweep.on_error=stop   end a grid at the first failure
+  hydra/launcher=joblib hydra.launcher.n_jobs=2       run cells of a grid side by side"""
 
 _GROUPS_APART = ("experiment", "grid", "hydra", "paths")
 

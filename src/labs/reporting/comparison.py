@@ -45,7 +45,8 @@ def draw_rows(rows: Sequence[Row], title: str) -> bytes | None:
 def comparison_png(curves: Sequence[Curve], title: str, labels: Sequence[str]) -> bytes | None:
     """Draw every row of a table, training beside validation, with a band over seeds.
 
-    The line is the mean, the band one standard deviation. Returns the PNG, or None if no row has a log.
+    The line is the mean, the band reaches from the lowest to the highest seed: unlike a standard deviation it never
+    passes below zero, where a logarithmic axis has no place for it. Returns the PNG, or None if no row has a log.
     """
     curves = [curve for curve in curves if curve.logs]
     names = panel_names([log for curve in curves for log in curve.logs])
@@ -98,5 +99,5 @@ def _band(axes: Axes, logs: Sequence[pd.DataFrame], column: str, colour: str, st
     marker = "o" if len(mean) == 1 else ""
     axes.plot(mean.index, mean, color=colour, linestyle=style, linewidth=1.6, marker=marker, markersize=4)
     if together.shape[1] > 1:
-        spread = together.std(axis=1, ddof=1)
-        axes.fill_between(mean.index, mean - spread, mean + spread, color=colour, alpha=0.15, linewidth=0)
+        low, high = together.min(axis=1), together.max(axis=1)
+        axes.fill_between(mean.index, low, high, color=colour, alpha=0.15, linewidth=0)

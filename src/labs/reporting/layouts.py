@@ -51,7 +51,7 @@ class Plot:
 CURVES = Plot(
     name="curves",
     title="Curves",
-    caption="Mean over seeds, as far as every seed of a row was trained; the band is one standard deviation.",
+    caption="Mean over seeds, as far as every seed was trained; the band reaches from the lowest seed to the highest.",
     draw=draw_rows,
 )
 

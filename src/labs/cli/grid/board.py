@@ -10,7 +10,6 @@ from typing import Any, Self
 
 from rich.console import Console, Group
 from rich.live import Live
-from rich.table import Table
 from rich.text import Text
 
 from labs.cli.grid.cells import Cell, State
@@ -75,16 +74,20 @@ class Board:
         """Return the picture of this moment, cut to the height of the terminal."""
         room = max(self.console.height - 6, 3)
         by_interest = sorted(range(len(self.cells)), key=lambda i: FIRST_SHOWN.index(self.cells[i].state))
-        table = Table(box=None, pad_edge=False, show_header=False)
-        table.add_column(no_wrap=True, width=max(map(len, STYLES)))
-        table.add_column(no_wrap=True, ratio=1)
-        table.add_column(no_wrap=True, max_width=self.console.width // 2)
-        for cell in (self.cells[i] for i in sorted(by_interest[:room])):
-            table.add_row(Text(cell.state, STYLES[cell.state]), Text(cell.name), Text("  ".join(_progress(cell))))
+        lines = [self._line(self.cells[i]) for i in sorted(by_interest[:room])]
         left = time_left(self.cells, self.at_once)
         heading = f"{self.title}: {self._counts()}" + (f"; about {duration(left)} left" if left else "")
         hidden = listed([self.cells[i] for i in by_interest[room:]])
-        return Group(Text(heading, "bold"), table, *([Text(f"and {hidden}", "dim")] if hidden else []))
+        return Group(Text(heading, "bold"), *lines, *([Text(f"and {hidden}", "dim")] if hidden else []))
+
+    def _line(self, cell: Cell) -> Text:
+        """Return one line that fits: the name gives way first, then the numbers."""
+        state = cell.state.ljust(max(map(len, STYLES)) + 2)
+        progress = Text("  " + "  ".join(_progress(cell)))
+        progress.truncate(self.console.width // 2, overflow="ellipsis")
+        name = Text(cell.name)
+        name.truncate(self.console.width - len(state) - len(progress) - 1, overflow="ellipsis", pad=True)
+        return Text.assemble((state, STYLES[cell.state]), name, progress, no_wrap=True)
 
     def _counts(self) -> str:
         return f"{len(self.cells)} cells, {listed(self.cells)}"

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.utils import JobReturn, JobStatus
@@ -105,11 +105,24 @@ def _run_all(cells: Sequence[Cell], run: Run, board: Board, *, stop: bool) -> No
         )
 
 
+class _CellReturn(JobReturn):
+    @property
+    def return_value(self) -> Any:
+        """Raise the error of a grid with gaps, without Hydra's line on one of its cells: the summary has said it."""
+        if isinstance(self._return_value, Exception):
+            raise self._return_value
+        return self._return_value
+
+    @return_value.setter
+    def return_value(self, value: Any) -> None:
+        self._return_value = value
+
+
 def _job_return(cell: Cell, cells: Sequence[Cell]) -> JobReturn:
     good = ("done", "skipped", "elsewhere")
     bad = [other for other in cells if other.state not in good]
     error = LabsError(f"{len(bad)} of {len(cells)} cells have no result; the lines above say why.")
-    return JobReturn(
+    return _CellReturn(
         overrides=cell.overrides,
         cfg=cell.config,
         hydra_cfg=OmegaConf.masked_copy(cell.config, ["hydra"]),

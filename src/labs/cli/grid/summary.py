@@ -65,7 +65,7 @@ def _write_report(grid: Path) -> None:
 
 def _short(table: "Table") -> Lines:
     """Return a table's rows with the number that ranks them, as a terminal has room for."""
-    from labs.reporting.texts import cell, row_title
+    from labs.reporting.texts import cell
 
     ranked = table.ranked
     lines = Lines()
@@ -76,5 +76,6 @@ def _short(table: "Table") -> Lines:
     for row in table.rows:
         mark = {"tie": "≈ "}.get(row.mark, "")
         shown = Text(mark + cell(row, ranked).joined() if ranked else "", "bold" if row.mark == "best" else "")
-        lines.add_row(Text(row_title(row)), str(len(row.runs)), *([shown] if ranked else []))
+        title = ", ".join([row.name, *(label for label in row.labels if label not in table.title)])
+        lines.add_row(Text(title), str(len(row.runs)), *([shown] if ranked else []))
     return lines
