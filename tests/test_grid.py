@@ -231,6 +231,29 @@ def test_a_cell_that_another_process_trains_is_left_to_it(
         assert "another process is training in" in capsys.readouterr().err
 
 
+def test_two_processes_share_a_grid(
+    train: Train, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """While the first cell runs, another process takes the third: it is left alone, and nothing is written there."""
+    held: list[FileLock] = []
+
+    def take() -> None:
+        if not held:
+            plan = json.loads((tmp_path / "outputs" / "grid" / "cells.json").read_text())
+            folder = tmp_path / "outputs" / "grid" / plan["cells"][2]["directory"]
+            (folder / ".hydra").mkdir(parents=True)
+            held.append(FileLock(folder / ".hydra" / "run.lock"))
+            held[0].acquire()
+
+    monkeypatch.setattr(Classifier, "training_step", at_epoch(0, 0, take))
+    outputs = train(*SWEEP, SEEDS)
+    assert "grid: 3 done, 1 running in another process" in capsys.readouterr().out
+    assert sorted(facts(outputs / "grid")) == ["backbone 1", "none 0", "none 1"]
+    held[0].release()
+    train(*SWEEP, SEEDS)
+    assert "grid: 1 done, 3 skipped" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

@@ -11,6 +11,8 @@ from contextlib import contextmanager
 
 from labs.errors import LabsError
 
+INTERRUPTED = 130  # the exit code of a command that Ctrl-C ended
+
 
 @contextmanager
 def report_mistakes() -> Iterator[None]:
@@ -22,6 +24,9 @@ def report_mistakes() -> Iterator[None]:
     try:
         os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then hands exceptions on instead of printing a traceback
         yield
+    except KeyboardInterrupt:  # before or after the training, which ends an interrupt itself
+        print("\ninterrupted", file=sys.stderr)
+        sys.exit(INTERRUPTED)
     except Exception as error:
         from labs.cli.explain import explain
 

@@ -64,6 +64,13 @@ class Cell:
         facts = read_facts(self.directory)
         return facts if facts.get("key") == self.recipe["key"] else {}
 
+    def look(self) -> None:
+        """Find out whether the cell needs a run; another process may have begun or finished it in the meantime."""
+        if is_occupied(self.directory):
+            self.state = "elsewhere"
+        elif not self.config.rerun and is_finished(self.directory, self.recipe["key"]):
+            self.state = "skipped"
+
     def start(self) -> None:
         """Note that the cell begins, in a directory that now exists."""
         self.directory.mkdir(parents=True, exist_ok=True)
@@ -73,7 +80,9 @@ class Cell:
     def end(self, state: State, error: str = "", trace: str = "") -> None:
         """Note how the cell ended; a failure is kept in its directory: `traceback.txt` and a `metrics.json`."""
         self.state, self.error, self.ended = state, error, time.monotonic()
-        if state != "failed":
+        if state == "failed" and is_occupied(self.directory):
+            self.state = "elsewhere"  # another process was a moment quicker; its directory is not ours
+        if self.state != "failed":
             return
         self.directory.mkdir(parents=True, exist_ok=True)
         if not (self.directory / "traceback.txt").is_file():  # a run that had begun has written its own
@@ -116,10 +125,7 @@ def compose_cells(
             directory = known.get(recipe["key"], directory)
         composed.hydra.sweep.subdir = directory.name
         cell = Cell(directory.name, composed, recipe, directory)
-        if is_occupied(directory):
-            cell.state = "elsewhere"
-        elif not config.rerun and is_finished(directory, recipe["key"]):
-            cell.state = "skipped"
+        cell.look()
         cells.append(cell)
     _name(cells)
     return cells

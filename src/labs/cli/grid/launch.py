@@ -13,12 +13,11 @@ from hydra.core.utils import JobReturn, JobStatus
 from joblib import Parallel, delayed
 from omegaconf import DictConfig, OmegaConf
 
+from labs.cli import INTERRUPTED
 from labs.cli.grid.board import Board
 from labs.cli.grid.cells import Cell, compose_cells, write_plan
 from labs.cli.grid.summary import sum_up
 from labs.errors import LabsError
-
-INTERRUPTED = 130  # the exit code of a command that Ctrl-C ended
 
 
 class Run(Protocol):
@@ -85,6 +84,10 @@ def _run_all(cells: Sequence[Cell], run: Run, board: Board, *, stop: bool) -> No
 
     def one(cell: Cell) -> None:
         if halt.is_set():
+            return
+        cell.look()
+        if cell.state != "waiting":
+            board.tell(cell)
             return
         cell.start()
         board.tell(cell)
