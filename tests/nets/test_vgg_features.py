@@ -1,0 +1,189 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torchvision.models import VGG19_Weights
+from torchvision.models.vgg import VGG, cfgs, make_layers
+
+from labs.errors import LabsError
+from labs.nets import torchvision_nets
+from labs.nets.vgg_features import VGGFeatures, layer_names
+
+CONFIGURATIONS = {"vgg16": "D", "vgg19": "E"}  # of the paper's table 1, as torchvision calls them
+TUTORIAL = list(layer_names())
+
+
+def images(size: int = 32) -> Tensor:
+    return torch.rand(2, 3, size, size, generator=torch.Generator().manual_seed(0))
+
+
+def torchvision_features(net: VGGFeatures, name: str) -> nn.Sequential:
+    """Give torchvision's own layers the weights of `net`, which has as many convolutions."""
+    features = make_layers(cfgs[CONFIGURATIONS[name]])
+    ours, theirs = ([layer for layer in part if isinstance(layer, nn.Conv2d)] for part in (net.features, features))
+    for one, other in zip(ours, theirs, strict=True):
+        other.load_state_dict(one.state_dict())
+    return features
+
+
+@pytest.mark.parametrize("name", CONFIGURATIONS)
+def test_activations_are_those_of_torchvision_layer_by_layer(name: str) -> None:
+    names = layer_names(name)
+    net = VGGFeatures(layers=list(names), name=name)
+    ours = net(images())
+    preset = VGG19_Weights.IMAGENET1K_V1.transforms()
+    features = (images() - torch.tensor(preset.mean).view(3, 1, 1)) / torch.tensor(preset.std).view(3, 1, 1)
+    theirs = torchvision_features(net, name)
+    assert len(theirs) == len(names)
+    for layer, tutorial in zip(theirs, names, strict=True):
+        features = layer(features.clone())  # torchvision's ReLU overwrites its input
+        assert torch.equal(ours[tutorial], features), tutorial
+
+
+def tutorial_names(features: nn.Sequential) -> list[str]:
+    """Count as `get_style_model_and_losses` of PyTorch's tutorial does."""
+    kinds = {nn.Conv2d: "conv", nn.ReLU: "relu", nn.MaxPool2d: "pool"}
+    names, count = [], 0
+    for layer in features:
+        count += isinstance(layer, nn.Conv2d)
+        names.append(f"{kinds[type(layer)]}_{count}")
+    return names
+
+
+@pytest.mark.parametrize("name", CONFIGURATIONS)
+def test_names_are_those_of_the_tutorial(name: str) -> None:
+    assert list(layer_names(name)) == tutorial_names(make_layers(cfgs[CONFIGURATIONS[name]]))
+
+
+def test_names_of_the_papers_stand_beside_them() -> None:
+    names = layer_names()
+    # the tutorial's content and style layers, and those of Gatys et al.
+    assert [names[f"conv_{i}"] for i in range(1, 6)] == ["conv1_1", "conv1_2", "conv2_1", "conv2_2", "conv3_1"]
+    assert [names[f"conv_{i}"] for i in (1, 3, 5, 9, 13)] == [f"conv{block}_1" for block in range(1, 6)]
+    assert names["conv_10"] == "conv4_2"
+    assert names["conv_16"] == "conv5_4"
+    assert [names[f"pool_{i}"] for i in (2, 4, 8, 12, 16)] == [f"pool{block}" for block in range(1, 6)]
+    assert len(set(names.values())) == len(names) == 37
+
+
+def test_either_name_finds_the_same_activation_under_the_name_asked_for() -> None:
+    net = VGGFeatures(layers=["relu2_1", "conv_3", "relu_3", "conv2_1", "pool1"])
+    activations = net(images())
+    assert list(activations) == ["relu2_1", "conv_3", "relu_3", "conv2_1", "pool1"]
+    assert torch.equal(activations["relu2_1"], activations["relu_3"])
+    assert torch.equal(activations["conv2_1"], activations["conv_3"])
+    assert (activations["conv_3"] < 0).any(), "a ReLU in place would have cut it"
+    assert activations["pool1"].shape == (2, 64, 16, 16)
+
+
+@pytest.mark.parametrize(("layer", "length"), [("conv_1", 1), ("relu1_1", 2), ("conv_5", 11), ("pool5", 37)])
+def test_the_net_ends_with_the_last_layer_needed(layer: str, length: int) -> None:
+    assert len(VGGFeatures(layers=["conv_1", layer]).features) == length
+
+
+def test_a_cut_net_has_the_weights_of_the_whole_one() -> None:
+    cut, whole = VGGFeatures(layers=["conv_3"]), VGGFeatures(layers=["conv_3", "conv_9"])
+    assert torch.equal(cut(images())["conv_3"], whole(images())["conv_3"])
+
+
+def test_average_pooling_replaces_every_maximum() -> None:
+    net = VGGFeatures(layers=["pool_2", "relu_2", "pool_4"], pooling="average")
+    activations = net(images())
+    blocks = activations["relu_2"].unflatten(3, (16, 2)).unflatten(2, (16, 2))
+    torch.testing.assert_close(activations["pool_2"], blocks.mean((3, 5)))
+    assert not any(isinstance(layer, nn.MaxPool2d) for layer in net.features)
+    assert [n for n, _ in net.named_parameters()] == [
+        n for n, _ in VGGFeatures(layers=["pool_4"]).named_parameters()
+    ], "a state dict serves both poolings"
+
+
+class TestRandom:
+    def test_the_scale_stays_the_same_through_all_layers(self) -> None:
+        net = VGGFeatures(layers=["relu_1", "relu_8"])
+        convs = [layer for layer in net.features if isinstance(layer, nn.Conv2d)]
+        for conv in convs:
+            assert conv.weight.std().item() == pytest.approx((2 / conv.weight[0].numel()) ** 0.5, rel=0.1)
+            assert conv.weight.mean().item() == pytest.approx(0, abs=0.02)
+            assert conv.bias is not None
+            assert not conv.bias.any()
+        sizes = {name: maps.square().mean().item() for name, maps in net(images()).items()}
+        assert 0.2 < sizes["relu_8"] / sizes["relu_1"] < 5
+
+    def test_the_seed_decides_and_the_global_generator_is_left_alone(self) -> None:
+        before = torch.get_rng_state()
+        one, same, other = (VGGFeatures(layers=["conv_2"], seed=seed)(images())["conv_2"] for seed in (0, 0, 1))
+        assert torch.equal(one, same)
+        assert not torch.equal(one, other)
+        assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_it_is_frozen_and_passes_gradients_to_the_picture() -> None:
+    net = VGGFeatures(layers=["conv_4"])
+    assert not net.training
+    assert not any(p.requires_grad for p in net.parameters())
+    picture = images().requires_grad_()
+    net(picture)["conv_4"].square().sum().backward()
+    assert picture.grad is not None
+    assert picture.grad.flatten(1).any(1).all()
+
+
+@pytest.fixture
+def thin(monkeypatch: pytest.MonkeyPatch) -> type[VGG]:
+    """Pretend that VGG19 is a sixteenth as wide, with a small head: the same names, files of 200 kB."""
+
+    class Thin(VGG):
+        def __init__(self, num_classes: int) -> None:
+            nn.Module.__init__(self)
+            self.features = make_layers([c if isinstance(c, str) else c // 16 for c in cfgs["E"]])
+            self.classifier = nn.Sequential(*[nn.Identity()] * 6, nn.Linear(32, num_classes))
+
+    monkeypatch.setitem(torchvision_nets._NETS, "vgg19", (Thin, VGG19_Weights.IMAGENET1K_V1))
+    return Thin
+
+
+def test_a_state_dict_of_torchvision_is_read(thin: type[VGG], tmp_path: Path) -> None:
+    trained = thin(num_classes=1000)
+    torch.save(trained.state_dict(), tmp_path / "vgg19.pth")
+    net = VGGFeatures(layers=["conv_5"], weights=str(tmp_path / "vgg19.pth"))
+    normalised = (images() - net.mean) / net.std
+    assert torch.equal(net(images())["conv_5"], trained.features[:11](normalised))
+    assert not any(p.requires_grad for p in net.parameters())
+
+
+def test_imagenet_weights_come_the_way_of_every_net(
+    thin: type[VGG], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained = thin(num_classes=1000)
+    torch.save(trained.state_dict(), tmp_path / "file.pth")
+    asked: list[Any] = []
+
+    def file(url: str, folder: Path) -> Path:
+        asked.append((url, folder))
+        return tmp_path / "file.pth"
+
+    monkeypatch.setattr(torchvision_nets, "_imagenet_file", file)
+    net = VGGFeatures(layers=["conv_1"], weights="imagenet", weights_folder=str(tmp_path))
+    assert asked == [(VGG19_Weights.IMAGENET1K_V1.url, tmp_path)]
+    assert torch.equal(net.features[0].weight, trained.features[0].weight)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"layers": ["conv_17"]}, r"no layer 'conv_17' .*conv_16 = conv5_4, relu_16 = relu5_4, pool_16 = pool5"),
+        ({"layers": ["conv4-2"]}, r"did you mean conv4_2\?"),
+        ({"layers": ["pool_1"]}, "pool_2 = pool1"),
+        ({"layers": ["conv_14"], "name": "vgg16"}, "vgg16 has no layer 'conv_14'"),
+        ({"layers": []}, "at least one layer"),
+        ({"layers": ["conv_1"], "name": "vgg13"}, "expected vgg16 or vgg19"),
+        ({"layers": ["conv_1"], "pooling": "mean"}, "pooling=mean: expected max or average"),
+        ({"layers": ["conv_1"], "weights": "imagnet"}, r"did you mean imagenet\?"),
+        ({"layers": ["conv_1"], "weights": "nowhere.pth"}, "no such file"),
+    ],
+    ids=str,
+)
+def test_mistakes_are_explained(arguments: dict[str, Any], message: str, thin: type[VGG]) -> None:
+    with pytest.raises(LabsError, match=message):
+        VGGFeatures(**arguments)
