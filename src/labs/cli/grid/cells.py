@@ -35,6 +35,7 @@ class Cell:
     error: str = ""
     started: float | None = None
     ended: float | None = None
+    found: int | None = None  # when `metrics.json` was written that the cell found as it began
 
     @property
     def overrides(self) -> list[str]:
@@ -75,7 +76,12 @@ class Cell:
         """Note that the cell begins, in a directory that now exists."""
         self.directory.mkdir(parents=True, exist_ok=True)
         (self.directory / "traceback.txt").unlink(missing_ok=True)  # of an earlier try
+        self.found = self._written()
         self.state, self.started = "running", time.monotonic()
+
+    def was_interrupted(self) -> bool:
+        """Say whether this run of the cell was interrupted, and not only an earlier one."""
+        return self.facts().get("status") == "interrupted" and self._written() != self.found
 
     def end(self, state: State, error: str = "", trace: str = "") -> None:
         """Note how the cell ended; a failure is kept in its directory: `traceback.txt` and a `metrics.json`."""
@@ -87,13 +93,17 @@ class Cell:
         self.directory.mkdir(parents=True, exist_ok=True)
         if not (self.directory / "traceback.txt").is_file():  # a run that had begun has written its own
             (self.directory / "traceback.txt").write_text(f"{self.recipe['command']}\n\n{trace}", encoding="utf-8")
-        if self.facts().get("status") != "failed":
+        if self.facts().get("status") not in ("failed", "running", "interrupted"):  # what was stopped can still go on
             record = {"format": 1, "status": "failed", **self.recipe, "metrics": {}, "labels": [], "error": error}
             (self.directory / "metrics.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
         saved = self.directory / ".hydra" / "overrides.yaml"
         if not saved.is_file():  # a run that could not start takes back what it wrote, but the retry needs its recipe
             saved.parent.mkdir(exist_ok=True)
             OmegaConf.save(self.overrides, saved)
+
+    def _written(self) -> int | None:
+        file = self.directory / "metrics.json"
+        return file.stat().st_mtime_ns if file.is_file() else None
 
 
 def compose_cells(

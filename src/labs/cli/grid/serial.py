@@ -50,7 +50,7 @@ class Serial:
         error = job._return_value
         if not isinstance(error, Exception):
             cell.end("done")
-        elif cell.facts().get("status") == "interrupted":  # SIGTERM, which Lightning turns into an exception
+        elif cell.was_interrupted():  # SIGTERM, which Lightning turns into an exception
             raise KeyboardInterrupt
         else:
             cell.end("failed", say_error(error), "".join(traceback.format_exception(error)))

@@ -10,6 +10,7 @@ from threading import Event
 
 from joblib import effective_n_jobs
 
+from labs.cli import INTERRUPTED
 from labs.cli.grid.cells import Cell
 from labs.errors import LabsError
 
@@ -58,7 +59,7 @@ class SideBySide:
             said = output.read().decode(errors="replace")
         if code == 0:
             cell.end("done")
-        elif cell.facts().get("status") == "interrupted":
+        elif code == INTERRUPTED or cell.was_interrupted():
             cell.end("interrupted")
         elif code < 0:
             cell.end("interrupted", f"killed by {signal.Signals(-code).name}, by hand or for want of memory")
@@ -92,6 +93,15 @@ class SideBySide:
 
 
 def _last_error(said: str) -> str:
-    """Return the message that a process ended with: ours, or the last line of a traceback."""
-    message = said.rpartition("\nerror: ")[2] if "\nerror: " in said else said.strip().rpartition("\n")[2]
-    return " ".join(message.split()) or "it ended without a word"
+    r"""Return the message that a process ended with: ours, or the last line of a traceback.
+
+    Examples:
+        >>> _last_error("Traceback ...\nlabs.errors.LabsError: seed=one: expected\n  a number")
+        'seed=one: expected a number'
+        >>> _last_error("Traceback ...\nZeroDivisionError: division by zero\n")
+        'ZeroDivisionError: division by zero'
+    """
+    for ours in ("\nlabs.errors.LabsError: ", "\nerror: "):
+        if ours in said:
+            return " ".join(said.rpartition(ours)[2].split())
+    return said.strip().rpartition("\n")[2] or "it ended without a word"

@@ -60,7 +60,9 @@ def _write_report(grid: Path) -> None:
     for table in tables:
         _say(table.title, "italic")
         Console().print(_short(table))
-    _say(f"report: {shown_path(page)}  (python report.py {shown_path(grid)} prints the whole table)")
+    _say(
+        f"report: {shown_path(page)}  ({shlex.join(['python', 'report.py', shown_path(grid)])} prints the whole table)"
+    )
 
 
 def _short(table: "Table") -> Lines:
