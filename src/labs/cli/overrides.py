@@ -73,5 +73,11 @@ def _resume(run_dir: Path) -> list[str]:
 
 
 def quote(value: str) -> str:
-    """Quote a path for Hydra's grammar, in which `=` and `,` mean something."""
-    return "'" + value.replace("'", "\\'") + "'"
+    """Quote a path where Hydra's grammar needs it: `=`, `,` and spaces mean something there.
+
+    Examples:
+        >>> quote("outputs/cub_table4"), quote("a, b")
+        ('outputs/cub_table4', "'a, b'")
+    """
+    plain = re.fullmatch(r"[\w./-]*/[\w./-]*", value)  # a slash: `null` and `1` alone would not be words
+    return value if plain else "'" + value.replace("'", "\\'") + "'"

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from labs.cli.grid.board import listed
 from labs.cli.grid.cells import Cell
+from labs.cli.overrides import quote
 from labs.directories import shown_path
 from labs.errors import LabsError
 
@@ -46,7 +47,9 @@ def _again(grid: Path) -> str:
     """Return the command of this grid; a sweep without a name needs its directory to be found again."""
     typed = [argument for argument in sys.argv[1:] if not argument.startswith("rerun=")]
     named = any(argument.startswith(("grid=", "hydra.sweep.dir=")) for argument in typed)
-    return shlex.join(["python", "train.py", *typed, *([] if named else [f"hydra.sweep.dir={shown_path(grid)}"])])
+    return shlex.join(
+        ["python", "train.py", *typed, *([] if named else [f"hydra.sweep.dir={quote(shown_path(grid))}"])]
+    )
 
 
 def _write_report(grid: Path) -> None:
