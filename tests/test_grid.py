@@ -154,7 +154,7 @@ def test_an_interrupted_grid_goes_on(
     assert exit_.value.code == 130
     said = capsys.readouterr().out
     assert "grid: 2 not run, 1 done, 1 interrupted" in said
-    assert re.search(r"go on      python train.py '?resume=outputs/grid/\S*freeze=none,logger=none,seed=1,", said)
+    assert re.search(r"go on      python train.py '?retry=outputs/grid/\S*freeze=none,logger=none,seed=1,", said)
     record = facts(tmp_path / "outputs" / "grid")["none 1"]
     assert (record["status"], record["epochs"]) == ("interrupted", 2)
 
@@ -200,6 +200,33 @@ def test_a_failing_cell_stops_no_other_and_is_retried(
     assert "grid: 1 done, 3 skipped" in capsys.readouterr().out
     assert numbers(outputs / "grid") == numbers(whole)
     assert not list((outputs / "grid").glob("*/traceback.txt"))
+
+
+def test_a_repetition_that_fails_leaves_the_finished_results(
+    train: Train, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    grid = train(*SWEEP) / "grid"
+    before = numbers(grid)
+    monkeypatch.setattr(Classifier, "training_step", at_epoch(0, 0, lambda: 1 / 0))
+    with pytest.raises(SystemExit):
+        train(*SWEEP, "rerun=true")
+    assert "grid: 2 failed" in capsys.readouterr().out
+    assert numbers(grid) == before
+    assert {record["status"] for record in facts(grid).values()} == {"finished"}
+
+
+def test_the_same_cell_twice_is_one_and_a_blocked_directory_stops_no_other(
+    train: Train, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    grid = train(*SWEEP, "seed=0,0") / "grid"
+    assert "grid: 2 done" in capsys.readouterr().out
+    folder = facts(grid)["none 0"]["folder"]
+    blocked = folder.with_name(folder.name.replace("seed=0", "seed=1"))
+    blocked.write_text("a file where the cell's directory belongs")
+    with pytest.raises(SystemExit) as exit_:
+        train(*SWEEP, SEEDS)
+    assert exit_.value.code == 2
+    assert "grid: 1 done, 2 skipped, 1 failed" in capsys.readouterr().out
 
 
 def test_a_grid_can_stop_at_the_first_failure(
@@ -272,6 +299,8 @@ def test_two_processes_share_a_grid(
         (("module.optimizer.lr=0.1,fast",), "module.optimizer.lr=fast: expected a number"),
         (("hydra/launcher=joblib", "hydra.launcher.n_jobs=0"), "hydra.launcher.n_jobs=0: expected a whole number"),
         (("hydra/launcher=parallel",), "hydra/launcher"),
+        (("retry=outputs/grid",), "a run is repeated by itself, without -m"),
+        (("hydra.sweep.subdir=same",), "would share the directory"),
     ],
     ids=lambda value: value if isinstance(value, str) else " ".join(value),
 )

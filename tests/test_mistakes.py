@@ -137,6 +137,7 @@ MISTAKES: list[tuple[str, str]] = [
     ("data=online", "type data=embedded"),
     ("weights=outputs/nothing/here", "outputs/nothing/here"),
     ("resume=outputs/nothing/here", "there is no run to go on with"),
+    ("retry=outputs/nothing/here", "there is no run to go on with"),
     ("net=alexnet", "at least 63x63"),
     ("net=vgg16", "at least 32x32"),
     ("module.net.weights=embedded upstream.experiment=null", "no embedded weights"),

@@ -15,6 +15,7 @@ import lightning.pytorch as pl
 import pandas as pd
 import pytest
 import torch
+from lightning.pytorch.callbacks import ModelCheckpoint
 from project import ROOT
 
 RECIPE = [
@@ -75,13 +76,29 @@ def test_a_run_stopped_in_its_test_is_tested_again(train: Callable[..., Path], t
     train(*quick, "hydra.run.dir=whole")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pl.Trainer, "test", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
-        with pytest.raises(KeyboardInterrupt):
+        with pytest.raises(SystemExit):
             train(*quick, "hydra.run.dir=stopped")
     train(*quick, "hydra.run.dir=stopped")  # the same command goes on by itself
     facts = [json.loads((tmp_path / name / "metrics.json").read_text()) for name in ("whole", "stopped")]
     assert [f["status"] for f in facts] == ["finished", "finished"]
     assert facts[0]["metrics"] == facts[1]["metrics"]
     assert facts[0]["epochs"] == facts[1]["epochs"] == 2
+
+
+def test_nobody_goes_on_from_the_checkpoint_of_another_recipe(train: Callable[..., Path], tmp_path: Path) -> None:
+    """A run with other settings in the same directory is stopped after its first epoch, before it has saved."""
+    quick = [*RECIPE, "trainer.max_epochs=2"]
+    changed = [*quick, "optimizer.lr=0.3"]
+    train(*changed, "hydra.run.dir=whole")
+    train(*quick, "hydra.run.dir=reused")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ModelCheckpoint, "on_train_epoch_end", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(SystemExit):
+            train(*changed, "hydra.run.dir=reused")
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    train(*changed, "hydra.run.dir=reused")
+    whole, reused = (json.loads((tmp_path / name / "metrics.json").read_text()) for name in ("whole", "reused"))
+    assert reused["metrics"] == whole["metrics"]
 
 
 def test_same_command_same_numbers_and_another_seed_others(train: Callable[..., Path]) -> None:

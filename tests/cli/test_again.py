@@ -45,6 +45,15 @@ def test_the_key_is_that_of_the_resolved_recipe() -> None:
     assert recipe_key(composed("experiment=cub_scratch", "data=embedded"), "cub_scratch") != key()
 
 
+def test_weights_count_by_what_they_are_not_by_where_they_lie(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, content in (("a", b"weights"), ("b", b"weights"), ("c", b"others")):
+        (tmp_path / name / "checkpoints").mkdir(parents=True)
+        (tmp_path / name / "checkpoints" / "best.ckpt").write_bytes(content)
+    monkeypatch.chdir(tmp_path)
+    keys = [key(f"module.net.weights={path}") for path in ("./a", f"{tmp_path}/b", "./c")]
+    assert keys[0] == keys[1] != keys[2]
+
+
 def recipe(run_dir: Path, **changes: bool) -> DictConfig:
     return OmegaConf.create({"paths": {"run_dir": str(run_dir)}, "resume": False, "rerun": False, **changes})
 

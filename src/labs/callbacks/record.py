@@ -170,14 +170,23 @@ class Record(pl.Callback):
 
     def _results(self) -> list[Path]:
         """List what a run writes that must not be taken for another's."""
-        names = ("metrics.json", "log.tsv", "test_log.tsv", "predictions.csv", "result.png", "result.gif")
+        # the checkpoint first: without it nobody goes on from another run's weights, whatever else is still there
+        names = (
+            "checkpoints/last.ckpt",
+            "metrics.json",
+            "log.tsv",
+            "test_log.tsv",
+            "predictions.csv",
+            "result.png",
+            "result.gif",
+        )
         events = self.run_dir.glob("tensorboard/events.*")
         return [*(self.run_dir / name for name in names), *events, *self.run_dir.glob("images/*.png")]
 
     @rank_zero_only
     def _clear(self) -> None:
         while self.earlier:
-            self.earlier.pop().unlink(missing_ok=True)
+            self.earlier.pop(0).unlink(missing_ok=True)
 
     @rank_zero_only
     def _say_how_to_go_on(self) -> None:

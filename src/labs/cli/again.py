@@ -32,7 +32,18 @@ def recipe_key(cfg: DictConfig, experiment: str) -> str:
     recipe = OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key not in NOT_RECIPE])
     recipe.paths = dict.fromkeys(cfg.paths, "")  # settings that point into a folder resolve to the same on any machine
     resolved: Any = OmegaConf.to_container(recipe, resolve=True)
+    net = resolved.get("module", {}).get("net", {})
+    net["weights"] = _weights_identity(str(net.get("weights")))
     return digest([experiment, {name: value for name, value in resolved.items() if name != "paths"}])
+
+
+def _weights_identity(weights: str) -> str:
+    """Return what tells weights apart: the content of a file or of a run's best checkpoint, not where it lies."""
+    file = Path(weights) / "checkpoints" / "best.ckpt" if Path(weights).is_dir() else Path(weights)
+    if not file.is_file():
+        return weights
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
 
 
 def is_finished(run_dir: Path, key: str) -> bool:

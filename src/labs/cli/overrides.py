@@ -1,4 +1,4 @@
-"""What the command line understands beyond Hydra's own grammar: three short forms, expanded before Hydra sees them."""
+"""What the command line understands beyond Hydra's own grammar: four short forms, expanded before Hydra sees them."""
 
 import re
 from pathlib import Path
@@ -30,9 +30,10 @@ def expand(arguments: list[str]) -> list[str]:
     - `freeze.unfreeze={5: [layer4]}` and other mappings replace what is there.
     - `weights=<run directory or checkpoint>` starts from the weights of a run.
     - `resume=<run directory>` repeats that run's overrides in that directory, from its last checkpoint.
+    - `retry=<run directory>` does, too, but starts anew what has failed and skips what has finished.
 
     Raises:
-        LabsError: `resume` names something that is not a run directory.
+        LabsError: `resume` or `retry` names something that is not a run directory, or is part of a sweep.
 
     Examples:
         >>> expand(["experiment=cub_full", "optimizer.lr=0.01", "--cfg", "job"])
@@ -41,10 +42,15 @@ def expand(arguments: list[str]) -> list[str]:
     expanded: list[str] = []
     for argument in arguments:
         key, _, value = argument.partition("=")
-        if key == "resume" and value.lower() not in ("true", "false", "null"):
-            expanded += _resume(Path(value))
+        if key in ("resume", "retry") and value.lower() not in ("true", "false", "null"):
+            if {"-m", "--multirun"} & set(arguments):
+                raise LabsError(
+                    f"{argument}: a run is repeated by itself, without -m; a grid goes on when it is typed again."
+                )
+            expanded += [*_repeat(key, Path(value)), *(["resume=true"] if key == "resume" else [])]
         elif key == "weights" and ("/" in value or Path(value).exists()):
-            expanded.append(f"module.net.weights={quote(value)}")
+            paths = [value] if Path(value).exists() else value.split(",")  # several: a sweep
+            expanded.append(f"module.net.weights={','.join(map(quote, paths))}")
         else:
             expanded += _long_names(argument)
     return expanded
@@ -58,18 +64,18 @@ def _long_names(argument: str) -> list[str]:
     return [f"{key}=null", f"++{argument}"] if key in FREE_MAPPINGS else [argument]
 
 
-def _resume(run_dir: Path) -> list[str]:
+def _repeat(key: str, run_dir: Path) -> list[str]:
     recipe = run_dir / ".hydra" / "overrides.yaml"
     if not recipe.is_file():
         raise LabsError(
-            f"resume={run_dir}: there is no run to go on with ({recipe} is missing). "
-            "Type the path of a run directory, such as resume=outputs/<experiment>/<time>."
+            f"{key}={run_dir}: there is no run to go on with ({recipe} is missing). "
+            f"Type the path of a run directory, such as {key}=outputs/<experiment>/<time>."
         )
     from omegaconf import OmegaConf
 
     overrides = [str(o) for o in OmegaConf.load(recipe)]
     own = [o for o in overrides if o.partition("=")[0] not in ABOUT_THE_CALL]
-    return [*own, f"hydra.run.dir={quote(str(run_dir))}", "resume=true"]
+    return [*own, f"hydra.run.dir={quote(str(run_dir))}"]
 
 
 def quote(value: str) -> str:

@@ -4,6 +4,7 @@ import json
 import shlex
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -15,6 +16,10 @@ from labs.cli.again import is_finished, is_occupied
 from labs.cli.describe import describe
 from labs.cli.overrides import quote
 from labs.directories import read_facts, shown_path
+from labs.errors import LabsError
+
+# Settings of Hydra that say how a grid is run, and mean nothing to one of its cells.
+ABOUT_THE_GRID = ("hydra.sweep", "hydra.launcher", "hydra/launcher", "hydra/sweeper", "hydra.mode", "hydra.run")
 
 State = Literal["waiting", "running", "done", "skipped", "failed", "interrupted", "elsewhere"]
 
@@ -46,12 +51,13 @@ class Cell:
     def arguments(self) -> list[str]:
         """Return the arguments of train.py that run this cell, and no other, in its directory."""
         single = [o for o in self.overrides if o.partition("=")[0] not in ("grid", "sweep.on_error")]
-        return [*single, f"hydra.run.dir={quote(str(self.directory))}"]
+        hydra = [str(o) for o in self.config.hydra.overrides.hydra if not str(o).lstrip("+").startswith(ABOUT_THE_GRID)]
+        return [*single, *hydra, f"hydra.run.dir={quote(str(self.directory))}"]
 
     @property
     def retry(self) -> str:
         """Return the command that retries this cell alone, or goes on with it."""
-        return shlex.join(["python", "train.py", f"resume={shown_path(self.directory)}"])
+        return shlex.join(["python", "train.py", f"retry={shown_path(self.directory)}"])
 
     @property
     def own_recipe(self) -> DictConfig:
@@ -81,7 +87,11 @@ class Cell:
 
     def was_interrupted(self) -> bool:
         """Say whether this run of the cell was interrupted, and not only an earlier one."""
-        return self.facts().get("status") == "interrupted" and self._written() != self.found
+        return self.has_written() and self.facts().get("status") == "interrupted"
+
+    def has_written(self) -> bool:
+        """Say whether `metrics.json` is of this run of the cell."""
+        return self._written() != self.found
 
     def end(self, state: State, error: str = "", trace: str = "") -> None:
         """Note how the cell ended; a failure is kept in its directory: `traceback.txt` and a `metrics.json`."""
@@ -90,10 +100,14 @@ class Cell:
             self.state = "elsewhere"  # another process was a moment quicker; its directory is not ours
         if self.state != "failed":
             return
+        with suppress(OSError):  # a full disk, a file where the folder should be: the summary tells it all the same
+            self._keep(error, trace)
+
+    def _keep(self, error: str, trace: str) -> None:
         self.directory.mkdir(parents=True, exist_ok=True)
         if not (self.directory / "traceback.txt").is_file():  # a run that had begun has written its own
             (self.directory / "traceback.txt").write_text(f"{self.recipe['command']}\n\n{trace}", encoding="utf-8")
-        if self.facts().get("status") not in ("failed", "running", "interrupted"):  # what was stopped can still go on
+        if not self.facts():  # finished results of this recipe stay, and what was stopped can still go on
             record = {"format": 1, "status": "failed", **self.recipe, "metrics": {}, "labels": [], "error": error}
             (self.directory / "metrics.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
         saved = self.directory / ".hydra" / "overrides.yaml"
@@ -122,7 +136,7 @@ def compose_cells(
     """
     grid = Path(config.hydra.sweep.dir).absolute()
     known = {read_facts(file.parent).get("key"): file.parent for file in sorted(grid.glob("*/metrics.json"))}
-    cells = []
+    cells: list[Cell] = []
     for number, overrides in enumerate(job_overrides, start=first):
         composed = loader.load_sweep_config(config, list(overrides))
         with open_dict(composed):
@@ -133,7 +147,11 @@ def compose_cells(
         directory = grid / str(composed.hydra.sweep.subdir)
         if read_facts(directory).get("key") != recipe["key"]:
             directory = known.get(recipe["key"], directory)
-        composed.hydra.sweep.subdir = directory.name
+        if any(directory == other.directory for other in cells):
+            if any(recipe["key"] == other.recipe["key"] for other in cells):
+                continue  # the same cell twice
+            raise LabsError(f"two cells of the grid would share the directory {directory}; hydra.sweep.subdir says so.")
+        composed.hydra.sweep.subdir = str(directory.relative_to(grid))
         cell = Cell(directory.name, composed, recipe, directory)
         cell.look()
         cells.append(cell)
@@ -143,7 +161,10 @@ def compose_cells(
 
 def write_plan(cells: Sequence[Cell], grid: Path, command: str) -> None:
     """Write `cells.json`: which cells the grid has, so that a report can show those that were not run."""
-    plan = {"command": command, "cells": [{"directory": cell.directory.name, **cell.recipe} for cell in cells]}
+    plan = {
+        "command": command,
+        "cells": [{"directory": str(cell.directory.relative_to(grid.absolute())), **cell.recipe} for cell in cells],
+    }
     grid.mkdir(parents=True, exist_ok=True)
     temporary = grid / ".cells.json"
     temporary.write_text(json.dumps(plan, indent=2) + "\n", encoding="utf-8")

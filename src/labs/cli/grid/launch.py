@@ -3,6 +3,7 @@
 import shlex
 import sys
 import threading
+import traceback
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -14,6 +15,7 @@ from joblib import Parallel, delayed
 from omegaconf import DictConfig, OmegaConf
 
 from labs.cli import INTERRUPTED
+from labs.cli.explain import say_error
 from labs.cli.grid.board import Board
 from labs.cli.grid.cells import Cell, compose_cells, write_plan
 from labs.cli.grid.summary import sum_up
@@ -89,13 +91,15 @@ def _run_all(cells: Sequence[Cell], run: Run, board: Board, *, stop: bool) -> No
         if cell.state != "waiting":
             board.tell(cell)
             return
-        cell.start()
-        board.tell(cell)
         try:
+            cell.start()
+            board.tell(cell)
             run(cell)
         except (KeyboardInterrupt, SystemExit):  # Lightning ends an interrupted run with SystemExit
             cell.end("interrupted")
             raise
+        except OSError as error:  # its directory cannot be written
+            cell.end("failed", say_error(error), "".join(traceback.format_exception(error)))
         finally:
             board.tell(cell)
         if stop and cell.state == "failed":

@@ -1,15 +1,17 @@
 """Run cells one after another in this process, which pays for imports and data once."""
 
 import io
+import signal
 import traceback
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext, redirect_stderr, redirect_stdout
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from threading import Event
 from typing import TextIO
 
 from hydra.core.utils import run_job
 from hydra.types import HydraContext, TaskFunction
+from omegaconf import OmegaConf
 
 from labs.cli.explain import say_error
 from labs.cli.grid.cells import Cell
@@ -27,15 +29,36 @@ class Serial:
     def check(self, cells: Sequence[Cell]) -> None:
         """Refuse cells that need several devices: Lightning starts further processes by repeating the command."""
         for cell in cells:
-            if str(cell.config.trainer.devices) not in ("1", "[0]"):
+            devices = cell.config.trainer.devices
+            if str(devices) != "1" and not (OmegaConf.is_list(devices) and len(devices) == 1):
                 raise LabsError(
                     f"trainer.devices={cell.config.trainer.devices}: cells that run in one process have one device; "
                     "type hydra/launcher=joblib hydra.launcher.n_jobs=1, which gives each cell a process of its own."
                 )
 
-    def interruptible(self, halt: Event) -> AbstractContextManager[None]:
-        """Leave Ctrl-C to Python and Lightning: it ends the cell that runs, and comes out here as an exception."""
-        return nullcontext()
+    @contextmanager
+    def interruptible(self, halt: Event) -> Iterator[None]:
+        """Let Ctrl-C end the cell that runs, and remember it: an exception can be lost on its way through a library.
+
+        Raises:
+            KeyboardInterrupt: at the end, if it was lost.
+        """
+        interrupted = False
+
+        def remember(*_: object) -> None:
+            nonlocal interrupted
+            interrupted = True
+            halt.set()
+            raise KeyboardInterrupt
+
+        before = {sign: signal.signal(sign, remember) for sign in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for sign, handler in before.items():
+                signal.signal(sign, handler)
+        if interrupted:
+            raise KeyboardInterrupt
 
     def __call__(self, cell: Cell) -> None:
         """Run one cell."""

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from threading import Event
 
-from joblib import effective_n_jobs
+from joblib import cpu_count, effective_n_jobs
 
 from labs.cli import INTERRUPTED
 from labs.cli.grid.cells import Cell
@@ -35,11 +35,12 @@ class SideBySide:
         self.interrupted = False
 
     def check(self, cells: Sequence[Cell]) -> None:
-        """Take any cells."""
+        """Take any cells; a few cells share all threads."""
+        self.at_once = max(1, min(self.at_once, len(cells)))
 
     def __call__(self, cell: Cell) -> None:
         """Run one cell, from a thread of its own."""
-        share = str(max(1, (os.cpu_count() or 1) // self.at_once))
+        share = str(max(1, cpu_count() // self.at_once))
         environment = {**dict.fromkeys(THREAD_SETTINGS, share), **os.environ}
         path = cell.directory / "output.txt"
         with path.open("ab") as output:
@@ -53,18 +54,21 @@ class SideBySide:
                 start_new_session=True,  # Ctrl-C comes to this process, which hands it on
             )
             self.processes.append(process)
+            if self.interrupted:  # between the look at `halt` and here
+                process.send_signal(signal.SIGINT)
             code = process.wait()
         with path.open("rb") as output:
             output.seek(begin)
             said = output.read().decode(errors="replace")
         if code == 0:
             cell.end("done")
-        elif code == INTERRUPTED or cell.was_interrupted():
+        elif self.interrupted or code == INTERRUPTED or cell.was_interrupted():
             cell.end("interrupted")
         elif code < 0:
             cell.end("interrupted", f"killed by {signal.Signals(-code).name}, by hand or for want of memory")
         else:
-            cell.end("failed", _last_error(said), said)
+            told = cell.facts().get("error") if cell.has_written() else None
+            cell.end("failed", told or _last_error(said), said)
 
     @contextmanager
     def interruptible(self, halt: Event) -> Iterator[None]:
@@ -88,6 +92,9 @@ class SideBySide:
         finally:
             for sign, handler in before.items():
                 signal.signal(sign, handler)
+            for process in self.processes:
+                if process.poll() is None:  # something else ended the grid: nobody would wait for them
+                    process.send_signal(signal.SIGINT)
         if self.interrupted:
             raise KeyboardInterrupt
 
