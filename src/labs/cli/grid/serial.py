@@ -1,7 +1,6 @@
 """Run cells one after another in this process, which pays for imports and data once."""
 
 import io
-import signal
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
@@ -15,6 +14,7 @@ from omegaconf import OmegaConf
 
 from labs.cli.explain import say_error
 from labs.cli.grid.cells import Cell
+from labs.cli.grid.signals import stop_signals_go_to
 from labs.errors import LabsError
 
 
@@ -51,12 +51,8 @@ class Serial:
             halt.set()
             raise KeyboardInterrupt
 
-        before = {sign: signal.signal(sign, remember) for sign in (signal.SIGINT, signal.SIGTERM)}
-        try:
+        with stop_signals_go_to(remember):
             yield
-        finally:
-            for sign, handler in before.items():
-                signal.signal(sign, handler)
         if interrupted:
             raise KeyboardInterrupt
 

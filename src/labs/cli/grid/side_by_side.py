@@ -12,6 +12,7 @@ from joblib import cpu_count, effective_n_jobs
 
 from labs.cli import INTERRUPTED
 from labs.cli.grid.cells import Cell
+from labs.cli.grid.signals import stop_signals_go_to
 from labs.errors import LabsError
 
 THREAD_SETTINGS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
@@ -86,12 +87,10 @@ class SideBySide:
                 if process.poll() is None:
                     process.send_signal(sign)
 
-        before = {sign: signal.signal(sign, hand_on) for sign in (signal.SIGINT, signal.SIGTERM)}
         try:
-            yield
+            with stop_signals_go_to(hand_on):
+                yield
         finally:
-            for sign, handler in before.items():
-                signal.signal(sign, handler)
             for process in self.processes:
                 if process.poll() is None:  # something else ended the grid: nobody would wait for them
                     process.send_signal(signal.SIGINT)
