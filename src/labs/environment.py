@@ -19,6 +19,7 @@ PACKAGES = (
     "numpy",
     "pillow",
     "scikit-learn",
+    "scikit-image",
 )
 
 

@@ -333,33 +333,30 @@ class TestCounting:
             assert not first_losses.requires_grad, "the graph would be kept"
 
     @pytest.mark.parametrize("wanted", [1, 2, 19, 20, 21, 33, 40])
-    def test_it_stops_after_an_exact_number_at_the_last_place_evaluated(self, wanted: int) -> None:
+    def test_it_stops_after_an_exact_number(self, wanted: int) -> None:
         losses, starts = pictures(2, 5, torch.float64)
-        param, optimizer, closure = batched(losses, starts, tolerance_change=0, tolerance_grad=0)
-        places: list[Tensor] = []
+        _, optimizer, closure = batched(losses, starts, tolerance_change=0, tolerance_grad=0)
+        calls: list[int] = []
         while optimizer.evaluations < wanted:
-            optimizer.step(
-                lambda: (places.append(param.detach().clone()), closure())[1],
-                max_evaluations=wanted - optimizer.evaluations,
-            )
-        assert len(places) == optimizer.evaluations == wanted
-        assert torch.equal(places[-1], param)
+            optimizer.step(lambda: (calls.append(1), closure())[1], max_iter=wanted - optimizer.evaluations)
+        assert len(calls) == optimizer.evaluations == wanted
 
-    def test_a_step_that_was_cut_short_goes_on_along_the_same_path(self) -> None:
+    @pytest.mark.parametrize("cuts", [[8, 12], [1] * 20, [13, 7]])
+    def test_outer_steps_of_any_length_take_the_same_path(self, cuts: list[int]) -> None:
         losses, starts = pictures(2, 5, torch.float64)
         whole, optimizer, closure = batched(losses, starts)
         optimizer.step(closure)
         cut, other, other_closure = batched(losses, starts)
-        other.step(other_closure, max_evaluations=8)
-        other.param_groups[0]["max_iter"] = 13  # 7 moves are behind it
-        other.step(other_closure)
+        for moves in cuts:
+            other.step(other_closure, max_iter=moves)
         assert torch.equal(cut, whole)
+        assert other.evaluations == optimizer.evaluations
 
-    def test_no_evaluations_are_refused(self) -> None:
+    def test_no_moves_are_refused(self) -> None:
         losses, starts = pictures(2, 5, torch.float64)
         _, optimizer, closure = batched(losses, starts)
-        with pytest.raises(ValueError, match="max_evaluations=0"):
-            optimizer.step(closure, max_evaluations=0)
+        with pytest.raises(ValueError, match="max_iter=0"):
+            optimizer.step(closure, max_iter=0)
 
 
 class TestState:
@@ -368,7 +365,7 @@ class TestState:
         losses, starts = waves(4, 5, dtype)
         param, optimizer, closure = batched(losses, starts, history_size=4)
         optimizer.step(closure)
-        optimizer.step(closure, max_evaluations=7)
+        optimizer.step(closure, max_iter=7)
         torch.save({"param": param.detach(), "optimizer": optimizer.state_dict()}, tmp_path / "last.ckpt")
         saved = torch.load(tmp_path / "last.ckpt", weights_only=True)
         resumed, other, other_closure = batched(losses, saved["param"], history_size=4)
@@ -402,7 +399,7 @@ class TestState:
     def test_memory_does_not_grow(self) -> None:
         losses, starts = pictures(2, 5, torch.float64)
         _, optimizer, closure = batched(losses, starts, history_size=6, tolerance_change=0, tolerance_grad=0)
-        optimizer.step(closure, max_evaluations=1)
+        optimizer.step(closure, max_iter=1)
         before = {name: (tensor.data_ptr(), tensor.shape) for name, tensor in memory(optimizer).items()}
         for _ in range(3):
             optimizer.step(closure)

@@ -146,7 +146,7 @@ class TestLosses:
         torch.testing.assert_close(result, loss(kind, generated.float(), target.float()))
 
     def test_an_unknown_convention_is_explained(self, kind: str) -> None:
-        with pytest.raises(LabsError, match="'gatis': expected tutorial or gatys"):
+        with pytest.raises(LabsError, match="style_loss=gatis: expected tutorial, gatys or handout_004"):
             loss(kind, random(1, 2, 2, 2), random(1, 2, 2, 2), convention="gatis")
 
 

@@ -84,14 +84,9 @@ class Record(pl.Callback):
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Note what is known once the data is there."""
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
-        self.facts |= {
-            "labels": list(data.labels),
-            "counts": {split: len(rows) for split, rows in data.rows.items()},
-            "split_hash": data.split_hash,
-            "normalization": data.state_dict()["normalization"],
-            "max_epochs": trainer.max_epochs,
-            "batch_size": data.batch_size,
-        }
+        facts = data.facts()
+        labels = [*facts["labels"], *getattr(pl_module, "labels", [])]
+        self.facts |= {**facts, "labels": labels, "max_epochs": trainer.max_epochs}
         self._write_json("environment.json", environment(pl_module.device))
         self._write_facts()
         self.started = time.monotonic()
@@ -142,20 +137,25 @@ class Record(pl.Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Keep the predictions of a batch."""
+        """Keep the predictions of a batch, if the method makes any."""
+        if not outputs:
+            return
         columns = (outputs[name].tolist() for name in ("positions", "labels", "preds", "confidence"))
         self.predictions += zip(*columns, strict=True)
 
     def on_test_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Write `test_log.tsv` and `predictions.csv`."""
+        """Write `test_log.tsv`, and `predictions.csv` where there are some."""
         if trainer.world_size > 1:
             gathered: list[Any] = [None] * trainer.world_size
             torch.distributed.all_gather_object(gathered, self.predictions)
             self.predictions = [row for part in gathered for row in part]
-        self.facts["counts"] = {**self.facts["counts"], "test": len(self.predictions)}  # fewer than all in a try-out
         results = _metrics(trainer, ("test/",))
         self.facts["metrics"] = {**self.facts["metrics"], **results}
-        self._write_test(trainer.datamodule, results)  # type: ignore[attr-defined]
+        self._write_test(results)
+        if self.predictions:
+            counts = {**self.facts["counts"], "test": len(self.predictions)}  # fewer than all in a try-out
+            self.facts["counts"] = counts
+            self._write_predictions(trainer.datamodule)  # type: ignore[attr-defined]
 
     def state_dict(self) -> dict[str, Any]:
         """Save the log with the checkpoint."""
@@ -208,8 +208,11 @@ class Record(pl.Callback):
         self._write_facts()
 
     @rank_zero_only
-    def _write_test(self, data: Any, results: dict[str, float]) -> None:
+    def _write_test(self, results: dict[str, float]) -> None:
         self._replace("test_log.tsv", pd.DataFrame([results]).to_csv(sep="\t", index=False))
+
+    @rank_zero_only
+    def _write_predictions(self, data: Any) -> None:
         temporary = self.run_dir / ".predictions.csv"
         with temporary.open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)

@@ -1,4 +1,4 @@
-"""What conf/hydra/default.yaml computes: the name of a grid's cell, and the page of `python train.py --help`.
+"""What conf/ computes: the name of a grid's cell, the page of `python train.py --help`, the epochs of a picture.
 
 The page lists examples, experiments by practical, grids and axes, read from `conf/` as it stands.
 """
@@ -28,7 +28,8 @@ _GROUPS_APART = ("experiment", "grid", "hydra", "paths")
 
 
 def register_resolvers() -> None:
-    """Make `${labs_help:}` and `${labs_cell:...}` available to conf/hydra/default.yaml."""
+    """Make `${labs_help:}` and `${labs_cell:...}` available to conf/hydra/default.yaml, `${labs_epochs:...}` to all."""
+    OmegaConf.register_new_resolver("labs_epochs", lambda steps, every: -(-steps // max(every, 1)), replace=True)
     OmegaConf.register_new_resolver("labs_help", lambda: help_text(config_folder()).replace("$", "$$"), replace=True)
     OmegaConf.register_new_resolver("labs_cell", cell_name, replace=True)
 

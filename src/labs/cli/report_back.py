@@ -1,5 +1,6 @@
 """What a run says when it ends, and what it takes with it when it could not start."""
 
+import csv
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -44,16 +45,10 @@ def say_results(cfg: DictConfig, recipe: dict[str, Any], *, before: bool) -> Non
     `before` says that the run had finished before this command.
     """
     facts = read_facts(Path(cfg.paths.run_dir))
-    metrics = facts["metrics"]
     notes = f"  ({', '.join(facts['labels'])})" if facts["labels"] else ""
     epoch = f", epoch {facts['best_epoch']} of {facts['epochs']}" if "best_epoch" in facts else ""
-    table = Table()
-    for column in ("split", "images", "accuracy", "loss"):
-        table.add_column(column, justify="left" if column == "split" else "right")
-    for split, count in facts["counts"].items():
-        accuracy, loss = metrics.get(f"{split}/acc"), metrics.get(f"{split}/loss")
-        if accuracy is not None and loss is not None:
-            table.add_row(split, str(count), f"{100 * accuracy:.2f} %", f"{loss:.4f}")
+    pictures = Path(cfg.paths.run_dir) / "pictures.tsv"
+    table = _of_pictures(pictures) if pictures.is_file() else _of_splits(facts)
     console = Console()
     console.print(
         f"{recipe['experiment']}, seed {recipe['seed']}{epoch}{notes}", style="italic", highlight=False, soft_wrap=True
@@ -62,7 +57,38 @@ def say_results(cfg: DictConfig, recipe: dict[str, Any], *, before: bool) -> Non
     if before:
         console.print("finished before  nothing was trained; rerun=true starts anew", highlight=False, soft_wrap=True)
     console.print(f"run directory  {shown_path(cfg.paths.run_dir)}", highlight=False, soft_wrap=True)
+    sheet = Path(cfg.paths.run_dir) / "images" / "sheet.png"
+    if sheet.is_file():
+        console.print(f"pictures       {shown_path(sheet)}", highlight=False, soft_wrap=True)
     console.print(f"look at it     tensorboard --logdir {cfg.paths.outputs}", highlight=False, soft_wrap=True)
+
+
+def _of_splits(facts: dict[str, Any]) -> Table:
+    metrics, table = facts["metrics"], _table("split", "images", "accuracy", "loss")
+    for split, count in facts.get("counts", {}).items():
+        accuracy, loss = metrics.get(f"{split}/acc"), metrics.get(f"{split}/loss")
+        if accuracy is not None and loss is not None:
+            table.add_row(split, str(count), f"{100 * accuracy:.2f} %", f"{loss:.4f}")
+    return table
+
+
+def _of_pictures(file: Path) -> Table:
+    """Return what was measured of each picture, as the run wrote it down."""
+    with file.open(newline="", encoding="utf-8") as lines:
+        heads, *rows = csv.reader(lines, delimiter="\t")
+    shown = [place for place, head in enumerate(heads) if head not in ("style_start", "rollbacks")]  # 80 columns
+    table = _table(*(heads[place].replace("_", " ") for place in shown))
+    for row in rows:
+        table.add_row(row[0], *(f"{float(row[place]):.3g}" for place in shown[1:]))
+    return table
+
+
+def _table(first: str, *others: str) -> Table:
+    table = Table()
+    table.add_column(first, no_wrap=True)
+    for column in others:
+        table.add_column(column, justify="right")
+    return table
 
 
 @rank_zero_only

@@ -123,6 +123,16 @@ class ImageClassification(pl.LightningDataModule):
         notes = {"embedded data": self.embedded, "selected on test": self.validation == "test"}
         return [note for note, true in notes.items() if true]
 
+    def facts(self) -> dict[str, Any]:
+        """Say what `metrics.json` tells of the data."""
+        return {
+            "labels": self.labels,
+            "counts": {split: len(rows) for split, rows in self.rows.items()},
+            "split_hash": self.split_hash,
+            "normalization": self.state_dict()["normalization"],
+            "batch_size": self.batch_size,
+        }
+
     def prepare_data(self) -> None:
         """Download or draw and decode, once, before the processes of a run part ways."""
         self._loaded = self._loaded or self.source.load(self.resize)

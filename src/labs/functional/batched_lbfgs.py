@@ -64,30 +64,27 @@ class BatchedLBFGS(Optimizer):
         return int(memory["evaluations"]) if memory else 0
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], Tensor], *, max_evaluations: int | None = None) -> Tensor:  # type: ignore[override]
-        """Take one outer step.
+    def step(self, closure: Callable[[], Tensor], *, max_iter: int | None = None) -> Tensor:  # type: ignore[override]
+        """Take one outer step, which as torch's own ends with a move that nothing has evaluated yet.
 
         Args:
             closure: Zeroes the gradients, computes the losses (batch,), back-propagates their sum, returns them.
-            max_evaluations: End the step after so many evaluations, at the parameters of the last one. Torch's own
-                step ends with a move that nothing has evaluated; this one can be repeated without harm: the next
-                step evaluates the same point again.
+            max_iter: Moves, and so evaluations, of this step at most, where the group's own number would be too many.
 
         Returns:
             The losses of the first evaluation, (batch,).
         """
-        if max_evaluations is not None and max_evaluations < 1:
-            raise ValueError(f"max_evaluations={max_evaluations}: an outer step takes 1 evaluation or more")
         group, memory = self.param_groups[0], self._memory
+        moves = group["max_iter"] if max_iter is None else min(max_iter, group["max_iter"])
+        if moves < 1:
+            raise ValueError(f"max_iter={moves}: an outer step takes 1 move or more")
         running = memory["running"].fill_(True)
         losses, gradients = self._evaluate(closure)
         first_losses = losses
         running &= ~self._is_flat(gradients)
-        for move in range(1, group["max_iter"] + 1):  # as many as the evaluations before it
-            if move == max_evaluations:
-                break
+        for move in range(1, moves + 1):  # as many as the evaluations before it
             self._move(losses, gradients)
-            if move == group["max_iter"] or not running.any():
+            if move == moves or not running.any():
                 break
             losses, gradients = self._evaluate(closure)
             running &= ~(self._is_flat(gradients) | self._is_stuck(losses))

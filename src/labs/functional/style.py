@@ -7,9 +7,10 @@ layer, features F (generated) and P (content) of shape N x M, and Gram matrices 
     convention   content                 style
     gatys        1/2 sum (F - P)^2       1/(4 N^2 M^2) sum (G - A)^2         equations 1 and 4 of the paper
     tutorial     mean (F - P)^2          mean (G/(N M) - A/(N M))^2          the tutorial of PyTorch
+    handout_004  mean (F - P)^2          mean (G - A)^2                      as hand-out 004 writes them
 
-so that tutorial content = 2/(N M) gatys, and tutorial style = 4/N^2 gatys: the tutorial damps a layer of 512 channels
-64 times as much as one of 64.
+so that tutorial content = 2/(N M) gatys, tutorial style = 4/N^2 gatys, and hand-out style = (N M)^2 tutorial: the
+tutorial damps a layer of 512 channels 64 times as much as one of 64, the hand-out no layer at all.
 """
 
 from collections.abc import Iterator
@@ -17,10 +18,11 @@ from contextlib import contextmanager
 
 import torch
 from torch import Tensor
+from torch.autograd.function import FunctionCtx, once_differentiable
 
 from labs.errors import LabsError
 
-CONVENTIONS = ("tutorial", "gatys")
+CONVENTIONS = ("tutorial", "gatys", "handout_004")
 LUMINANCE = (0.299, 0.587, 0.114)  # Y of YIQ, ITU-R BT.601
 
 
@@ -52,7 +54,7 @@ def content_loss(features: Tensor, target: Tensor, *, convention: str = "tutoria
     Args:
         features: Activations of the generated pictures, (batch, channels, height, width).
         target: Those of the content, of the same shape.
-        convention: `tutorial`: the mean of the squares. `gatys`: half of their sum, equation 1.
+        convention: `tutorial` and `handout_004`: the mean of the squares. `gatys`: half of their sum, equation 1.
 
     Returns:
         One float32 loss a picture, (batch,).
@@ -66,19 +68,20 @@ def content_loss(features: Tensor, target: Tensor, *, convention: str = "tutoria
     """
     _check(convention)
     squares = (features.float() - target.float()).square().flatten(1)
-    return squares.mean(1) if convention == "tutorial" else squares.sum(1) / 2
+    return squares.sum(1) / 2 if convention == "gatys" else squares.mean(1)
 
 
 def style_loss(features: Tensor, target: Tensor, *, convention: str = "tutorial") -> Tensor:
     """Compare the Gram matrices of features with those of the style, picture by picture.
 
-    Both conventions divide a Gram matrix by N M, as the generated picture has them, before they take squares; so large
-    pictures do not overflow, and the style picture must be as large as the generated one.
+    `tutorial` and `gatys` divide a Gram matrix by N M, as the generated picture has them, before they take squares; so
+    large pictures do not overflow, and the style picture must be as large as the generated one.
 
     Args:
         features: Activations of the generated pictures, (batch, channels, height, width).
         target: `gram` of the activations of the style, (batch, channels, channels), or (1, channels, channels).
-        convention: `tutorial`: the mean of the squares. `gatys`: a quarter of their sum, equation 4.
+        convention: `tutorial`: the mean of the squares. `gatys`: a quarter of their sum, equation 4. `handout_004`:
+            the mean, of Gram matrices that nothing divides.
 
     Returns:
         One float32 loss a picture, (batch,).
@@ -91,10 +94,47 @@ def style_loss(features: Tensor, target: Tensor, *, convention: str = "tutorial"
         >>> style_loss(features, torch.zeros(1, 4, 4)), style_loss(features, torch.zeros(1, 4, 4), convention="gatys")
         (tensor([0.0625]), tensor([0.2500]))
     """
-    _check(convention)
-    size = features[0].numel()
-    squares = ((gram(features) - target.float()) / size).square().flatten(1)
-    return squares.mean(1) if convention == "tutorial" else squares.sum(1) / 4
+    divisor, factor = _constants(features, convention)
+    return ((gram(features) - target.float()) / divisor).square().sum((1, 2)) * factor
+
+
+def pass_style_loss(features: Tensor, target: Tensor, *, convention: str = "tutorial") -> tuple[Tensor, Tensor]:
+    """Hand features on to the next layer, with the `style_loss` measured on the way.
+
+    The same numbers for less work: by equation 6 of the paper the gradient is one product (G - A) F, where automatic
+    differentiation of G = F F' takes two, and it is added to what later layers send back in the same call.
+
+    Args:
+        features: As in `style_loss`.
+        target: As in `style_loss`.
+        convention: As in `style_loss`.
+
+    Returns:
+        The features, to go on with, and one float32 loss a picture, (batch,). They can be differentiated once.
+
+    Raises:
+        LabsError: For an unknown convention.
+    """
+    passed, losses = _PassStyleLoss.apply(features, target, *_constants(features, convention))
+    return passed, losses
+
+
+class _PassStyleLoss(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: FunctionCtx, features: Tensor, target: Tensor, divisor: float, factor: float
+    ) -> tuple[Tensor, Tensor]:
+        difference = (gram(features) - target.float()) / divisor
+        ctx.save_for_backward(features, difference * (4 * factor / divisor))
+        return features.view_as(features), difference.square().sum((1, 2)) * factor
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: FunctionCtx, after: Tensor, of_losses: Tensor) -> tuple[Tensor, None, None, None]:
+        features, difference = ctx.saved_tensors  # type: ignore[attr-defined]
+        flat = features.flatten(2)
+        product = (difference * of_losses[:, None, None]).to(flat.dtype)
+        return torch.baddbmm(after.flatten(2), product, flat).view_as(features), None, None, None
 
 
 def total_variation(images: Tensor) -> Tensor:
@@ -113,6 +153,17 @@ def total_variation(images: Tensor) -> Tensor:
         tensor([2.])
     """
     return images.diff(dim=-2).abs().sum((1, 2, 3)) + images.diff(dim=-1).abs().sum((1, 2, 3))
+
+
+def luminance(images: Tensor) -> Tensor:
+    """Make pictures grey: Y of YIQ in all three channels.
+
+    Examples:
+        >>> luminance(torch.tensor([1.0, 0.0, 0.0]).view(1, 3, 1, 1)).flatten()
+        tensor([0.2990, 0.2990, 0.2990])
+    """
+    weights = torch.tensor(LUMINANCE, dtype=images.dtype, device=images.device).view(3, 1, 1)
+    return (images * weights).sum(1, keepdim=True).expand_as(images)
 
 
 def keep_luminance_of(generated: Tensor, *, colours_of: Tensor) -> Tensor:
@@ -134,8 +185,7 @@ def keep_luminance_of(generated: Tensor, *, colours_of: Tensor) -> Tensor:
         >>> keep_luminance_of(white, colours_of=red).flatten()
         tensor([0.7804, 0.3804, 0.3804])
     """
-    weights = torch.tensor(LUMINANCE, dtype=generated.dtype, device=generated.device).view(3, 1, 1)
-    return colours_of + ((generated - colours_of) * weights).sum(1, keepdim=True)
+    return colours_of + luminance(generated) - luminance(colours_of)
 
 
 def match_colours(images: Tensor, *, to: Tensor) -> Tensor:
@@ -178,9 +228,16 @@ def _power(covariance: Tensor, exponent: float) -> Tensor:
     return vectors * powers[:, None, :] @ vectors.mT
 
 
+def _constants(features: Tensor, convention: str) -> tuple[float, float]:
+    """Return what Gram matrices are divided by, and the factor of the sum of their squared differences."""
+    _check(convention)
+    divisor = 1 if convention == "handout_004" else features[0].numel()
+    return divisor, 1 / 4 if convention == "gatys" else 1 / features.shape[1] ** 2
+
+
 def _check(convention: str) -> None:
     if convention not in CONVENTIONS:
-        raise LabsError(f"style convention {convention!r}: expected {' or '.join(CONVENTIONS)}.")
+        raise LabsError(f"style_loss={convention}: expected {', '.join(CONVENTIONS[:-1])} or {CONVENTIONS[-1]}.")
 
 
 @contextmanager

@@ -5,7 +5,7 @@ transfer with the changes of Gatys et al. 2016: ReLUs that leave their input alo
 """
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -52,10 +52,11 @@ class VGGFeatures(nn.Module):
         if pooling not in _POOLINGS:
             raise LabsError(f"pooling={pooling}: expected {' or '.join(_POOLINGS)}.")
         self.layers = tuple(layers)
-        self._places = [_place(layer, name) for layer in layers]
+        self.name, self.weights = name, weights
+        self.places = {layer: layer_place(layer, name) for layer in layers}  # in `features`
         if not layers:
             raise LabsError("VGGFeatures needs at least one layer, found none. Type a list such as [conv_4].")
-        self.features = _features(name, weights, weights_folder)[: max(self._places) + 1]
+        self.features = _features(name, weights, weights_folder)[: max(self.places.values()) + 1]
         for place, layer in enumerate(self.features):
             if isinstance(layer, nn.ReLU):
                 self.features[place] = nn.ReLU(inplace=False)
@@ -69,22 +70,36 @@ class VGGFeatures(nn.Module):
         self.requires_grad_(False)
         self.eval()
 
-    def forward(self, images: Tensor) -> dict[str, Tensor]:
+    def forward(
+        self, images: Tensor, visit: Mapping[str, Callable[[Tensor], Tensor]] | None = None
+    ) -> dict[str, Tensor]:
         """Compute the activations.
 
         Args:
             images: RGB in [0, 1], (batch, 3, height, width); normalised here by ImageNet's statistics.
+            visit: What is called with the activations of a layer, by its name; the net goes on with what it returns,
+                as the loss layers of PyTorch's tutorial hand on what they measure. Layers that are not named are not
+                returned, and the net stops after the last one. By default all of `layers`, untouched.
 
         Returns:
             The activations (batch, channels, height, width), by the names that were asked for, in that order.
         """
+        names = self.layers if visit is None else tuple(visit)
+        asked = [self.places[name] for name in names]
         activations: dict[int, Tensor] = {}
         features = (images - self.mean) / self.std
-        for place, layer in enumerate(self.features):
+        for place, layer in enumerate(self.features[: max(asked) + 1]):
             features = layer(features)
-            if place in self._places:
+            if place in asked:
+                for name, call in (visit or {}).items():
+                    features = call(features) if self.places[name] == place else features
                 activations[place] = features
-        return {name: activations[place] for name, place in zip(self.layers, self._places, strict=True)}
+        return {name: activations[place] for name, place in zip(names, asked, strict=True)}
+
+    def other_name(self, layer: str) -> str:
+        """Return VGG's name of a layer, or the tutorial's if VGG's is given: `conv_4` is `conv2_2`."""
+        names = layer_names(self.name)
+        return names.get(layer) or next(tutorial for tutorial, vgg in names.items() if vgg == layer)
 
 
 def layer_names(name: str = "vgg19") -> dict[str, str]:
@@ -113,7 +128,12 @@ def layer_names(name: str = "vgg19") -> dict[str, str]:
     return names
 
 
-def _place(layer: str, name: str) -> int:
+def layer_place(layer: str, name: str = "vgg19") -> int:
+    """Find a layer by either of its names.
+
+    Raises:
+        LabsError: There is none; the message lists them all.
+    """
     names = layer_names(name)
     for known in (list(names), list(names.values())):
         if layer in known:

@@ -1,0 +1,68 @@
+"""Show how pictures are made: one bar over all evaluations of the loss in a terminal, a line an epoch anywhere else."""
+
+import sys
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from lightning.pytorch.callbacks import ProgressBar
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from labs.callbacks.progress import EpochLines
+
+
+def evaluations() -> ProgressBar:
+    """Return a live bar if standard output is a terminal, else one that prints a line after each epoch."""
+    return EvaluationBar() if sys.stdout.isatty() else EpochLines()
+
+
+class EvaluationBar(ProgressBar):
+    """Draw one bar over the evaluations of a run, with its current losses."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bar = Progress(
+            TextColumn("evaluations"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[losses]}"),
+        )
+        self.enabled = True
+
+    def disable(self) -> None:
+        """Draw nothing from now on."""
+        self.enabled = False
+
+    def print(self, *args: Any, **kwargs: Any) -> None:
+        """Print above the bar."""
+        self.bar.console.print(*args, highlight=False, markup=False)
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Begin at the evaluations that a resumed run has behind it."""
+        if self.enabled:
+            done, steps = (getattr(pl_module, name) for name in ("evaluations", "steps"))
+            self.task = self.bar.add_task("", total=steps, completed=done, losses="")
+            self.bar.start()
+
+    def on_before_optimizer_step(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, optimizer: torch.optim.Optimizer
+    ) -> None:
+        """Count an evaluation; Lightning comes here after every call of a closure."""
+        if self.enabled:
+            self.bar.update(self.task, completed=getattr(pl_module, "evaluations"))  # noqa: B009
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Show the losses."""
+        if self.enabled:
+            metrics = {name.removeprefix("train/"): float(value) for name, value in trainer.callback_metrics.items()}
+            self.bar.update(self.task, losses="  ".join(f"{name} {value:.4g}" for name, value in metrics.items()))
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Leave the bar standing."""
+        self.bar.stop()
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        """Leave the bar standing where it stopped."""
+        self.bar.stop()

@@ -1,0 +1,177 @@
+"""What a style-transfer run leaves to look at: pictures at full size, a sheet, how they grew, and their losses."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import numpy as np
+import pandas as pd
+import torch
+from lightning.pytorch.utilities import rank_zero_only
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+from torch import Tensor
+
+from labs.callbacks.tensorboard import writer
+from labs.errors import LabsError
+from labs.reporting.picture_sheets import growth_gif, losses_png, pairs_sheet
+
+
+class StylePictures(pl.Callback):
+    """Save the pictures of a run, as they grow and when they are done or interrupted.
+
+    `images/<pair>.png` has the recipe, the losses and the credits in its metadata. `images/growth/<evaluations>.png`
+    are the frames of `images/growth.gif`; `losses.tsv` has a row for every evaluation and pair, `pictures.tsv` one
+    for every pair.
+
+    Args:
+        frame_size: pixels of the longer side of a picture in the frames and in TensorBoard.
+    """
+
+    def __init__(self, *, frame_size: int = 256) -> None:
+        if frame_size < 16:
+            raise LabsError(f"callbacks.pictures.frame_size={frame_size}: expected 16 pixels or more.")
+        self.frame_size = frame_size
+        self.rows: list[tuple[int, str, float, float, float]] = []  # evaluation, pair, content, style, total
+
+    @rank_zero_only
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Drop the frames of evaluations that this run makes again, and show where the pictures start."""
+        done = _int(pl_module, "evaluations")
+        growth = _folder(trainer) / "growth"
+        growth.mkdir(parents=True, exist_ok=True)
+        for frame in growth.glob("*.png"):
+            if int(frame.stem) > done or not done:
+                frame.unlink()
+        board, data = writer(trainer), _data(trainer)
+        if board is not None and not done:
+            board.add_images("contents", _small(data.pictures.contents, self.frame_size), 0)
+            board.add_images("styles", _small(data.pictures.styles, self.frame_size), 0)
+
+    @rank_zero_only
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Save a frame and the losses of the evaluations since the last one."""
+        module: Any = pl_module
+        trace = torch.stack(module.trace).cpu()  # (evaluations, 3, pairs)
+        first = module.evaluations - len(trace) + 1
+        self.rows += [
+            (number, name, *trace[place, :, pair].tolist())
+            for place, number in enumerate(range(first, module.evaluations + 1))
+            for pair, name in enumerate(_data(trainer).names)
+        ]
+        _losses(self.rows).to_csv(_run_dir(trainer) / "losses.tsv", sep="\t", index=False)
+        small = _small(_pictures(trainer, pl_module), self.frame_size)
+        strip = torch.cat(list(small), dim=2)
+        _image(strip).save(_folder(trainer) / "growth" / f"{module.evaluations:06d}.png")
+        board = writer(trainer)
+        if board is not None:
+            board.add_images("generated", small, module.evaluations)
+
+    @rank_zero_only
+    def on_test_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Save the finished pictures with what they measure."""
+        results = {name: values.tolist() for name, values in pl_module.results.items()}  # type: ignore[union-attr, operator]
+        table = pd.DataFrame({"picture": _data(trainer).names, **results})
+        table.to_csv(_run_dir(trainer) / "pictures.tsv", sep="\t", index=False)
+        self._save(trainer, pl_module, table)
+
+    @rank_zero_only
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        """Save the best pictures so far."""
+        if self.rows:
+            self._save(trainer, pl_module, pd.DataFrame({"picture": _data(trainer).names}))
+
+    def state_dict(self) -> dict[str, Any]:
+        """Save the losses with the checkpoint."""
+        return {"rows": self.rows}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take up the losses of the run that is resumed."""
+        self.rows = [tuple(row) for row in state_dict["rows"]]
+
+    def _save(self, trainer: pl.Trainer, pl_module: pl.LightningModule, table: pd.DataFrame) -> None:
+        data, folder, module = _data(trainer), _folder(trainer), pl_module
+        pictures = _pictures(trainer, pl_module)
+        facts = _facts(_run_dir(trainer))
+        labels = [*data.labels, *module.labels]  # type: ignore[misc]
+        done = _int(pl_module, "evaluations")
+        for place, name in enumerate(data.names):
+            settings = {
+                "Title": f"{data.contents[place]} in the style of {data.styles[place]}",
+                "Software": "labs",
+                "Comment": ", ".join(labels),
+                "command": facts.get("command", ""),
+                "settings": json.dumps({"evaluations": done, **module.settings}),  # type: ignore[dict-item]
+                "measured": table.iloc[place].drop("picture").to_json(),
+                "credits": "; ".join(data.credits),
+            }
+            _save_png(_image(pictures[place]), folder / f"{name}.png", settings)
+        rows = [
+            [_image(data.pictures.contents[i]), _image(data.pictures.styles[i]), _image(pictures[i])]
+            for i in range(len(data.names))
+        ]
+        pairs_sheet(rows, table.to_dict("records"), folder / "sheet.png", _title(facts, done), labels)
+        losses_png(_losses(self.rows), folder / "losses.png", _title(facts, done), labels)
+        growth_gif(sorted((folder / "growth").glob("*.png")), folder / "growth.gif", labels)
+        board = writer(trainer)
+        if board is not None:
+            with Image.open(folder / "sheet.png") as sheet:
+                board.add_image("sheet", np.asarray(sheet.convert("RGB")), done, dataformats="HWC")
+
+
+def _title(facts: dict[str, Any], done: int) -> str:
+    return f"{facts.get('experiment', '')}, {done} evaluations"
+
+
+def _facts(run_dir: Path) -> dict[str, Any]:
+    from labs.directories import read_facts
+
+    return read_facts(run_dir)
+
+
+def _losses(rows: list[tuple[int, str, float, float, float]]) -> pd.DataFrame:
+    return pd.DataFrame(rows, columns=["evaluation", "picture", "content", "style", "total"])
+
+
+def _data(trainer: pl.Trainer) -> Any:
+    return trainer.datamodule  # type: ignore[attr-defined]
+
+
+def _run_dir(trainer: pl.Trainer) -> Path:
+    return Path(trainer.default_root_dir)
+
+
+def _folder(trainer: pl.Trainer) -> Path:
+    return _run_dir(trainer) / "images"
+
+
+def _int(module: Any, name: str) -> int:
+    return int(getattr(module, name))
+
+
+def _pictures(trainer: pl.Trainer, module: Any) -> Tensor:
+    pairs = _data(trainer).pictures
+    with torch.no_grad():
+        pictures: Tensor = module.pictures(type(pairs)(*(tensor.to(module.device) for tensor in pairs)))
+    return pictures.cpu()
+
+
+def _small(pictures: Tensor, longest: int) -> Tensor:
+    factor = longest / max(pictures.shape[-2:])
+    if factor >= 1:
+        return pictures
+    return torch.nn.functional.interpolate(pictures, scale_factor=factor, mode="bilinear", antialias=True)
+
+
+def _image(picture: Tensor) -> Image.Image:
+    return Image.fromarray(picture.mul(255).round().byte().permute(1, 2, 0).numpy())
+
+
+def _save_png(image: Image.Image, path: Path, texts: dict[str, str]) -> None:
+    info = PngInfo()
+    for name, text in texts.items():
+        info.add_itxt(name, text)
+    temporary = path.with_name(f".{path.name}")
+    image.save(temporary, format="PNG", pnginfo=info)
+    temporary.replace(path)

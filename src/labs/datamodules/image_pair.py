@@ -1,0 +1,199 @@
+"""Pairs of a content and a style, for neural style transfer: all pairs of a run are one batch."""
+
+import hashlib
+import itertools
+from collections.abc import Sequence
+from typing import Any, Literal, NamedTuple
+
+import lightning.pytorch as pl
+import torch
+from lightning.pytorch.utilities import rank_zero_only
+from rich.console import Console
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from labs.datamodules.embedded.photographs import PHOTOGRAPHS
+from labs.datamodules.pictures import cover, file_name, identity, read_picture, resize, to_tensor, unique_names
+from labs.errors import LabsError
+
+LONGEST = 4  # times as long as wide
+
+
+class Pairs(NamedTuple):
+    """A batch of pictures; those of one pair stand at one index."""
+
+    contents: Tensor  # (pairs, 3, height, width), RGB in [0, 1], float32
+    styles: Tensor  # the same shape
+
+
+class ImagePair(pl.LightningDataModule):
+    """Serve contents and styles of one size, every content with every style, as the one batch of an epoch.
+
+    A content keeps its aspect ratio. A style is resized until it just covers the content and cut to its size from the
+    centre, because Gram losses compare pictures that are equally large.
+
+    Args:
+        content: files, or names of embedded pictures (`labs.datamodules.embedded.photographs`).
+        style: the same.
+        image_size: pixels, the shorter side of a content.
+        embedded: whether this run is the small offline one, and is labelled so.
+        crop: `square` cuts contents to a square from the centre, `none` keeps all of them.
+        pairs: [content, style] each; replaces `content` and `style`.
+    """
+
+    def __init__(
+        self,
+        *,
+        content: str | list[str],
+        style: str | list[str],
+        image_size: int,
+        embedded: bool,
+        crop: Literal["none", "square"] = "none",
+        pairs: list[list[str]] | None = None,
+    ) -> None:
+        super().__init__()
+        if not 16 <= image_size <= 4096:
+            raise LabsError(f"datamodule.image_size={image_size}: expected 16 to 4096 pixels of the shorter side.")
+        listed = _product(content, style) if pairs is None else _checked(pairs)
+        self.contents, self.styles = [content for content, _ in listed], [style for _, style in listed]
+        self.names = unique_names(listed)
+        used = dict.fromkeys([*self.contents, *self.styles])
+        self.credits = [PHOTOGRAPHS[source].credit_line for source in used if source in PHOTOGRAPHS]
+        self.image_size, self.crop, self.embedded, self.pairs = image_size, crop, embedded, pairs
+        self.pictures: Pairs | None = None  # known after setup, as the size in pixels
+        self.height = self.width = 0
+        self._notes: list[str] = []
+
+    @property
+    def labels(self) -> list[str]:
+        """What every number of a run on this data must carry."""
+        return ["embedded data"] if self.embedded else []
+
+    def setup(self, stage: str) -> None:
+        """Read each picture once and bring all to one size.
+
+        Raises:
+            LabsError: a picture cannot be read or is too narrow, or contents have several sizes.
+        """
+        if self.pictures is not None:
+            return
+        contents = {source: self._content(source) for source in dict.fromkeys(self.contents)}
+        self.height, self.width = self._one_size(contents)
+        styles = {source: self._style(source) for source in dict.fromkeys(self.styles)}
+        self.pictures = Pairs(
+            torch.stack([contents[source] for source in self.contents]),
+            torch.stack([styles[source] for source in self.styles]),
+        )
+        self._describe()
+
+    def facts(self) -> dict[str, Any]:
+        """Say what `metrics.json` tells of the data; `size` is [height, width] in pixels."""
+        data = {"labels": self.labels, "pictures": self.names, "credits": self.credits}
+        return data | {"size": [self.height, self.width]}
+
+    def train_dataloader(self) -> DataLoader[Pairs]:
+        """Serve all pairs as one batch, the same tensors in each epoch: to be read, not written into."""
+        assert self.pictures is not None
+        return DataLoader([self.pictures], batch_size=None)  # type: ignore[arg-type]  # a list does as a dataset
+
+    def test_dataloader(self) -> DataLoader[Pairs]:
+        """Serve all pairs as one batch."""
+        return self.train_dataloader()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Save which pictures a checkpoint was made of."""
+        return {"names": self.names, "size": [self.height, self.width], "digest": self._digest()}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Refuse to go on from a checkpoint of other pictures."""
+        here = self.state_dict()
+        if state_dict["digest"] != here["digest"]:
+            then, now = (f"{', '.join(s['names'])} at {_by(s['size'])}, {s['digest']}" for s in (state_dict, here))
+            raise LabsError(
+                f"the checkpoint was made of other pictures ({then}; here {now}); "
+                "start a new run instead of resuming this one."
+            )
+
+    def _content(self, source: str) -> Tensor:
+        image = read_picture(source, key=self._key("content"))
+        if self.crop == "square":
+            return to_tensor(cover(image, self.image_size, self.image_size))
+        if max(image.size) > LONGEST * min(image.size):
+            size = _by(image.size[::-1])
+            raise LabsError(
+                f"{self._key('content')}={source}: {size} pixels (height x width), one side more than {LONGEST} times "
+                "the other; cut it to a square with datamodule.crop=square."
+            )
+        return to_tensor(resize(image, self.image_size))
+
+    def _one_size(self, contents: dict[str, Tensor]) -> tuple[int, int]:
+        """Return the height and width that all contents have."""
+        sizes = {_by(content.shape[1:]): source for source, content in contents.items()}
+        if len(sizes) > 1:
+            found = " and ".join(f"{size} ({source})" for size, source in sizes.items())
+            apart = "each alone" if self.pairs else f"them apart with -m datamodule.content={','.join(contents)}"
+            raise LabsError(
+                "pictures of one run are optimised together and must have one size; found (height x width) "
+                f"{found}: type datamodule.crop=square, or run {apart}"
+            )
+        height, width = next(iter(contents.values())).shape[1:]
+        return height, width
+
+    def _style(self, source: str) -> Tensor:
+        image = read_picture(source, key=self._key("style"))
+        enlarged = max(self.width / image.width, self.height / image.height)
+        left = self.width * self.height / (enlarged**2 * image.width * image.height)
+        notes = [f"{int(100 * left)} % of it is left after the cut to the content's shape"] if left < 0.99 else []
+        notes += [f"it is enlarged {enlarged:.1f} times, and its strokes with it"] if enlarged > 1.5 else []
+        self._notes += [f"style {source}: {', and '.join(notes)}"] if notes else []
+        return to_tensor(cover(image, self.height, self.width))
+
+    def _key(self, role: str) -> str:
+        return f"datamodule.{role if self.pairs is None else 'pairs'}"
+
+    def _digest(self) -> str:
+        assert self.pictures is not None
+        hashed = hashlib.sha256(str(tuple(self.pictures.contents.shape)).encode())
+        for tensor in self.pictures:
+            hashed.update(tensor.numpy().tobytes())
+        return hashed.hexdigest()[:12]
+
+    @rank_zero_only
+    def _describe(self) -> None:
+        contents, styles = (", ".join(map(file_name, dict.fromkeys(s))) for s in (self.contents, self.styles))
+        what = f"{contents} with {styles}" if self.pairs is None else ", ".join(self.names)
+        count = f"{len(self.names)} pair{'s' * (len(self.names) > 1)}"
+        labels = f" ({', '.join(self.labels)})" if self.labels else ""
+        for line in (f"{what}: {count} at {_by([self.height, self.width])}{labels}", *self._notes):
+            Console().print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def _product(content: str | list[str], style: str | list[str]) -> list[tuple[str, str]]:
+    """Pair every content with every style, content by content."""
+    contents, styles = ([typed] if isinstance(typed, str) else typed for typed in (content, style))
+    if not contents or not styles:
+        key = "style" if contents else "content"
+        raise LabsError(f"datamodule.{key}=[]: expected a picture or more, such as datamodule.{key}=[a.jpg,b.jpg].")
+    return _once(list(itertools.product(contents, styles)))
+
+
+def _checked(pairs: list[list[str]]) -> list[tuple[str, str]]:
+    if not pairs or any(isinstance(pair, str) or len(pair) != 2 for pair in pairs):
+        raise LabsError(
+            f"datamodule.pairs={pairs}: expected a content and a style each, such as "
+            "datamodule.pairs=[[astronaut,hubble],[coffee,ihc]], or null for every content with every style."
+        )
+    return _once([(content, style) for content, style in pairs])
+
+
+def _once(listed: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Refuse a pair that is there twice."""
+    same = [(identity(content), identity(style)) for content, style in listed]
+    for pair, key in zip(listed, same):
+        if same.count(key) > 1:
+            raise LabsError(f"datamodule: the pair {', '.join(pair)} is there more than once; type each picture once.")
+    return listed
+
+
+def _by(size: Sequence[int]) -> str:
+    return "x".join(map(str, size))

@@ -1,0 +1,304 @@
+"""Neural style transfer: the picture itself is what trains, and a fixed VGG says what is wrong with it.
+
+L. Gatys, A. Ecker and M. Bethge, "Image Style Transfer Using Convolutional Neural Networks", CVPR 2016, equation 7:
+
+    loss = content_weight * sum of C_l over content layers + style_weight * sum of S_l over style layers
+
+with C_l and S_l as a convention writes them (`labs.functional.style`), and besides tv_weight * total variation and
+range_weight * mean square of what lies outside [0, 1]. All pairs of a run are one batch of independent problems.
+"""
+
+import math
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Literal, cast
+
+import lightning.pytorch as pl
+import torch
+import torch.nn.functional as F
+from lightning.pytorch.core.optimizer import LightningOptimizer
+from torch import Tensor, nn
+from torchmetrics.functional.image import structural_similarity_index_measure
+
+from labs.datamodules.image_pair import Pairs
+from labs.errors import LabsError
+from labs.functional.batched_lbfgs import BatchedLBFGS
+from labs.functional.best_so_far import BestSoFar
+from labs.functional.style import keep_luminance_of, luminance, match_colours, total_variation
+from labs.nets.picture_losses import PictureLosses
+from labs.nets.vgg_features import VGGFeatures
+
+# What every run is measured by, whatever it minimised: the layers of PyTorch's tutorial.
+YARDSTICK: dict[str, Any] = {
+    "content_layers": ("conv_4",),
+    "style_layers": ("conv_1", "conv_2", "conv_3", "conv_4", "conv_5"),
+    "balance": True,
+}
+# With balanced layers a style weight of the tutorial's size, 1e6, counts a style layer ten times as much as a content
+# layer. Chosen so that hand-out 000's experiments keep their order on the embedded pictures (docs/style_transfer.md).
+BALANCED_STYLE_UNIT = 1e-5
+MOST_STEPS = 100_000
+
+
+class StyleTransfer(pl.LightningModule):
+    """Make pictures that have the content of one picture and the style of another.
+
+    A training step takes `every` evaluations of the loss (fewer where a scale or the run ends): `steps` in all.
+
+    Args:
+        net: builds the net from the layers that it must show; `weights` and all else are set.
+        optimizer: builds an optimizer of pictures (pairs, 3, height, width): `BatchedLBFGS`, or one that treats every
+            number alone, such as Adam.
+        content_layers: by the tutorial's names (`conv_4`) or VGG's (`conv2_2`).
+        style_layers: the same.
+        content_weight: factor of the content loss.
+        style_weight: factor of the style loss.
+        convention: how both are written: `tutorial`, `gatys` or `handout_004`.
+        balance: `on` divides every layer's loss by what it is between the two pictures of the pair; `auto` does so
+            where the net's weights are random.
+        steps: evaluations of the loss, exactly.
+        every: evaluations between two rows of log.tsv, pictures and checkpoints.
+        start: `content`, or `noise`, uniform in [0, 1].
+        tv_weight: factor of the total variation, which smooths.
+        range_weight: factor of the mean square of what lies outside [0, 1]; the finished picture is clamped.
+        clamp: `end`, or `closure`: at every evaluation, as the tutorial does, which spoils the curvature that L-BFGS
+            measures, and diverges sooner or later.
+        colours: `style`; `matched`: the style is given the content's colours first; `luminance`: only light and dark
+            are transferred.
+        scales: sizes relative to the data's, coarse to fine, each with its share of the steps.
+        guard: whether a picture whose loss explodes goes back to its best state, and on from there.
+        at_once: pictures that go through the net together; None: one on a CPU, whose caches hold no more, else all.
+
+    Raises:
+        LabsError: a value that makes no sense, or a layer that the net has not.
+    """
+
+    def __init__(
+        self,
+        *,
+        net: Callable[..., VGGFeatures],
+        optimizer: Callable[..., torch.optim.Optimizer],
+        content_layers: list[str],
+        style_layers: list[str],
+        content_weight: float,
+        style_weight: float,
+        steps: int,
+        every: int,
+        convention: Literal["tutorial", "gatys", "handout_004"] = "tutorial",
+        balance: Literal["auto", "on", "off"] = "auto",
+        start: Literal["content", "noise"] = "content",
+        tv_weight: float = 0.0,
+        range_weight: float = 0.0,
+        clamp: Literal["end", "closure"] = "end",
+        colours: Literal["style", "matched", "luminance"] = "style",
+        scales: list[float] = [1.0],  # noqa: B006 - never written to
+        guard: bool = True,
+        at_once: int | None = None,
+    ) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        weights = {"content": content_weight, "style": style_weight, "tv": tv_weight, "range": range_weight}
+        for name, weight in weights.items():
+            if not 0 <= weight < math.inf:
+                raise LabsError(f"module.{name}_weight={weight}: expected a number from 0, such as 1 or 1e6.")
+        if not 1 <= steps <= MOST_STEPS:
+            raise LabsError(f"steps={steps}: expected 1 to {MOST_STEPS} evaluations of the loss, such as steps=300.")
+        if every < 1:
+            raise LabsError(f"every={every}: expected 1 evaluation or more, such as every=10.")
+        if not scales or sorted(scales) != list(scales) or scales[0] <= 0 or scales[-1] != 1:
+            raise LabsError(
+                f"module.scales={scales}: expected sizes from coarse to fine that end in 1, such as [0.5,1]."
+            )
+        if at_once is not None and at_once < 1:
+            raise LabsError(f"module.at_once={at_once}: expected 1 picture or more, or null.")
+        if not content_layers and not style_layers:
+            raise LabsError("module.content_layers=[] module.style_layers=[]: expected a layer in one of them.")
+        wanted = dict.fromkeys(
+            (*content_layers, *style_layers, *YARDSTICK["content_layers"], *YARDSTICK["style_layers"])
+        )
+        self.net = net(layers=list(wanted))
+        self.optimizer, self.weight, self.steps, self.every = optimizer, weights, steps, every
+        self.balance = balance == "on" or (balance == "auto" and self.net.weights == "random")
+        self.layers = {"content_layers": tuple(content_layers), "style_layers": tuple(style_layers)}
+        self.convention, self.start, self.clamp, self.colours, self.guard = convention, start, clamp, colours, guard
+        self.scales, self.ends, self.at_once = tuple(scales), _ends(steps, every, len(scales)), at_once
+        self.generated = nn.ParameterList()  # one batch of pictures a scale, (pairs, 3, height, width)
+        self.best = nn.ModuleList()  # what each was when its loss was lowest
+        self.evaluations = 0
+        self.trace: list[Tensor] = []  # content, style and total loss of an evaluation, (3, pairs), of the last step
+        self.losses: PictureLosses | None = None  # of the scale at hand
+
+    @property
+    def labels(self) -> list[str]:
+        """What every number and picture of this run must carry."""
+        notes = {"random weights": self.net.weights == "random", "clamped in the closure": self.clamp == "closure"}
+        return [note for note, true in notes.items() if true]
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What a picture of this run should tell of how it was made; every layer by both of its names."""
+        names = {
+            kind: [f"{layer} ({self.net.other_name(layer)})" for layer in chosen]
+            for kind, chosen in self.layers.items()
+        }
+        weights = {f"{name}_weight": weight for name, weight in self.weight.items()}
+        words = ("convention", "balance", "start", "clamp", "colours", "scales", "steps")
+        return {**names, **weights, **{word: getattr(self, word) for word in words}}
+
+    def setup(self, stage: str) -> None:
+        """Make room for the pictures."""
+        if len(self.generated):
+            return
+        if self.trainer.world_size > 1:
+            raise LabsError("style transfer makes all pictures of a run on one device: type trainer.devices=1.")
+        if self.trainer.precision == "16-mixed":
+            raise LabsError("precision=fp16 scales losses, which L-BFGS cannot follow: type precision=bf16.")
+        pairs: Pairs = self.trainer.datamodule.pictures  # type: ignore[attr-defined]
+        for scale in self.scales:
+            contents = _resized(pairs.contents, scale)
+            first = torch.rand_like(contents) if self.start == "noise" else contents.clone()
+            self.generated.append(nn.Parameter(first))
+            self.best.append(BestSoFar(first))
+
+    def training_step(self, batch: Pairs, batch_idx: int) -> None:
+        """Take the next `every` evaluations, of all pairs at once."""
+        place = bisect_right(self.ends, self.evaluations)  # in `scales`, of the evaluation that comes next
+        if self.losses is None or self.evaluations in (0, *self.ends):
+            self._begin(batch, place)
+        optimizers = self.optimizers()
+        optimizer = cast(LightningOptimizer, optimizers[place] if isinstance(optimizers, list) else optimizers)
+        end, self.trace = min(self.evaluations + self.every, self.ends[place]), []
+        while self.evaluations < end:
+            limit = {"max_iter": end - self.evaluations} if isinstance(optimizer.optimizer, BatchedLBFGS) else {}
+            optimizer.step(partial(self._evaluate, place), **limit)
+        content, style, total = self.trace[-1].mean(1)
+        self.log_dict({"train/loss": total, "train/content": content, "train/style": style})
+
+    def test_step(self, batch: Pairs, batch_idx: int) -> None:
+        """Measure the pictures as they are saved: clamped, in 256 steps, in float32 whatever `precision` says."""
+        with torch.autocast(batch.contents.device.type, enabled=False):
+            pictures = self.pictures(batch).mul(255).round() / 255
+            own, yard = self._losses(batch, self.convention, self.layers), self._losses(batch, "tutorial", YARDSTICK)
+            content, style = own.of_all(pictures)
+            content_lost, style_left = yard.of_all(pictures)
+            ssim = structural_similarity_index_measure(pictures, batch.contents, data_range=1.0, reduction="none")
+            self.results = {
+                "content": content,
+                "style": style,
+                "style_start": own.of_all(batch.contents)[1],
+                "content_lost": content_lost / len(YARDSTICK["content_layers"]),
+                "style_left": style_left / len(YARDSTICK["style_layers"]),
+                "ssim": cast(Tensor, ssim),
+                "rollbacks": sum(best.rollbacks for best in self._bests).float(),
+            }
+        self.log_dict({f"test/{name}": values.mean() for name, values in self.results.items()})
+
+    def configure_optimizers(self) -> list[torch.optim.Optimizer]:
+        """Build one optimizer a scale."""
+        return [self.optimizer([pictures]) for pictures in self.generated]
+
+    def pictures(self, batch: Pairs) -> Tensor:
+        """Return the best pictures so far at full size, RGB in [0, 1], (pairs, 3, height, width)."""
+        contents = batch.contents
+        best = self._bests[bisect_left(self.ends, self.evaluations)].points  # of the scale of the last evaluation
+        if best.shape != contents.shape:
+            best = F.interpolate(best, contents.shape[-2:], mode="bicubic", antialias=True)
+        return (keep_luminance_of(best, colours_of=contents) if self.colours == "luminance" else best).clamp(0, 1)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Save how far the run is."""
+        checkpoint["evaluations"] = self.evaluations
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Go on from there."""
+        self.evaluations = checkpoint["evaluations"]
+
+    def _begin(self, batch: Pairs, place: int) -> None:
+        """Compute the targets of a scale, and enlarge what the scale before has made."""
+        self.losses = self._losses(
+            Pairs(*(_resized(pictures, self.scales[place]) for pictures in batch)), self.convention, self.layers
+        )
+        if place and self.evaluations == self.ends[place - 1]:
+            images, coarse = self.generated[place], self._bests[place - 1].points
+            images.data.copy_(F.interpolate(coarse, images.shape[-2:], mode="bicubic", antialias=True))
+
+    def _losses(self, batch: Pairs, convention: str, layers: dict[str, Any]) -> PictureLosses:
+        contents, styles = batch
+        if self.colours == "matched":
+            styles = match_colours(styles, to=contents).clamp(0, 1)
+        elif self.colours == "luminance":
+            contents, styles = luminance(contents), luminance(styles)
+        at_once = self.at_once or (1 if self.device.type == "cpu" else len(contents))
+        options = {"balance": self.balance, "convention": convention, **layers}
+        return PictureLosses(self.net, contents, styles, at_once=at_once, **options)
+
+    def _evaluate(self, place: int) -> Tensor:
+        """Compute the losses of all pictures, (pairs,), and their gradients: the closure of the optimizer."""
+        images = self.generated[place]
+        assert self.losses is not None
+        if self.clamp == "closure":
+            images.data.clamp_(0, 1)
+        images.grad = None
+        parts = []
+        for rows in self.losses.chunks:
+            some = images[rows]
+            content, style = self.losses(some, rows)
+            unit = BALANCED_STYLE_UNIT if self.balance else 1.0
+            total = self.weight["content"] * content + self.weight["style"] * unit * style
+            if self.weight["tv"]:
+                total = total + self.weight["tv"] * total_variation(some)
+            if self.weight["range"]:
+                total = total + self.weight["range"] * (some - some.clamp(0, 1)).square().mean((1, 2, 3))
+            self.manual_backward(total.sum())
+            parts.append(torch.stack([content, style, total]).detach())
+        self.trace.append(torch.cat(parts, dim=1))
+        self.evaluations += 1
+        self._guard(place, self.trace[-1][2])
+        return self.trace[-1][2]
+
+    def _guard(self, place: int, losses: Tensor) -> None:
+        """Remember the best pictures; send back those whose loss has exploded, and start anew with them."""
+        images, best = self.generated[place].data, self._bests[place]
+        exploded = best.see(images, losses)
+        if not self.guard or not exploded.any():
+            return
+        if best.losses.isinf().any():
+            raise LabsError("the loss is not finite at the start; type smaller weights, or style_loss=tutorial.")
+        best.send_back(images, exploded)
+        _forget(self.trainer.optimizers[place], exploded)
+        names = self.trainer.datamodule.names  # type: ignore[attr-defined]
+        listed = ", ".join(name for name, bad in zip(names, exploded.tolist(), strict=True) if bad)
+        self.print(f"evaluation {self.evaluations}: the loss of {listed} exploded; back to the best picture so far")
+
+    @property
+    def _bests(self) -> list[BestSoFar]:
+        return cast(list[BestSoFar], list(self.best))
+
+
+def _ends(steps: int, every: int, scales: int) -> list[int]:
+    """Share out evaluations among scales: where each ends, all but the last a multiple of `every`.
+
+    Examples:
+        >>> _ends(300, 10, 3), _ends(25, 10, 2)
+        ([100, 200, 300], [10, 25])
+    """
+    return [*(max(steps * place // scales // every, 1) * every for place in range(1, scales)), steps]
+
+
+def _resized(images: Tensor, scale: float) -> Tensor:
+    if scale == 1:
+        return images
+    size = [max(round(side * scale), 16) for side in images.shape[-2:]]
+    return F.interpolate(images, size, mode="bicubic", antialias=True).clamp(0, 1)
+
+
+def _forget(optimizer: torch.optim.Optimizer, pictures: Tensor) -> None:
+    """Let an optimizer start anew with some pictures."""
+    if isinstance(optimizer, BatchedLBFGS):
+        optimizer.reset(pictures)
+        return
+    for state in optimizer.state.values():
+        for values in state.values():
+            if isinstance(values, Tensor) and values.dim():
+                values[pictures] = 0

@@ -1,0 +1,109 @@
+"""Sheets of pictures: content, style and result side by side; how they grew; the curves of their losses."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from PIL import Image, ImageDraw
+
+from labs.reporting.figures import HOLD_MS, MAX_FRAMES, PALETTE
+
+GROWTH_MS = 120
+
+
+def pairs_sheet(
+    rows: Sequence[Sequence[Image.Image]],
+    numbers: Sequence[Mapping[str, Any]],
+    path: Path,
+    title: str,
+    labels: Sequence[str],
+) -> None:
+    """Draw a row a pair: content, style, result, and what was measured of it.
+
+    Args:
+        rows: three pictures each.
+        numbers: `picture`, the name of the pair, and by choice `content`, `style_start`, `style`, `style_left`, ...
+        path: the PNG file to write.
+        title: printed above.
+        labels: what a reader must know of the pictures, such as "random weights"; printed in the sheet.
+    """
+    width, height = rows[0][0].size
+    figure = Figure(figsize=(9.6, 0.7 + len(rows) * (3.0 * height / width + 0.5)), layout="constrained")
+    FigureCanvasAgg(figure)
+    figure.suptitle("\n".join(filter(None, (title, " · ".join(labels)))), fontsize=11)
+    panels = figure.subplots(len(rows), 3, squeeze=False)
+    for line, pictures, measured in zip(panels, rows, numbers, strict=True):
+        for axes, picture, word in zip(line, pictures, ("content", "style", measured["picture"]), strict=True):
+            axes.imshow(picture, interpolation="nearest")
+            axes.set_axis_off()
+            axes.set_title(word, fontsize=9)
+        if "style" in measured:
+            line[2].set_title(f"{measured['picture']}\n{losses_in_words(measured)}", fontsize=8)
+    figure.savefig(path, format="png", dpi=max(110, min(width // 3, 300)))
+
+
+def losses_in_words(measured: Mapping[str, Any]) -> str:
+    """Write the losses of a picture: from start to end, where the start is the content itself.
+
+    Examples:
+        >>> losses_in_words({"content": 0.25, "style_start": 5.0, "style": 0.013})
+        'content 0 to 0.25, style 5 to 0.013'
+    """
+    return f"content 0 to {measured['content']:.3g}, style {measured['style_start']:.3g} to {measured['style']:.3g}"
+
+
+def losses_png(losses: pd.DataFrame, path: Path, title: str, labels: Sequence[str]) -> None:
+    """Draw content, style and total loss of every picture over the evaluations.
+
+    Args:
+        losses: one row an evaluation and picture, as in `losses.tsv`.
+        path: the PNG file to write.
+        title: printed above.
+        labels: as in `pairs_sheet`.
+    """
+    figure = Figure(figsize=(12, 3.8), layout="constrained", facecolor="white")
+    FigureCanvasAgg(figure)
+    figure.suptitle("\n".join(filter(None, (title, " · ".join(labels)))), fontsize=11)
+    for axes, column in zip(figure.subplots(1, 3), ("content", "style", "total"), strict=True):
+        for place, (name, rows) in enumerate(losses.groupby("picture", sort=False)):
+            axes.plot(rows["evaluation"], rows[column], color=PALETTE[place % len(PALETTE)], lw=1.2, label=name)
+        if (losses[column] > 0).any():
+            axes.set_yscale("log")
+        axes.set_title(f"{column} loss", fontsize=10)
+        axes.set_xlabel("evaluation", fontsize=8)
+        axes.grid(alpha=0.25, linewidth=0.6)
+        axes.tick_params(labelsize=8)
+    axes.legend(fontsize=8, frameon=False)
+    figure.savefig(path, format="png", dpi=110)
+
+
+def growth_gif(frames: Sequence[Path], path: Path, labels: Sequence[str]) -> None:
+    """Write a GIF of frames whose names are numbers of evaluations; the last one is held.
+
+    At most 60 frames: a longer run grows by several frames at a time.
+    """
+    if not frames:
+        return
+    chosen = np.unique(np.linspace(0, len(frames) - 1, min(len(frames), MAX_FRAMES)).round().astype(int))
+    images = [_captioned(frames[place], labels) for place in chosen]
+    # one palette for all frames, of the first and the last: smaller, and no flicker
+    both = Image.new("RGB", (images[0].width, 2 * images[0].height))
+    both.paste(images[0], (0, 0))
+    both.paste(images[-1], (0, images[0].height))
+    palette = both.quantize(colors=256)
+    first, *rest = [image.quantize(palette=palette) for image in images]
+    durations = [GROWTH_MS] * len(rest) + [HOLD_MS]
+    first.save(path, format="GIF", save_all=True, append_images=rest, duration=durations, loop=0, optimize=False)
+
+
+def _captioned(frame: Path, labels: Sequence[str]) -> Image.Image:
+    with Image.open(frame) as strip:
+        image = Image.new("RGB", (strip.width, strip.height + 16), "white")
+        image.paste(strip, (0, 0))
+    text = ", ".join((f"{int(frame.stem)} evaluations", *labels))
+    ImageDraw.Draw(image).text((4, image.height - 14), text, fill="black")
+    return image
