@@ -45,6 +45,11 @@ class StylePictures(pl.Callback):
             if int(frame.stem) > done or not done:
                 frame.unlink()
         board, data = writer(trainer), _data(trainer)
+        inputs = _folder(trainer) / "inputs"
+        inputs.mkdir(exist_ok=True)
+        for place, name in enumerate(data.names):
+            _image(data.pictures.contents[place]).save(inputs / f"{name}-content.png")
+            _image(data.pictures.styles[place]).save(inputs / f"{name}-style.png")
         if board is not None and not done:
             board.add_images("contents", _small(data.pictures.contents, self.frame_size), 0)
             board.add_images("styles", _small(data.pictures.styles, self.frame_size), 0)

@@ -16,6 +16,11 @@ ALWAYS_TOLD = (
     "module.optimizer.weight_decay",
     "datamodule.batch_size",
     "trainer.max_epochs",
+    "module.content_layers",
+    "module.style_layers",
+    "module.content_weight",
+    "module.style_weight",
+    "steps",
 )
 
 

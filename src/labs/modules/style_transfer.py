@@ -17,7 +17,6 @@ from typing import Any, Literal, cast
 import lightning.pytorch as pl
 import torch
 import torch.nn.functional as F
-from lightning.pytorch.core.optimizer import LightningOptimizer
 from torch import Tensor, nn
 from torchmetrics.functional.image import structural_similarity_index_measure
 
@@ -67,7 +66,8 @@ class StyleTransfer(pl.LightningModule):
         colours: `style`; `matched`: the style is given the content's colours first; `luminance`: only light and dark
             are transferred.
         scales: sizes relative to the data's, coarse to fine, each with its share of the steps.
-        guard: whether a picture whose loss explodes goes back to its best state, and on from there.
+        guard: whether a picture whose loss explodes goes back to its best state, and on from there; the finished
+            picture is then the one with the lowest loss, else the last.
         at_once: pictures that go through the net together; None: one on a CPU, whose caches hold no more, else all.
 
     Raises:
@@ -167,7 +167,7 @@ class StyleTransfer(pl.LightningModule):
         if self.losses is None or self.evaluations in (0, *self.ends):
             self._begin(batch, place)
         optimizers = self.optimizers()
-        optimizer = cast(LightningOptimizer, optimizers[place] if isinstance(optimizers, list) else optimizers)
+        optimizer = optimizers[place] if isinstance(optimizers, list) else optimizers
         end, self.trace = min(self.evaluations + self.every, self.ends[place]), []
         while self.evaluations < end:
             limit = {"max_iter": end - self.evaluations} if isinstance(optimizer.optimizer, BatchedLBFGS) else {}
@@ -180,17 +180,17 @@ class StyleTransfer(pl.LightningModule):
         with torch.autocast(batch.contents.device.type, enabled=False):
             pictures = self.pictures(batch).mul(255).round() / 255
             own, yard = self._losses(batch, self.convention, self.layers), self._losses(batch, "tutorial", YARDSTICK)
-            content, style = own.of_all(pictures)
-            content_lost, style_left = yard.of_all(pictures)
+            content, style = own.of_all(self._seen(pictures))
+            content_lost, style_left = yard.of_all(self._seen(pictures))
             ssim = structural_similarity_index_measure(pictures, batch.contents, data_range=1.0, reduction="none")
             self.results = {
                 "content": content,
                 "style": style,
-                "style_start": own.of_all(batch.contents)[1],
+                "style_start": own.of_all(self._seen(batch.contents))[1],
                 "content_lost": content_lost / len(YARDSTICK["content_layers"]),
                 "style_left": style_left / len(YARDSTICK["style_layers"]),
                 "ssim": cast(Tensor, ssim),
-                "rollbacks": sum(best.rollbacks for best in self._bests).float(),
+                "rollbacks": torch.stack([best.rollbacks for best in self._bests]).sum(0).float(),
             }
         self.log_dict({f"test/{name}": values.mean() for name, values in self.results.items()})
 
@@ -199,9 +199,10 @@ class StyleTransfer(pl.LightningModule):
         return [self.optimizer([pictures]) for pictures in self.generated]
 
     def pictures(self, batch: Pairs) -> Tensor:
-        """Return the best pictures so far at full size, RGB in [0, 1], (pairs, 3, height, width)."""
+        """Return the best pictures so far (without a guard the last) at full size, RGB in [0, 1], (pairs, 3, ...)."""
         contents = batch.contents
-        best = self._bests[bisect_left(self.ends, self.evaluations)].points  # of the scale of the last evaluation
+        place = bisect_left(self.ends, self.evaluations)  # of the last evaluation
+        best = self._bests[place].points if self.guard else self.generated[place].detach()
         if best.shape != contents.shape:
             best = F.interpolate(best, contents.shape[-2:], mode="bicubic", antialias=True)
         return (keep_luminance_of(best, colours_of=contents) if self.colours == "luminance" else best).clamp(0, 1)
@@ -227,11 +228,13 @@ class StyleTransfer(pl.LightningModule):
         contents, styles = batch
         if self.colours == "matched":
             styles = match_colours(styles, to=contents).clamp(0, 1)
-        elif self.colours == "luminance":
-            contents, styles = luminance(contents), luminance(styles)
         at_once = self.at_once or (1 if self.device.type == "cpu" else len(contents))
         options = {"balance": self.balance, "convention": convention, **layers}
-        return PictureLosses(self.net, contents, styles, at_once=at_once, **options)
+        return PictureLosses(self.net, self._seen(contents), self._seen(styles), at_once=at_once, **options)
+
+    def _seen(self, images: Tensor) -> Tensor:
+        """Return what the net is shown of pictures."""
+        return luminance(images) if self.colours == "luminance" else images
 
     def _evaluate(self, place: int) -> Tensor:
         """Compute the losses of all pictures, (pairs,), and their gradients: the closure of the optimizer."""
@@ -243,7 +246,7 @@ class StyleTransfer(pl.LightningModule):
         parts = []
         for rows in self.losses.chunks:
             some = images[rows]
-            content, style = self.losses(some, rows)
+            content, style = self.losses(self._seen(some), rows)
             unit = BALANCED_STYLE_UNIT if self.balance else 1.0
             total = self.weight["content"] * content + self.weight["style"] * unit * style
             if self.weight["tv"]:

@@ -14,6 +14,7 @@ from labs.reporting.evidence import is_accuracy
 from labs.reporting.published import PublishedTable, load_published
 from labs.reporting.row import Row
 from labs.reporting.runs import Run
+from labs.reporting.table_of_pictures import draw_table_of_pictures, observations
 
 LOWER_IS_BETTER = ("loss", "error", "fid", "kid", "lpips", "erm", "seconds")
 
@@ -61,7 +62,8 @@ class Layout:
     """Describe what a report shows of one practical and method.
 
     `published` and `settings` are the hand-out's numbers and hyper-parameters, where it has them; `pictures` are names
-    or patterns of files in a run directory, such as `images/sample_*.png`.
+    or patterns of files in a run directory, such as `images/sample_*.png`; `observations` says in footnotes which of
+    the hand-out's findings the rows confirm.
     """
 
     title: str
@@ -71,6 +73,7 @@ class Layout:
     settings: PublishedTable | None = None
     plots: tuple[Plot, ...] = (CURVES,)
     pictures: tuple[str, ...] = ("result.png",)
+    observations: Callable[[Sequence[Row]], list[str]] | None = None
 
 
 def metric(name: str) -> Callable[[Run], float | None]:
@@ -126,6 +129,38 @@ def classifier(runs: Sequence[Run]) -> Layout:
     return Layout(f"Practical {runs[0].practical}", CLASSIFIER_COLUMNS, CLASSIFIER_CAPTION)
 
 
+STYLE_TRANSFER_COLUMNS = (
+    Column("content_weight", "content weight", lambda run: run.settings.get("content_weight")),
+    Column("style_weight", "style weight", lambda run: run.settings.get("style_weight")),
+    Column("test/content", "content", metric("test/content"), group="Losses"),
+    Column("test/style_start", "style at the start", metric("test/style_start"), group="Losses"),
+    Column("test/style", "style", metric("test/style"), group="Losses"),
+    Column("test/content_lost", "content lost", metric("test/content_lost"), group="By the same layers"),
+    Column("test/style_left", "style left", metric("test/style_left"), group="By the same layers"),
+    Column("test/ssim", "SSIM", metric("test/ssim"), group="Without a net"),
+    Column("seconds", "seconds", lambda run: run.seconds),
+)
+
+
+def style_transfer(runs: Sequence[Run]) -> Layout:
+    """Lay out Table 5 of hand-out 000: settings of style transfer, and all pictures on one sheet."""
+    sheet = Plot("pictures", "All pictures", "Of each row the first seed.", draw_table_of_pictures)
+    return Layout(
+        title="Style transfer",
+        columns=STYLE_TRANSFER_COLUMNS,
+        caption=(
+            "Means over the pictures of a run. Losses are sums over the row's own layers before the two weights; at "
+            "the start, which is the content itself, the content loss is 0. Content lost is 0 for the content and 1 "
+            "for the style, style left the other way round, both by the layers of PyTorch's tutorial. SSIM compares "
+            "with the content, without a net."
+        ),
+        published=load_published("000", "5"),
+        plots=(sheet, CURVES),
+        pictures=("images/sheet.png",),
+        observations=observations,
+    )
+
+
 def generic(runs: Sequence[Run]) -> Layout:
     """Lay out any practical: every final metric that a finished run recorded."""
     names = {name for run in runs if run.finished for name in run.metrics}
@@ -157,6 +192,7 @@ ANY = "*"
 LAYOUTS: dict[tuple[str, str], Callable[[Sequence[Run]], Layout]] = {
     ("cub", "classifier"): cub_classifier,
     (ANY, "classifier"): classifier,
+    (ANY, "style_transfer"): style_transfer,
 }
 
 

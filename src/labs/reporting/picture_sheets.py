@@ -17,7 +17,7 @@ GROWTH_MS = 120
 
 def pairs_sheet(
     rows: Sequence[Sequence[Image.Image]],
-    numbers: Sequence[Mapping[str, Any]],
+    numbers: Sequence[Mapping[Any, Any]],
     path: Path,
     title: str,
     labels: Sequence[str],

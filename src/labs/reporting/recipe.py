@@ -33,6 +33,8 @@ SETTINGS = {
     "lr": "module.optimizer.lr",
     "momentum": "module.optimizer.momentum",
     "weight_decay": "module.optimizer.weight_decay",
+    "content_weight": "module.content_weight",
+    "style_weight": "module.style_weight",
 }
 
 

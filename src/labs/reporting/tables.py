@@ -92,7 +92,7 @@ def _selection(rows: Sequence[Row]) -> str:
     used = [run for row in rows for run in row.runs]
     selected = [run for run in used if run.best_epoch is not None]
     if not selected:
-        return "The last epoch was tested." if used else ""
+        return "The last epoch was tested." if any(run.counts for run in used) else ""
     monitored = sorted({run.selected_by for run in selected} - {""})
     by = f" ({', '.join(monitored)})" if monitored else ""
     on_test = [SELECTED_ON_TEST in run.labels for run in selected]
@@ -120,6 +120,8 @@ def _footnotes(table: Table, ranked: Column | None) -> Iterable[str]:
             "≈ marks a tie: these runs cannot tell the rows apart, more seeds may. "
             "Only a best row without a tie is bold."
         )
+    if table.layout.observations:
+        yield from table.layout.observations(table.rows)
     if table.data == "embedded":
         yield (
             "Embedded data: a small offline stand-in for the real dataset; its numbers compare with each other only."
