@@ -12,8 +12,19 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torchmetrics.functional.image import total_variation as torchmetrics_total_variation
 
 from labs.errors import LabsError
-from labs.functional.style import content_loss, gram, keep_luminance_of, match_colours, style_loss, total_variation
+from labs.functional.style import (
+    CONVENTIONS,
+    content_loss,
+    gram,
+    keep_luminance_of,
+    luminance,
+    match_colours,
+    pass_style_loss,
+    style_loss,
+    total_variation,
+)
 
+LAYOUTS = [torch.contiguous_format, torch.channels_last]
 SHAPES = [(3, 4, 5, 7), (1, 1, 1, 1), (2, 6, 1, 3)]
 
 
@@ -39,8 +50,10 @@ def numpy_loss(kind: str, convention: str, generated: np.ndarray, target: np.nda
     channels, positions = generated.shape[0], generated.shape[1] * generated.shape[2]
     if kind == "content":
         squares = (generated - target) ** 2
-        return float(squares.mean() if convention == "tutorial" else 0.5 * squares.sum())
+        return float(0.5 * squares.sum() if convention == "gatys" else squares.mean())
     grams = looped_gram(generated), looped_gram(target)
+    if convention == "handout_004":
+        return float(((grams[0] - grams[1]) ** 2).sum() / channels**2)
     if convention == "tutorial":  # gram_matrix and F.mse_loss of the tutorial, for a batch of one
         size = 1 * channels * positions
         return float(((grams[0] / size - grams[1] / size) ** 2).mean())
@@ -95,6 +108,10 @@ class TestGram:
         assert products.seen == [(torch.float32, "highest")]
         assert after == "medium"
 
+    def test_the_layout_does_not_matter(self) -> None:
+        features = random(2, 8, 5, 7)
+        torch.testing.assert_close(gram(features.contiguous(memory_format=torch.channels_last)), gram(features))
+
     def test_float16_does_not_overflow(self) -> None:
         features = torch.full((1, 1, 64, 64), 100.0, dtype=torch.float16)
         assert gram(features).item() == 64 * 64 * 100**2
@@ -102,7 +119,7 @@ class TestGram:
 
 @pytest.mark.parametrize("kind", ["content", "style"])
 class TestLosses:
-    @pytest.mark.parametrize("convention", ["tutorial", "gatys"])
+    @pytest.mark.parametrize("convention", CONVENTIONS)
     @pytest.mark.parametrize("shape", SHAPES)
     def test_each_picture_has_the_loss_of_the_papers(self, kind: str, convention: str, shape: tuple[int, ...]) -> None:
         generated, target = random(*shape), random(*shape, seed=1)
@@ -127,7 +144,7 @@ class TestLosses:
 
     def test_a_picture_costs_nothing_beside_itself(self, kind: str) -> None:
         features = random(2, 3, 4, 4)
-        for convention in ("tutorial", "gatys"):
+        for convention in CONVENTIONS:
             assert torch.equal(loss(kind, features, features, convention=convention), torch.zeros(2))
 
     def test_pictures_do_not_see_each_other(self, kind: str) -> None:
@@ -179,6 +196,103 @@ def test_the_hand_out_forgets_to_normalise_the_gram_matrices(shape: tuple[int, .
     np.testing.assert_allclose(style, (channels * positions) ** 2 * tutorial, rtol=1e-5)
     np.testing.assert_allclose(style, 4 * positions**2 * gatys, rtol=1e-5)
     np.testing.assert_allclose(content, content_loss(images, targets), rtol=1e-5)
+    theirs = {"convention": "handout_004"}
+    np.testing.assert_allclose(style_loss(images, gram(targets), **theirs), style, rtol=1e-5)
+    assert torch.equal(content_loss(images, targets, **theirs), content_loss(images, targets))
+
+
+class TestPassStyleLoss:
+    """Beside `style_loss` and automatic differentiation."""
+
+    def both(
+        self, features: Tensor, target: Tensor, convention: str, later: Callable[[Tensor], Tensor] = lambda x: x * 0
+    ) -> list[tuple[Tensor, Tensor]]:
+        """Return losses and gradient, ours and theirs, where the losses of pictures count differently."""
+        results = []
+        for ours in (True, False):
+            leaf = features.clone().requires_grad_()
+            if ours:
+                passed, losses = pass_style_loss(leaf, target, convention=convention)
+            else:
+                passed, losses = leaf, style_loss(leaf, target, convention=convention)
+            weights = torch.arange(1.0, len(leaf) + 1) - 1.5
+            ((weights * losses).sum() + later(passed).sum()).backward()
+            assert leaf.grad is not None
+            results.append((losses.detach(), leaf.grad))
+        return results
+
+    @pytest.mark.parametrize("convention", CONVENTIONS)
+    @pytest.mark.parametrize("targets", ["each its own", "one for all"])
+    @pytest.mark.parametrize("layout", LAYOUTS)
+    @pytest.mark.parametrize("shape", SHAPES)
+    def test_losses_and_gradients_are_the_same(
+        self, convention: str, targets: str, layout: torch.memory_format, shape: tuple[int, ...]
+    ) -> None:
+        target = gram(random(*shape, seed=1))
+        target = target if targets == "each its own" else target[:1]
+        ours, theirs = self.both(random(*shape).contiguous(memory_format=layout), target, convention)
+        assert torch.equal(ours[0], theirs[0])
+        assert theirs[1].flatten(1).any(1).all()
+        torch.testing.assert_close(ours[1], theirs[1])
+
+    @pytest.mark.parametrize("convention", CONVENTIONS)
+    @pytest.mark.parametrize("layout", LAYOUTS)
+    @pytest.mark.parametrize("later_layout", LAYOUTS)
+    def test_what_later_layers_send_back_is_added(
+        self, convention: str, layout: torch.memory_format, later_layout: torch.memory_format
+    ) -> None:
+        features, target = random(3, 4, 5, 7).contiguous(memory_format=layout), gram(random(3, 4, 5, 7, seed=1))
+
+        def later(maps: Tensor) -> Tensor:
+            maps = maps.contiguous(memory_format=later_layout)
+            return style_loss(maps.sin(), target, convention=convention) + maps.exp().mean((1, 2, 3))
+
+        ours, theirs = self.both(features, target, convention, later)
+        torch.testing.assert_close(ours[1], theirs[1])
+        alone, _ = self.both(features, target, convention)
+        assert not torch.allclose(ours[1], alone[1])
+
+    @pytest.mark.parametrize("convention", CONVENTIONS)
+    def test_the_gradient_is_that_of_finite_differences(self, convention: str) -> None:
+        features, target = random(2, 3, 4, 4).double(), gram(random(2, 3, 4, 4, seed=1))
+        (_, gradient), _ = self.both(features, target, convention)
+        direction, step = random(2, 3, 4, 4, seed=2).double(), 1e-2
+        moved = [
+            pass_style_loss(features + sign * step * direction, target, convention=convention)[1] for sign in (1, -1)
+        ]
+        slope = (moved[0] - moved[1]) / (2 * step)
+        weights = torch.tensor([-0.5, 0.5])  # as in `both`
+        np.testing.assert_allclose((gradient * direction).sum((1, 2, 3)), weights * slope, rtol=2e-3)
+
+    @pytest.mark.parametrize("convention", CONVENTIONS)
+    def test_bfloat16_features(self, convention: str) -> None:
+        features, target = random(2, 4, 6, 6).bfloat16(), gram(random(2, 4, 6, 6, seed=1))
+        ours, theirs = self.both(features, target, convention, lambda maps: maps.square() * 0.01)
+        assert ours[0].dtype == torch.float32
+        assert ours[1].dtype == torch.bfloat16
+        assert torch.equal(ours[0], theirs[0])
+        whole = self.both(features.float(), target, convention, lambda maps: maps.square() * 0.01)[1][1]
+        error = (ours[1].float() - whole).flatten(1).norm(dim=1) / whole.flatten(1).norm(dim=1)
+        assert (error < 2**-7).all()  # bfloat16 keeps eight bits
+
+    def test_the_features_go_on_as_they_are(self) -> None:
+        features = random(2, 3, 4, 5).requires_grad_()
+        passed, _ = pass_style_loss(features, gram(random(2, 3, 4, 5, seed=1)))
+        assert torch.equal(passed, features)
+        assert passed.data_ptr() == features.data_ptr()
+        passed.pow(3).sum().backward()  # where the losses have no part
+        torch.testing.assert_close(features.grad, 3 * features.detach().square())
+
+    def test_it_is_differentiated_once(self) -> None:
+        features, weights = random(1, 3, 4, 5).requires_grad_(), torch.ones(1, requires_grad=True)
+        _, losses = pass_style_loss(features, gram(random(1, 3, 4, 5, seed=1)))
+        (gradient,) = torch.autograd.grad((weights * losses).sum(), features, create_graph=True)
+        with pytest.raises(RuntimeError, match="once_differentiable"):
+            gradient.sum().backward()
+
+    def test_an_unknown_convention_is_explained(self) -> None:
+        with pytest.raises(LabsError, match="style_loss=gatis: expected tutorial, gatys or handout_004"):
+            pass_style_loss(random(1, 2, 2, 2), gram(random(1, 2, 2, 2)), convention="gatis")
 
 
 class TestTotalVariation:
@@ -196,6 +310,17 @@ class TestTotalVariation:
 class TestLuminance:
     # Far from black and white, so that nothing leaves [0, 1].
     content, generated = 0.3 + 0.4 * random_images(2, 3, 6, 7), 0.4 + 0.2 * random_images(2, 3, 6, 7, seed=1)
+
+    def test_grey_pictures_are_those_of_pillow(self) -> None:
+        images = (random_images(2, 3, 6, 7) * 255).round() / 255
+        grey = luminance(images)
+        assert grey.shape == images.shape
+        for channel in range(3):
+            assert torch.equal(grey[:, channel], grey[:, 0])
+        for one, image in zip(grey[:, 0], images):
+            pixels = Image.fromarray((image * 255).round().byte().permute(1, 2, 0).numpy()).convert("L")
+            assert abs(np.asarray(pixels) / 255 - one.numpy()).max() < 0.51 / 255
+        torch.testing.assert_close(luminance(grey), grey)
 
     def test_the_luminance_is_that_of_the_generated(self) -> None:
         result = keep_luminance_of(self.generated, colours_of=self.content)

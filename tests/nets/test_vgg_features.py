@@ -1,3 +1,4 @@
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ def test_activations_are_those_of_torchvision_layer_by_layer(name: str) -> None:
     ours = net(images())
     preset = VGG19_Weights.IMAGENET1K_V1.transforms()
     features = (images() - torch.tensor(preset.mean).view(3, 1, 1)) / torch.tensor(preset.std).view(3, 1, 1)
-    theirs = torchvision_features(net, name)
+    theirs = torchvision_features(net, name).to(memory_format=torch.channels_last)  # as ours, for the same rounding
     assert len(theirs) == len(names)
     for layer, tutorial in zip(theirs, names, strict=True):
         features = layer(features.clone())  # torchvision's ReLU overwrites its input
@@ -81,6 +82,62 @@ def test_either_name_finds_the_same_activation_under_the_name_asked_for() -> Non
 @pytest.mark.parametrize(("layer", "length"), [("conv_1", 1), ("relu1_1", 2), ("conv_5", 11), ("pool5", 37)])
 def test_the_net_ends_with_the_last_layer_needed(layer: str, length: int) -> None:
     assert len(VGGFeatures(layers=["conv_1", layer]).features) == length
+
+
+def layers_run(net: VGGFeatures, **arguments: Any) -> int:
+    """Count the layers that compute something."""
+    ran = []
+    hooks = [layer.register_forward_hook(lambda *_: ran.append(1)) for layer in net.features]
+    net(images(), **arguments)
+    for hook in hooks:
+        hook.remove()
+    return len(ran)
+
+
+class TestVisit:
+    def net(self) -> VGGFeatures:
+        return VGGFeatures(layers=["conv_4", "relu_1", "conv_2", "conv1_2"])
+
+    def test_it_is_shown_the_activations_that_are_returned(self) -> None:
+        net, seen = self.net(), {}
+
+        def look(layer: str, features: Tensor) -> Tensor:
+            seen[layer] = features.clone()
+            return features
+
+        expected = net(images())
+        found = net(images(), {layer: partial(look, layer) for layer in ("conv_4", "relu_1")})
+        assert list(found) == ["conv_4", "relu_1"]
+        assert list(seen) == ["relu_1", "conv_4"], "in the order of the net"
+        for layer in found:
+            assert torch.equal(found[layer], expected[layer])
+            assert torch.equal(seen[layer], expected[layer])
+
+    def test_the_net_goes_on_with_what_it_returns(self) -> None:
+        net = self.net()
+        changed = net(images(), {"relu_1": lambda features: 3 - features, "conv_2": lambda features: features})
+        relu = net.features[:2]((images() - net.mean) / net.std)
+        torch.testing.assert_close(changed["relu_1"], 3 - relu)
+        torch.testing.assert_close(changed["conv_2"], net.features[2](3 - relu))
+
+    def test_both_names_of_a_layer_are_called_one_after_the_other(self) -> None:
+        net = self.net()
+        changed = net(images(), {"conv_2": lambda features: features + 1, "conv1_2": lambda features: features * 2})
+        torch.testing.assert_close(changed["conv1_2"], (net(images())["conv_2"] + 1) * 2)
+
+    @pytest.mark.parametrize(("layers", "count"), [(["relu_1"], 2), (["conv1_2", "relu_1"], 3), (["conv_4"], 8)])
+    def test_the_net_stops_after_the_last_layer_named(self, layers: list[str], count: int) -> None:
+        net = self.net()
+        assert layers_run(net, visit={layer: lambda features: features for layer in layers}) == count
+        assert layers_run(net) == len(net.features) == 8
+
+
+@pytest.mark.parametrize("name", CONFIGURATIONS)
+def test_every_layer_has_another_name(name: str) -> None:
+    net = VGGFeatures(layers=["conv_1"], name=name)
+    for tutorial, vgg in layer_names(name).items():
+        assert net.other_name(tutorial) == vgg
+        assert net.other_name(vgg) == tutorial
 
 
 def test_a_cut_net_has_the_weights_of_the_whole_one() -> None:

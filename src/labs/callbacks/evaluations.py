@@ -29,11 +29,11 @@ class EvaluationBar(ProgressBar):
             TimeRemainingColumn(),
             TextColumn("{task.fields[losses]}"),
         )
-        self.enabled = True
+        self.is_enabled = True  # the name that LightningModule.print asks for
 
     def disable(self) -> None:
         """Draw nothing from now on."""
-        self.enabled = False
+        self.is_enabled = False
 
     def print(self, *args: Any, **kwargs: Any) -> None:
         """Print above the bar."""
@@ -41,7 +41,7 @@ class EvaluationBar(ProgressBar):
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Begin at the evaluations that a resumed run has behind it."""
-        if self.enabled:
+        if self.is_enabled:
             done, steps = (getattr(pl_module, name) for name in ("evaluations", "steps"))
             self.task = self.bar.add_task("", total=steps, completed=done, losses="")
             self.bar.start()
@@ -50,14 +50,15 @@ class EvaluationBar(ProgressBar):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, optimizer: torch.optim.Optimizer
     ) -> None:
         """Count an evaluation; Lightning comes here after every call of a closure."""
-        if self.enabled:
+        if self.is_enabled:
             self.bar.update(self.task, completed=getattr(pl_module, "evaluations"))  # noqa: B009
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Show the losses."""
-        if self.enabled:
-            metrics = {name.removeprefix("train/"): float(value) for name, value in trainer.callback_metrics.items()}
-            self.bar.update(self.task, losses="  ".join(f"{name} {value:.4g}" for name, value in metrics.items()))
+        if self.is_enabled:
+            metrics = {n: v for n, v in trainer.callback_metrics.items() if n.startswith("train/")}
+            told = (f"{name.removeprefix('train/')} {float(value):.4g}" for name, value in metrics.items())
+            self.bar.update(self.task, losses="  ".join(told))
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Leave the bar standing."""

@@ -34,11 +34,12 @@ class StylePictures(pl.Callback):
             raise LabsError(f"callbacks.pictures.frame_size={frame_size}: expected 16 pixels or more.")
         self.frame_size = frame_size
         self.rows: list[tuple[int, str, float, float, float]] = []  # evaluation, pair, content, style, total
+        self.began = False
 
     @rank_zero_only
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Drop the frames of evaluations that this run makes again, and show where the pictures start."""
-        done = _int(pl_module, "evaluations")
+        self.began, done = True, _int(pl_module, "evaluations")
         growth = _folder(trainer) / "growth"
         growth.mkdir(parents=True, exist_ok=True)
         for frame in growth.glob("*.png"):
@@ -83,8 +84,8 @@ class StylePictures(pl.Callback):
 
     @rank_zero_only
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
-        """Save the best pictures so far."""
-        if self.rows:
+        """Save the best pictures so far; a run that could not even begin has none, whatever its checkpoint holds."""
+        if self.rows and self.began:
             self._save(trainer, pl_module, pd.DataFrame({"picture": _data(trainer).names}))
 
     def state_dict(self) -> dict[str, Any]:

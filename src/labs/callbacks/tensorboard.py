@@ -35,12 +35,9 @@ class TensorBoardCards(pl.Callback):
         """Write the TEXT tab."""
         board = writer(trainer)
         table = Path(trainer.default_root_dir) / "freeze.txt"
-        if board is not None and table.is_file():
-            board.add_text(
-                "recipe",
-                f"    {self.recipe['command']}\n\n"
-                + "\n".join(f"    {line}" for line in table.read_text(encoding="utf-8").splitlines()),
-            )
+        if board is not None:
+            frozen = table.read_text(encoding="utf-8").splitlines() if table.is_file() else []
+            board.add_text("recipe", "\n".join(f"    {line}" for line in (self.recipe["command"], "", *frozen)))
 
     @rank_zero_only
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

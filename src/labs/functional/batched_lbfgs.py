@@ -28,7 +28,8 @@ class BatchedLBFGS(Optimizer):
         params: Parameters (batch, ...): index 0 counts the problems and is the same in all.
         lr: Step size; the first step of a problem is scaled by min(1, 1/|g|_1) besides.
         max_iter: Moves an outer step.
-        max_eval: Evaluations an outer step; by default 5/4 of `max_iter`, which without a line search never binds.
+        max_eval: Evaluations an outer step; by default 5/4 of `max_iter`, which without a line search binds for a
+            `max_iter` of 2 or 3 alone.
         tolerance_grad: A problem rests once no entry of its gradient is larger.
         tolerance_change: A problem rests once its loss or no entry of its parameters changes more.
         history_size: Curvature pairs that are kept of each problem.

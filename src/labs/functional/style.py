@@ -44,7 +44,7 @@ def gram(features: Tensor) -> Tensor:
         [[[5.0, 6.0], [6.0, 9.0]]]
     """
     with _full_precision(features.device):
-        flat = features.float().flatten(2)
+        flat = _flat(features.float())
         return flat @ flat.mT
 
 
@@ -67,8 +67,8 @@ def content_loss(features: Tensor, target: Tensor, *, convention: str = "tutoria
         tensor([9.])
     """
     _check(convention)
-    squares = (features.float() - target.float()).square().flatten(1)
-    return squares.sum(1) / 2 if convention == "gatys" else squares.mean(1)
+    squares = (features.float() - target.float()).square()
+    return squares.sum((1, 2, 3)) / 2 if convention == "gatys" else squares.mean((1, 2, 3))
 
 
 def style_loss(features: Tensor, target: Tensor, *, convention: str = "tutorial") -> Tensor:
@@ -132,9 +132,14 @@ class _PassStyleLoss(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: FunctionCtx, after: Tensor, of_losses: Tensor) -> tuple[Tensor, None, None, None]:
         features, difference = ctx.saved_tensors  # type: ignore[attr-defined]
-        flat = features.flatten(2)
-        product = (difference * of_losses[:, None, None]).to(flat.dtype)
-        return torch.baddbmm(after.flatten(2), product, flat).view_as(features), None, None, None
+        flat, product = _flat(features), (difference * of_losses[:, None, None]).to(features.dtype)
+        if flat.is_contiguous():
+            gradient = torch.baddbmm(after.flatten(2), product, flat).view_as(features)
+        else:  # channels last; the product is symmetric, and its transpose comes out in the order of the features
+            batch, channels, height, width = features.shape
+            transposed = torch.baddbmm(_flat(after).mT, flat.mT, product)
+            gradient = transposed.view(batch, height, width, channels).permute(0, 3, 1, 2)
+        return gradient, None, None, None
 
 
 def total_variation(images: Tensor) -> Tensor:
@@ -226,6 +231,13 @@ def _power(covariance: Tensor, exponent: float) -> Tensor:
     varies = values > 1e-6 * values[:, -1:]  # anything smaller is rounding of float32, or below zero
     powers = torch.where(varies, values, 1).pow(exponent) * varies
     return vectors * powers[:, None, :] @ vectors.mT
+
+
+def _flat(features: Tensor) -> Tensor:
+    """Put the positions in one dimension, (batch, channels, positions): a view, also of channels-last features."""
+    if features.is_contiguous():
+        return features.flatten(2)
+    return features.permute(0, 2, 3, 1).flatten(1, 2).mT
 
 
 def _constants(features: Tensor, convention: str) -> tuple[float, float]:

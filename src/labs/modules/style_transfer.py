@@ -54,8 +54,8 @@ class StyleTransfer(pl.LightningModule):
         content_weight: factor of the content loss.
         style_weight: factor of the style loss.
         convention: how both are written: `tutorial`, `gatys` or `handout_004`.
-        balance: `on` divides every layer's loss by what it is between the two pictures of the pair; `auto` does so
-            where the net's weights are random.
+        balance: whether every layer's loss is divided by what it is between the two pictures of the pair; None: where
+            the net's weights are random.
         steps: evaluations of the loss, exactly.
         every: evaluations between two rows of log.tsv, pictures and checkpoints.
         start: `content`, or `noise`, uniform in [0, 1].
@@ -86,7 +86,7 @@ class StyleTransfer(pl.LightningModule):
         steps: int,
         every: int,
         convention: Literal["tutorial", "gatys", "handout_004"] = "tutorial",
-        balance: Literal["auto", "on", "off"] = "auto",
+        balance: bool | None = None,
         start: Literal["content", "noise"] = "content",
         tv_weight: float = 0.0,
         range_weight: float = 0.0,
@@ -110,6 +110,11 @@ class StyleTransfer(pl.LightningModule):
             raise LabsError(
                 f"module.scales={scales}: expected sizes from coarse to fine that end in 1, such as [0.5,1]."
             )
+        if len(scales) > 1 and steps < every * len(scales):
+            raise LabsError(
+                f"steps={steps}: {len(scales)} scales take {every} evaluations each at least; "
+                f"type steps={every * len(scales)} or more, a smaller every=..., or module.scales=[1.0]."
+            )
         if at_once is not None and at_once < 1:
             raise LabsError(f"module.at_once={at_once}: expected 1 picture or more, or null.")
         if not content_layers and not style_layers:
@@ -119,7 +124,7 @@ class StyleTransfer(pl.LightningModule):
         )
         self.net = net(layers=list(wanted))
         self.optimizer, self.weight, self.steps, self.every = optimizer, weights, steps, every
-        self.balance = balance == "on" or (balance == "auto" and self.net.weights == "random")
+        self.balance = self.net.weights == "random" if balance is None else balance
         self.layers = {"content_layers": tuple(content_layers), "style_layers": tuple(style_layers)}
         self.convention, self.start, self.clamp, self.colours, self.guard = convention, start, clamp, colours, guard
         self.scales, self.ends, self.at_once = tuple(scales), _ends(steps, every, len(scales)), at_once
@@ -161,6 +166,12 @@ class StyleTransfer(pl.LightningModule):
             self.generated.append(nn.Parameter(first))
             self.best.append(BestSoFar(first))
 
+    def on_train_start(self) -> None:
+        """Leave room for all steps where a run goes on that had ended in a short epoch."""
+        if self.evaluations % self.every:
+            epochs = -(-(self.steps - self.evaluations) // self.every)
+            self.trainer.fit_loop.max_epochs = self.trainer.current_epoch + epochs
+
     def training_step(self, batch: Pairs, batch_idx: int) -> None:
         """Take the next `every` evaluations, of all pairs at once."""
         place = bisect_right(self.ends, self.evaluations)  # in `scales`, of the evaluation that comes next
@@ -171,9 +182,12 @@ class StyleTransfer(pl.LightningModule):
         end, self.trace = min(self.evaluations + self.every, self.ends[place]), []
         while self.evaluations < end:
             limit = {"max_iter": end - self.evaluations} if isinstance(optimizer.optimizer, BatchedLBFGS) else {}
-            optimizer.step(partial(self._evaluate, place), **limit)
+            with torch.autocast(self.device.type, enabled=False):  # only what the net computes follows `precision`
+                optimizer.step(partial(self._evaluate, place), **limit)
         content, style, total = self.trace[-1].mean(1)
-        self.log_dict({"train/loss": total, "train/content": content, "train/style": style})
+        metrics = {"train/loss": total, "train/content": content, "train/style": style}
+        # `step` is what Lightning gives to loggers as the place on the horizontal axis
+        self.log_dict({**metrics, "step": float(self.evaluations)}, on_step=False, on_epoch=True, batch_size=1)
 
     def test_step(self, batch: Pairs, batch_idx: int) -> None:
         """Measure the pictures as they are saved: clamped, in 256 steps, in float32 whatever `precision` says."""
@@ -246,7 +260,8 @@ class StyleTransfer(pl.LightningModule):
         parts = []
         for rows in self.losses.chunks:
             some = images[rows]
-            content, style = self.losses(self._seen(some), rows)
+            with self.trainer.precision_plugin.forward_context():
+                content, style = self.losses(self._seen(some), rows)
             unit = BALANCED_STYLE_UNIT if self.balance else 1.0
             total = self.weight["content"] * content + self.weight["style"] * unit * style
             if self.weight["tv"]:
@@ -269,6 +284,7 @@ class StyleTransfer(pl.LightningModule):
         if best.losses.isinf().any():
             raise LabsError("the loss is not finite at the start; type smaller weights, or style_loss=tutorial.")
         best.send_back(images, exploded)
+        self.generated[place].grad[exploded] = 0  # Adam is about to move by it
         _forget(self.trainer.optimizers[place], exploded)
         names = self.trainer.datamodule.names  # type: ignore[attr-defined]
         listed = ", ".join(name for name, bad in zip(names, exploded.tolist(), strict=True) if bad)
@@ -283,10 +299,10 @@ def _ends(steps: int, every: int, scales: int) -> list[int]:
     """Share out evaluations among scales: where each ends, all but the last a multiple of `every`.
 
     Examples:
-        >>> _ends(300, 10, 3), _ends(25, 10, 2)
-        ([100, 200, 300], [10, 25])
+        >>> _ends(300, 10, 3), _ends(29, 10, 2)
+        ([100, 200, 300], [10, 29])
     """
-    return [*(max(steps * place // scales // every, 1) * every for place in range(1, scales)), steps]
+    return [*(steps * place // scales // every * every for place in range(1, scales)), steps]
 
 
 def _resized(images: Tensor, scale: float) -> Tensor:

@@ -67,6 +67,7 @@ class VGGFeatures(nn.Module):
         for statistic in ("mean", "std"):
             values = torch.tensor(getattr(IMAGENET, statistic)).view(3, 1, 1)
             self.register_buffer(statistic, values, persistent=False)
+        self.features.to(memory_format=torch.channels_last)  # pooling and bfloat16 are much faster so
         self.requires_grad_(False)
         self.eval()
 

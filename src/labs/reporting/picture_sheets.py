@@ -1,5 +1,6 @@
 """Sheets of pictures: content, style and result side by side; how they grew; the curves of their losses."""
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from PIL import Image, ImageDraw
 from labs.reporting.figures import HOLD_MS, MAX_FRAMES, PALETTE
 
 GROWTH_MS = 120
+NAME_WIDTH = 44  # letters of the name of a pair above its picture
 
 
 def pairs_sheet(
@@ -37,12 +39,13 @@ def pairs_sheet(
     figure.suptitle("\n".join(filter(None, (title, " · ".join(labels)))), fontsize=11)
     panels = figure.subplots(len(rows), 3, squeeze=False)
     for line, pictures, measured in zip(panels, rows, numbers, strict=True):
-        for axes, picture, word in zip(line, pictures, ("content", "style", measured["picture"]), strict=True):
+        name = textwrap.fill(measured["picture"], NAME_WIDTH)
+        for axes, picture, word in zip(line, pictures, ("content", "style", name), strict=True):
             axes.imshow(picture, interpolation="nearest")
             axes.set_axis_off()
             axes.set_title(word, fontsize=9)
         if "style" in measured:
-            line[2].set_title(f"{measured['picture']}\n{losses_in_words(measured)}", fontsize=8)
+            line[2].set_title(f"{name}\n{losses_in_words(measured)}", fontsize=8)
     figure.savefig(path, format="png", dpi=max(110, min(width // 3, 300)))
 
 
@@ -89,7 +92,7 @@ def growth_gif(frames: Sequence[Path], path: Path, labels: Sequence[str]) -> Non
     if not frames:
         return
     chosen = np.unique(np.linspace(0, len(frames) - 1, min(len(frames), MAX_FRAMES)).round().astype(int))
-    images = [_captioned(frames[place], labels) for place in chosen]
+    images = _captioned([frames[place] for place in chosen], labels)
     # one palette for all frames, of the first and the last: smaller, and no flicker
     both = Image.new("RGB", (images[0].width, 2 * images[0].height))
     both.paste(images[0], (0, 0))
@@ -100,10 +103,20 @@ def growth_gif(frames: Sequence[Path], path: Path, labels: Sequence[str]) -> Non
     first.save(path, format="GIF", save_all=True, append_images=rest, duration=durations, loop=0, optimize=False)
 
 
-def _captioned(frame: Path, labels: Sequence[str]) -> Image.Image:
-    with Image.open(frame) as strip:
-        image = Image.new("RGB", (strip.width, strip.height + 16), "white")
-        image.paste(strip, (0, 0))
-    text = ", ".join((f"{int(frame.stem)} evaluations", *labels))
-    ImageDraw.Draw(image).text((4, image.height - 14), text, fill="black")
-    return image
+def _captioned(frames: Sequence[Path], labels: Sequence[str]) -> list[Image.Image]:
+    """Return frames with captions below, all of one size; a narrow frame has a line for each label."""
+    strips = []
+    for frame in frames:
+        with Image.open(frame) as strip:
+            strips.append(strip.convert("RGB"))
+    texts = [(f"{int(frame.stem)} evaluations", *labels) for frame in frames]
+    pen = ImageDraw.Draw(strips[0])
+    between = ", " if pen.textlength(", ".join(texts[-1])) + 8 <= strips[-1].width else ",\n"
+    right, bottom = (int(edge) for edge in pen.textbbox((4, 2), between.join(texts[-1]))[2:])
+    images = []
+    for picture, words in zip(strips, texts, strict=True):
+        image = Image.new("RGB", (max(picture.width, right + 4), picture.height + bottom + 2), "white")
+        image.paste(picture, (0, 0))
+        ImageDraw.Draw(image).text((4, picture.height + 2), between.join(words), fill="black")
+        images.append(image)
+    return images

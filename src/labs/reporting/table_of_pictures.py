@@ -16,6 +16,7 @@ from labs.reporting.picture_sheets import losses_in_words
 from labs.reporting.row import Row
 
 SETTINGS = ("content_layers", "style_layers", "content_weight", "style_weight")
+MEASURED = ("content", "style_start", "style", "content_lost", "style_left")
 VISIBLE = 0.05  # of the way from the content to the style; less is hard to see on the sheet
 
 
@@ -39,10 +40,13 @@ def draw_table_of_pictures(rows: Sequence[Row], title: str) -> bytes | None:
     panels = figure.subplots(len(lines) + 1, 1 + len(names), squeeze=False)
     for axes in panels.flat:
         axes.set_axis_off()
-    inputs = next(directory for _, directory, _ in lines) / "images" / "inputs"
-    _show(panels[0][0], inputs / f"{names[0]}-content.png", "content")
-    for axes, name in zip(panels[0][1:], names, strict=True):
-        _show(axes, inputs / f"{name}-style.png", "style")
+    inputs = [
+        next(directory for _, directory, measured in lines if name in measured.index) / "images" / "inputs"
+        for name in names
+    ]
+    _show(panels[0][0], inputs[0] / f"{names[0]}-content.png", "content")
+    for axes, name, folder in zip(panels[0][1:], names, inputs, strict=True):
+        _show(axes, folder / f"{name}-style.png", "style")
     for line, (row, directory, measured) in zip(panels[1:], lines, strict=True):
         line[0].text(0.0, 0.5, _settings(row), transform=line[0].transAxes, fontsize=8, va="center")
         for axes, name in zip(line[1:], names, strict=True):
@@ -57,8 +61,17 @@ def draw_table_of_pictures(rows: Sequence[Row], title: str) -> bytes | None:
 def read_pictures(row: Row, *, first: bool = False) -> pd.DataFrame | None:
     """Read what was measured of each picture of a row, its name as the index: the mean over seeds, or the first."""
     files = [run.directory / "pictures.tsv" for run in row.runs[: 1 if first else None]]
-    tables = [pd.read_csv(file, sep="\t", index_col="picture") for file in files if file.is_file()]
+    tables = [table for file in files if (table := _read(file)) is not None]
     return pd.concat(tables).groupby(level=0, sort=False).mean() if tables else None
+
+
+def _read(file: Path) -> pd.DataFrame | None:
+    """Read `pictures.tsv`; None if there is none, or one that nobody can read."""
+    try:
+        table = pd.read_csv(file, sep="\t", index_col="picture").astype(float)
+    except (OSError, ValueError):  # pandas' parser errors are ValueErrors
+        return None
+    return table if set(MEASURED) <= set(table.columns) else None
 
 
 def observations(rows: Sequence[Row]) -> list[str]:
@@ -78,6 +91,8 @@ def observations(rows: Sequence[Row]) -> list[str]:
         if letter in found and other in found:
             ours, theirs = (found[which][column].dropna() for which in (letter, other))
             both = ours.index.intersection(theirs.index)
+            if both.empty:
+                continue
             right = [holds(ours[name], theirs[name]) for name in both]
             verdict = (
                 "holds"
@@ -140,5 +155,5 @@ def _show(axes: Axes, file: Path, title: str) -> None:
     try:
         with Image.open(file) as image:
             axes.imshow(image.convert("RGB"))
-    except OSError:
+    except (OSError, SyntaxError, ValueError):  # Pillow raises each of them on some damaged file
         axes.text(0.5, 0.5, "cannot be read", transform=axes.transAxes, ha="center")
