@@ -19,7 +19,7 @@ def plain(colour: tuple[int, int, int], size: tuple[int, int] = (40, 40)) -> Ima
 
 
 def measured(name: str, **changes: object) -> dict[str, object]:
-    return {"picture": name, "content": 0.25, "style_start": 5.0, "style": 0.013, **changes}
+    return {"picture": name, "content": 0.25, "content_start": 0.0, "style_start": 5.0, "style": 0.013, **changes}
 
 
 def pixels(path: Path) -> np.ndarray:

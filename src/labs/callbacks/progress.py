@@ -17,6 +17,8 @@ def progress() -> ProgressBar:
 class EpochLines(ProgressBar):
     """Print one line an epoch: what a batch system's log or a pipe can show."""
 
+    is_enabled = False  # there is no bar: what a module prints needs no place above it
+
     def __init__(self) -> None:
         super().__init__()
         self._enabled = True

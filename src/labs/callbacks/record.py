@@ -48,6 +48,7 @@ class Record(pl.Callback):
         }
         self.rows: list[dict[str, float]] = []
         self.earlier: list[Path] = []  # results of an earlier run in this directory
+        self.holds = resumes  # what stands in the directory stays until the resumed run has begun
         self.lr = math.nan
         self.predictions: list[tuple[int, int, int, float]] = []
         self.seconds_before = 0.0  # training seconds of the runs that this one resumes
@@ -67,7 +68,7 @@ class Record(pl.Callback):
     ) -> None:
         """Mark the run as finished, interrupted or failed, and draw what there is to draw."""
         if error is None:
-            self.facts["status"] = "finished"
+            self.facts["status"], self.holds = "finished", False
         elif self.facts["status"] == "running":
             interrupted = isinstance(error, (KeyboardInterrupt, SystemExit))
             self.facts |= {"status": "interrupted" if interrupted else "failed", "error": _one_line(error)}
@@ -90,6 +91,11 @@ class Record(pl.Callback):
         self._write_json("environment.json", environment(pl_module.device))
         self._write_facts()
         self.started = time.monotonic()
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Mark a resumed run as running, now that it has found everything it goes on with."""
+        self.holds = False
+        self._write_facts()
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Note the learning rate of the epoch, before the schedule moves on."""
@@ -164,7 +170,9 @@ class Record(pl.Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take up the log of the run that is resumed."""
         self.rows, self.seconds_before = list(state_dict["log"]), float(state_dict["seconds"])
-        self.facts |= {"epochs": len(self.rows), "seconds": self.seconds_before}  # no epoch may be left to say so
+        # no epoch may be left to say so
+        metrics = {name: value for name, value in self.rows[-1].items() if "/" in name} if self.rows else {}
+        self.facts |= {"epochs": len(self.rows), "seconds": self.seconds_before, "metrics": metrics}
 
     # Files
 
@@ -231,7 +239,7 @@ class Record(pl.Callback):
             self._replace("traceback.txt", "".join([self.facts["command"], "\n\n", *traceback.format_exception(error)]))
 
     def _write_facts(self) -> None:
-        if self.earlier:
+        if self.earlier or self.holds:
             return  # an earlier run's results stand here, and this one has none yet
         self._write_json("metrics.json", self.facts)
 

@@ -66,7 +66,7 @@ class StylePictures(pl.Callback):
             for place, number in enumerate(range(first, module.evaluations + 1))
             for pair, name in enumerate(_data(trainer).names)
         ]
-        _losses(self.rows).to_csv(_run_dir(trainer) / "losses.tsv", sep="\t", index=False)
+        _write(_losses(self.rows), _run_dir(trainer) / "losses.tsv")
         small = _small(_pictures(trainer, pl_module), self.frame_size)
         strip = torch.cat(list(small), dim=2)
         _image(strip).save(_folder(trainer) / "growth" / f"{module.evaluations:06d}.png")
@@ -79,7 +79,7 @@ class StylePictures(pl.Callback):
         """Save the finished pictures with what they measure."""
         results = {name: values.tolist() for name, values in pl_module.results.items()}  # type: ignore[union-attr, operator]
         table = pd.DataFrame({"picture": _data(trainer).names, **results})
-        table.to_csv(_run_dir(trainer) / "pictures.tsv", sep="\t", index=False)
+        _write(table, _run_dir(trainer) / "pictures.tsv")
         self._save(trainer, pl_module, table)
 
     @rank_zero_only
@@ -98,6 +98,7 @@ class StylePictures(pl.Callback):
 
     def _save(self, trainer: pl.Trainer, pl_module: pl.LightningModule, table: pd.DataFrame) -> None:
         data, folder, module = _data(trainer), _folder(trainer), pl_module
+        folder.mkdir(exist_ok=True)
         pictures = _pictures(trainer, pl_module)
         facts = _facts(_run_dir(trainer))
         labels = [*data.labels, *module.labels]  # type: ignore[misc]
@@ -138,6 +139,12 @@ def _facts(run_dir: Path) -> dict[str, Any]:
 
 def _losses(rows: list[tuple[int, str, float, float, float]]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["evaluation", "picture", "content", "style", "total"])
+
+
+def _write(table: pd.DataFrame, path: Path) -> None:
+    temporary = path.with_name(f".{path.name}")
+    table.to_csv(temporary, sep="\t", index=False)
+    temporary.replace(path)
 
 
 def _data(trainer: pl.Trainer) -> Any:

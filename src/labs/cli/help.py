@@ -7,6 +7,7 @@ import hashlib
 import re
 import sys
 from pathlib import Path
+from typing import Any
 
 from omegaconf import OmegaConf
 
@@ -29,9 +30,15 @@ _GROUPS_APART = ("experiment", "grid", "hydra", "paths")
 
 def register_resolvers() -> None:
     """Make `${labs_help:}` and `${labs_cell:...}` available to conf/hydra/default.yaml, `${labs_epochs:...}` to all."""
-    OmegaConf.register_new_resolver("labs_epochs", lambda steps, every: -(-steps // max(every, 1)), replace=True)
+    OmegaConf.register_new_resolver("labs_epochs", _epochs, replace=True)
     OmegaConf.register_new_resolver("labs_help", lambda: help_text(config_folder()).replace("$", "$$"), replace=True)
     OmegaConf.register_new_resolver("labs_cell", cell_name, replace=True)
+
+
+def _epochs(steps: Any, every: Any) -> int:
+    """Return the epochs of `every` evaluations that `steps` evaluations take; what is no number is refused later."""
+    numbers = isinstance(steps, int) and isinstance(every, int)
+    return max(-(-steps // max(every, 1)), 1) if numbers else 1
 
 
 def cell_name(overrides: str) -> str:

@@ -64,8 +64,14 @@ def say_results(cfg: DictConfig, recipe: dict[str, Any], *, before: bool) -> Non
 
 
 def _of_splits(facts: dict[str, Any]) -> Table:
-    metrics, table = facts["metrics"], _table("split", "images", "accuracy", "loss")
-    for split, count in facts.get("counts", {}).items():
+    metrics = facts["metrics"]
+    if "counts" not in facts:
+        table = _table("measured", "value")
+        for name, value in metrics.items():
+            table.add_row(name, f"{value:.4g}")
+        return table
+    table = _table("split", "images", "accuracy", "loss")
+    for split, count in facts["counts"].items():
         accuracy, loss = metrics.get(f"{split}/acc"), metrics.get(f"{split}/loss")
         if accuracy is not None and loss is not None:
             table.add_row(split, str(count), f"{100 * accuracy:.2f} %", f"{loss:.4f}")
@@ -76,7 +82,7 @@ def _of_pictures(file: Path) -> Table:
     """Return what was measured of each picture, as the run wrote it down."""
     with file.open(newline="", encoding="utf-8") as lines:
         heads, *rows = csv.reader(lines, delimiter="\t")
-    shown = [place for place, head in enumerate(heads) if head not in ("style_start", "rollbacks")]  # 80 columns
+    shown = [place for place, head in enumerate(heads) if not head.endswith(("_start", "rollbacks"))]  # 80 columns
     table = _table(*(heads[place].replace("_", " ") for place in shown))
     for row in rows:
         table.add_row(row[0], *(f"{float(row[place]):.3g}" for place in shown[1:]))

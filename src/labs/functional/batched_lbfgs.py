@@ -228,3 +228,19 @@ def _take(history: Tensor, slots: list[int]) -> Tensor:
     if len(set(slots)) == 1:
         return history[slots[0]]
     return torch.stack([history[slot, problem] for problem, slot in enumerate(slots)])
+
+
+def forget(optimizer: Optimizer, problems: Tensor) -> None:
+    """Let any optimizer that treats every number alone, or `BatchedLBFGS`, start anew with some problems of a batch.
+
+    Args:
+        optimizer: its parameters are (batch, ...).
+        problems: True for those problems, (batch,).
+    """
+    if isinstance(optimizer, BatchedLBFGS):
+        optimizer.reset(problems)
+        return
+    for state in optimizer.state.values():
+        for values in state.values():
+            if isinstance(values, Tensor) and values.dim():
+                values[problems] = 0

@@ -16,14 +16,14 @@ from typing import Any, Literal, cast
 
 import lightning.pytorch as pl
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torchmetrics.functional.image import structural_similarity_index_measure
 
 from labs.datamodules.image_pair import Pairs
 from labs.errors import LabsError
-from labs.functional.batched_lbfgs import BatchedLBFGS
+from labs.functional.batched_lbfgs import BatchedLBFGS, forget
 from labs.functional.best_so_far import BestSoFar
+from labs.functional.scales import enlarged, resized, share_out
 from labs.functional.style import keep_luminance_of, luminance, match_colours, total_variation
 from labs.nets.picture_losses import PictureLosses
 from labs.nets.vgg_features import VGGFeatures
@@ -69,6 +69,7 @@ class StyleTransfer(pl.LightningModule):
         guard: whether a picture whose loss explodes goes back to its best state, and on from there; the finished
             picture is then the one with the lowest loss, else the last.
         at_once: pictures that go through the net together; None: one on a CPU, whose caches hold no more, else all.
+        devices: of the Trainer; refused here if there are several, before a process is started on each.
 
     Raises:
         LabsError: a value that makes no sense, or a layer that the net has not.
@@ -95,6 +96,7 @@ class StyleTransfer(pl.LightningModule):
         scales: list[float] = [1.0],  # noqa: B006 - never written to
         guard: bool = True,
         at_once: int | None = None,
+        devices: int | str | list[int] = 1,
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
@@ -115,6 +117,10 @@ class StyleTransfer(pl.LightningModule):
                 f"steps={steps}: {len(scales)} scales take {every} evaluations each at least; "
                 f"type steps={every * len(scales)} or more, a smaller every=..., or module.scales=[1.0]."
             )
+        if str(devices) not in ("1", "auto") and not (isinstance(devices, list) and len(devices) == 1):
+            raise LabsError(
+                f"trainer.devices={devices}: all pictures of a run are made on one device; type trainer.devices=1."
+            )
         if at_once is not None and at_once < 1:
             raise LabsError(f"module.at_once={at_once}: expected 1 picture or more, or null.")
         if not content_layers and not style_layers:
@@ -127,10 +133,11 @@ class StyleTransfer(pl.LightningModule):
         self.balance = self.net.weights == "random" if balance is None else balance
         self.layers = {"content_layers": tuple(content_layers), "style_layers": tuple(style_layers)}
         self.convention, self.start, self.clamp, self.colours, self.guard = convention, start, clamp, colours, guard
-        self.scales, self.ends, self.at_once = tuple(scales), _ends(steps, every, len(scales)), at_once
+        self.scales, self.ends, self.at_once = tuple(scales), share_out(steps, every, len(scales)), at_once
         self.generated = nn.ParameterList()  # one batch of pictures a scale, (pairs, 3, height, width)
         self.best = nn.ModuleList()  # what each was when its loss was lowest
         self.evaluations = 0
+        self.first: list[list[float]] = []  # content and style losses of the first evaluation, a list each
         self.trace: list[Tensor] = []  # content, style and total loss of an evaluation, (3, pairs), of the last step
         self.losses: PictureLosses | None = None  # of the scale at hand
 
@@ -156,21 +163,15 @@ class StyleTransfer(pl.LightningModule):
         if len(self.generated):
             return
         if self.trainer.world_size > 1:
-            raise LabsError("style transfer makes all pictures of a run on one device: type trainer.devices=1.")
+            raise LabsError("all pictures of a run are made on one device: type trainer.devices=1.")
         if self.trainer.precision == "16-mixed":
             raise LabsError("precision=fp16 scales losses, which L-BFGS cannot follow: type precision=bf16.")
         pairs: Pairs = self.trainer.datamodule.pictures  # type: ignore[attr-defined]
         for scale in self.scales:
-            contents = _resized(pairs.contents, scale)
+            contents = resized(pairs.contents, scale)
             first = torch.rand_like(contents) if self.start == "noise" else contents.clone()
             self.generated.append(nn.Parameter(first))
             self.best.append(BestSoFar(first))
-
-    def on_train_start(self) -> None:
-        """Leave room for all steps where a run goes on that had ended in a short epoch."""
-        if self.evaluations % self.every:
-            epochs = -(-(self.steps - self.evaluations) // self.every)
-            self.trainer.fit_loop.max_epochs = self.trainer.current_epoch + epochs
 
     def training_step(self, batch: Pairs, batch_idx: int) -> None:
         """Take the next `every` evaluations, of all pairs at once."""
@@ -198,9 +199,10 @@ class StyleTransfer(pl.LightningModule):
             content_lost, style_left = yard.of_all(self._seen(pictures))
             ssim = structural_similarity_index_measure(pictures, batch.contents, data_range=1.0, reduction="none")
             self.results = {
+                "content_start": content.new_tensor(self.first[0]),
                 "content": content,
+                "style_start": content.new_tensor(self.first[1]),
                 "style": style,
-                "style_start": own.of_all(self._seen(batch.contents))[1],
                 "content_lost": content_lost / len(YARDSTICK["content_layers"]),
                 "style_left": style_left / len(YARDSTICK["style_layers"]),
                 "ssim": cast(Tensor, ssim),
@@ -218,25 +220,45 @@ class StyleTransfer(pl.LightningModule):
         place = bisect_left(self.ends, self.evaluations)  # of the last evaluation
         best = self._bests[place].points if self.guard else self.generated[place].detach()
         if best.shape != contents.shape:
-            best = F.interpolate(best, contents.shape[-2:], mode="bicubic", antialias=True)
+            best = enlarged(best, list(contents.shape[-2:]))
         return (keep_luminance_of(best, colours_of=contents) if self.colours == "luminance" else best).clamp(0, 1)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Save how far the run is."""
-        checkpoint["evaluations"] = self.evaluations
+        """Save how far the run is, and where it started."""
+        checkpoint["evaluations"], checkpoint["first"] = self.evaluations, self.first
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Go on from there."""
-        self.evaluations = checkpoint["evaluations"]
+        """Go on from there, with as many epochs as the steps still take.
+
+        Raises:
+            LabsError: there are no steps left, or the optimizer is another.
+        """
+        self.evaluations, self.first = checkpoint["evaluations"], checkpoint["first"]
+        if self.trainer.state.fn != "fit":
+            return
+        if self.steps < self.evaluations:
+            raise LabsError(
+                f"steps={self.steps}: the run has {self.evaluations} evaluations behind it; "
+                f"type steps={self.evaluations} or more, or start a new run."
+            )
+        then, now = (
+            set(state["param_groups"][0])
+            for state in (checkpoint["optimizer_states"][0], self.configure_optimizers()[0].state_dict())
+        )
+        if then != now:
+            raise LabsError("the run was made with another optimizer; go on with that one, or start a new run.")
+        left = -(-(self.steps - self.evaluations) // self.every)
+        epochs = checkpoint["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"]
+        self.trainer.fit_loop.max_epochs = epochs + left
 
     def _begin(self, batch: Pairs, place: int) -> None:
         """Compute the targets of a scale, and enlarge what the scale before has made."""
         self.losses = self._losses(
-            Pairs(*(_resized(pictures, self.scales[place]) for pictures in batch)), self.convention, self.layers
+            Pairs(*(resized(pictures, self.scales[place]) for pictures in batch)), self.convention, self.layers
         )
         if place and self.evaluations == self.ends[place - 1]:
             images, coarse = self.generated[place], self._bests[place - 1].points
-            images.data.copy_(F.interpolate(coarse, images.shape[-2:], mode="bicubic", antialias=True))
+            images.data.copy_(enlarged(coarse, list(images.shape[-2:])))
 
     def _losses(self, batch: Pairs, convention: str, layers: dict[str, Any]) -> PictureLosses:
         contents, styles = batch
@@ -271,6 +293,7 @@ class StyleTransfer(pl.LightningModule):
             self.manual_backward(total.sum())
             parts.append(torch.stack([content, style, total]).detach())
         self.trace.append(torch.cat(parts, dim=1))
+        self.first = self.first or self.trace[-1][:2].tolist()
         self.evaluations += 1
         self._guard(place, self.trace[-1][2])
         return self.trace[-1][2]
@@ -285,7 +308,7 @@ class StyleTransfer(pl.LightningModule):
             raise LabsError("the loss is not finite at the start; type smaller weights, or style_loss=tutorial.")
         best.send_back(images, exploded)
         self.generated[place].grad[exploded] = 0  # Adam is about to move by it
-        _forget(self.trainer.optimizers[place], exploded)
+        forget(self.trainer.optimizers[place], exploded)
         names = self.trainer.datamodule.names  # type: ignore[attr-defined]
         listed = ", ".join(name for name, bad in zip(names, exploded.tolist(), strict=True) if bad)
         self.print(f"evaluation {self.evaluations}: the loss of {listed} exploded; back to the best picture so far")
@@ -293,31 +316,3 @@ class StyleTransfer(pl.LightningModule):
     @property
     def _bests(self) -> list[BestSoFar]:
         return cast(list[BestSoFar], list(self.best))
-
-
-def _ends(steps: int, every: int, scales: int) -> list[int]:
-    """Share out evaluations among scales: where each ends, all but the last a multiple of `every`.
-
-    Examples:
-        >>> _ends(300, 10, 3), _ends(29, 10, 2)
-        ([100, 200, 300], [10, 29])
-    """
-    return [*(steps * place // scales // every * every for place in range(1, scales)), steps]
-
-
-def _resized(images: Tensor, scale: float) -> Tensor:
-    if scale == 1:
-        return images
-    size = [max(round(side * scale), 16) for side in images.shape[-2:]]
-    return F.interpolate(images, size, mode="bicubic", antialias=True).clamp(0, 1)
-
-
-def _forget(optimizer: torch.optim.Optimizer, pictures: Tensor) -> None:
-    """Let an optimizer start anew with some pictures."""
-    if isinstance(optimizer, BatchedLBFGS):
-        optimizer.reset(pictures)
-        return
-    for state in optimizer.state.values():
-        for values in state.values():
-            if isinstance(values, Tensor) and values.dim():
-                values[pictures] = 0

@@ -132,6 +132,7 @@ def classifier(runs: Sequence[Run]) -> Layout:
 STYLE_TRANSFER_COLUMNS = (
     Column("content_weight", "content weight", lambda run: run.settings.get("content_weight")),
     Column("style_weight", "style weight", lambda run: run.settings.get("style_weight")),
+    Column("test/content_start", "content at the start", metric("test/content_start"), group="Losses"),
     Column("test/content", "content", metric("test/content"), group="Losses"),
     Column("test/style_start", "style at the start", metric("test/style_start"), group="Losses"),
     Column("test/style", "style", metric("test/style"), group="Losses"),
@@ -149,8 +150,8 @@ def style_transfer(runs: Sequence[Run]) -> Layout:
         title="Style transfer",
         columns=STYLE_TRANSFER_COLUMNS,
         caption=(
-            "Means over the pictures of a run. Losses are sums over the row's own layers before the two weights; at "
-            "the start, which is the content itself, the content loss is 0. Content lost is 0 for the content and 1 "
+            "Means over the pictures of a run. Losses are sums over the row's own layers before the two weights; the "
+            "start is the first evaluation. Content lost is 0 for the content and 1 "
             "for the style, style left the other way round, both by the layers of PyTorch's tutorial. SSIM compares "
             "with the content, without a net."
         ),

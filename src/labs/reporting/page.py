@@ -165,7 +165,7 @@ def _thumbnail(row: Row, run: Run, path: Path) -> str:
     try:
         with Image.open(path) as image:
             small = image.convert("RGB")
-    except OSError:
+    except (OSError, ValueError, SyntaxError):  # Pillow raises each of them on some damaged file
         return f"<figure><figcaption>{escape(caption)}: it cannot be read</figcaption></figure>"
     small.thumbnail(THUMBNAIL)
     output = io.BytesIO()

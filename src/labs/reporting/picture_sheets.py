@@ -50,13 +50,13 @@ def pairs_sheet(
 
 
 def losses_in_words(measured: Mapping[str, Any]) -> str:
-    """Write the losses of a picture: from start to end, where the start is the content itself.
+    """Write the losses of a picture, at the first evaluation and at the end.
 
     Examples:
-        >>> losses_in_words({"content": 0.25, "style_start": 5.0, "style": 0.013})
+        >>> losses_in_words({"content_start": 0.0, "content": 0.25, "style_start": 5.0, "style": 0.013})
         'content 0 to 0.25, style 5 to 0.013'
     """
-    return f"content 0 to {measured['content']:.3g}, style {measured['style_start']:.3g} to {measured['style']:.3g}"
+    return ", ".join(f"{kind} {measured[f'{kind}_start']:.3g} to {measured[kind]:.3g}" for kind in ("content", "style"))
 
 
 def losses_png(losses: pd.DataFrame, path: Path, title: str, labels: Sequence[str]) -> None:

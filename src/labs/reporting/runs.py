@@ -105,7 +105,7 @@ def read_identity(record: Mapping[str, Any]) -> dict[str, Any]:
         "seed": expect(record, "seed", int),
         "command": command,
         "key": expect(record, "key", str, ""),
-        "choices": {str(name): str(value) for name, value in choices.items() if name not in NOT_RECIPE},
+        "choices": {str(name): str(value) for name, value in choices.items() if name not in NOT_RECIPE and value},
         "overrides": recipe_facts(command, choices),
         "settings": read_settings(expect(record, "settings", dict, {})),
         # the data field decides: a run on embedded data is labelled even if its own list forgot it

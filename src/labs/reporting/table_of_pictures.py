@@ -16,7 +16,7 @@ from labs.reporting.picture_sheets import losses_in_words
 from labs.reporting.row import Row
 
 SETTINGS = ("content_layers", "style_layers", "content_weight", "style_weight")
-MEASURED = ("content", "style_start", "style", "content_lost", "style_left")
+MEASURED = ("content_start", "content", "style_start", "style", "content_lost", "style_left")
 VISIBLE = 0.05  # of the way from the content to the style; less is hard to see on the sheet
 
 
@@ -46,7 +46,7 @@ def draw_table_of_pictures(rows: Sequence[Row], title: str) -> bytes | None:
     ]
     _show(panels[0][0], inputs[0] / f"{names[0]}-content.png", "content")
     for axes, name, folder in zip(panels[0][1:], names, inputs, strict=True):
-        _show(axes, folder / f"{name}-style.png", "style")
+        _show(axes, folder / f"{name}-style.png", f"style of {name}")
     for line, (row, directory, measured) in zip(panels[1:], lines, strict=True):
         line[0].text(0.0, 0.5, _settings(row), transform=line[0].transAxes, fontsize=8, va="center")
         for axes, name in zip(line[1:], names, strict=True):
