@@ -235,7 +235,9 @@ def test_the_log_has_the_means_over_the_pairs(whole: Path) -> None:
 def test_metrics_are_the_means_over_the_pictures(whole: Path) -> None:
     means = table(whole / "pictures.tsv").mean(numeric_only=True)
     assert final_metrics(whole) == pytest.approx({f"test/{name}": value for name, value in means.items()}, rel=1e-5)
-    assert set(means.index) == {*("content_start", "content", "style", "style_start", "content_lost", "style_left", "ssim", "rollbacks")}
+    assert set(means.index) == {
+        *("content_start", "content", "style", "style_start", "content_lost", "style_left", "ssim", "rollbacks")
+    }
 
 
 def test_metrics_json_says_what_the_pictures_are(whole: Path) -> None:
