@@ -28,7 +28,7 @@ def describe(cfg: DictConfig, choices: Mapping[str, str], overrides: list[str]) 
     """Say in plain words what a run is: part of its `metrics.json`, and what reports group by."""
     apart = ("experiment", "grid", "hydra", "paths", "data", "debug")
     typed = [o for o in overrides if o.partition("=")[0] not in ABOUT_THE_CALL]
-    chosen = {name: choice for name, choice in choices.items() if str(choice) != "None"}  # an axis that has no part here
+    chosen = {name: choice for name, choice in choices.items() if str(choice) != "None"}
     axes = {name: choice for name, choice in chosen.items() if "/" not in name and "@" not in name}
     return {
         "key": recipe_key(cfg, choices["experiment"]),
