@@ -19,8 +19,9 @@ from torchvision.models.vgg import cfgs, make_layers
 from labs.datamodules.image_pair import ImagePair, Pairs
 from labs.errors import LabsError
 from labs.functional.batched_lbfgs import BatchedLBFGS
+from labs.functional.scales import MOST_STEPS
 from labs.functional.style import match_colours
-from labs.modules.style_transfer import MOST_STEPS, StyleTransfer
+from labs.modules.style_transfer import StyleTransfer
 from labs.nets.picture_losses import PictureLosses
 from labs.nets.vgg_features import VGGFeatures
 

@@ -1,19 +1,44 @@
 """Coarse to fine: how evaluations are shared out among sizes, and pictures brought to a size."""
 
+from collections.abc import Sequence
+
 import torch.nn.functional as F
 from torch import Tensor
 
+from labs.errors import LabsError
+
+MOST_STEPS = 100_000
 LEAST_PIXELS = 16  # of height and width: four poolings of two leave one position
 
 
-def share_out(steps: int, every: int, scales: int) -> list[int]:
+def share_out(steps: int, every: int, scales: Sequence[float]) -> list[int]:
     """Say after how many evaluations each scale ends: equal shares, all but the last a multiple of `every`.
 
+    Args:
+        steps: evaluations in all.
+        every: evaluations between two checkpoints.
+        scales: sizes, coarse to fine; the last is 1.
+
+    Raises:
+        LabsError: there are no steps, more than make sense, or too few for so many scales; or the scales are none.
+
     Examples:
-        >>> share_out(300, 10, 3), share_out(29, 10, 2)
+        >>> share_out(300, 10, [0.25, 0.5, 1]), share_out(29, 10, [0.5, 1])
         ([100, 200, 300], [10, 29])
     """
-    return [*(steps * place // scales // every * every for place in range(1, scales)), steps]
+    count = len(scales)
+    if not 1 <= steps <= MOST_STEPS:
+        raise LabsError(f"steps={steps}: expected 1 to {MOST_STEPS} evaluations of the loss, such as steps=300.")
+    if every < 1:
+        raise LabsError(f"every={every}: expected 1 evaluation or more, such as every=10.")
+    if not scales or sorted(scales) != list(scales) or scales[0] <= 0 or scales[-1] != 1:
+        raise LabsError(f"module.scales={scales}: expected sizes from coarse to fine that end in 1, such as [0.5,1].")
+    if count > 1 and steps < every * count:
+        raise LabsError(
+            f"steps={steps}: {count} scales take {every} evaluations each at least; "
+            f"type steps={every * count} or more, a smaller every=..., or module.scales=[1.0]."
+        )
+    return [*(steps * place // count // every * every for place in range(1, count)), steps]
 
 
 def resized(images: Tensor, scale: float) -> Tensor:

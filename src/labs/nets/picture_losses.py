@@ -2,12 +2,20 @@
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from labs.functional.style import content_loss, gram, pass_style_loss
 from labs.nets.vgg_features import VGGFeatures
+
+# What every run is measured by, whatever it minimised: the layers of PyTorch's tutorial.
+YARDSTICK: dict[str, Any] = {
+    "content_layers": ("conv_4",),
+    "style_layers": ("conv_1", "conv_2", "conv_3", "conv_4", "conv_5"),
+    "balance": True,
+}
 
 
 class PictureLosses:
