@@ -185,6 +185,7 @@ class Record(pl.Callback):
             "log.tsv",
             "test_log.tsv",
             "predictions.csv",
+            "pictures.tsv",
             "result.png",
             "result.gif",
         )

@@ -14,6 +14,7 @@ from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
 from labs.callbacks.tensorboard import writer
+from labs.directories import read_facts
 from labs.errors import LabsError
 from labs.reporting.picture_sheets import growth_gif, losses_png, pairs_sheet
 
@@ -39,7 +40,8 @@ class StylePictures(pl.Callback):
     @rank_zero_only
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Drop the frames of evaluations that this run makes again, and show where the pictures start."""
-        self.began, done = True, _int(pl_module, "evaluations")
+        module: Any = pl_module
+        self.began, done = True, module.evaluations
         growth = _folder(trainer) / "growth"
         growth.mkdir(parents=True, exist_ok=True)
         for frame in growth.glob("*.png"):
@@ -77,7 +79,8 @@ class StylePictures(pl.Callback):
     @rank_zero_only
     def on_test_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Save the finished pictures with what they measure."""
-        results = {name: values.tolist() for name, values in pl_module.results.items()}  # type: ignore[union-attr, operator]
+        module: Any = pl_module
+        results = {name: values.tolist() for name, values in module.results.items()}
         table = pd.DataFrame({"picture": _data(trainer).names, **results})
         _write(table, _run_dir(trainer) / "pictures.tsv")
         self._save(trainer, pl_module, table)
@@ -97,19 +100,19 @@ class StylePictures(pl.Callback):
         self.rows = [tuple(row) for row in state_dict["rows"]]
 
     def _save(self, trainer: pl.Trainer, pl_module: pl.LightningModule, table: pd.DataFrame) -> None:
-        data, folder, module = _data(trainer), _folder(trainer), pl_module
+        module: Any = pl_module
+        data, folder, done = _data(trainer), _folder(trainer), module.evaluations
         folder.mkdir(exist_ok=True)
         pictures = _pictures(trainer, pl_module)
-        facts = _facts(_run_dir(trainer))
-        labels = [*data.labels, *module.labels]  # type: ignore[misc]
-        done = _int(pl_module, "evaluations")
+        facts = read_facts(_run_dir(trainer))
+        labels = [*data.labels, *module.labels]
         for place, name in enumerate(data.names):
             settings = {
                 "Title": f"{data.contents[place]} in the style of {data.styles[place]}",
                 "Software": "labs",
                 "Comment": ", ".join(labels),
                 "command": facts.get("command", ""),
-                "settings": json.dumps({"evaluations": done, **module.settings}),  # type: ignore[dict-item]
+                "settings": json.dumps({"evaluations": done, **module.settings}),
                 "measured": table.iloc[place].drop("picture").to_json(),
                 "credits": "; ".join(data.credits),
             }
@@ -129,12 +132,6 @@ class StylePictures(pl.Callback):
 
 def _title(facts: dict[str, Any], done: int) -> str:
     return f"{facts.get('experiment', '')}, {done} evaluations"
-
-
-def _facts(run_dir: Path) -> dict[str, Any]:
-    from labs.directories import read_facts
-
-    return read_facts(run_dir)
 
 
 def _losses(rows: list[tuple[int, str, float, float, float]]) -> pd.DataFrame:
@@ -157,10 +154,6 @@ def _run_dir(trainer: pl.Trainer) -> Path:
 
 def _folder(trainer: pl.Trainer) -> Path:
     return _run_dir(trainer) / "images"
-
-
-def _int(module: Any, name: str) -> int:
-    return int(getattr(module, name))
 
 
 def _pictures(trainer: pl.Trainer, module: Any) -> Tensor:

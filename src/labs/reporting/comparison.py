@@ -52,11 +52,13 @@ def comparison_png(curves: Sequence[Curve], title: str, labels: Sequence[str]) -
     names = panel_names([log for curve in curves for log in curve.logs])
     if not curves or not names:
         return None
-    columns = [[f"{stage}/{name}" for stage in STAGES] for name in names]
+    logged = {column.partition("/")[0] for curve in curves for log in curve.logs for column in log.columns}
+    stages = [stage for stage in STAGES if stage in logged]  # style transfer has no validation
+    columns = [[f"{stage}/{name}" for stage in stages] for name in names]
     entries = [textwrap.fill(curve.name, LEGEND_WIDTH) for curve in curves]
     legend_height = 0.15 * sum(entry.count("\n") + 1.5 for entry in entries) / 2
     height = 3.0 * len(names) + legend_height + 1.0
-    figure, panels = new_figure(len(names), 2, (10.0, height), title, labels)
+    figure, panels = new_figure(len(names), len(stages), (5.0 * len(stages), height), title, labels)
     handles: list[Line2D] = []
     for curve, entry, (colour, style) in zip(curves, entries, _looks(curves), strict=True):
         handles.append(Line2D([], [], color=colour, linestyle=style, label=entry))
@@ -65,8 +67,8 @@ def comparison_png(curves: Sequence[Curve], title: str, labels: Sequence[str]) -
                 _band(axes, curve.logs, column, colour, style)
     for row, name in zip(panels, names, strict=True):
         limit_together(row, name)
-        for axes, (stage, _, _) in zip(row, STAGES.values(), strict=True):
-            axes.set_title(f"{stage} {MEANINGS.get(name, name)}", fontsize=10)
+        for axes, stage in zip(row, stages, strict=True):
+            axes.set_title(f"{STAGES[stage][0]} {MEANINGS.get(name, name)}", fontsize=10)
     columns_of_legend = 2 if len(curves) > 1 else 1
     figure.legend(handles=handles, loc="outside lower center", ncols=columns_of_legend, fontsize=8, frameon=False)
     output = io.BytesIO()
