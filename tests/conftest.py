@@ -28,8 +28,9 @@ def data_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def train(data_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
     """Type `python train.py ...` in an empty folder; return the folder of its run directories.
 
-    The embedded weights are made from two batches, enough to run on.
+    The embedded weights are made from two batches, and the judge of GANs in a few steps: enough to run on.
     """
+    monkeypatch.setattr("labs.judge.STEPS", 20)
 
     def run(*arguments: str) -> Path:
         quick = [f"paths.data='{data_folder}'", 'upstream.overrides=["debug=batches"]']

@@ -16,11 +16,15 @@ from project import ROOT
 
 from labs.cli.check import check_recipe
 from labs.cli.help import header, help_text, register_resolvers
+from labs.cli.overrides import expand
 
 CONF = ROOT / "conf"
 EXPERIMENTS = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
 GRIDS = sorted(path.stem for path in (CONF / "grid").glob("*.yaml"))
-SMALLER = {"style_transfer": ["datamodule.image_size=32", "every=2", "steps=4"]}  # than embedded: enough to run on
+SMALLER = {  # than embedded: enough to run on
+    "style_transfer": ["datamodule.image_size=32", "every=2", "steps=4"],
+    "gan": ["module.net.ngf=4", "module.net.ndf=4"],
+}
 
 
 def composed(*overrides: str) -> DictConfig:
@@ -57,7 +61,7 @@ def test_every_option_composes(option: str) -> None:
     """With the experiment of the command in its header: an option belongs to some practicals, and fits those."""
     text = (CONF / f"{option.replace('=', '/')}.yaml").read_text()
     named = re.search(r"python train\.py.* experiment=(\w+)", text)
-    check_recipe(composed(f"experiment={named[1] if named else 'cub_full'}", option))
+    check_recipe(composed(f"experiment={named[1] if named else 'cub_full'}", *expand([option])))
 
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS)

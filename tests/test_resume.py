@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import lightning.pytorch as pl
 import pandas as pd
@@ -176,3 +177,50 @@ def test_a_mistake_never_touches_files_that_are_not_the_runs(train: Callable[...
     with pytest.raises(SystemExit):
         train("weights=random", f"hydra.run.dir={own}", "trainer.max_epochs=abc")
     assert [path.name for path in own.iterdir()] == ["thesis.tex"]
+
+
+GAN = [
+    "experiment=dcgan_mnist",
+    "data=embedded",
+    "net.ngf=4",
+    "net.ndf=4",
+    "module.ema=0.9",
+    "scheduler=step",
+    "scheduler.step_size=2",
+    "logger=none",
+]
+
+
+def test_a_gan_resumes_exactly(train: Callable[..., Path], tmp_path: Path) -> None:
+    """Both nets, both optimizers and schedules, the average, the counters, the latents and what was written."""
+    train(*GAN, "trainer.max_epochs=4", "hydra.run.dir=whole")
+    train(*GAN, "trainer.max_epochs=2", "hydra.run.dir=stopped")
+    train("resume=stopped", "trainer.max_epochs=4")
+    whole, stopped = (
+        torch.load(tmp_path / name / "checkpoints" / "last.ckpt", weights_only=True) for name in ("whole", "stopped")
+    )
+    for name in ("state_dict", "optimizer_states", "lr_schedulers", "gan"):
+        assert_same(whole[name], stopped[name])
+    logs = [pd.read_csv(tmp_path / name / "log.tsv", sep="\t") for name in ("whole", "stopped")]
+    pd.testing.assert_frame_equal(*(log.drop(columns="seconds") for log in logs), check_exact=True)
+    for file in ("losses.tsv", "quality.json", "images/samples/000300.png", "images/interpolation_linear.png"):
+        assert (tmp_path / "whole" / file).read_bytes() == (tmp_path / "stopped" / file).read_bytes(), file
+    metrics = [json.loads((tmp_path / name / "metrics.json").read_text())["metrics"] for name in ("whole", "stopped")]
+    assert metrics[0] == metrics[1]
+    assert metrics[0]["test/fid_start"] > 0
+
+
+def assert_same(one: Any, other: Any) -> None:
+    """Compare nested containers of tensors and numbers exactly."""
+    if isinstance(one, torch.Tensor):
+        assert torch.equal(one, other)
+    elif isinstance(one, dict):
+        assert one.keys() == other.keys()
+        for key in one:
+            assert_same(one[key], other[key])
+    elif isinstance(one, (list, tuple)):
+        assert len(one) == len(other)
+        for pair in zip(one, other, strict=True):
+            assert_same(*pair)
+    else:
+        assert one == other

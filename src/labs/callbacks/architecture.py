@@ -9,6 +9,7 @@ from PIL import Image
 from torch import nn
 
 from labs.callbacks.tensorboard import writer
+from labs.nets.dcgan import DCGAN
 from labs.nets.picture import draw_architecture
 from labs.nets.summary import summarize
 
@@ -29,14 +30,17 @@ class Architecture(pl.Callback):
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         net = pl_module.net
         assert isinstance(net, nn.Module)
-        shape = (3, data.image_size, data.image_size)
-        run_dir = Path(trainer.default_root_dir)
-        (run_dir / "net.txt").write_text(summarize(net, shape).to_text() + "\n", encoding="utf-8")
-        if self.picture:
-            path = run_dir / "architecture.png"
-            draw_architecture(net, shape, path, title=type(net).__name__)
-            if (board := writer(trainer)) is not None:
-                board.add_image("architecture", _pixels(path), dataformats="HWC")
+        run_dir, board = Path(trainer.default_root_dir), writer(trainer)
+        views = net.views() if isinstance(net, DCGAN) else {"": (net, (3, data.image_size, data.image_size))}
+        texts = []
+        for name, (view, shape) in views.items():
+            texts.append(f"{name}\n\n" * bool(name) + summarize(view, shape).to_text() + "\n")
+            if self.picture:
+                path = run_dir / f"{'_'.join(filter(None, ('architecture', name)))}.png"
+                draw_architecture(view, shape, path, title=name or type(net).__name__)
+                if board is not None:
+                    board.add_image(path.stem, _pixels(path), dataformats="HWC")
+        (run_dir / "net.txt").write_text("\n".join(texts), encoding="utf-8")
 
 
 def _pixels(path: Path) -> Any:

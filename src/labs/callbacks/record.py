@@ -186,6 +186,8 @@ class Record(pl.Callback):
             "test_log.tsv",
             "predictions.csv",
             "pictures.tsv",
+            "losses.tsv",
+            "quality.json",
             "result.png",
             "result.gif",
         )

@@ -29,8 +29,9 @@ _GROUPS_APART = ("experiment", "grid", "hydra", "paths")
 
 
 def register_resolvers() -> None:
-    """Make `${labs_help:}` and `${labs_cell:...}` available to conf/hydra/default.yaml, `${labs_epochs:...}` to all."""
+    """Make what conf/ computes known to it: `${labs_help:}`, `${labs_cell:...}` and so on."""
     OmegaConf.register_new_resolver("labs_epochs", _epochs, replace=True)
+    OmegaConf.register_new_resolver("labs_times", _times, replace=True)
     OmegaConf.register_new_resolver("labs_help", lambda: help_text(config_folder()).replace("$", "$$"), replace=True)
     OmegaConf.register_new_resolver("labs_cell", cell_name, replace=True)
 
@@ -39,6 +40,11 @@ def _epochs(steps: Any, every: Any) -> int:
     """Return the epochs of `every` evaluations that `steps` evaluations take; what is no number is refused later."""
     numbers = isinstance(steps, int) and isinstance(every, int)
     return max(-(-steps // max(every, 1)), 1) if numbers else 1
+
+
+def _times(number: Any, factor: Any) -> Any:
+    """Return a product of whole numbers; what is no number is refused later, under the name of what it is for."""
+    return number * factor if isinstance(number, int) and isinstance(factor, int) else number
 
 
 def cell_name(overrides: str) -> str:

@@ -1,4 +1,4 @@
-"""What the command line understands beyond Hydra's own grammar: four short forms, expanded before Hydra sees them."""
+"""What the command line understands beyond Hydra's own grammar: five short forms, expanded before Hydra sees them."""
 
 import re
 from pathlib import Path
@@ -19,6 +19,9 @@ AXES = {
 FREE_MAPPINGS = ("module.lr_scale", "callbacks.freeze.unfreeze")
 
 
+# Options and values that are called `true`, which Hydra would take for a truth value.
+CALLED_TRUE = ("gan_loss", "module.loss")
+
 # What says how or where a recipe is run, and is not repeated with it.
 ABOUT_THE_CALL = ("grid", "resume", "rerun", "sweep.on_error", "hydra.run.dir")
 
@@ -27,6 +30,7 @@ def expand(arguments: list[str]) -> list[str]:
     """Expand the short forms in a list of command-line arguments.
 
     - `freeze.x=y`, `optimizer.x=y`, ... name the settings of an axis by its word (`AXES`).
+    - `gan_loss=true` names an option, not a truth value.
     - `freeze.unfreeze={5: [layer4]}` and other mappings replace what is there.
     - `weights=<run directory or checkpoint>` starts from the weights of a run.
     - `resume=<run directory>` repeats that run's overrides in that directory, from its last checkpoint.
@@ -60,7 +64,9 @@ def _long_names(argument: str) -> list[str]:
     match = re.match(r"^([+~]*)(\w+)\.(.*)$", argument, re.DOTALL)
     if match and match[2] in AXES:
         argument = f"{match[1]}{AXES[match[2]]}.{match[3]}"
-    key = argument.partition("=")[0]
+    key, _, value = argument.partition("=")
+    if key in CALLED_TRUE:
+        return [f"{key}={','.join(quote(v) if v == 'true' else v for v in value.split(','))}"]
     return [f"{key}=null", f"++{argument}"] if key in FREE_MAPPINGS else [argument]
 
 

@@ -16,5 +16,6 @@ def quiet() -> None:
         ".*Checkpoint directory .* exists and is not empty.*",
         ".*You're resuming from a checkpoint that ended before the epoch ended.*",
         ".*Found .* module\\(s\\) in eval mode at the start of training.*",  # the freeze table says so
+        ".*It is recommended to use `self.log.*sync_dist=True.*",  # what only the first process measures
     ):
         warnings.filterwarnings("ignore", message=message)

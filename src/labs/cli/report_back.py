@@ -22,6 +22,8 @@ BEFORE_TRAINING = (
     "freeze.txt",
     "net.txt",
     "architecture.png",
+    "architecture_generator.png",
+    "architecture_discriminator.png",
     "traceback.txt",
 )
 
@@ -65,7 +67,7 @@ def say_results(cfg: DictConfig, recipe: dict[str, Any], *, before: bool) -> Non
 
 def _of_splits(facts: dict[str, Any]) -> Table:
     metrics = facts["metrics"]
-    if "counts" not in facts:
+    if not any(name.endswith("/acc") for name in metrics):
         table = _table("measured", "value")
         for name, value in metrics.items():
             table.add_row(name, f"{value:.4g}")

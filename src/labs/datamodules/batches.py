@@ -1,12 +1,14 @@
 """Batches of indices and of uint8 images: no Python per image, and the same order for the same (seed, epoch)."""
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
+
+T = TypeVar("T")
 
 
 class Batch(NamedTuple):
@@ -75,8 +77,12 @@ class EpochBatches(Sampler[list[int]]):
         return batches - 1 if self.shuffle and batches > 1 and mine % self.batch_size == 1 else batches
 
 
-def loader(images: StoredImages, batches: EpochBatches, num_workers: int = 0) -> DataLoader[Batch]:
-    """Wrap a split and its batches in a DataLoader that fetches a whole batch at once."""
+def loader(images: Dataset[T], batches: EpochBatches, num_workers: int = 0) -> DataLoader[T]:
+    """Wrap a split and its batches in a DataLoader that fetches a whole batch at once.
+
+    It draws from a generator of its own. Otherwise each epoch would take a number from the global one, before or after
+    that was seeded for the epoch, depending on whether the run has just been resumed.
+    """
     return DataLoader(
         images,
         sampler=batches,
@@ -84,6 +90,7 @@ def loader(images: StoredImages, batches: EpochBatches, num_workers: int = 0) ->
         num_workers=num_workers,
         persistent_workers=num_workers > 0,
         pin_memory=torch.cuda.is_available(),
+        generator=torch.Generator(),
     )
 
 

@@ -38,15 +38,29 @@ class Digits:
 
     def load(self, size: int) -> LabeledImages:
         """Return the digits at `size` pixels, three equal channels."""
-        data = load_digits()
-        order = [np.flatnonzero(data.target == digit) for digit in self.digits]
+        sized, labels = read_digits(size)
+        order = [np.flatnonzero(labels == digit) for digit in self.digits]
         rows = np.concatenate(order)
-        grey = np.round(data.images[rows] * 255 / 16).astype(np.uint8)
-        sized = np.stack([np.asarray(Image.fromarray(g).resize((size, size), Image.Resampling.BILINEAR)) for g in grey])
         return LabeledImages(
-            pixels=np.repeat(sized[:, None], 3, axis=1),
+            pixels=np.repeat(sized[rows, None], 3, axis=1),
             labels=np.repeat(np.arange(len(order), dtype=np.int64), [len(o) for o in order]),
             names=[f"digit_{row:04d}" for row in rows],
             classes=[str(digit) for digit in self.digits],
             is_test=np.concatenate([np.arange(len(o)) >= self.train_per_class for o in order]),
         )
+
+
+def read_digits(size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return all the digits, (1797, size, size) uint8 from 0 to 255, resized bilinearly, and which they are, int64."""
+    data = load_digits()
+    grey = np.round(data.images * 255 / 16).astype(np.uint8)
+    sized = [np.asarray(Image.fromarray(image).resize((size, size), Image.Resampling.BILINEAR)) for image in grey]
+    return np.stack(sized), data.target.astype(np.int64)
+
+
+def every_third(labels: np.ndarray) -> np.ndarray:
+    """Return which images are for testing, (images,) bool: the third, sixth, ... of each label, in their order."""
+    is_test = np.zeros(len(labels), dtype=bool)
+    for label in np.unique(labels):
+        is_test[np.flatnonzero(labels == label)[2::3]] = True
+    return is_test

@@ -21,7 +21,7 @@ from labs.normalization import FIXED, IMAGENET, Normalization, cached_statistics
 class LabeledImages(NamedTuple):
     """What a source hands over: all images of a dataset, decoded, with their labels and its own test set."""
 
-    pixels: np.ndarray  # (images, 3, size, size) uint8
+    pixels: np.ndarray  # (images, channels, size, size) uint8
     labels: np.ndarray  # (images,) int64
     names: list[str]  # one an image, unique
     classes: list[str]  # one a label

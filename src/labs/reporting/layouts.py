@@ -9,14 +9,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from labs.reporting import sample_observations
 from labs.reporting.comparison import draw_rows
 from labs.reporting.evidence import is_accuracy
 from labs.reporting.published import PublishedTable, load_published
 from labs.reporting.row import Row
 from labs.reporting.runs import Run
 from labs.reporting.table_of_pictures import draw_table_of_pictures, observations
+from labs.reporting.table_of_samples import draw_table_of_samples
 
-LOWER_IS_BETTER = ("loss", "error", "fid", "kid", "lpips", "erm", "seconds")
+LOWER_IS_BETTER = ("loss", "error", "fid", "kid", "lpips", "erm", "seconds", "distance")
 
 
 @dataclass(frozen=True)
@@ -162,6 +164,48 @@ def style_transfer(runs: Sequence[Run]) -> Layout:
     )
 
 
+GAN_COLUMNS = (
+    Column("epochs", "epochs", lambda run: run.epochs, "epoch"),
+    Column("test/fid", "FID", metric("test/fid"), interval=True),
+    Column("test/fid_floor", "FID floor", metric("test/fid_floor")),
+    Column("test/fid_start", "FID at the start", metric("test/fid_start")),
+    Column("test/kid", "KID", metric("test/kid")),
+    Column("test/coverage", "classes covered", metric("test/coverage"), "epoch"),  # a whole number, as epochs are
+    Column("test/precision", "precision", metric("test/precision")),
+    Column("test/recall", "recall", metric("test/recall")),
+    Column("test/label_agreement", "label agreement", metric("test/label_agreement")),
+    Column("test/neighbour_ratio", "neighbour ratio", metric("test/neighbour_ratio")),
+    Column("train/discriminator_loss", "discriminator", metric("train/discriminator_loss"), group="Losses"),
+    Column("train/generator_loss", "generator", metric("train/generator_loss"), group="Losses"),
+    Column("seconds", "seconds", lambda run: run.seconds),
+)
+
+
+def gan(runs: Sequence[Run]) -> Layout:
+    """Lay out the GANs of hand-out 002 (2-de): their numbers, and samples and losses of all on one sheet."""
+    caption = (
+        "Numbers are means over seeds. Of the first seed: samples of the same latents, and losses with moving medians "
+        "(the outermost half percent above and below may be cut off)."
+    )
+    sheet = Plot("samples", "All samples", caption, draw_table_of_samples)
+    conditional = any("test/label_agreement" in run.metrics for run in runs)
+    return Layout(
+        title="Generative adversarial networks",
+        columns=tuple(column for column in GAN_COLUMNS if conditional or column.key != "test/label_agreement"),
+        caption=(
+            "FID and KID measure how far samples are from held-out real images by our own classifier: they compare "
+            "with each other only; the floor is that of real training images. Classes covered: of ten, with a fair "
+            "share of the samples. Precision, recall: shares of samples among real images, of real images among "
+            "samples. Label agreement: share of samples classified as was asked for. Neighbour ratio: distance to the "
+            "nearest training image, 1 as for new real images, 0 for copies."
+        ),
+        published=load_published("002", "5"),
+        plots=(sheet, CURVES),
+        pictures=("images/sheet.png",),
+        observations=sample_observations.observations,
+    )
+
+
 def generic(runs: Sequence[Run]) -> Layout:
     """Lay out any practical: every final metric that a finished run recorded."""
     names = {name for run in runs if run.finished for name in run.metrics}
@@ -194,6 +238,7 @@ LAYOUTS: dict[tuple[str, str], Callable[[Sequence[Run]], Layout]] = {
     ("cub", "classifier"): cub_classifier,
     (ANY, "classifier"): classifier,
     (ANY, "style_transfer"): style_transfer,
+    (ANY, "gan"): gan,
 }
 
 

@@ -84,15 +84,15 @@ def losses_png(losses: pd.DataFrame, path: Path, title: str, labels: Sequence[st
     figure.savefig(path, format="png", dpi=110)
 
 
-def growth_gif(frames: Sequence[Path], path: Path, labels: Sequence[str]) -> None:
-    """Write a GIF of frames whose names are numbers of evaluations; the last one is held.
+def growth_gif(frames: Sequence[Path], path: Path, labels: Sequence[str], unit: str = "evaluations") -> None:
+    """Write a GIF of frames whose names are numbers of evaluations, or another unit; the last one is held.
 
     At most 60 frames: a longer run grows by several frames at a time.
     """
     if not frames:
         return
     chosen = np.unique(np.linspace(0, len(frames) - 1, min(len(frames), MAX_FRAMES)).round().astype(int))
-    images = _captioned([frames[place] for place in chosen], labels)
+    images = _captioned([frames[place] for place in chosen], labels, unit)
     # one palette for all frames, of the first and the last: smaller, and no flicker
     both = Image.new("RGB", (images[0].width, 2 * images[0].height))
     both.paste(images[0], (0, 0))
@@ -103,13 +103,13 @@ def growth_gif(frames: Sequence[Path], path: Path, labels: Sequence[str]) -> Non
     first.save(path, format="GIF", save_all=True, append_images=rest, duration=durations, loop=0, optimize=False)
 
 
-def _captioned(frames: Sequence[Path], labels: Sequence[str]) -> list[Image.Image]:
+def _captioned(frames: Sequence[Path], labels: Sequence[str], unit: str) -> list[Image.Image]:
     """Return frames with captions below, all of one size; a narrow frame has a line for each label."""
     strips = []
     for frame in frames:
         with Image.open(frame) as strip:
             strips.append(strip.convert("RGB"))
-    texts = [(f"{int(frame.stem)} evaluations", *labels) for frame in frames]
+    texts = [(f"{int(frame.stem)} {unit}", *labels) for frame in frames]
     pen = ImageDraw.Draw(strips[0])
     between = ", " if pen.textlength(", ".join(texts[-1])) + 8 <= strips[-1].width else ",\n"
     right, bottom = (int(edge) for edge in pen.textbbox((4, 2), between.join(texts[-1]))[2:])

@@ -1,0 +1,59 @@
+"""Warn when a GAN fails in one of the two ways in which GANs fail: one picture for all, or a winning discriminator."""
+
+from typing import Any
+
+import lightning.pytorch as pl
+from lightning.pytorch.utilities import rank_zero_only
+from rich.console import Console
+
+
+class CollapseWatch(pl.Callback):
+    """Print a warning, once each, with what to try.
+
+    Args:
+        lost: classes that may be lost of the most that were ever covered.
+        loss: mean discriminator loss of an epoch below which it has won.
+        patience: epochs in a row that either must last.
+    """
+
+    def __init__(self, *, lost: int = 2, loss: float = 0.02, patience: int = 2) -> None:
+        self.lost, self.loss, self.patience = lost, loss, patience
+        self.most = 0.0
+        self.epochs = {"coverage": 0, "loss": 0}  # in a row
+
+    @rank_zero_only
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Look at the epoch's numbers."""
+        metrics = trainer.callback_metrics
+        covered = float(metrics.get("val/coverage", self.most))
+        self.most = max(self.most, covered)
+        if self._lasts("coverage", covered <= self.most - self.lost):
+            self._say(
+                trainer,
+                f"mode collapse? Samples cover {covered:.0f} classes, {self.most:.0f} before; "
+                "try a smaller optimizer.lr, or gan_loss=non_saturating.",
+            )
+        loss = float(metrics.get("train/discriminator_loss", 1.0))
+        if self._lasts("loss", loss < self.loss):
+            self._say(
+                trainer,
+                f"the discriminator has won: its loss is {loss:.2g}, and the generator learns little from it; "
+                "try a smaller module.discriminator_lr, a smaller net.ndf, or module.generator_steps=2.",
+            )
+
+    def state_dict(self) -> dict[str, Any]:
+        """Save how long it has lasted."""
+        return {"most": self.most, "epochs": dict(self.epochs)}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on counting."""
+        self.most, self.epochs = state_dict["most"], dict(state_dict["epochs"])
+
+    def _lasts(self, what: str, bad: bool) -> bool:
+        """Say whether something has been bad for exactly `patience` epochs in a row."""
+        self.epochs[what] = self.epochs[what] + 1 if bad else 0
+        return self.epochs[what] == self.patience
+
+    def _say(self, trainer: pl.Trainer, text: str) -> None:
+        warning = f"[bold yellow]warning[/] epoch {trainer.current_epoch + 1}: {text}"
+        Console(stderr=True).print(warning, highlight=False, soft_wrap=True)

@@ -1,0 +1,172 @@
+"""Show what a GAN makes: samples from the same latents as training goes on, ways between latents, the losses."""
+
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import numpy as np
+import pandas as pd
+import torch
+from lightning.pytorch.utilities import rank_zero_only
+from PIL import Image
+from torch import Tensor
+
+from labs.callbacks.tensorboard import writer
+from labs.directories import read_facts
+from labs.errors import LabsError
+from labs.functional.gan import interpolate, seeded_latents
+from labs.functional.tiles import tiled
+from labs.reporting.gan_sheet import gan_sheet
+from labs.reporting.picture_sheets import growth_gif
+
+PATHS = ("linear", "spherical")
+
+
+class Samples(pl.Callback):
+    """Save samples from fixed latents before training, at stated iterations and after every epoch, and draw the rest.
+
+    It writes `images/samples/<iteration>.png` and `losses.tsv` as the run goes on, and at the end `images/samples.gif`,
+    `images/interpolation_linear.png`, `images/interpolation_spherical.png` and `images/sheet.png`, which has all.
+    An unconditional net's samples are `columns` x `columns`; a conditional net's have one latent a column and one label
+    a row.
+
+    Args:
+        at: iterations to save samples at, whatever the epoch; the first two stand on the sheet.
+        columns: samples in a row, and ways between two latents.
+        steps: rows of an interpolation, both latents among them.
+        labels: rows of a conditional net's samples; None: every label.
+        seed: of the latents.
+
+    Raises:
+        LabsError: a number that makes no sense.
+    """
+
+    def __init__(
+        self, *, at: list[int], columns: int = 8, steps: int = 10, labels: list[int] | None = None, seed: int = 0
+    ) -> None:
+        for name, value, least in (("columns", columns, 1), ("steps", steps, 2), ("at", min(at, default=0), 0)):
+            if value < least:
+                raise LabsError(f"callbacks.samples.{name}={value}: expected {least} or more.")
+        self.at, self.columns, self.steps, self.labels, self.seed = at, columns, steps, labels, seed
+        self.losses: list[tuple[int, float, float]] = []
+
+    @rank_zero_only
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Show what the untrained generator makes; of a resumed run, take away what came after its checkpoint."""
+        module: Any = pl_module
+        self._check_labels(module)
+        _folder(trainer).mkdir(parents=True, exist_ok=True)
+        for frame in _folder(trainer).glob("*.png"):
+            if int(frame.stem) > module.iterations or not module.iterations:
+                frame.unlink()
+        if not module.iterations:
+            self._save(trainer, module)
+
+    @rank_zero_only
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Save samples where the iteration is one of those that are asked for, or the last of the epoch."""
+        module: Any = pl_module
+        complete = module.batches % module.discriminator_steps == 0  # else the iteration is the one before
+        if (complete and module.iterations in self.at) or trainer.is_last_batch:
+            self._save(trainer, module)
+
+    @rank_zero_only
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Write the losses of the epoch's iterations."""
+        module: Any = pl_module
+        if not module.trace:
+            return
+        losses = torch.stack(module.trace).cpu()
+        first = module.iterations - len(losses) + 1
+        new = [(first + place, *row) for place, row in enumerate(losses.tolist())]
+        self.losses += new
+        table = pd.DataFrame(self.losses, columns=["iteration", "discriminator", "generator"])
+        _replace(table, Path(trainer.default_root_dir) / "losses.tsv")
+        board = writer(trainer)
+        if board is not None:
+            for iteration, discriminator, generator in new:
+                board.add_scalar("iterations/discriminator_loss", discriminator, iteration)
+                board.add_scalar("iterations/generator_loss", generator, iteration)
+
+    @rank_zero_only
+    def on_test_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Draw the ways between latents, the GIF and the sheet."""
+        images = _folder(trainer).parent
+        images.mkdir(exist_ok=True)
+        for path in PATHS:
+            picture = tiled(_bytes(self.interpolated(pl_module, path).flatten(0, 1)), self.columns)
+            Image.fromarray(picture).save(images / f"interpolation_{path}.png")
+        run_dir = Path(trainer.default_root_dir)
+        facts = read_facts(run_dir)
+        frames = sorted(_folder(trainer).glob("*.png"))
+        growth_gif(frames, images / "samples.gif", facts.get("labels", []), unit="iterations")
+        metrics = {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith("test/")}
+        gan_sheet(run_dir, metrics, self.at, facts)
+        board = writer(trainer)
+        if board is not None:
+            with Image.open(images / "sheet.png") as sheet:
+                pixels = np.asarray(sheet.convert("RGB"))
+            module: Any = pl_module
+            board.add_image("sheet", pixels, module.iterations, dataformats="HWC")
+
+    def interpolated(self, module: Any, path: Any) -> Tensor:
+        """Return images in [0, 1] along the ways between `columns` pairs of latents, (steps, columns, channels, ...).
+
+        A row is generated at a time, so that the first and the last are exactly what their latents give alone. A
+        conditional net keeps one label a column.
+        """
+        start, end = seeded_latents(2 * self.columns, module.net.settings["nz"], self.seed).chunk(2)
+        labels = torch.tensor(self._rows(module)).repeat(self.columns)[: self.columns]
+        rows = interpolate(start, end, self.steps, path)
+        return torch.stack([module.sample(latents, labels) for latents in rows]).cpu()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Save the losses with the checkpoint."""
+        return {"losses": self.losses}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take up the losses of the run that is resumed."""
+        self.losses = [tuple(row) for row in state_dict["losses"]]
+
+    def _rows(self, module: Any) -> list[int]:
+        """Return the labels of the rows of a conditional net; of an unconditional one, zeros."""
+        classes = module.net.generator.num_classes
+        return [0] * self.columns if classes is None else self.labels or list(range(classes))
+
+    def _check_labels(self, module: Any) -> None:
+        classes = module.net.generator.num_classes
+        if self.labels is not None and classes is None:
+            raise LabsError(f"callbacks.samples.labels={self.labels}: this net is unconditional; type net=cdcgan.")
+        if self.labels is not None and not all(0 <= label < classes for label in self.labels):
+            raise LabsError(f"callbacks.samples.labels={self.labels}: expected labels from 0 to {classes - 1}.")
+
+    def _save(self, trainer: pl.Trainer, module: Any) -> None:
+        rows = self._rows(module)
+        conditional = module.net.generator.num_classes is not None
+        latents = seeded_latents(self.columns * (1 if conditional else len(rows)), module.net.settings["nz"], self.seed)
+        latents = latents.repeat(len(rows), 1) if conditional else latents
+        labels = torch.tensor(rows).repeat_interleave(self.columns)
+        picture = tiled(_bytes(module.sample(latents, labels)), self.columns)
+        file = _folder(trainer) / f"{module.iterations:06d}.png"
+        temporary = file.with_name(f".{file.name}.part")
+        Image.fromarray(picture).save(temporary, format="PNG")
+        temporary.replace(file)
+        board = writer(trainer)
+        if board is not None:
+            board.add_image("samples", picture, module.iterations, dataformats="HWC")
+
+
+def _bytes(images: Tensor) -> Tensor:
+    return images.mul(255).round().byte().cpu()
+
+
+def _folder(trainer: pl.Trainer) -> Path:
+    return Path(trainer.default_root_dir) / "images" / "samples"
+
+
+def _replace(table: pd.DataFrame, path: Path) -> None:
+    temporary = path.with_name(f".{path.name}")
+    table.to_csv(temporary, sep="\t", index=False, float_format="%.6g")
+    temporary.replace(path)

@@ -1,0 +1,56 @@
+"""CIFAR-10, 60,000 pictures of ten kinds of things (Krizhevsky 2009), or digits on photographs in its place."""
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+import torchvision
+
+from labs.datamodules.embedded.digits_on_photographs import CREDITS, digits_on_photographs
+from labs.datamodules.fetch import Archive
+from labs.datamodules.image_classification import LabeledImages
+from labs.datamodules.small_images import fetch_or_say_embedded, labeled, resize
+
+ARCHIVE = Archive(
+    name="cifar-10-python.tar.gz",
+    urls=("https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",),
+    sha256="6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce",
+    size=170_498_071,
+)
+
+
+class CIFAR10:
+    """Read CIFAR-10's own archive, 50,000 training and 10,000 test images; or handwritten digits on photographs.
+
+    Args:
+        embedded: take scikit-learn's digits on photographs (`labs.datamodules.embedded.digits_on_photographs`):
+            ten classes and three channels too, but not the same task.
+        folder: of all datasets; the archive lies in it, where torchvision puts it.
+    """
+
+    channels = 3
+
+    def __init__(self, *, embedded: bool, folder: str) -> None:
+        self.embedded = embedded
+        self.name = "handwritten digits on photographs (scikit-learn, scikit-image)" if embedded else "CIFAR-10"
+        self.credits = list(CREDITS) if embedded else []  # for what shows the photographs
+        self.folder = Path(folder)
+        self.cache = self.folder / "cache"
+
+    def load(self, size: int) -> LabeledImages:
+        """Return the images at `size` pixels, three channels; CIFAR-10 stays as it is at 32 pixels.
+
+        Raises:
+            LabsError: the archive is missing and cannot be downloaded, or is not the expected one.
+        """
+        return digits_on_photographs(size) if self.embedded else self._online(size)
+
+    def _online(self, size: int) -> LabeledImages:
+        fetch_or_say_embedded(ARCHIVE, self.folder)
+        with warnings.catch_warnings():
+            # Some NumPy 2.4 warn of every array pickled by Python 2: https://github.com/pytorch/vision/issues/9340
+            warnings.filterwarnings("ignore", message=r"dtype\(\): align should be passed")
+            # "download" finds the verified archive, so that it unpacks without asking the network
+            parts = [torchvision.datasets.CIFAR10(self.folder, train=train, download=True) for train in (True, False)]
+        pixels = np.concatenate([part.data for part in parts]).transpose(0, 3, 1, 2)
+        return labeled(resize(pixels, size), [part.targets for part in parts], parts[0].classes)

@@ -1,0 +1,163 @@
+"""Images to imitate: a whole dataset on the device that trains, batches by index, pixels in [-1, 1]."""
+
+from typing import Any, Protocol
+
+import lightning.pytorch as pl
+import numpy as np
+import torch
+from lightning.pytorch.utilities import rank_zero_only
+from rich.console import Console
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from labs.datamodules.batches import Batch, EpochBatches, loader
+from labs.datamodules.image_classification import LabeledImages, Source
+from labs.datamodules.splits import split_hash
+from labs.errors import LabsError
+
+
+class ImagesToImitate(Source, Protocol):
+    """A source that says how many channels its images have, and whom to name where they are shown."""
+
+    channels: int
+    credits: list[str]
+
+
+class Positions(Dataset[Tensor]):
+    """Stand for images that are on the device already: indexing takes a batch of positions and returns them."""
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, index: list[int]) -> Tensor:
+        return torch.as_tensor(index)
+
+
+class ImageGeneration(pl.LightningDataModule):
+    """Serve a source's images as batches in [-1, 1], what a tanh can make; training images shuffled, the others not.
+
+    All images lie on the device as uint8 and a batch is an index into them, so that no image is copied there twice.
+    The source's test set is what generated images are measured against; it never trains.
+
+    Args:
+        source: where the images come from.
+        num_classes: classes of the images; checked against the source.
+        image_size: pixels, height and width.
+        channels: 1 (grey) or 3 (RGB); checked against the source.
+        batch_size: images a step of the discriminator, on each device.
+        seed: of the data order.
+        embedded: whether the source's images are the offline ones.
+    """
+
+    def __init__(
+        self,
+        *,
+        source: ImagesToImitate,
+        num_classes: int,
+        image_size: int,
+        channels: int,
+        batch_size: int,
+        embedded: bool,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        if batch_size < 2:
+            raise LabsError(f"datamodule.batch_size={batch_size}: expected 2 or more; batch norm needs several images.")
+        if channels != source.channels:
+            raise LabsError(
+                f"datamodule.channels={channels}: images of {source.name} have {source.channels}; "
+                f"type datamodule.channels={source.channels}."
+            )
+        self.source, self.num_classes, self.image_size, self.channels = source, num_classes, image_size, channels
+        self.batch_size, self.seed, self.embedded = batch_size, seed, embedded
+        self.images: LabeledImages | None = None  # known after setup
+        self.resident: dict[str, Batch] = {}  # of each split all images as uint8, labels and positions, on the device
+
+    @property
+    def labels(self) -> list[str]:
+        """What every number of a run on this data must carry."""
+        return ["embedded data"] if self.embedded else []
+
+    def facts(self) -> dict[str, Any]:
+        """Say what `metrics.json` tells of the data."""
+        return {
+            "labels": self.labels,
+            "counts": {split: len(batch.labels) for split, batch in self.resident.items()},
+            "split_hash": self.split_hash,
+            "batch_size": self.batch_size,
+            "credits": self.source.credits,
+        }
+
+    def prepare_data(self) -> None:
+        """Download and decode, once, before the processes of a run part ways."""
+        self.images = self.images or self.source.load(self.image_size)
+
+    def setup(self, stage: str) -> None:
+        """Cut the images into those to imitate and those to measure against.
+
+        Raises:
+            LabsError: the source has another number of classes.
+        """
+        if self.resident:
+            return
+        images = self.images = self.images or self.source.load(self.image_size)
+        if len(images.classes) != self.num_classes:
+            raise LabsError(
+                f"datamodule.num_classes={self.num_classes}: there are {len(images.classes)} classes in "
+                f"{self.source.name}; type datamodule.num_classes={len(images.classes)}."
+            )
+        rows = {"train": np.flatnonzero(~images.is_test), "test": np.flatnonzero(images.is_test)}
+        self.split_hash = split_hash(images.names, rows)
+        for split, chosen in rows.items():
+            pixels, labels = torch.from_numpy(images.pixels[chosen]), torch.from_numpy(images.labels[chosen])
+            self.resident[split] = Batch(pixels, labels, torch.arange(len(chosen)))
+        self._describe()
+
+    def train_dataloader(self) -> DataLoader[Tensor]:
+        """Serve the positions of the training images in an order that is a function of (seed, epoch)."""
+        return self._loader("train", shuffle=True)
+
+    def test_dataloader(self) -> DataLoader[Tensor]:
+        """Serve the positions of the held-out images in order."""
+        return self._loader("test")
+
+    def on_after_batch_transfer(self, batch: Tensor, dataloader_idx: int) -> Batch:
+        """Take the images at the positions of a batch, on the device that trains."""
+        split = "train" if self.trainer is not None and self.trainer.training else "test"
+        return self.batch(split, batch)
+
+    def batch(self, split: str, positions: Tensor) -> Batch:
+        """Return images (batch, channels, size, size) in [-1, 1] and their labels, on the device of `positions`."""
+        stored = self.resident[split]
+        if stored.images.device != positions.device:
+            stored = self.resident[split] = Batch(*(tensor.to(positions.device) for tensor in stored))
+        images = stored.images[positions].float().div_(127.5).sub_(1)
+        return Batch(images, stored.labels[positions], positions)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Save which images a checkpoint was trained on."""
+        return {"split_hash": self.split_hash, "image_size": self.image_size}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Refuse to go on from a checkpoint that was trained on other images."""
+        if state_dict != self.state_dict():
+            raise LabsError("the checkpoint was trained on other images; start a new run instead of resuming this one.")
+
+    def _loader(self, split: str, shuffle: bool = False) -> DataLoader[Tensor]:
+        rank, world_size = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+        count = len(self.resident[split].labels)
+        batches = EpochBatches(
+            count, self.batch_size, shuffle=shuffle, seed=self.seed, rank=rank, world_size=world_size
+        )
+        return loader(Positions(count), batches)
+
+    @rank_zero_only
+    def _describe(self) -> None:
+        counts = {split: len(batch.labels) for split, batch in self.resident.items()}
+        told = f"{counts['train']} to imitate, {counts['test']} to measure against"
+        notes = f" [bold yellow]({', '.join(self.labels)})[/]" if self.labels else ""
+        size = f"{self.image_size}x{self.image_size} pixels"
+        Console().print(f"{self.source.name}: {told}, {size}{notes}", highlight=False, soft_wrap=True)

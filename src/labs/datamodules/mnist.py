@@ -1,0 +1,78 @@
+"""MNIST, 70,000 handwritten digits (LeCun et al. 1998), or the 1,797 that scikit-learn carries."""
+
+from pathlib import Path
+
+import numpy as np
+import torchvision
+
+from labs.datamodules.digits import every_third, read_digits
+from labs.datamodules.fetch import Archive
+from labs.datamodules.image_classification import LabeledImages
+from labs.datamodules.small_images import fetch_or_say_embedded, labeled, resize
+
+_MIRRORS = ("https://ossci-datasets.s3.amazonaws.com/mnist/", "https://storage.googleapis.com/cvdf-datasets/mnist/")
+
+
+def _archive(name: str, size: int, sha256: str) -> Archive:
+    return Archive(name, tuple(mirror + name for mirror in _MIRRORS), sha256, size)
+
+
+TRAIN = (  # images, labels
+    _archive(
+        "train-images-idx3-ubyte.gz", 9_912_422, "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609"
+    ),
+    _archive("train-labels-idx1-ubyte.gz", 28_881, "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c"),
+)
+TEST = (
+    _archive(
+        "t10k-images-idx3-ubyte.gz", 1_648_877, "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6"
+    ),
+    _archive("t10k-labels-idx1-ubyte.gz", 4_542, "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6"),
+)
+CLASSES = [str(digit) for digit in range(10)]
+PADDING = 2  # pixels each side, from 28 to 32
+
+
+class MNIST:
+    """Read MNIST's own four files, 60,000 training and 10,000 test images; or the digits of scikit-learn.
+
+    Args:
+        embedded: take scikit-learn's digits, enlarged from 8 pixels; every third of each digit is for testing.
+        folder: of all datasets; this one takes `<folder>/MNIST/raw/`, as torchvision does.
+    """
+
+    channels = 1
+
+    def __init__(self, *, embedded: bool, folder: str) -> None:
+        self.embedded = embedded
+        self.name = "handwritten digits (scikit-learn)" if embedded else "MNIST"
+        self.credits: list[str] = []
+        self.folder = Path(folder)
+        self.cache = self.folder / "cache"
+
+    def load(self, size: int) -> LabeledImages:
+        """Return the digits at `size` pixels, one channel.
+
+        MNIST stays as it is at 28 pixels. For any other size it is first padded with black to 32 pixels, as the
+        hand-out does, so that strokes keep their width; what is not 32 is resized from there.
+
+        Raises:
+            LabsError: a file is missing and cannot be downloaded, or is not the expected one.
+        """
+        return self._embedded(size) if self.embedded else self._online(size)
+
+    def _embedded(self, size: int) -> LabeledImages:
+        pixels, labels = read_digits(size)
+        names = [f"digit_{row:04d}" for row in range(len(labels))]
+        return LabeledImages(pixels[:, None], labels, names, CLASSES, every_third(labels))
+
+    def _online(self, size: int) -> LabeledImages:
+        for archive in (*TRAIN, *TEST):
+            fetch_or_say_embedded(archive, self.folder / "MNIST" / "raw")
+        # "download" finds the verified files, so that it unpacks without asking the network
+        parts = [torchvision.datasets.MNIST(self.folder, train=train, download=True) for train in (True, False)]
+        pixels = np.concatenate([part.data.numpy() for part in parts])[:, None]
+        if size != pixels.shape[-1]:
+            margin = (PADDING, PADDING)
+            pixels = resize(np.pad(pixels, ((0, 0), (0, 0), margin, margin)), size)
+        return labeled(pixels, [part.targets for part in parts], CLASSES)

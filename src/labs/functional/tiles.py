@@ -1,0 +1,28 @@
+"""Many small images as one picture."""
+
+import numpy as np
+from torch import Tensor
+from torchvision.utils import make_grid
+
+SMALLEST = 64  # pixels of an image in the picture; smaller ones are enlarged by a whole factor
+
+
+def tiled(images: Tensor, columns: int) -> np.ndarray:
+    """Lay images out in rows, two pixels apart, grey ones as RGB; images below 64 pixels are enlarged, pixel by pixel.
+
+    Args:
+        images: uint8 (count, channels, height, width), channels 1 or 3.
+        columns: images in a row.
+
+    Returns:
+        A picture, uint8 (height, width, 3).
+
+    Examples:
+        >>> import torch
+        >>> tiled(torch.zeros(4, 1, 64, 64, dtype=torch.uint8), columns=2).shape
+        (134, 134, 3)
+    """
+    factor = max(1, SMALLEST // images.shape[-1])
+    large = images.repeat_interleave(factor, -1).repeat_interleave(factor, -2)
+    picture: np.ndarray = make_grid(large, nrow=columns, pad_value=128).permute(1, 2, 0).cpu().numpy()
+    return picture

@@ -1,0 +1,45 @@
+"""FID as papers report it, through Inception, where its weights are at hand: nothing here downloads them."""
+
+import warnings
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torchmetrics.image.fid import FrechetInceptionDistance
+
+from labs.errors import LabsError
+
+WEIGHTS = "weights-inception-2015-12-05-6726825d.pth"  # torch-fidelity's file
+
+
+def inception_distance(fake: Tensor, real: Tensor, weights: str | None = None) -> float | None:
+    """Return the Fréchet distance of Inception features, or None if its weights are not there.
+
+    It warns about grey images: Inception has seen colour photographs only, and its distance between sets of digits
+    says little about the digits (the author of pytorch-fid advises against it).
+
+    Args:
+        fake: generated images, uint8 (count, channels, height, width).
+        real: real images, the same.
+        weights: torch-fidelity's file; None looks where torch keeps downloads.
+
+    Raises:
+        LabsError: the file was named and is missing, or torch-fidelity is not installed.
+    """
+    file = Path(weights).expanduser() if weights else Path(torch.hub.get_dir()) / "checkpoints" / WEIGHTS
+    if not file.is_file():
+        if weights:
+            raise LabsError(f"callbacks.quality.inception_weights={weights}: there is no such file.")
+        return None
+    try:
+        metric = FrechetInceptionDistance(2048, feature_extractor_weights_path=str(file), sync_on_compute=False)
+    except ModuleNotFoundError:
+        if weights:
+            raise LabsError("Inception's FID needs torch-fidelity: pip install torch-fidelity.") from None
+        return None
+    if fake.shape[1] == 1:
+        warnings.warn("inception_fid of grey images says little: Inception has seen colour photographs", stacklevel=2)
+    for images, is_real in ((fake, False), (real, True)):
+        for some in images.split(50):
+            metric.update(some.expand(-1, 3, -1, -1), real=is_real)
+    return float(metric.compute())
