@@ -28,21 +28,14 @@ def test_two_processes(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_two_processes_train_one_gan(tmp_path: Path) -> None:
     tiny = ["net.ngf=4", "net.ndf=4", "epochs=1", "passes=2", "module.ema=0.9", "seed=3", "logger=none"]
-    strategy = "trainer.strategy=ddp_find_unused_parameters_true"
-    arguments = ["experiment=dcgan_mnist", "data=embedded", "trainer=cpu", "trainer.devices=2", strategy, *tiny]
+    arguments = ["experiment=dcgan_mnist", "data=embedded", "trainer=cpu", "trainer.devices=2", *tiny]
     command = [sys.executable, str(ROOT / "train.py"), *arguments, "hydra.run.dir=run"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=240, check=False)
     assert done.returncode == 0, done.stderr
     run_dir = tmp_path / "run"
     losses = pd.read_csv(run_dir / "losses.tsv", sep="\t")
-    assert losses["iteration"].tolist() == list(range(1, 39))  # 601 images a process in 19 batches of 32, twice
+    assert losses["iteration"].tolist() == list(range(1, 77))  # 601 images a process in 38 batches of 16, twice
     assert losses.notna().all().all()
     metrics = json.loads((run_dir / "metrics.json").read_text())["metrics"]
     assert metrics["test/fid"] > 0
     assert (run_dir / "images" / "sheet.png").is_file()
-
-    plain = [argument for argument in command if argument != strategy]
-    refused = subprocess.run(plain, cwd=tmp_path, capture_output=True, text=True, timeout=240, check=False)
-    assert refused.returncode != 0
-    assert strategy in refused.stderr
-    assert "Traceback" not in refused.stderr

@@ -19,7 +19,7 @@ from labs.datamodules.image_classification import LabeledImages
 from labs.datamodules.image_generation import ImageGeneration
 from labs.datamodules.mnist import MNIST
 from labs.errors import LabsError
-from labs.functional.gan import seeded_latents
+from labs.functional.latents import seeded_latents
 from labs.modules.gan import GAN
 from labs.nets.dcgan import DCGAN
 

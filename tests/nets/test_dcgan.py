@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from labs.errors import LabsError
-from labs.functional.gan import seeded_latents
+from labs.functional.latents import seeded_latents
 from labs.nets.dcgan import DCGAN
 from labs.nets.summary import summarize
 

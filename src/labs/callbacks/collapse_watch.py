@@ -1,5 +1,6 @@
 """Warn when a GAN fails in one of the two ways in which GANs fail: one picture for all, or a winning discriminator."""
 
+import math
 from typing import Any
 
 import lightning.pytorch as pl
@@ -8,7 +9,7 @@ from rich.console import Console
 
 
 class CollapseWatch(pl.Callback):
-    """Print a warning, once each, with what to try.
+    """Print a warning when it begins, once for as long as it lasts, with what to try.
 
     Args:
         lost: classes that may be lost of the most that were ever covered.
@@ -19,7 +20,7 @@ class CollapseWatch(pl.Callback):
     def __init__(self, *, lost: int = 2, loss: float = 0.02, patience: int = 2) -> None:
         self.lost, self.loss, self.patience = lost, loss, patience
         self.most = 0.0
-        self.epochs = {"coverage": 0, "loss": 0}  # in a row
+        self.epochs = {"coverage": 0, "finite": 0, "loss": 0}  # in a row
 
     @rank_zero_only
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -34,6 +35,8 @@ class CollapseWatch(pl.Callback):
                 "try a smaller optimizer.lr, or gan_loss=non_saturating.",
             )
         loss = float(metrics.get("train/discriminator_loss", 1.0))
+        if self._lasts("finite", not math.isfinite(loss)):
+            self._say(trainer, "the losses are no numbers any more; try a smaller optimizer.lr, or precision=fp32.")
         if self._lasts("loss", loss < self.loss):
             self._say(
                 trainer,

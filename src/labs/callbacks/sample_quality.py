@@ -23,7 +23,7 @@ from labs.functional.sample_metrics import (
 )
 from labs.functional.tiles import tiled
 from labs.inception import inception_distance
-from labs.judge import Judge, trained_judge
+from labs.judge import SIZE, Judge, trained_judge
 
 SHOWN = 10  # samples that are shown beside their nearest training images
 COMPARED = 1000  # images whose nearest training image is looked for
@@ -32,11 +32,11 @@ COMPARED = 1000  # images whose nearest training image is looked for
 class SampleQuality(pl.Callback):
     """Measure one generated image for every held-out real one, with its label.
 
-    During training, at the end of every epoch: `val/fid`, `val/coverage` and, of a conditional net,
-    `val/label_agreement`. At the end: `test/fid`, `test/kid` and what real training images get instead of generated
-    ones (`_floor`), `test/fid_start` before training, `test/fid_batch_statistics` with batch norm as in training,
-    `test/coverage` (classes), `test/histogram_distance`, `test/precision`, `test/recall`, `test/label_agreement`,
-    `test/neighbour_ratio` and `test/judge_accuracy`. How it was measured is in `quality.json`.
+    During training, at the end of every epoch: `val/fid`, `val/coverage`, `val/histogram_distance` and, of a
+    conditional net, `val/label_agreement`. At the end: `test/fid`, `test/kid` and what real training images get
+    instead of generated ones (`_floor`), `test/fid_start` before training, `test/fid_batch_statistics` with batch norm
+    as in training, `test/coverage` (classes), `test/histogram_distance`, `test/precision`, `test/recall`,
+    `test/label_agreement`, `test/neighbour_ratio` and `test/judge_accuracy`. How it was measured is in `quality.json`.
 
     Args:
         folder: where the judge is kept.
@@ -64,7 +64,8 @@ class SampleQuality(pl.Callback):
         """Measure the untrained generator; a resumed run knows that already."""
         module: Any = pl_module
         if module.iterations == 0:
-            self.fid_start = frechet_distance(self._features(self._fake(trainer, module)), self.real)
+            fake = self._fake(trainer, module, batch_statistics=True)  # there are no running ones yet
+            self.fid_start = frechet_distance(self._features(fake), self.real)
 
     @rank_zero_only
     def on_train_batch_end(
@@ -134,7 +135,7 @@ class SampleQuality(pl.Callback):
     def _prepare(self, trainer: pl.Trainer) -> None:
         if self.judge is None:
             data = _data(trainer)
-            self.judge = trained_judge(data.source.load(32), self.folder)
+            self.judge = trained_judge(data.images if data.image_size == SIZE else data.source.load(SIZE), self.folder)
             self.real = self._features(data.resident["test"].images.cpu())
             self.wanted = data.resident["test"].labels.cpu()
 

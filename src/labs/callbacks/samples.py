@@ -14,7 +14,7 @@ from torch import Tensor
 from labs.callbacks.tensorboard import writer
 from labs.directories import read_facts
 from labs.errors import LabsError
-from labs.functional.gan import interpolate, seeded_latents
+from labs.functional.latents import interpolate, seeded_latents
 from labs.functional.tiles import tiled
 from labs.reporting.gan_sheet import gan_sheet
 from labs.reporting.picture_sheets import growth_gif
@@ -56,8 +56,8 @@ class Samples(pl.Callback):
         module: Any = pl_module
         self._check_labels(module)
         _folder(trainer).mkdir(parents=True, exist_ok=True)
-        for frame in _folder(trainer).glob("*.png"):
-            if int(frame.stem) > module.iterations or not module.iterations:
+        for frame in _folder(trainer).glob("[0-9]*.png"):
+            if int(frame.stem) > module.iterations:
                 frame.unlink()
         if not module.iterations:
             self._save(trainer, module)
@@ -100,7 +100,7 @@ class Samples(pl.Callback):
             Image.fromarray(picture).save(images / f"interpolation_{path}.png")
         run_dir = Path(trainer.default_root_dir)
         facts = read_facts(run_dir)
-        frames = sorted(_folder(trainer).glob("*.png"))
+        frames = sorted(_folder(trainer).glob("[0-9]*.png"))
         growth_gif(frames, images / "samples.gif", facts.get("labels", []), unit="iterations")
         metrics = {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith("test/")}
         gan_sheet(run_dir, metrics, self.at, facts)
@@ -148,7 +148,9 @@ class Samples(pl.Callback):
         latents = seeded_latents(self.columns * (1 if conditional else len(rows)), module.net.settings["nz"], self.seed)
         latents = latents.repeat(len(rows), 1) if conditional else latents
         labels = torch.tensor(rows).repeat_interleave(self.columns)
-        picture = tiled(_bytes(module.sample(latents, labels)), self.columns)
+        # before training batch norm has no running statistics, and every image would be the same grey
+        images = module.sample(latents, labels, batch_statistics=not module.iterations)
+        picture = tiled(_bytes(images), self.columns)
         file = _folder(trainer) / f"{module.iterations:06d}.png"
         temporary = file.with_name(f".{file.name}.part")
         Image.fromarray(picture).save(temporary, format="PNG")

@@ -23,7 +23,8 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from labs.datamodules.batches import Batch
 from labs.errors import LabsError
-from labs.functional.gan import discriminator_loss, generator_loss, seeded_latents
+from labs.functional.gan_losses import discriminator_loss, generator_loss
+from labs.functional.latents import seeded_latents
 from labs.nets.dcgan import DCGAN
 
 AT_ONCE = 500  # images that are generated together where nothing is trained
@@ -89,17 +90,9 @@ class GAN(pl.LightningModule):
         return images
 
     def setup(self, stage: str) -> None:
-        """Refuse a strategy that waits for gradients of both nets in every step.
-
-        Raises:
-            LabsError: names the one to type.
-        """
-        strategy = self.trainer.strategy
-        if isinstance(strategy, DDPStrategy) and not strategy._ddp_kwargs.get("find_unused_parameters"):
-            raise LabsError(
-                "a step of a GAN trains one of two nets: on several devices type "
-                "trainer.strategy=ddp_find_unused_parameters_true (trainer=ddp has it)."
-            )
+        """Tell a distributed strategy that a step trains one of the two nets; else it waits for the other's gradients."""
+        if isinstance(self.trainer.strategy, DDPStrategy):
+            self.trainer.strategy._ddp_kwargs["find_unused_parameters"] = True
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """Take one step of the discriminator, and the generator's where its turn has come."""
@@ -195,11 +188,11 @@ class GAN(pl.LightningModule):
         generator = self.net.generator if self.averaged is None else self.averaged.module
         if batch_statistics:
             generator = copy.deepcopy(generator)  # whose running statistics may move
-        before = generator.training
+        before, dtype = generator.training, next(generator.parameters()).dtype
         generator.train(batch_statistics)
         with torch.autocast(self.device.type, enabled=False):  # whatever `precision` says
             parts = [
-                generator(some.to(self.device), asked.to(self.device))
+                generator(some.to(self.device, dtype), asked.to(self.device)).float()
                 for some, asked in zip(latents.split(AT_ONCE), labels.split(AT_ONCE), strict=True)
             ]
         generator.train(before)

@@ -1,0 +1,48 @@
+"""The losses of a generative adversarial network.
+
+Everything takes logits, never probabilities: D = sigmoid(logit), and log D = -softplus(-logit) does not overflow in
+any precision.
+"""
+
+from typing import Literal
+
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def discriminator_loss(real: Tensor, fake: Tensor) -> Tensor:
+    """Return -E[log D(x)] - E[log(1 - D(G(z)))] (Goodfellow et al. 2014, equation 1, to be minimised).
+
+    Args:
+        real: logits of real images, any shape.
+        fake: logits of generated images, any shape.
+
+    Returns:
+        A scalar in float32; 2 ln 2 where D is one half everywhere.
+
+    Examples:
+        >>> round(discriminator_loss(torch.zeros(4), torch.zeros(4)).item(), 4)
+        1.3863
+    """
+    return F.softplus(-real.float()).mean() + F.softplus(fake.float()).mean()
+
+
+def generator_loss(fake: Tensor, kind: Literal["non_saturating", "true"]) -> Tensor:
+    """Return what the generator minimises.
+
+    `non_saturating` is -E[log D(G(z))]; `true` is E[log(1 - D(G(z)))], the loss of the minimax game, whose gradient
+    vanishes where the discriminator is sure: with respect to the logit it is -D, where the other's is D - 1
+    (Goodfellow et al. 2014, section 3).
+
+    Args:
+        fake: logits of generated images, any shape.
+        kind: which of the two.
+
+    Returns:
+        A scalar in float32.
+
+    Examples:
+        >>> [round(generator_loss(torch.zeros(4), kind).item(), 4) for kind in ("non_saturating", "true")]
+        [0.6931, -0.6931]
+    """
+    return F.softplus(-fake.float()).mean() if kind == "non_saturating" else -F.softplus(fake.float()).mean()
