@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from labs.reporting.figures import PALETTE
-from labs.reporting.gan_sheet import draw_losses, gan_sheet, in_words
+from labs.reporting.gan_sheet import draw_losses, gan_sheet, in_words, read_losses
 
 METRICS = {
     "test/fid": 12.345,
@@ -142,7 +142,9 @@ def test_losses_are_drawn_as_they_are_and_one_spike_does_not_flatten_them(rows: 
     figure = Figure()
     FigureCanvasAgg(figure)
     axes = figure.subplots()
-    draw_losses(axes, tmp_path / "losses.tsv")
+    losses = read_losses(tmp_path)
+    assert losses is not None
+    draw_losses(axes, losses)
     drawn = [np.asarray(line.get_ydata(), dtype=float) for line in axes.lines]
     for column in ("discriminator", "generator"):
         assert any(np.allclose(values, table[column]) for values in drawn)

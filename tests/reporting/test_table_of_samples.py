@@ -18,11 +18,12 @@ from PIL import Image
 
 from labs.reporting import table_of_samples
 from labs.reporting.find import find_runs
+from labs.reporting.gan_sheet import draw_losses, read_losses
 from labs.reporting.layouts import GAN_COLUMNS, Column
 from labs.reporting.published import load_published
 from labs.reporting.row import Row
 from labs.reporting.sample_observations import observations, verdict
-from labs.reporting.table_of_samples import choose, draw_table_of_samples, read_losses
+from labs.reporting.table_of_samples import choose, draw_table_of_samples
 from labs.reporting.tables import build_tables
 from labs.reporting.write import write_report
 
@@ -209,7 +210,7 @@ def test_the_smooth_line_passes_below_a_spike() -> None:
     losses = pd.DataFrame({"iteration": range(1000), "discriminator": 1.0, "generator": 2.0})
     losses.loc[500, "generator"] = 500.0
     axes = Figure().subplots()
-    table_of_samples._draw_losses(axes, losses)
+    draw_losses(axes, losses)
     tops = [float(np.max(np.asarray(line.get_ydata(), dtype=float))) for line in axes.lines]
     assert tops == [1.0, 1.0, 500.0, 2.0], "as it was and smooth, of each loss"
     assert axes.get_ylim()[1] < 3
@@ -265,14 +266,14 @@ def test_losses_that_cannot_be_read_stop_no_report(tmp_path: Path) -> None:
     file = write_gan_run(tmp_path / "b", "dcgan_ngf128", colour=90) / "losses.tsv"
     good = file.read_text()
     (run,) = [row.runs[0] for row in rows(tmp_path) if row.experiment == "dcgan_ngf128"]
-    assert read_losses(run) is not None
+    assert read_losses(run.directory) is not None
     for bad in ("", "iteration\tgenerator\n1\t0.1\n", "a\n1\t2\n1\t2\t3\n", good.replace("1.1", "much"),
                 "iteration\tdiscriminator\tgenerator\n"):  # fmt: skip
         file.write_text(bad)
-        assert read_losses(run) is None, repr(bad)
+        assert read_losses(run.directory) is None, repr(bad)
         assert [line[:30] for line in observations(rows(tmp_path))[1:]] == ["More generator filters lower t"], "the FID"
     file.write_bytes(b"\xff\xfe\x00" * 30)
-    assert read_losses(run) is None
+    assert read_losses(run.directory) is None
     assert shown(drawn(tmp_path), 90) == [2, 4, 5], "its samples stay"
 
 
@@ -413,7 +414,7 @@ def test_an_observation_has_the_numbers_of_both(tmp_path: Path) -> None:
     write_seeds(tmp_path, "dcgan_mnist64", fid=(15.0, 15.1, 15.2))
     last, sizes = observations(rows(tmp_path))[-1], observations(rows(tmp_path))[-3]
     assert last.endswith("(3 of 3 seeds): label agreement 0.97 (0.96 to 0.98) in cdcgan_mnist."), "one row alone"
-    assert sizes.endswith("each size has a classifier of its own, so that these compare only roughly.")
+    assert sizes.endswith("the judge sees both at 32 pixels.")
 
 
 def test_one_seed_tells_nothing_apart(tmp_path: Path) -> None:

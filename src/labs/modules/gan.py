@@ -90,7 +90,7 @@ class GAN(pl.LightningModule):
         return images
 
     def setup(self, stage: str) -> None:
-        """Tell a distributed strategy that a step trains one of the two nets; else it waits for the other's gradients."""
+        """Tell a distributed strategy that a step trains one net of two, or it waits for the other's gradients."""
         if isinstance(self.trainer.strategy, DDPStrategy):
             self.trainer.strategy._ddp_kwargs["find_unused_parameters"] = True
 

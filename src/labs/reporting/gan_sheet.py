@@ -15,6 +15,9 @@ from PIL import Image
 
 from labs.reporting.figures import PALETTE
 
+LOSSES = {"discriminator": PALETTE[0], "generator": PALETTE[1]}
+SMOOTHED = 50  # a moving median is taken over one part in so many of the iterations
+
 
 def gan_sheet(run_dir: Path, metrics: Mapping[str, float], at: Sequence[int], facts: Mapping[str, Any]) -> None:
     """Draw `images/sheet.png` from the files of a run directory.
@@ -35,15 +38,17 @@ def gan_sheet(run_dir: Path, metrics: Mapping[str, float], at: Sequence[int], fa
         figure.supxlabel(textwrap.fill("; ".join(facts["credits"]), 190), fontsize=7)
     panels = figure.subplots(3, 3, gridspec_kw={"height_ratios": (1.2, 0.9, 1.2)})
     for axes, file in zip(panels[0], _chosen(images / "samples", at), strict=False):
-        _show(axes, file, f"iteration {int(file.stem)}")
-    draw_losses(panels[1][0], run_dir / "losses.tsv")
+        show(axes, file, f"iteration {int(file.stem)}")
+    losses = read_losses(run_dir)
+    if losses is not None:
+        draw_losses(panels[1][0], losses)
     _distances(panels[1][1], run_dir / "log.tsv", metrics)
     quality = _read(run_dir / "quality.json")
     _histogram(panels[1][2], quality)
-    _show(panels[2][0], images / "interpolation_linear.png", "between two latents a column, linear")
-    _show(panels[2][1], images / "interpolation_spherical.png", "the same, spherical")
+    show(panels[2][0], images / "interpolation_linear.png", "between two latents a column, linear")
+    show(panels[2][1], images / "interpolation_spherical.png", "the same, spherical")
     below, above = panels[2][2].inset_axes((0, 0, 1, 0.62)), panels[2][2].inset_axes((0, 0.66, 1, 0.3))
-    _show(above, images / "neighbours.png", "the samples nearest to a training image, which is below")
+    show(above, images / "neighbours.png", "the samples nearest to a training image, which is below")
     below.text(0, 1, in_words(metrics, quality), va="top", fontsize=10, transform=below.transAxes)
     for axes in (below, *(axes for row in panels for axes in row if not axes.has_data())):
         axes.set_axis_off()
@@ -77,30 +82,39 @@ def in_words(metrics: Mapping[str, float], quality: Mapping[str, object]) -> str
     return "\n".join(textwrap.fill(line, 62, subsequent_indent="   ") for line in said)
 
 
-def draw_losses(axes: Axes, file: Path) -> None:
-    """Draw both losses of `losses.tsv`: every iteration pale, their running mean over it.
-
-    One spike must not flatten all: the axis ends at the 99.5th percentile.
-    """
+def read_losses(run_dir: Path) -> pd.DataFrame | None:
+    """Read `losses.tsv`, a row an iteration; None if there is none, or one that nobody can read."""
     try:
-        losses = pd.read_csv(file, sep="\t").astype(float)
-        curves = {name: losses[name] for name in ("discriminator", "generator")}
-        iterations = losses["iteration"]
-    except (OSError, ValueError, KeyError):  # missing, or nothing that anybody can read
-        return
-    for (name, values), colour in zip(curves.items(), PALETTE):
-        axes.plot(iterations, values, color=colour, alpha=0.25, lw=0.6)
-        smooth = values.rolling(max(len(values) // 50, 1), min_periods=1, center=True).mean()
-        axes.plot(iterations, smooth, color=colour, lw=1.5, label=name)
-    every = np.concatenate([values[np.isfinite(values)] for values in curves.values()])
-    if len(every):
-        low, high = np.quantile(every, (0.005, 0.995))
-        axes.set_ylim(min(0.0, low), high + 0.05 * (high - low) + 1e-6)
-    axes.set_title("losses", fontsize=10)
-    axes.set_xlabel("iteration", fontsize=8)
-    axes.tick_params(labelsize=8)
-    axes.grid(alpha=0.25, linewidth=0.6)
-    axes.legend(fontsize=8, frameon=False)
+        table = pd.read_csv(run_dir / "losses.tsv", sep="\t").astype(float)
+    except (OSError, ValueError):  # pandas' parser errors are ValueErrors
+        return None
+    return table if len(table) and {"iteration", *LOSSES} <= set(table.columns) else None
+
+
+def draw_losses(axes: Axes, losses: pd.DataFrame) -> None:
+    """Draw each loss as it was, lightly, and its moving median; a few spikes leave the panel."""
+    for name, colour in LOSSES.items():
+        smooth = losses[name].rolling(max(1, len(losses) // SMOOTHED), center=True, min_periods=1).median()
+        axes.plot(losses["iteration"], losses[name], color=colour, lw=0.4, alpha=0.3)
+        axes.plot(losses["iteration"], smooth, color=colour, lw=1.4, label=name)
+    values = losses[list(LOSSES)].to_numpy()
+    values = values[np.isfinite(values)]
+    if len(values):
+        low, high = np.quantile(values, (0.005, 0.995))
+        room = max(0.08 * (high - low), 0.05)
+        axes.set_ylim(low - room, high + room)
+    _finish(axes, "losses", "iteration")
+
+
+def show(axes: Axes, file: Path, title: str) -> None:
+    """Show a picture without axes, or say that it cannot be read."""
+    axes.set_title(title, fontsize=9)
+    axes.set_axis_off()
+    try:
+        with Image.open(file) as image:
+            axes.imshow(image.convert("RGB"), interpolation="nearest")
+    except (OSError, SyntaxError, ValueError):  # Pillow raises each of them on some damaged file
+        axes.text(0.5, 0.5, "cannot be read", transform=axes.transAxes, ha="center")
 
 
 def _chosen(samples: Path, at: Sequence[int]) -> list[Path]:
@@ -122,11 +136,7 @@ def _distances(axes: Axes, file: Path, metrics: Mapping[str, float]) -> None:
             words = {"start": "before training", "floor": "real training images"}[name]
             axes.axhline(value, color="#555555", ls=style, lw=1, label=words)
     axes.set_yscale("log")
-    axes.set_title("FID against held-out images", fontsize=10)
-    axes.set_xlabel("epoch", fontsize=8)
-    axes.tick_params(labelsize=8)
-    axes.grid(alpha=0.25, linewidth=0.6)
-    axes.legend(fontsize=8, frameon=False)
+    _finish(axes, "FID against held-out images", "epoch")
 
 
 def _histogram(axes: Axes, quality: Mapping[str, list]) -> None:
@@ -137,9 +147,7 @@ def _histogram(axes: Axes, quality: Mapping[str, list]) -> None:
         counts = np.asarray(quality[f"{kind}_per_class"], dtype=float)
         axes.bar(places + 0.4 * offset - 0.2, 100 * counts / max(counts.sum(), 1), 0.4, color=colour, label=kind)
     axes.set_xticks(places, quality["classes"], fontsize=8)
-    axes.set_title("classes, as the judge sees them (%)", fontsize=10)
-    axes.tick_params(labelsize=8)
-    axes.legend(fontsize=8, frameon=False)
+    _finish(axes, "classes, as the judge sees them (%)", "class")
 
 
 def _read(file: Path) -> dict:
@@ -150,11 +158,9 @@ def _read(file: Path) -> dict:
     return content
 
 
-def _show(axes: Axes, file: Path, title: str) -> None:
-    axes.set_title(title, fontsize=10)
-    axes.set_axis_off()
-    try:
-        with Image.open(file) as image:
-            axes.imshow(image.convert("RGB"), interpolation="nearest")
-    except (OSError, SyntaxError, ValueError):  # Pillow raises each of them on some damaged file
-        axes.text(0.5, 0.5, "cannot be read", transform=axes.transAxes, ha="center")
+def _finish(axes: Axes, title: str, along: str) -> None:
+    axes.set_title(title, fontsize=9)
+    axes.set_xlabel(along, fontsize=8)
+    axes.grid(alpha=0.25, linewidth=0.6)
+    axes.tick_params(labelsize=8)
+    axes.legend(fontsize=8, frameon=False)

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from labs.reporting.gan_sheet import read_losses
 from labs.reporting.row import Row
 from labs.reporting.runs import Run
 from labs.reporting.statistics import over_seeds
-from labs.reporting.table_of_samples import read_losses
 
 LITTLE = 0.1  # of the other's FID
 FITTING = 0.9  # of a conditional net's samples
@@ -95,7 +95,7 @@ def _pair(rows: Sequence[Row], claim: _Claim) -> tuple[Row, Row] | None:
 
 def _last_tenth(column: str, summary: Callable[[pd.Series], float]) -> Callable[[Run], float | None]:
     def read(run: Run) -> float | None:
-        losses = read_losses(run)
+        losses = read_losses(run.directory)
         return None if losses is None else float(summary(losses[column].tail(max(1, len(losses) // 10))))
 
     return read
@@ -126,7 +126,7 @@ _BASE = "dcgan_mnist"
 _FID = _of("test/fid")
 _GENERATOR = _last_tenth("generator", lambda losses: losses.mean(skipna=False))
 _SWING = _last_tenth("generator", lambda losses: losses.std(skipna=False))
-_SIZES = "; each size has a classifier of its own, so that these compare only roughly"
+_SIZES = "; the judge sees both at 32 pixels"
 
 _CLAIMS = (
     _Claim("More generator filters lower the FID", "dcgan_ngf128", _BASE, "FID", _FID, _lower),

@@ -64,8 +64,10 @@ def over_seeds(values: Sequence[float]) -> Estimate:
         return Estimate(mean=float("nan"), n=len(values))
     if len(values) == 1:
         return Estimate(mean=float(values[0]), n=1)
-    low, high = t_interval(values)
-    return Estimate(float(np.mean(values)), len(values), float(np.std(values, ddof=1)), low, high, "t")
+    mean, std = float(np.mean(values)), float(np.std(values, ddof=1))
+    if std <= 1e-9 * abs(mean):  # the dust of floating point
+        std = 0.0
+    return Estimate(mean, len(values), std, *t_interval(values), "t")
 
 
 def over_images(accuracy: float, images: int) -> Estimate:

@@ -161,7 +161,7 @@ def _differences(table: Table, runs: Sequence[Run]) -> list[str]:
         found.append("the epoch is selected on validation images, not on the test images")
     images = table.layout.published.images
     counts = {(run.counts.get("train"), run.counts.get("val"), run.counts.get("test")) for run in runs if run.counts}
-    for train, val, test in sorted(counts, key=str):
+    for train, val, test in sorted(counts, key=str) if images else ():
         if (train, test) != (images.get("train"), images.get("test")):
             found.append(
                 f"{train} images for training, {val} for validation and {test} for the test instead of "
