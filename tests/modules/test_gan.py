@@ -270,6 +270,11 @@ def test_labels_that_the_net_was_not_made_for() -> None:
         GAN(net=net(10), optimizer=ADAM).sample(torch.zeros(2, NZ), torch.tensor([12, 0]))
 
 
+def test_data_with_more_labels_than_the_net_knows(tmp_path: Path) -> None:
+    with pytest.raises(LabsError, match=r"net\.num_classes=5: the data has the labels 0 to 9"):
+        fit(GAN(net=net(5), optimizer=ADAM), tmp_path)
+
+
 @pytest.mark.parametrize(
     ("other", "said"),
     [

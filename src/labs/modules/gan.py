@@ -90,7 +90,17 @@ class GAN(pl.LightningModule):
         return images
 
     def setup(self, stage: str) -> None:
-        """Tell a distributed strategy that a step trains one net of two, or it waits for the other's gradients."""
+        """Tell a distributed strategy that a step trains one net of two, or it waits for the other's gradients.
+
+        Raises:
+            LabsError: the data has labels that the net was not made for.
+        """
+        known = self.net.generator.num_classes
+        classes: int = self.trainer.datamodule.num_classes  # type: ignore[attr-defined]
+        if known is not None and known < classes:
+            raise LabsError(
+                f"net.num_classes={known}: the data has the labels 0 to {classes - 1}; type net.num_classes={classes}."
+            )
         if isinstance(self.trainer.strategy, DDPStrategy):
             self.trainer.strategy._ddp_kwargs["find_unused_parameters"] = True
 
