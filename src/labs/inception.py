@@ -1,6 +1,7 @@
 """FID as papers report it, through Inception, where its weights are at hand: nothing here downloads them."""
 
 import warnings
+from importlib.util import find_spec
 from pathlib import Path
 
 import torch
@@ -10,6 +11,20 @@ from torchmetrics.image.fid import FrechetInceptionDistance
 from labs.errors import LabsError
 
 WEIGHTS = "weights-inception-2015-12-05-6726825d.pth"  # torch-fidelity's file
+
+
+def check_weights(weights: str | None) -> None:
+    """Refuse a file that was named and cannot be used.
+
+    Raises:
+        LabsError: the file is missing, or torch-fidelity is not installed.
+    """
+    if weights and not Path(weights).expanduser().is_file():
+        raise LabsError(f"callbacks.quality.inception_weights={weights}: there is no such file.")
+    if weights and find_spec("torch_fidelity") is None:
+        raise LabsError(
+            "callbacks.quality.inception_weights: Inception's FID needs torch-fidelity; pip install torch-fidelity."
+        )
 
 
 def inception_distance(fake: Tensor, real: Tensor, weights: str | None = None) -> float | None:
@@ -24,18 +39,15 @@ def inception_distance(fake: Tensor, real: Tensor, weights: str | None = None) -
         weights: torch-fidelity's file; None looks where torch keeps downloads.
 
     Raises:
-        LabsError: the file was named and is missing, or torch-fidelity is not installed.
+        LabsError: as `check_weights`.
     """
+    check_weights(weights)
     file = Path(weights).expanduser() if weights else Path(torch.hub.get_dir()) / "checkpoints" / WEIGHTS
     if not file.is_file():
-        if weights:
-            raise LabsError(f"callbacks.quality.inception_weights={weights}: there is no such file.")
         return None
     try:
         metric = FrechetInceptionDistance(2048, feature_extractor_weights_path=str(file), sync_on_compute=False)
     except ModuleNotFoundError:
-        if weights:
-            raise LabsError("Inception's FID needs torch-fidelity: pip install torch-fidelity.") from None
         return None
     if fake.shape[1] == 1:
         warnings.warn("inception_fid of grey images says little: Inception has seen colour photographs", stacklevel=2)

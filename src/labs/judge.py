@@ -21,7 +21,7 @@ from labs.normalization import digest
 
 SIZE = 32  # pixels: larger images are averaged down to it, so that all sizes are judged alike
 FEATURES = 64
-STEPS = 1000  # optimizer steps
+STEPS, EPOCHS = 1000, 5  # optimizer steps at least, and passes over the images
 BATCH = 64
 VERSION = 2  # of all that the weights depend on besides the images
 
@@ -61,9 +61,8 @@ class Judge(nn.Module):
         return logits
 
     def classify(self, features: Tensor) -> Tensor:
-        """Return the predicted label of each row of features."""
-        preds: Tensor = self.logits(features).argmax(1)
-        return preds
+        """Return the predicted label of each row of features, on the CPU."""
+        return self.logits(features.to(self.head.weight.device)).argmax(1).cpu()
 
     @property
     def hash(self) -> str:
@@ -85,11 +84,11 @@ def trained_judge(images: LabeledImages, folder: Path) -> Judge:
     Returns:
         A frozen net in evaluation mode, on the CPU.
     """
-    named = hashlib.sha256(f"{VERSION} {STEPS} {digest(images.pixels)}".encode())
+    named = hashlib.sha256(f"{VERSION} {STEPS} {EPOCHS} {digest(images.pixels)}".encode())
     named.update(np.ascontiguousarray(images.labels).tobytes() + np.ascontiguousarray(images.is_test).tobytes())
     file = folder / f"judge-{named.hexdigest()[:16]}.pt"
     folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(f"{file}.lock"), torch.random.fork_rng():
+    with FileLock(f"{file}.lock"), torch.random.fork_rng(devices=[]):
         judge = Judge(images.pixels.shape[1], len(images.classes))
         try:
             judge.load_state_dict(torch.load(file, map_location="cpu", weights_only=True))
@@ -120,9 +119,10 @@ def _train(judge: Judge, images: LabeledImages) -> None:
     pixels, labels = torch.from_numpy(images.pixels[train]), torch.from_numpy(images.labels[train])
     batches = EpochBatches(len(train), BATCH, shuffle=True, seed=0)
     optimizer = torch.optim.Adam(judge.parameters(), lr=2e-3)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, STEPS)
+    steps = max(STEPS, EPOCHS * len(batches))
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     rows = iter(batches)
-    for _ in track(range(STEPS), description="training the judge of samples, once", transient=True):
+    for _ in track(range(steps), description="training the judge of samples, once", transient=True):
         try:
             chosen = next(rows)
         except StopIteration:

@@ -59,13 +59,15 @@ def load_run(run_dir: Path) -> TrainedRun:
         LabsError: the directory is not that of a run, or the run has saved no weights yet.
     """
     recipe, checkpoint = run_dir / ".hydra" / "config.yaml", run_dir / "checkpoints" / "best.ckpt"
+    cfg = OmegaConf.load(recipe) if recipe.is_file() else OmegaConf.create()
+    if not OmegaConf.select(cfg, "module._target_", default=".Classifier").endswith(".Classifier"):
+        raise LabsError(f"run={run_dir}: this run classifies no images; type the run directory of a classifier.")
     for file in (recipe, checkpoint):
         if not file.is_file():
             raise LabsError(
                 f"run={run_dir}: {file.relative_to(run_dir)} is missing, so this is no trained run; "
                 "type the run directory that train.py printed, such as run=outputs/<experiment>/<time>."
             )
-    cfg = OmegaConf.load(recipe)
     cfg.paths.run_dir = str(run_dir)
     cfg.module.net.weights = "random"  # the checkpoint brings its own
     module = instantiate(cfg.module, _convert_="all")

@@ -138,7 +138,7 @@ def test_quality_json_says_how_it_was_measured(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "quality.json").read_text()) == {
         "samples": TEST,
         "held_out": TEST,
-        "floor_images": TEST,
+        "compared_with_training_images": TEST,
         "seed": 0,
         "neighbours": 3,
         "judge": "0123456789ab",

@@ -9,7 +9,6 @@ from PIL import Image
 from torch import nn
 
 from labs.callbacks.tensorboard import writer
-from labs.nets.dcgan import DCGAN
 from labs.nets.picture import draw_architecture
 from labs.nets.summary import summarize
 
@@ -31,7 +30,8 @@ class Architecture(pl.Callback):
         net = pl_module.net
         assert isinstance(net, nn.Module)
         run_dir, board = Path(trainer.default_root_dir), writer(trainer)
-        views = net.views() if isinstance(net, DCGAN) else {"": (net, (3, data.image_size, data.image_size))}
+        parts: Any = getattr(net, "views", None)
+        views = parts() if parts else {"": (net, (3, data.image_size, data.image_size))}
         texts = []
         for name, (view, shape) in views.items():
             texts.append(f"{name}\n\n" * bool(name) + summarize(view, shape).to_text() + "\n")

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from torchmetrics.classification import MulticlassConfusionMatrix
 
 from labs.callbacks.tensorboard import writer
+from labs.errors import LabsError
 
 
 class Pictures(pl.Callback):
@@ -25,6 +26,15 @@ class Pictures(pl.Callback):
             raise ValueError(f"num_images={num_images}: expected 1 or more")
         self.num_images = num_images
         self.results: dict[int, tuple[int, int, float]] = {}
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Refuse a practical that predicts no classes, before it trains.
+
+        Raises:
+            LabsError: says which callbacks to choose instead.
+        """
+        if not hasattr(pl_module, "test_acc"):
+            raise LabsError("callbacks=default draws predictions, and this practical makes none; leave callbacks= out.")
 
     def on_test_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Start counting."""

@@ -192,7 +192,12 @@ class Record(pl.Callback):
             "result.gif",
         )
         events = self.run_dir.glob("tensorboard/events.*")
-        return [*(self.run_dir / name for name in names), *events, *self.run_dir.glob("images/*.png")]
+        return [
+            *(self.run_dir / name for name in names),
+            *events,
+            *self.run_dir.glob("images/*.png"),
+            *self.run_dir.glob("images/*.gif"),
+        ]
 
     @rank_zero_only
     def _clear(self) -> None:

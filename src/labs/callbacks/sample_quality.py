@@ -6,13 +6,14 @@ from typing import Any
 
 import lightning.pytorch as pl
 import torch
-from lightning.pytorch.utilities import rank_zero_only
+from lightning.pytorch.utilities import rank_zero_only, rank_zero_warn
 from lightning.pytorch.utilities.seed import isolate_rng
 from PIL import Image
 from torch import Tensor
 
 from labs.callbacks.tensorboard import writer
 from labs.datamodules.batches import Batch
+from labs.errors import LabsError
 from labs.functional.sample_metrics import (
     coverage,
     frechet_distance,
@@ -22,11 +23,12 @@ from labs.functional.sample_metrics import (
     precision_recall,
 )
 from labs.functional.tiles import tiled
-from labs.inception import inception_distance
+from labs.inception import check_weights, inception_distance
 from labs.judge import SIZE, Judge, trained_judge
 
 SHOWN = 10  # samples that are shown beside their nearest training images
-COMPARED = 1000  # images whose nearest training image is looked for
+COMPARED = 1000  # images whose nearest training image is looked for, at most
+TRUSTED = 0.9  # accuracy of a judge whose classes mean something
 
 
 class SampleQuality(pl.Callback):
@@ -44,14 +46,23 @@ class SampleQuality(pl.Callback):
         neighbours: of precision and recall.
         inception_weights: file of torch-fidelity's Inception weights, for `test/inception_fid`; None: where torch
             keeps downloads, if they are there.
+
+    Raises:
+        LabsError: a number that makes no sense, or weights that cannot be used.
     """
+
+    judge: Judge  # and what it sees: known once a run begins
+    real: Tensor  # features of the held-out images, (images, features), on the CPU
+    wanted: Tensor  # their labels, (images,), which the samples are asked for, too
 
     def __init__(
         self, *, folder: str, seed: int = 0, neighbours: int = 3, inception_weights: str | None = None
     ) -> None:
         self.folder, self.seed, self.neighbours = Path(folder), seed, neighbours
+        if neighbours < 1:
+            raise LabsError(f"callbacks.quality.neighbours={neighbours}: expected 1 or more, such as 3.")
+        check_weights(inception_weights)
         self.inception_weights = inception_weights
-        self.judge: Judge | None = None
         self.fid_start = float("nan")
 
     @rank_zero_only
@@ -83,46 +94,28 @@ class SampleQuality(pl.Callback):
     def on_test_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Measure everything, and say how; what is logged now is known to all callbacks at the end."""
         self._prepare(trainer)
-        assert self.judge is not None
-        data, run_dir = _data(trainer), Path(trainer.default_root_dir)
         fake = self._fake(trainer, pl_module)
-        features = self._features(fake)
-        train = data.resident["train"].images.cpu()
-        count = len(self.real)
-        chosen = torch.randperm(len(train), generator=torch.Generator().manual_seed(self.seed))[:count]
-        floor = self._features(train[chosen])
-        distances, places = nearest(_flat(fake[:COMPARED]), _flat(train))
-        of_real = nearest(_flat(data.resident["test"].images.cpu()[:COMPARED]), _flat(train)).distances
-        precision, recall = precision_recall(features, self.real, self.neighbours)
-        with isolate_rng(include_cuda=False):
-            torch.manual_seed(self.seed)
-            kid, kid_floor = kernel_distance(features, self.real), kernel_distance(floor, self.real)
-        as_trained = self._features(self._fake(trainer, pl_module, batch_statistics=True))
+        features, floor = self._features(fake), self._features(self._some_training_images(trainer))
         results = {
             "fid": frechet_distance(features, self.real),
             "fid_floor": frechet_distance(floor, self.real),
             "fid_start": self.fid_start,
-            "fid_batch_statistics": frechet_distance(as_trained, self.real),
-            "kid": kid,
-            "kid_floor": kid_floor,
+            "fid_batch_statistics": frechet_distance(
+                self._features(self._fake(trainer, pl_module, batch_statistics=True)), self.real
+            ),
             **self._of_classes(features, pl_module),
-            "precision": precision,
-            "recall": recall,
-            "neighbour_ratio": float(distances.mean() / of_real.mean()),
+            "neighbour_ratio": self._neighbours(trainer, fake),
             "judge_accuracy": self.judge.accuracy,
         }
-        inception = inception_distance(fake, data.resident["test"].images.cpu(), self.inception_weights)
+        results["precision"], results["recall"] = precision_recall(features, self.real, self.neighbours)
+        with isolate_rng(include_cuda=False):
+            torch.manual_seed(self.seed)
+            results["kid"], results["kid_floor"] = (kernel_distance(some, self.real) for some in (features, floor))
+        inception = inception_distance(fake, _data(trainer).resident["test"].images.cpu(), self.inception_weights)
         results |= {} if inception is None else {"inception_fid": inception}
         for name, value in results.items():
             pl_module.log(f"test/{name}", value, rank_zero_only=True, batch_size=1)
-        self._write(run_dir, data, features, len(chosen))
-        closest = distances.argsort()[:SHOWN]
-        pairs = torch.cat([fake[closest], train[places[closest]]])
-        (run_dir / "images").mkdir(exist_ok=True)
-        picture = tiled(pairs, columns=len(closest))
-        Image.fromarray(picture).save(run_dir / "images" / "neighbours.png")
-        if (board := writer(trainer)) is not None:
-            board.add_image("samples above their nearest training images", picture, dataformats="HWC")
+        self._write(trainer, features)
 
     def state_dict(self) -> dict[str, Any]:
         """Save what the untrained generator got."""
@@ -133,16 +126,35 @@ class SampleQuality(pl.Callback):
         self.fid_start = state_dict["fid_start"]
 
     def _prepare(self, trainer: pl.Trainer) -> None:
-        if self.judge is None:
-            data = _data(trainer)
-            self.judge = trained_judge(data.images if data.image_size == SIZE else data.source.load(SIZE), self.folder)
-            self.real = self._features(data.resident["test"].images.cpu())
-            self.wanted = data.resident["test"].labels.cpu()
+        """Get the judge and what it sees in the held-out images, once.
+
+        Raises:
+            LabsError: there are no more held-out images than neighbours.
+        """
+        data = _data(trainer)
+        if hasattr(self, "judge"):
+            return
+        held_out = data.resident["test"]
+        if self.neighbours >= len(held_out.labels):
+            raise LabsError(
+                f"callbacks.quality.neighbours={self.neighbours}: expected fewer than the {len(held_out.labels)} "
+                "held-out images."
+            )
+        images = data.images if data.image_size == SIZE else data.source.load(SIZE)
+        self.judge = trained_judge(images, self.folder).to(trainer.strategy.root_device)
+        self.real = self._features(held_out.images)
+        self.wanted = held_out.labels.cpu()
+        if self.judge.accuracy < TRUSTED:
+            rank_zero_warn(
+                f"the judge names {100 * self.judge.accuracy:.0f} % of held-out images rightly: coverage and label "
+                "agreement of samples say little."
+            )
 
     def _features(self, images: Tensor) -> Tensor:
-        assert self.judge is not None
+        """Return what the judge sees, on the CPU, of uint8 images."""
+        device = self.judge.head.weight.device
         with torch.no_grad():
-            return torch.cat([self.judge(some) for some in images.split(1000)])
+            return torch.cat([self.judge(some.to(device)).cpu() for some in images.split(1000)])
 
     def _fake(self, trainer: pl.Trainer, module: Any, *, batch_statistics: bool = False) -> Tensor:
         """Generate an image for each held-out one: uint8 on the CPU, as they would be saved."""
@@ -150,36 +162,52 @@ class SampleQuality(pl.Callback):
         images: Tensor = module.samples_like(held_out, self.seed, batch_statistics=batch_statistics)
         return images.mul(255).round().byte().cpu()
 
+    def _some_training_images(self, trainer: pl.Trainer) -> Tensor:
+        """Draw as many training images as there are held-out ones, or all."""
+        train: Tensor = _data(trainer).resident["train"].images.cpu()
+        return train[torch.randperm(len(train), generator=torch.Generator().manual_seed(self.seed))[: len(self.real)]]
+
     def _of_classes(self, features: Tensor, module: Any) -> dict[str, float]:
-        fake, real, agreement = self._histograms(features)
+        preds = self.judge.classify(features)
+        fake, real = self._histogram(preds), self._histogram(self.judge.classify(self.real))
         results = {"coverage": float(coverage(fake, real)), "histogram_distance": histogram_distance(fake, real)}
-        conditional = module.net.generator.num_classes is not None
-        return results | ({"label_agreement": agreement} if conditional else {})
+        if module.net.generator.num_classes is not None:
+            results["label_agreement"] = float((preds == self.wanted).float().mean())
+        return results
 
-    def _histograms(self, features: Tensor) -> tuple[Tensor, Tensor, float]:
-        """Return images of each class among the generated and the real ones, and how many got the wanted label."""
-        assert self.judge is not None
-        preds, wanted = self.judge.classify(features), self.wanted
-        classes = self.judge.head.out_features
-        fake, real = (torch.bincount(labels, minlength=classes) for labels in (preds, wanted))
-        return fake, real, float((preds == wanted).float().mean())
+    def _histogram(self, preds: Tensor) -> Tensor:
+        return torch.bincount(preds, minlength=self.judge.head.out_features)
 
-    def _write(self, run_dir: Path, data: Any, features: Tensor, floor: int) -> None:
-        assert self.judge is not None
-        fake, real, _ = self._histograms(features)
+    def _neighbours(self, trainer: pl.Trainer, fake: Tensor) -> float:
+        """Draw the samples nearest to a training image; return how near they are, beside held-out images."""
+        train, held_out = (_data(trainer).resident[split].images.cpu() for split in ("train", "test"))
+        others = _flat(train)
+        distances, places = nearest(_flat(fake[:COMPARED]), others)
+        of_real = nearest(_flat(held_out[:COMPARED]), others).distances
+        closest = distances.argsort()[:SHOWN]
+        picture = tiled(torch.cat([fake[closest], train[places[closest]]]), columns=len(closest))
+        folder = Path(trainer.default_root_dir) / "images"
+        folder.mkdir(exist_ok=True)
+        Image.fromarray(picture).save(folder / "neighbours.png")
+        if (board := writer(trainer)) is not None:
+            board.add_image("samples above their nearest training images", picture, dataformats="HWC")
+        return float(distances.mean() / of_real.mean())
+
+    def _write(self, trainer: pl.Trainer, features: Tensor) -> None:
         facts = {
             "samples": len(features),
             "held_out": len(self.real),
-            "floor_images": floor,
             "seed": self.seed,
             "neighbours": self.neighbours,
+            "compared_with_training_images": min(COMPARED, len(features)),
             "judge": self.judge.hash,
             "judge_accuracy": self.judge.accuracy,
-            "classes": data.images.classes,
-            "generated_per_class": fake.tolist(),
-            "real_per_class": real.tolist(),
+            "classes": _data(trainer).images.classes,
+            "generated_per_class": self._histogram(self.judge.classify(features)).tolist(),
+            "real_per_class": self._histogram(self.judge.classify(self.real)).tolist(),
         }
-        (run_dir / "quality.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+        file = Path(trainer.default_root_dir) / "quality.json"
+        file.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
 
 
 def _data(trainer: pl.Trainer) -> Any:

@@ -47,14 +47,24 @@ class Samples(pl.Callback):
         for name, value, least in (("columns", columns, 1), ("steps", steps, 2), ("at", min(at, default=0), 0)):
             if value < least:
                 raise LabsError(f"callbacks.samples.{name}={value}: expected {least} or more.")
+        if labels == []:
+            raise LabsError("callbacks.samples.labels=[]: expected labels such as [3,7], or null for all.")
         self.at, self.columns, self.steps, self.labels, self.seed = at, columns, steps, labels, seed
         self.losses: list[tuple[int, float, float]] = []
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Refuse labels that the net was not made for, before anything is trained.
+
+        Raises:
+            LabsError: names them.
+        """
+        module: Any = pl_module
+        self._check_labels(module)
 
     @rank_zero_only
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Show what the untrained generator makes; of a resumed run, take away what came after its checkpoint."""
         module: Any = pl_module
-        self._check_labels(module)
         _folder(trainer).mkdir(parents=True, exist_ok=True)
         for frame in _folder(trainer).glob("[0-9]*.png"):
             if int(frame.stem) > module.iterations:

@@ -38,9 +38,10 @@ def recipe_key(cfg: DictConfig, experiment: str) -> str:
 
 
 def _weights_identity(weights: str) -> str:
-    """Return what tells weights apart: the content of a file or of a run's best checkpoint, not where it lies."""
-    file = Path(weights) / "checkpoints" / "best.ckpt" if Path(weights).is_dir() else Path(weights)
-    if not file.is_file():
+    """Return what tells weights apart: the content of a file or of a run's checkpoint, not where it lies."""
+    checkpoints = [Path(weights) / "checkpoints" / f"{name}.ckpt" for name in ("best", "last")]  # a GAN has no best
+    file = next((path for path in (Path(weights), *checkpoints) if path.is_file()), None)
+    if file is None:
         return weights
     with file.open("rb") as content:
         return hashlib.file_digest(content, "sha256").hexdigest()

@@ -15,7 +15,7 @@ from hydra.errors import (
     SearchPathException,
 )
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import InterpolationKeyError, OmegaConfBaseException
 
 from labs.cli.help import config_folder
 from labs.errors import LabsError
@@ -39,6 +39,12 @@ def explain(error: BaseException, arguments: list[str]) -> str | None:
         return unknown_key(key[1].partition("@")[0], arguments) if key else _joined(str(error))
     if isinstance(error, ValueError) and "Config group override" in str(error):
         return _no_option(arguments)
+    if isinstance(error, InterpolationKeyError):
+        missing = re.search(r"Interpolation key '([^']+)'", str(error))
+        return (
+            f"{error.full_key} is to be {missing[1] if missing else 'another setting'}, which this recipe has not: "
+            "its words belong to different practicals. Choose them from one; `python train.py --help` lists them."
+        )
     if isinstance(error, (SearchPathException, HydraException, OmegaConfBaseException)):
         return _joined(str(error))
     if type(error).__name__ == "MisconfigurationException":  # Lightning's; by name, so that torch stays unloaded

@@ -75,8 +75,9 @@ def kernel_distance(fake: Tensor, real: Tensor) -> float:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # that it keeps all features, which are small here
         size = min(SUBSET, len(fake), len(real))
+        subsets = 1 if size == len(fake) == len(real) else SUBSETS  # the whole sets: every draw would be the same
         metric = KernelInceptionDistance(
-            feature=_Features(fake.shape[1]), subsets=SUBSETS, subset_size=size, sync_on_compute=False
+            feature=_Features(fake.shape[1]), subsets=subsets, subset_size=size, sync_on_compute=False
         )
     metric.update(fake, real=False)
     metric.update(real, real=True)

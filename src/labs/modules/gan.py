@@ -64,6 +64,8 @@ class GAN(pl.LightningModule):
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
+        if not isinstance(net, DCGAN):
+            raise LabsError(f"net={type(net).__name__}: a GAN has a generator and a discriminator; type net=dcgan.")
         for name, value in {"discriminator_steps": discriminator_steps, "generator_steps": generator_steps}.items():
             if value < 1:
                 raise LabsError(f"module.{name}={value}: expected 1 or more.")
@@ -93,8 +95,13 @@ class GAN(pl.LightningModule):
         """Tell a distributed strategy that a step trains one net of two, or it waits for the other's gradients.
 
         Raises:
-            LabsError: the data has labels that the net was not made for.
+            LabsError: the data has labels that the net was not made for, or `trainer.max_steps` is set.
         """
+        if self.trainer.max_steps != -1:
+            raise LabsError(
+                f"trainer.max_steps={self.trainer.max_steps} would count the steps of both optimizers; type epochs=1, "
+                "trainer.max_epochs=1 or trainer.limit_train_batches=100."
+            )
         known = self.net.generator.num_classes
         classes: int = self.trainer.datamodule.num_classes  # type: ignore[attr-defined]
         if known is not None and known < classes:
@@ -109,7 +116,10 @@ class GAN(pl.LightningModule):
         generator, discriminator = self.net.generator, self.net.discriminator
         generator_optimizer, discriminator_optimizer = cast(list[LightningOptimizer], self.optimizers())
         real, labels = batch.images, batch.labels
-        fake = generator(self._latents(len(real)), labels)
+        self.batches += 1
+        due = self.batches % self.discriminator_steps == 0  # the generator's turn
+        with torch.set_grad_enabled(due):
+            fake = generator(self._latents(len(real)), labels)
 
         logits_real, logits_fake = discriminator(real, labels), discriminator(fake.detach(), labels)
         loss = discriminator_loss(logits_real, logits_fake)
@@ -120,8 +130,7 @@ class GAN(pl.LightningModule):
         self._log("d_real", logits_real.float().sigmoid().mean(), len(real))
         self._log("d_fake", logits_fake.float().sigmoid().mean(), len(real))
 
-        self.batches += 1
-        if self.batches % self.discriminator_steps:
+        if not due:
             return
         self.toggle_optimizer(generator_optimizer)  # no gradients for the discriminator, which is only asked
         for step in range(self.generator_steps):
@@ -157,12 +166,18 @@ class GAN(pl.LightningModule):
         """Build an optimizer and a schedule for each net, the generator's first.
 
         Raises:
-            LabsError: a schedule that watches what a GAN has not.
+            LabsError: an optimizer that does not take both nets, a learning rate of 0, or a schedule that watches what
+                a GAN has not.
         """
         nets = (self.net.generator, self.net.discriminator)
         optimizers = []
         for net, lr in zip(nets, self.lrs, strict=True):
-            optimizers.append(self.optimizer(net.parameters(), **({} if lr is None else {"lr": lr})))
+            try:
+                optimizers.append(self.optimizer(net.parameters(), **({} if lr is None else {"lr": lr})))
+            except (ValueError, TypeError) as error:
+                raise LabsError(f"optimizer: {error}; type optimizer=adam_gan.") from error
+        if any(group["lr"] <= 0 for optimizer in optimizers for group in optimizer.param_groups):
+            raise LabsError("optimizer.lr=0: nothing would be trained; type a number above 0, such as 2e-4.")
         schedules = [self.scheduler(optimizer) for optimizer in optimizers] if self.scheduler else []
         if any(isinstance(schedule, ReduceLROnPlateau) for schedule in schedules):
             raise LabsError("scheduler=plateau waits for a validation loss, which a GAN has not; type scheduler=step.")
@@ -181,8 +196,8 @@ class GAN(pl.LightningModule):
         Args:
             latents: (count, nz).
             labels: (count,); an unconditional net does not look at them.
-            batch_statistics: let batch norm use the statistics of these images, as in training, instead of the running
-                ones, with which an image depends on its latent alone.
+            batch_statistics: let batch norm use the statistics of these images (of 500 at a time) instead of the
+                running ones, with which an image depends on its latent alone.
 
         Returns:
             Images (count, channels, size, size) in [0, 1], on this module's device.
@@ -216,8 +231,10 @@ class GAN(pl.LightningModule):
         """Go on from there.
 
         Raises:
-            LabsError: the checkpoint is of another net, or has an averaged generator where this run has none.
+            LabsError: the checkpoint is of another net or method, or has an averaged generator where this run has none.
         """
+        if "gan" not in checkpoint:
+            raise LabsError("the checkpoint is not that of a GAN; start a new run instead of resuming this one.")
         self.net.check_same(checkpoint["gan"]["net"], "the checkpoint")
         if any(name.startswith("averaged.") for name in checkpoint["state_dict"]) != (self.averaged is not None):
             raise LabsError("the checkpoint and this recipe differ in module.ema; type the same, or start a new run.")

@@ -6,6 +6,7 @@ the last, no biases). Conditional: Mirza and Osindero, "Conditional generative a
 as a one-hot vector that a convolution of its own embeds beside the latent or the image.
 """
 
+import pickle
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -179,8 +180,11 @@ class DCGAN(nn.Module):
             raise LabsError(
                 f"weights={typed}: no such file or run directory; a GAN starts from weights=random or a run directory."
             )
-        checkpoint = torch.load(file, map_location="cpu", weights_only=True)
-        if "gan" not in checkpoint:
+        try:
+            checkpoint: Any = torch.load(file, map_location="cpu", weights_only=True)
+        except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError):
+            checkpoint = None
+        if not isinstance(checkpoint, dict) or "gan" not in checkpoint:
             raise LabsError(f"weights={typed}: this is no checkpoint of a GAN.")
         self.check_same(checkpoint["gan"]["net"], f"weights={typed}")
         own = {n.removeprefix("net."): v for n, v in checkpoint["state_dict"].items() if n.startswith("net.")}

@@ -11,7 +11,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from labs.reporting.figures import MEANINGS, PALETTE, STAGES, limit_together, new_figure, panel_names, scale
+from labs.reporting.figures import PALETTE, STAGES, limit_together, meaning, new_figure, panel_names, scale
 from labs.reporting.row import Row
 
 LINE_STYLES = ("-", "--", ":", "-.")
@@ -68,7 +68,7 @@ def comparison_png(curves: Sequence[Curve], title: str, labels: Sequence[str]) -
     for row, name in zip(panels, names, strict=True):
         limit_together(row, name)
         for axes, stage in zip(row, stages, strict=True):
-            axes.set_title(f"{STAGES[stage][0]} {MEANINGS.get(name, name)}", fontsize=10)
+            axes.set_title(f"{STAGES[stage][0]} {meaning(name)}", fontsize=10)
     columns_of_legend = 2 if len(curves) > 1 else 1
     figure.legend(handles=handles, loc="outside lower center", ncols=columns_of_legend, fontsize=8, frameon=False)
     output = io.BytesIO()

@@ -18,7 +18,6 @@ from PIL import Image
 # Okabe and Ito's palette: told apart with every common colour blindness. Its yellow is too pale on white.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 STAGES = {"train": ("training", PALETTE[0], "o"), "val": ("validation", PALETTE[1], "s")}
-MEANINGS = {"acc": "accuracy (%)"}
 NOT_CURVES = ("epoch", "seconds", "lr")
 MAX_FRAMES = 60
 FRAME_MS = 60
@@ -96,7 +95,7 @@ def _run_figure(log: pd.DataFrame, title: str, labels: Sequence[str]) -> tuple[F
         for column, (label, colour, marker) in columns.items():
             if column in log:
                 lines.append(_line(axes, log, column, label, colour, marker))
-        axes.set_title(MEANINGS.get(name, name), fontsize=10)
+        axes.set_title(meaning(name), fontsize=10)
         if stages:
             axes.legend(fontsize=8, frameon=False)
         limit_together([axes], name)
@@ -173,6 +172,16 @@ def limit_together(panels: Sequence[Axes], name: str) -> None:
 def _epoch_limits(logs: Sequence[pd.DataFrame]) -> tuple[float, float]:
     last = max((float(log["epoch"].max()) for log in logs if len(log)), default=1.0)
     return (0.5, max(last, 1.0) + 0.5)
+
+
+def meaning(name: str) -> str:
+    """Return the title of a panel of what the log calls `train/<name>`.
+
+    Examples:
+        >>> meaning("acc"), meaning("generator_loss")
+        ('accuracy (%)', 'generator loss')
+    """
+    return {"acc": "accuracy (%)"}.get(name, name.replace("_", " "))
 
 
 def scale(column: str) -> float:

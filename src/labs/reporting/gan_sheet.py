@@ -11,11 +11,16 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 from PIL import Image
+from yaml import YAMLError
 
 from labs.reporting.figures import PALETTE
 
 LOSSES = {"discriminator": PALETTE[0], "generator": PALETTE[1]}
+# where the iterations that hand-out 002 shows before the end lie in its run: 400 and 2,000 of 2,345
+PLACES = (1 / 6, 5 / 6)
 SMOOTHED = 50  # a moving median is taken over one part in so many of the iterations
 
 
@@ -37,8 +42,9 @@ def gan_sheet(run_dir: Path, metrics: Mapping[str, float], at: Sequence[int], fa
     if facts.get("credits"):
         figure.supxlabel(textwrap.fill("; ".join(facts["credits"]), 190), fontsize=7)
     panels = figure.subplots(3, 3, gridspec_kw={"height_ratios": (1.2, 0.9, 1.2)})
-    for axes, file in zip(panels[0], _chosen(images / "samples", at), strict=False):
-        show(axes, file, f"iteration {int(file.stem)}")
+    samples = {int(file.stem): file for file in (images / "samples").glob("*.png") if file.stem.isdecimal()}
+    for axes, iteration in zip(panels[0], choose(list(samples), at), strict=False):
+        show(axes, samples[iteration], f"iteration {iteration}")
     losses = read_losses(run_dir)
     if losses is not None:
         draw_losses(panels[1][0], losses)
@@ -82,6 +88,34 @@ def in_words(metrics: Mapping[str, float], quality: Mapping[str, object]) -> str
     return "\n".join(textwrap.fill(line, 62, subsequent_indent="   ") for line in said)
 
 
+def stated_iterations(run_dir: Path) -> list[int]:
+    """Return the iterations that a run was asked to show samples of, as its recipe says; none if that is unknown."""
+    try:
+        recipe = OmegaConf.load(run_dir / ".hydra" / "config.yaml")
+        return [int(iteration) for iteration in OmegaConf.select(recipe, "callbacks.samples.at") or ()]
+    except (OSError, ValueError, YAMLError, OmegaConfBaseException):
+        return []
+
+
+def choose(iterations: Sequence[int], stated: Sequence[int]) -> list[int]:
+    """Choose up to three iterations: the first two stated ones and the last.
+
+    Where a stated one is missing, it is the iteration nearest to where the hand-out's lies in its run.
+
+    Examples:
+        >>> choose([0, 100, 400, 1000, 2000, 2345], stated=[400, 2000])
+        [400, 2000, 2345]
+        >>> choose([0, 10, 20, 30, 40, 50, 60], stated=[400, 2000])
+        [10, 50, 60]
+    """
+    *before, end = sorted(iterations) or [0]
+    chosen = [iteration for iteration in before if iteration in stated][:2]
+    for place in PLACES[len(chosen) :]:
+        left = [iteration for iteration in before if iteration not in chosen]
+        chosen += [min(left, key=lambda iteration: abs(iteration - place * end))] if left else []
+    return [*sorted(chosen), end] if iterations else []
+
+
 def read_losses(run_dir: Path) -> pd.DataFrame | None:
     """Read `losses.tsv`, a row an iteration; None if there is none, or one that nobody can read."""
     try:
@@ -115,13 +149,6 @@ def show(axes: Axes, file: Path, title: str) -> None:
             axes.imshow(image.convert("RGB"), interpolation="nearest")
     except (OSError, SyntaxError, ValueError):  # Pillow raises each of them on some damaged file
         axes.text(0.5, 0.5, "cannot be read", transform=axes.transAxes, ha="center")
-
-
-def _chosen(samples: Path, at: Sequence[int]) -> list[Path]:
-    """Return the samples of the first two stated iterations that there are, and those of the end."""
-    frames = sorted(samples.glob("*.png"))
-    stated = [frame for frame in frames if int(frame.stem) in at and frame != frames[-1]][:2]
-    return [*stated, *frames[-1:]]
 
 
 def _distances(axes: Axes, file: Path, metrics: Mapping[str, float]) -> None:

@@ -177,7 +177,7 @@ GAN_COLUMNS = (
     Column("test/neighbour_ratio", "neighbour ratio", metric("test/neighbour_ratio")),
     Column("train/discriminator_loss", "discriminator", metric("train/discriminator_loss"), group="Losses"),
     Column("train/generator_loss", "generator", metric("train/generator_loss"), group="Losses"),
-    Column("seconds", "seconds", lambda run: run.seconds),
+    Column("seconds", "seconds, with measuring", lambda run: run.seconds),
 )
 
 
@@ -193,11 +193,11 @@ def gan(runs: Sequence[Run]) -> Layout:
         title="Generative adversarial networks",
         columns=tuple(column for column in GAN_COLUMNS if conditional or column.key != "test/label_agreement"),
         caption=(
-            "FID and KID measure how far samples are from held-out real images by our own classifier: they compare "
-            "with each other only; the floor is that of real training images. Classes covered: of ten, with a fair "
-            "share of the samples. Precision, recall: shares of samples among real images, of real images among "
-            "samples. Label agreement: share of samples classified as was asked for. Neighbour ratio: distance to the "
-            "nearest training image, 1 as for new real images, 0 for copies."
+            "FID and KID measure how far samples are from held-out real images by our own classifier of such images "
+            "(CIFAR-10 has its own): they compare with each other only; the floor is that of real training images. "
+            "Classes covered: of ten, with a fair share of the samples. Precision, recall: shares of samples among "
+            "real images, of real images among samples. Label agreement: share of samples classified as was asked "
+            "for. Neighbour ratio: distance to the nearest training image, 1 as for new real images, 0 for copies."
         ),
         published=load_published("002", "5"),
         plots=(sheet, CURVES),

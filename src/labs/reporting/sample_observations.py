@@ -19,7 +19,7 @@ def verdict(margins: Sequence[float], spread: float) -> str:
     """Say whether a claim holds in these runs.
 
     It holds if every seed says so and the mean margin is larger than the spread; it does not hold if the same is true
-    of the opposite. Anything else cannot be told apart, and neither can a claim of one seed, whose spread is unknown.
+    of the opposite. Anything else undecided, and neither can a claim of one seed, whose spread is unknown.
 
     Args:
         margins: a number a seed, by how much the claim holds; below zero it does not. Of "lower" it is the difference.
@@ -27,13 +27,13 @@ def verdict(margins: Sequence[float], spread: float) -> str:
 
     Examples:
         >>> verdict([2.0, 3.0, 2.5], spread=1.0), verdict([-2.0, -3.0], spread=1.0), verdict([2.0, -0.1], spread=1.0)
-        ('holds', 'does not hold', 'cannot be told apart')
+        ('holds', 'does not hold', 'undecided')
     """
     if len(margins) > 1:
         for sign, word in ((1, "holds"), (-1, "does not hold")):
             if all(sign * margin > 0 for margin in margins) and sign * np.mean(margins) > spread:
                 return word
-    return "cannot be told apart"
+    return "undecided"
 
 
 def observations(rows: Sequence[Row]) -> list[str]:

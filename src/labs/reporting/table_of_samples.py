@@ -8,13 +8,11 @@ from pathlib import Path
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from labs.reporting.gan_sheet import draw_losses, read_losses, show
+from labs.reporting.gan_sheet import choose, draw_losses, read_losses, show, stated_iterations
 from labs.reporting.row import Row
 from labs.reporting.runs import Run
 from labs.reporting.statistics import over_seeds
 
-# iterations that hand-out 002 shows before the end, and where they lie in its run: a shorter run shows those places
-STATED = ((400, 1 / 6), (2000, 5 / 6))
 MEASURED = {
     "FID": "test/fid",
     "FID at the start": "test/fid_start",
@@ -50,7 +48,7 @@ def draw_table_of_samples(rows: Sequence[Row], title: str) -> bytes | None:
         for axes in (text, *pictures):
             axes.set_axis_off()
         text.text(0.0, 0.5, _words(row), transform=text.transAxes, fontsize=8.5, va="center")
-        *before, end = choose(list(samples)) or (None,)
+        *before, end = choose(list(samples), stated_iterations(row.runs[0].directory)) or (None,)
         for axes, iteration in zip(pictures, before, strict=False):
             show(axes, samples[iteration], f"iteration {iteration}")
         if end is not None:
@@ -62,24 +60,6 @@ def draw_table_of_samples(rows: Sequence[Row], title: str) -> bytes | None:
     output = io.BytesIO()
     figure.savefig(output, format="png", dpi=110)
     return output.getvalue()
-
-
-def choose(iterations: Sequence[int]) -> list[int]:
-    """Choose up to three iterations: the two that the hand-out shows, or the nearest to them, and the last.
-
-    Examples:
-        >>> choose([0, 100, 400, 1000, 2000, 2345])
-        [400, 2000, 2345]
-        >>> choose([0, 10, 20, 30, 40, 50, 60])
-        [10, 50, 60]
-    """
-    *before, end = sorted(iterations) or [0]
-    chosen: list[int] = []
-    for stated, share in STATED:
-        target = stated if stated < end else share * end
-        left = [iteration for iteration in before if iteration not in chosen]
-        chosen += [min(left, key=lambda iteration: abs(iteration - target))] if left else []
-    return [*sorted(chosen), end] if iterations else []
 
 
 def _samples(run: Run) -> dict[int, Path]:
