@@ -210,6 +210,16 @@ def test_a_gan_resumes_exactly(train: Callable[..., Path], tmp_path: Path) -> No
     assert metrics[0]["test/fid_start"] > 0
 
 
+def test_a_refused_resume_leaves_the_recipe(train: Callable[..., Path], tmp_path: Path) -> None:
+    train(*GAN, "trainer.max_epochs=1", "hydra.run.dir=run")
+    before = {file.name: file.read_bytes() for file in (tmp_path / "run" / ".hydra").glob("*.yaml")}
+    with pytest.raises(SystemExit):
+        train("resume=run", "net.ngf=6", "trainer.max_epochs=2")
+    assert {file.name: file.read_bytes() for file in (tmp_path / "run" / ".hydra").glob("*.yaml")} == before
+    train("resume=run", "trainer.max_epochs=2")
+    assert last_epoch(tmp_path / "run") == 2
+
+
 def assert_same(one: Any, other: Any) -> None:
     """Compare nested containers of tensors and numbers exactly."""
     if isinstance(one, torch.Tensor):

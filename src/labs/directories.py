@@ -1,6 +1,7 @@
 """Small things that every part knows of run directories."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,20 @@ def read_facts(run_dir: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return facts if isinstance(facts, dict) else {}
+
+
+def keep_recipe(run_dir: Path) -> None:
+    """Keep the recipe that a run has begun with: Hydra replaces it before anybody can refuse to resume the run."""
+    kept = run_dir / ".hydra" / "begun"
+    for file in run_dir.glob(".hydra/*.yaml"):
+        kept.mkdir(exist_ok=True)
+        shutil.copy2(file, kept)
+
+
+def give_back_recipe(run_dir: Path) -> None:
+    """Put the recipe that a run has begun with back in its place."""
+    for file in run_dir.glob(".hydra/begun/*.yaml"):
+        shutil.copy2(file, run_dir / ".hydra")
 
 
 def shown_path(path: Path | str) -> str:

@@ -18,6 +18,7 @@ import torch.distributed
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.utilities import rank_zero_only
 
+from labs.directories import keep_recipe
 from labs.environment import environment
 from labs.reporting.figures import curves_gif, curves_png
 
@@ -96,6 +97,7 @@ class Record(pl.Callback):
         """Mark a resumed run as running, now that it has found everything it goes on with."""
         self.holds = False
         self._write_facts()
+        self._keep_recipe()
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Note the learning rate of the epoch, before the schedule moves on."""
@@ -198,6 +200,10 @@ class Record(pl.Callback):
             *self.run_dir.glob("images/*.png"),
             *self.run_dir.glob("images/*.gif"),
         ]
+
+    @rank_zero_only
+    def _keep_recipe(self) -> None:
+        keep_recipe(self.run_dir)
 
     @rank_zero_only
     def _clear(self) -> None:

@@ -12,7 +12,7 @@ from omegaconf import DictConfig
 from rich.console import Console
 from rich.table import Table
 
-from labs.directories import read_facts, shown_path
+from labs.directories import give_back_recipe, read_facts, shown_path
 
 # What exists of a run before its first epoch has ended.
 BEFORE_TRAINING = (
@@ -30,13 +30,18 @@ BEFORE_TRAINING = (
 
 @contextmanager
 def leave_no_trace(cfg: DictConfig) -> Iterator[None]:
-    """Take back what a run wrote if an error stopped it before its first epoch ended; other files stay."""
+    """Take back what a run wrote if an error stopped it before its first epoch ended; other files stay.
+
+    A resumed run that was refused leaves the recipe of the run that it could not go on with.
+    """
     run_dir = Path(cfg.paths.run_dir)
     try:
         yield
     except Exception:
         if not (run_dir / "log.tsv").exists() and not cfg.resume:
             _take_back(run_dir)
+        elif cfg.resume:
+            give_back_recipe(run_dir)
         raise
 
 
