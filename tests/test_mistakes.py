@@ -189,6 +189,37 @@ def test_what_this_device_cannot_do(
     assert said in capsys.readouterr().err
 
 
+GANS = [
+    ("net.nz=0", "net.nz=0: expected 1 or more, such as 100."),
+    ("datamodule.image_size=28", "this net makes images of 32 or 64 pixels"),
+    ("datamodule.channels=3", "images of handwritten digits (scikit-learn) have 1; type datamodule.channels=1."),
+    ("net=resnet18", "a GAN has a generator and a discriminator; type net=dcgan."),
+    ("datamodule=digits", "its words belong to different practicals"),
+    ("callbacks=default", "leave callbacks= out"),
+    ("optimizer=lbfgs", "type optimizer=adam_gan"),
+    ("optimizer.lr=0", "optimizer.lr=0: nothing would be trained"),
+    ("scheduler=plateau", "type scheduler=step"),
+    ("trainer.max_steps=10", "would count the steps of both optimizers"),
+    ("callbacks.samples.labels=[12]", "this net is unconditional; type net=cdcgan."),
+    ("callbacks.samples.labels=[]", "expected labels such as [3,7]"),
+    ("callbacks.quality.neighbours=600", "expected fewer than the 596 held-out images"),
+    ("callbacks.quality.inception_weights=nowhere", "there is no such file"),
+]
+
+
+@pytest.mark.parametrize(("typed", "said"), GANS, ids=[typed for typed, _ in GANS])
+def test_a_gans_mistake_gets_one_clear_message(
+    typed: str, said: str, train: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as exit_:
+        train("experiment=dcgan_mnist", "data=embedded", "logger=none", typed)
+    message = capsys.readouterr().err
+    assert exit_.value.code == 2
+    assert said in message.partition("error:")[2]
+    assert "Traceback" not in message
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
 def test_the_dataset_is_missing_and_there_is_no_network(
     train: Callable[..., Path],
     monkeypatch: pytest.MonkeyPatch,

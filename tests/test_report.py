@@ -72,7 +72,7 @@ def test_what_is_wrong_is_told_and_the_rest_is_right(
         file = directory / "metrics.json"
         file.write_text(change(file.read_text()))
     write_run(tmp_path / "real", test_acc=0.61, data="online", labels=[])
-    write_run(tmp_path / "gan", "gan", practical="gan", choices={"module": "gan"}, metrics={"fid": 12.5})
+    write_run(tmp_path / "gan", "vae", practical="vae", choices={"module": "vae"}, metrics={"fid": 12.5})
     (tmp_path / "empty").mkdir()
 
     assert door.main([str(tmp_path)]) == 0
@@ -81,15 +81,15 @@ def test_what_is_wrong_is_told_and_the_rest_is_right(
     tables = {title: rest for title, _, rest in (part.partition("\n") for part in out.split("## ")[1:])}
     assert list(tables) == [
         "CUB-200: freezing policy and normalisation (embedded data)",
-        "Practical gan (embedded data)",
+        "Practical vae (embedded data)",
         "CUB-200: freezing policy and normalisation (real data)",
         "What cannot be read",
     ]
-    embedded, gan, real, unreadable = tables.values()
+    embedded, vae, real, unreadable = tables.values()
     assert "30.00 ± 7.07" in embedded
     assert "61.00" in real
     assert "61.00" not in embedded
-    assert "12.500" in gan
+    assert "12.500" in vae
     assert "metrics.json cannot be read" in unreadable
     assert "seed 1 broken: test/acc is 0.97 in metrics.json, test_log.tsv gives 0.5" in embedded
     assert "97.00" not in out

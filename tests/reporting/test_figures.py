@@ -37,7 +37,7 @@ def test_other_columns_get_panels_of_their_own() -> None:
 
     figure, _ = figures._run_figure(log, "gan", [])
 
-    assert [axes.get_title() for axes in figure.axes] == ["d_loss", "g_loss"]
+    assert [axes.get_title() for axes in figure.axes] == ["d loss", "g loss"]
 
 
 def test_a_png_is_drawn(tmp_path: Path) -> None:

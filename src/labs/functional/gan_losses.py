@@ -21,6 +21,7 @@ def discriminator_loss(real: Tensor, fake: Tensor) -> Tensor:
         A scalar in float32; 2 ln 2 where D is one half everywhere.
 
     Examples:
+        >>> import torch
         >>> round(discriminator_loss(torch.zeros(4), torch.zeros(4)).item(), 4)
         1.3863
     """
@@ -42,6 +43,7 @@ def generator_loss(fake: Tensor, kind: Literal["non_saturating", "true"]) -> Ten
         A scalar in float32.
 
     Examples:
+        >>> import torch
         >>> [round(generator_loss(torch.zeros(4), kind).item(), 4) for kind in ("non_saturating", "true")]
         [0.6931, -0.6931]
     """
