@@ -27,7 +27,20 @@ from labs.reporting.table_of_samples import draw_table_of_samples
 from labs.reporting.tables import build_tables
 from labs.reporting.write import write_report
 
-CHOICES = {"datamodule": "mnist", "module": "gan", "net": "dcgan", "optimizer": "adam", "callbacks": "gan"}
+CHOICES = {
+    "datamodule": "mnist",
+    "module": "gan",
+    "net": "dcgan",
+    "optimizer": "adam_gan",
+    "weights": "random",
+    "callbacks": "gan",
+}
+OWN = {
+    "cdcgan_mnist": {"net": "cdcgan"},
+    "dcgan_cifar10": {"datamodule": "cifar10"},
+    "dcgan_lr_x10": {"optimizer": "adam_gan_x10"},
+    "dcgan_lr_div10": {"optimizer": "adam_gan_div10"},
+}
 BASE = "dcgan_mnist"
 METRICS = {
     "test/fid": 12.0,
@@ -72,7 +85,8 @@ def write_gan_run(
         "metrics": {name: value for name, value in {**METRICS, **chosen}.items() if value is not None},
         **metrics,
     }
-    write_run(directory, experiment, log=log, choices={**CHOICES, **(choices or {})}, overrides=overrides, **facts)
+    chosen_words = {**CHOICES, **OWN.get(experiment, {}), **(choices or {})}
+    write_run(directory, experiment, log=log, choices=chosen_words, overrides=overrides, **facts)
     steps = np.arange(1, 101)
     generator = 1.5 + 0.1 * np.sin(steps) if generator is None else generator
     losses = pd.DataFrame({"iteration": steps, "discriminator": 1.1, "generator": generator})
