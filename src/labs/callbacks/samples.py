@@ -59,7 +59,11 @@ class Samples(pl.Callback):
             LabsError: names them.
         """
         module: Any = pl_module
-        self._check_labels(module)
+        classes = module.net.generator.num_classes
+        if self.labels is not None and classes is None:
+            raise LabsError(f"callbacks.samples.labels={self.labels}: this net is unconditional; type net=cdcgan.")
+        if self.labels is not None and not all(0 <= label < classes for label in self.labels):
+            raise LabsError(f"callbacks.samples.labels={self.labels}: expected labels from 0 to {classes - 1}.")
 
     @rank_zero_only
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -144,13 +148,6 @@ class Samples(pl.Callback):
         """Return the labels of the rows of a conditional net; of an unconditional one, zeros."""
         classes = module.net.generator.num_classes
         return [0] * self.columns if classes is None else self.labels or list(range(classes))
-
-    def _check_labels(self, module: Any) -> None:
-        classes = module.net.generator.num_classes
-        if self.labels is not None and classes is None:
-            raise LabsError(f"callbacks.samples.labels={self.labels}: this net is unconditional; type net=cdcgan.")
-        if self.labels is not None and not all(0 <= label < classes for label in self.labels):
-            raise LabsError(f"callbacks.samples.labels={self.labels}: expected labels from 0 to {classes - 1}.")
 
     def _save(self, trainer: pl.Trainer, module: Any) -> None:
         rows = self._rows(module)

@@ -13,10 +13,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from PIL import Image
 from yaml import YAMLError
 
 from labs.reporting.figures import PALETTE
+from labs.reporting.picture_sheets import show
 
 LOSSES = {"discriminator": PALETTE[0], "generator": PALETTE[1]}
 # where the iterations that hand-out 002 shows before the end lie in its run: 400 and 2,000 of 2,345
@@ -138,17 +138,6 @@ def draw_losses(axes: Axes, losses: pd.DataFrame) -> None:
         room = max(0.08 * (high - low), 0.05)
         axes.set_ylim(low - room, high + room)
     _finish(axes, "losses", "iteration")
-
-
-def show(axes: Axes, file: Path, title: str) -> None:
-    """Show a picture without axes, or say that it cannot be read."""
-    axes.set_title(title, fontsize=9)
-    axes.set_axis_off()
-    try:
-        with Image.open(file) as image:
-            axes.imshow(image.convert("RGB"), interpolation="nearest")
-    except (OSError, SyntaxError, ValueError):  # Pillow raises each of them on some damaged file
-        axes.text(0.5, 0.5, "cannot be read", transform=axes.transAxes, ha="center")
 
 
 def _distances(axes: Axes, file: Path, metrics: Mapping[str, float]) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image, ImageDraw
@@ -82,6 +83,17 @@ def losses_png(losses: pd.DataFrame, path: Path, title: str, labels: Sequence[st
         axes.tick_params(labelsize=8)
     axes.legend(fontsize=8, frameon=False)
     figure.savefig(path, format="png", dpi=110)
+
+
+def show(axes: Axes, file: Path, title: str) -> None:
+    """Show a picture without axes, or say that it cannot be read."""
+    axes.set_title(title, fontsize=8)
+    axes.set_axis_off()
+    try:
+        with Image.open(file) as image:
+            axes.imshow(image.convert("RGB"))
+    except (OSError, SyntaxError, ValueError):  # Pillow raises each of them on some damaged file
+        axes.text(0.5, 0.5, "cannot be read", transform=axes.transAxes, ha="center")
 
 
 def growth_gif(frames: Sequence[Path], path: Path, labels: Sequence[str], unit: str = "evaluations") -> None:

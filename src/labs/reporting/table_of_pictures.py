@@ -6,13 +6,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from PIL import Image
 
 from labs.directories import read_facts
-from labs.reporting.picture_sheets import losses_in_words
+from labs.reporting.picture_sheets import losses_in_words, show
 from labs.reporting.row import Row
 
 SETTINGS = ("content_layers", "style_layers", "content_weight", "style_weight")
@@ -44,15 +42,15 @@ def draw_table_of_pictures(rows: Sequence[Row], title: str) -> bytes | None:
         next(directory for _, directory, measured in lines if name in measured.index) / "images" / "inputs"
         for name in names
     ]
-    _show(panels[0][0], inputs[0] / f"{names[0]}-content.png", "content")
+    show(panels[0][0], inputs[0] / f"{names[0]}-content.png", "content")
     for axes, name, folder in zip(panels[0][1:], names, inputs, strict=True):
-        _show(axes, folder / f"{name}-style.png", f"style of {name}")
+        show(axes, folder / f"{name}-style.png", f"style of {name}")
     for line, (row, directory, measured) in zip(panels[1:], lines, strict=True):
         line[0].text(0.0, 0.5, _settings(row), transform=line[0].transAxes, fontsize=8, va="center")
         for axes, name in zip(line[1:], names, strict=True):
             if name in measured.index:
                 words = losses_in_words(measured.loc[name].to_dict())
-                _show(axes, directory / "images" / f"{name}.png", words.replace(", ", "\n"))
+                show(axes, directory / "images" / f"{name}.png", words.replace(", ", "\n"))
     output = io.BytesIO()
     figure.savefig(output, format="png", dpi=110)
     return output.getvalue()
@@ -148,12 +146,3 @@ def _settings(row: Row) -> str:
         lines.append(f"{name.replace('_', ' ')}: {shown}")
     lines += [f"{run.seconds:.0f} s"] if run.seconds is not None else []
     return "\n".join(textwrap.fill(line, 30) for line in lines)
-
-
-def _show(axes: Axes, file: Path, title: str) -> None:
-    axes.set_title(title, fontsize=8)
-    try:
-        with Image.open(file) as image:
-            axes.imshow(image.convert("RGB"))
-    except (OSError, SyntaxError, ValueError):  # Pillow raises each of them on some damaged file
-        axes.text(0.5, 0.5, "cannot be read", transform=axes.transAxes, ha="center")

@@ -8,7 +8,8 @@ from pathlib import Path
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from labs.reporting.gan_sheet import choose, draw_losses, read_losses, show, stated_iterations
+from labs.reporting.gan_sheet import choose, draw_losses, read_losses, stated_iterations
+from labs.reporting.picture_sheets import show
 from labs.reporting.row import Row
 from labs.reporting.runs import Run
 from labs.reporting.statistics import over_seeds
