@@ -1,5 +1,6 @@
 """Run directories made up for the tests of the report."""
 
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from PIL import Image
+
+from labs.reporting.find import find_runs
+from labs.reporting.row import Row
+from labs.reporting.tables import build_tables
 
 POLICIES = {
     "cub_scratch": {"freeze": "none", "weights": "random"},
@@ -102,3 +107,21 @@ def make_log(train_acc: tuple[float, ...] = (0.25, 0.75, 1.0, 1.0), shift: float
             "val/acc": np.asarray(train_acc) / 2,
         }
     )
+
+
+def rows(folder: Path) -> list[Row]:
+    """Read the rows of the one table that the runs of a folder make."""
+    (table,) = build_tables(find_runs([folder]))
+    return table.rows
+
+
+def pixels(png: bytes | None) -> np.ndarray:
+    """Return the pixels of a picture that was drawn, (height, width, 3)."""
+    assert png is not None
+    with Image.open(io.BytesIO(png)) as image:
+        return np.asarray(image.convert("RGB")).astype(int)
+
+
+def count(picture: np.ndarray, colour: tuple[int, int, int]) -> int:
+    """Count the pixels of exactly one colour."""
+    return int((picture == colour).all(axis=-1).sum())

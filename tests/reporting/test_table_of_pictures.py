@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import math
 import re
@@ -13,13 +12,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from fake_runs import write_run
+from fake_runs import count, pixels, rows, write_run
 from PIL import Image
 
-from labs.reporting.find import find_runs
-from labs.reporting.row import Row
 from labs.reporting.table_of_pictures import draw_table_of_pictures, observations, read_pictures
-from labs.reporting.tables import build_tables
 from labs.reporting.write import write_report
 
 NAMES = ("cat_hubble", "cat_gravel", "cat_ihc")
@@ -96,20 +92,8 @@ def plain(colour: tuple[int, int, int]) -> Image.Image:
     return Image.new("RGB", (48, 48), colour)
 
 
-def rows(folder: Path) -> list[Row]:
-    (table,) = build_tables(find_runs([folder]))
-    return table.rows
-
-
 def drawn(folder: Path) -> np.ndarray:
-    png = draw_table_of_pictures(rows(folder), "Style transfer")
-    assert png is not None
-    with Image.open(io.BytesIO(png)) as image:
-        return np.asarray(image.convert("RGB")).astype(int)
-
-
-def count(picture: np.ndarray, colour: tuple[int, int, int]) -> int:
-    return int((picture == colour).all(axis=-1).sum())
+    return pixels(draw_table_of_pictures(rows(folder), "Style transfer"))
 
 
 # The sheet

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import math
 import re
 from collections.abc import Callable, Sequence
@@ -12,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from fake_runs import write_run
+from fake_runs import count, pixels, rows, write_run
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -21,7 +20,6 @@ from labs.reporting.find import find_runs
 from labs.reporting.gan_sheet import choose, draw_losses, read_losses, stated_iterations
 from labs.reporting.layouts import GAN_COLUMNS, Column
 from labs.reporting.published import load_published
-from labs.reporting.row import Row
 from labs.reporting.sample_observations import observations, verdict
 from labs.reporting.table_of_samples import draw_table_of_samples
 from labs.reporting.tables import build_tables
@@ -99,20 +97,8 @@ def write_gan_run(
     return directory
 
 
-def rows(folder: Path) -> list[Row]:
-    (table,) = build_tables(find_runs([folder]))
-    return table.rows
-
-
 def drawn(folder: Path) -> np.ndarray:
-    png = draw_table_of_samples(rows(folder), "Generative adversarial networks")
-    assert png is not None
-    with Image.open(io.BytesIO(png)) as image:
-        return np.asarray(image.convert("RGB")).astype(int)
-
-
-def count(picture: np.ndarray, colour: tuple[int, int, int]) -> int:
-    return int((picture == colour).all(axis=-1).sum())
+    return pixels(draw_table_of_samples(rows(folder), "Generative adversarial networks"))
 
 
 def shown(picture: np.ndarray, colour: int = 40, places: int = len(ITERATIONS)) -> list[int]:
