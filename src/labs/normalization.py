@@ -64,7 +64,8 @@ def channel_statistics(pixels: np.ndarray, rows: np.ndarray, chunk: int = 256) -
 
 def cached_statistics(pixels: np.ndarray, rows: np.ndarray, cache: Path, key: Sequence[object]) -> Normalization:
     """Measure once for each key (dataset, split, size) and content, and read the result from `cache` afterwards."""
-    file = cache / ("-".join(str(part) for part in (*key, digest(pixels, rows))) + ".json")
+    words = (str(part).replace("/", "_")[-80:] for part in (*key, digest(pixels, rows)))  # a name may hold a path
+    file = cache / ("-".join(words) + ".json")
     try:
         stored = json.loads(file.read_text())
         return Normalization("dataset", tuple(stored["mean"]), tuple(stored["std"]))
@@ -84,3 +85,21 @@ def digest(pixels: np.ndarray, rows: np.ndarray | None = None, chunk: int = 256)
     for start in range(0, len(rows), chunk):
         hashed.update(np.ascontiguousarray(pixels[rows[start : start + chunk]]))
     return hashed.hexdigest()
+
+
+def mixed_statistics(measured: Sequence[Normalization]) -> Normalization:
+    """Return the statistics of a mixture to which each of several measured sets contributes alike.
+
+    Statistics of one channel stand for as many as the others have, all equal.
+
+    Examples:
+        >>> a, b = Normalization("a", (0.0,), (0.0,)), Normalization("b", (1.0,), (0.0,))
+        >>> mixed_statistics([a, b])
+        Normalization(name='dataset', mean=(0.5,), std=(0.5,))
+    """
+    channels = max(len(one.mean) for one in measured)
+    means = np.stack([np.broadcast_to(one.mean, channels) for one in measured])
+    stds = np.stack([np.broadcast_to(one.std, channels) for one in measured])
+    mean = means.mean(axis=0)
+    std = np.sqrt((stds**2 + means**2).mean(axis=0) - mean**2)
+    return Normalization("dataset", tuple(mean.tolist()), tuple(std.tolist()))

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from archive_server import BODY, OTHER, ArchiveServer, archive_of, get, names_in, part_of
 
-from labs.datamodules.archive import sha256_of
+from labs.datamodules.archive import Archive, sha256_of
 from labs.datamodules.download import download
 from labs.errors import LabsError
 
@@ -101,6 +101,26 @@ class TestFileInPlace:
             archive = archive_of(body=OTHER)
         with pytest.raises(LabsError, match="is not the expected file"):
             get(archive, tmp_path)
+
+    def test_a_file_known_by_its_md5_is_brought_and_remembered(
+        self, server: ArchiveServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        archive = Archive("birds.tgz", (server.serve("a", BODY),), md5=hashlib.md5(BODY).hexdigest())
+        assert get(archive, tmp_path).read_bytes() == BODY
+        monkeypatch.setattr("labs.datamodules.archive.md5_of", lambda path: pytest.fail("hashed again"))
+        get(archive, tmp_path)
+        monkeypatch.undo()
+        get(archive_of(), tmp_path)  # what one digest says is no answer to another: hashed, and as good
+        (tmp_path / "birds.tgz").write_bytes(OTHER)
+        with pytest.raises(LabsError, match=f"found MD5 {hashlib.md5(OTHER).hexdigest()}, expected {archive.md5}"):
+            get(archive, tmp_path)
+        assert len(server.requests) == 1
+
+    def test_a_download_with_another_md5_is_refused(self, server: ArchiveServer, tmp_path: Path) -> None:
+        archive = Archive("birds.tgz", (server.serve("a", OTHER),), md5=hashlib.md5(BODY).hexdigest())
+        with pytest.raises(LabsError, match=f"found MD5 (.|\n)*by hand at (.|\n)*size unknown, MD5 {archive.md5}"):
+            get(archive, tmp_path)
+        assert not (tmp_path / "birds.tgz").exists()
 
 
 class TestConditions:

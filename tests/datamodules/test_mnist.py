@@ -1,8 +1,5 @@
 from __future__ import annotations
 
-import gzip
-import hashlib
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,40 +14,6 @@ from labs.datamodules.digits import Digits
 from labs.datamodules.mnist import MNIST, TEST, TRAIN
 from labs.errors import LabsError
 
-COUNTS = {"train": 12, "t10k": 5}
-
-
-def idx(values: np.ndarray) -> bytes:
-    """Pack bytes as MNIST's authors did."""
-    header = bytes([0, 0, 8, values.ndim]) + np.array(values.shape, ">i4").tobytes()
-    return gzip.compress(header + values.astype(np.uint8).tobytes(), mtime=0)
-
-
-@pytest.fixture
-def arrays() -> dict[str, np.ndarray]:
-    draw = np.random.default_rng(0)
-    arrays = {}
-    for split, count in COUNTS.items():
-        arrays[f"{split}-images-idx3-ubyte.gz"] = draw.integers(0, 256, (count, 28, 28), dtype=np.uint8)
-        arrays[f"{split}-labels-idx1-ubyte.gz"] = draw.integers(0, 10, count, dtype=np.uint8)
-    return arrays
-
-
-@pytest.fixture
-def online(server: ArchiveServer, arrays: dict[str, np.ndarray], monkeypatch: pytest.MonkeyPatch) -> ArchiveServer:
-    """Serve small files in MNIST's layout in its place."""
-    for side in ("TRAIN", "TEST"):
-        small = []
-        for archive in getattr(mnist, side):
-            body = idx(arrays[archive.name])
-            url = server.serve(archive.name, body)
-            small.append(replace(archive, urls=(url,), sha256=hashlib.sha256(body).hexdigest(), size=len(body)))
-        monkeypatch.setattr(mnist, side, tuple(small))
-    digests = [(name, hashlib.md5(idx(values)).hexdigest()) for name, values in arrays.items()]
-    monkeypatch.setattr(torchvision.datasets.MNIST, "resources", digests)
-    monkeypatch.setattr(torchvision.datasets.MNIST, "mirrors", [""])  # torchvision itself has nowhere to ask
-    return server
-
 
 def load(folder: Path, size: int = 28, *, embedded: bool = False) -> mnist.LabeledImages:
     return MNIST(embedded=embedded, folder=str(folder)).load(size)
@@ -62,9 +25,11 @@ def test_the_files_are_those_that_torchvision_reads() -> None:
     assert all(archive.urls[0] == f"{theirs.mirrors[0]}{archive.name}" for archive in (*TRAIN, *TEST))
 
 
-def test_pixels_labels_and_splits(online: ArchiveServer, arrays: dict[str, np.ndarray], tmp_path: Path) -> None:
+def test_pixels_labels_and_splits(
+    mnist_server: ArchiveServer, mnist_arrays: dict[str, np.ndarray], tmp_path: Path
+) -> None:
     images = load(tmp_path)
-    train, train_labels, test, test_labels = arrays.values()
+    train, train_labels, test, test_labels = mnist_arrays.values()
     assert images.pixels.dtype == np.uint8
     assert np.array_equal(images.pixels, np.concatenate([train, test])[:, None])
     assert images.labels.dtype == np.int64
@@ -73,10 +38,10 @@ def test_pixels_labels_and_splits(online: ArchiveServer, arrays: dict[str, np.nd
     assert len(set(images.names)) == 17
     assert images.classes == list("0123456789")
     load(tmp_path)
-    assert len(online.requests) == 4  # each file once
+    assert len(mnist_server.requests) == 4  # each file once
 
 
-def test_32_pixels_are_28_with_a_black_margin(online: ArchiveServer, tmp_path: Path) -> None:
+def test_32_pixels_are_28_with_a_black_margin(mnist_server: ArchiveServer, tmp_path: Path) -> None:
     small, padded = load(tmp_path), load(tmp_path, 32)
     assert padded.pixels.shape == (17, 1, 32, 32)
     assert np.array_equal(padded.pixels[:, :, 2:-2, 2:-2], small.pixels)
@@ -84,14 +49,14 @@ def test_32_pixels_are_28_with_a_black_margin(online: ArchiveServer, tmp_path: P
 
 
 @pytest.mark.parametrize("size", [16, 64])
-def test_other_sizes_are_resized_from_32(online: ArchiveServer, tmp_path: Path, size: int) -> None:
+def test_other_sizes_are_resized_from_32(mnist_server: ArchiveServer, tmp_path: Path, size: int) -> None:
     padded, resized = load(tmp_path, 32).pixels, load(tmp_path, size).pixels
     assert resized.shape == (17, 1, size, size)
     expected = Image.fromarray(padded[3, 0]).resize((size, size), Image.Resampling.BILINEAR)
     assert np.array_equal(resized[3, 0], np.asarray(expected))
 
 
-def test_a_damaged_file_is_refused_and_left_alone(online: ArchiveServer, tmp_path: Path) -> None:
+def test_a_damaged_file_is_refused_and_left_alone(mnist_server: ArchiveServer, tmp_path: Path) -> None:
     load(tmp_path)
     file = tmp_path / "MNIST" / "raw" / TEST[0].name
     damaged = file.read_bytes()[:-9] + b"\0" * 9
@@ -101,24 +66,24 @@ def test_a_damaged_file_is_refused_and_left_alone(online: ArchiveServer, tmp_pat
     assert file.read_bytes() == damaged
 
 
-def test_a_damaged_download_is_refused(online: ArchiveServer, tmp_path: Path) -> None:
-    entry = online.entries[TRAIN[1].name]
+def test_a_damaged_download_is_refused(mnist_server: ArchiveServer, tmp_path: Path) -> None:
+    entry = mnist_server.entries[TRAIN[1].name]
     entry.body = entry.body[:-1] + b"\1"
     with pytest.raises(LabsError, match=r"train-labels(.|\n)*data=embedded"):
         load(tmp_path)
 
 
-def test_no_server(online: ArchiveServer, tmp_path: Path) -> None:
-    online.entries.clear()
+def test_no_server(mnist_server: ArchiveServer, tmp_path: Path) -> None:
+    mnist_server.entries.clear()
     with pytest.raises(LabsError, match=r"404(.|\n)*by hand at .*train-images(.|\n)*data=embedded"):
         load(tmp_path)
 
 
-def test_offline(online: ArchiveServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_offline(mnist_server: ArchiveServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LABS_OFFLINE", "1")
     with pytest.raises(LabsError, match=r"LABS_OFFLINE forbids(.|\n)*data=embedded"):
         load(tmp_path)
-    assert not online.requests
+    assert not mnist_server.requests
     monkeypatch.delenv("LABS_OFFLINE")
     load(tmp_path)
     monkeypatch.setenv("LABS_OFFLINE", "1")

@@ -33,7 +33,7 @@ class Pictures(pl.Callback):
         Raises:
             LabsError: says which callbacks to choose instead.
         """
-        if not hasattr(pl_module, "test_acc"):
+        if not (hasattr(pl_module, "test_acc") or hasattr(pl_module, "adapts")):
             raise LabsError("callbacks=default draws predictions, and this practical makes none; leave callbacks= out.")
 
     def on_test_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -51,7 +51,9 @@ class Pictures(pl.Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Count a batch."""
+        """Count a batch, if the method predicts anything of it."""
+        if not outputs:
+            return
         self.confusion.update(outputs["preds"], outputs["labels"])
         columns = [outputs[name].tolist() for name in ("positions", "labels", "preds", "confidence")]
         self.results |= {
@@ -71,7 +73,7 @@ class Pictures(pl.Callback):
         notes = f" ({', '.join(data.labels)})" if data.labels else ""
         figures = {
             "predictions": self._examples(data, notes),
-            "confusion_matrix": confusion_figure(matrix, data.classes, f"Confusion matrix, {data.source.name}{notes}"),
+            "confusion_matrix": confusion_figure(matrix, data.classes, f"Confusion matrix, {data.dataset}{notes}"),
         }
         board = writer(trainer)
         for name, figure in figures.items():

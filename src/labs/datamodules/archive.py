@@ -7,6 +7,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+_TITLES = {"sha256": "SHA-256", "md5": "MD5"}
+
 
 class WrongFileError(Exception):
     """The file has not the expected size or digest."""
@@ -21,6 +23,7 @@ class Archive:
         urls: Mirrors, tried in order; none for a file that only the user can bring.
         sha256: Full digest, or its first 8 or more hex digits (torchvision's weights carry 8), in lower case.
         size: Length in bytes, when known.
+        md5: Full digest in its place, of a file whose SHA-256 nobody has published.
 
     Raises:
         ValueError: If a field cannot be what it should be.
@@ -28,25 +31,40 @@ class Archive:
 
     name: str
     urls: tuple[str, ...]
-    sha256: str
+    sha256: str = ""
     size: int | None = None
+    md5: str = ""
 
     def __post_init__(self) -> None:
         if not self.name or Path(self.name).name != self.name:
             raise ValueError(f"expected a file name without folders, found {self.name!r}")
-        if not re.fullmatch("[0-9a-f]{8,64}", self.sha256):
+        if bool(self.sha256) == bool(self.md5):
+            raise ValueError(f"{self.name}: expected either a SHA-256 or an MD5")
+        if self.sha256 and not re.fullmatch("[0-9a-f]{8,64}", self.sha256):
             raise ValueError(f"{self.name}: expected 8 to 64 lower-case hex digits, found {self.sha256!r}")
+        if self.md5 and not re.fullmatch("[0-9a-f]{32}", self.md5):
+            raise ValueError(f"{self.name}: expected 32 lower-case hex digits, found {self.md5!r}")
         for url in self.urls:
             if not url.startswith(("https://", "http://")):
                 raise ValueError(f"{self.name}: expected an http(s) address, found {url!r}")
 
+    @property
+    def algorithm(self) -> str:
+        """Name the digest that tells whether a file is the expected one: `sha256` or `md5`."""
+        return "sha256" if self.sha256 else "md5"
+
+    @property
+    def digest(self) -> str:
+        """Return what that digest is, or how it begins."""
+        return self.sha256 or self.md5
+
     def __str__(self) -> str:
         size = "unknown" if self.size is None else f"{self.size:,} bytes"
-        starts = "" if len(self.sha256) == 64 else "starts with "
-        return f"size {size}, SHA-256 {starts}{self.sha256}"
+        starts = "starts with " if self.sha256 and len(self.sha256) < 64 else ""
+        return f"size {size}, {_TITLES[self.algorithm]} {starts}{self.digest}"
 
     def verify(self, path: Path) -> str:
-        """Return the SHA-256 of the file at `path`, as 64 hex digits, if it is the expected one.
+        """Return the digest of the file at `path`, as 64 hex digits (32 of an MD5), if it is the expected one.
 
         Raises:
             WrongFileError: If its size or its digest is not the expected one.
@@ -54,9 +72,9 @@ class Archive:
         size = path.stat().st_size
         if self.size is not None and size != self.size:
             raise WrongFileError(f"found {size:,} bytes, expected {self.size:,}")
-        digest = sha256_of(path)
-        if not digest.startswith(self.sha256):
-            raise WrongFileError(f"found SHA-256 {digest}, expected {self.sha256}")
+        digest = sha256_of(path) if self.sha256 else md5_of(path)
+        if not digest.startswith(self.digest):
+            raise WrongFileError(f"found {_TITLES[self.algorithm]} {digest}, expected {self.digest}")
         return digest
 
 
@@ -64,3 +82,9 @@ def sha256_of(path: Path) -> str:
     """Return the SHA-256 of a file, as 64 hex digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def md5_of(path: Path) -> str:
+    """Return the MD5 of a file, as 32 hex digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()

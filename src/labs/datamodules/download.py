@@ -31,7 +31,7 @@ class _TryAgainError(Exception):
 
 
 def download(archive: Archive, part: Path, *, timeout: float, retries: int, progress: bool) -> str:
-    """Complete `part` from the first mirror that serves the expected file; return its SHA-256.
+    """Complete `part` from the first mirror that serves the expected file; return its digest.
 
     Args:
         archive: What to download.

@@ -1,6 +1,6 @@
 """Return the path of a verified archive, downloading it if it is not there.
 
-A file is used only when its size and its SHA-256 are the expected ones, wherever it came from. A download
+A file is used only when its size and its digest are the expected ones, wherever it came from. A download
 goes to a hidden `.part` beside the final name and resumes from it; a file that the user put in place is
 verified and never touched. `LABS_OFFLINE=1` in the environment forbids the network.
 """
@@ -62,7 +62,7 @@ def fetch(archive: Archive, folder: Path, *, timeout: float = 30.0, retries: int
             if os.path.lexists(target):  # the user put it there during the download
                 return _accept(target, archive)
             part.replace(target)
-            _remember(target, target.stat(), digest)
+            _remember(target, target.stat(), archive, digest)
     except OSError as error:  # network failures never come this far: this is the disk
         raise LabsError(f"cannot write {target.absolute()}: {error}") from error
     return target
@@ -76,7 +76,7 @@ def _accept(target: Path, archive: Archive) -> Path:
     if _remembered(target, before, archive):
         return target
     try:
-        _remember(target, before, archive.verify(target))
+        _remember(target, before, archive, archive.verify(target))
     except WrongFileError as error:
         or_delete = "delete it and run again to download it, or " if archive.urls else ""
         raise LabsError(
@@ -92,9 +92,9 @@ def _sidecar(target: Path) -> Path:
     return target.with_name(f".{target.name}.verified")
 
 
-def _remember(target: Path, state: os.stat_result, digest: str) -> None:
+def _remember(target: Path, state: os.stat_result, archive: Archive, digest: str) -> None:
     """Note that a file was verified: hashing a gigabyte at each start would take seconds."""
-    record = {"size": state.st_size, "mtime_ns": state.st_mtime_ns, "sha256": digest}
+    record = {"size": state.st_size, "mtime_ns": state.st_mtime_ns, archive.algorithm: digest}
     with suppress(OSError):  # a folder that is only readable is no fault: it is hashed each time
         _sidecar(target).write_text(json.dumps(record) + "\n", encoding="utf-8")
 
@@ -104,7 +104,7 @@ def _remembered(target: Path, state: os.stat_result, archive: Archive) -> bool:
         record = json.loads(_sidecar(target).read_text(encoding="utf-8"))
         same_file = (record["size"], record["mtime_ns"]) == (state.st_size, state.st_mtime_ns)
         same_size = archive.size in (None, record["size"])
-        return same_file and same_size and record["sha256"].startswith(archive.sha256)
+        return same_file and same_size and record[archive.algorithm].startswith(archive.digest)
     except (OSError, ValueError, LookupError, TypeError, AttributeError):  # absent, torn or foreign
         return False
 

@@ -26,6 +26,7 @@ class LabeledImages(NamedTuple):
     names: list[str]  # one an image, unique
     classes: list[str]  # one a label
     is_test: np.ndarray  # (images,) bool
+    groups: np.ndarray | None = None  # (images,) int64, equal where images show one thing, and must not be cut apart
 
 
 class Source(Protocol):
@@ -116,6 +117,11 @@ class ImageClassification(pl.LightningDataModule):
         self._loaded: LabeledImages | None = None
         self._statistics: torch.Tensor | None = None  # mean and std, (2, 3, 1, 1), on the device that trains
         self._draws: tuple[int, torch.Tensor] | None = None  # (epoch, uniform numbers of all training images)
+
+    @property
+    def dataset(self) -> str:
+        """The dataset's name."""
+        return self.source.name
 
     @property
     def labels(self) -> list[str]:

@@ -39,12 +39,13 @@ class MNIST:
     Args:
         embedded: take scikit-learn's digits, enlarged from 8 pixels; every third of each digit is for testing.
         folder: of all datasets; this one takes `<folder>/MNIST/raw/`, as torchvision does.
+        stroke: steepness of the embedded digits' edges (`labs.datamodules.digits.read_digits`).
     """
 
     channels = 1
 
-    def __init__(self, *, embedded: bool, folder: str) -> None:
-        self.embedded = embedded
+    def __init__(self, *, embedded: bool, folder: str, stroke: float = 1.0) -> None:
+        self.embedded, self.stroke = embedded, stroke
         self.name = "handwritten digits (scikit-learn)" if embedded else "MNIST"
         self.credits: list[str] = []
         self.folder = Path(folder)
@@ -62,9 +63,11 @@ class MNIST:
         return self._embedded(size) if self.embedded else self._online(size)
 
     def _embedded(self, size: int) -> LabeledImages:
-        pixels, labels = read_digits(size)
+        pixels, labels = read_digits(size, self.stroke)
         names = [f"digit_{row:04d}" for row in range(len(labels))]
-        return LabeledImages(pixels[:, None], labels, names, CLASSES, every_third(labels))
+        return LabeledImages(
+            pixels[:, None], labels, names, CLASSES, every_third(labels), groups=np.arange(len(labels))
+        )
 
     def _online(self, size: int) -> LabeledImages:
         for archive in (*TRAIN, *TEST):
