@@ -13,6 +13,7 @@ AXES = {
     "scheduler": "module.scheduler",
     "net": "module.net",
     "augment": "datamodule.augment",
+    "reversal": "module.reversal",
 }
 
 # Settings that are mappings of the user's own keys, which Hydra would merge with what is there, or refuse.

@@ -1,7 +1,7 @@
 """Batches of indices and of uint8 images: no Python per image, and the same order for the same (seed, epoch)."""
 
 from collections.abc import Iterator
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -17,6 +17,23 @@ class Batch(NamedTuple):
     images: Tensor  # (batch, channels, height, width); uint8 from the loader, normalised floats in the step
     labels: Tensor  # (batch,) int64
     positions: Tensor  # (batch,) int64: where each image stands in its split
+
+
+class Unlabeled(NamedTuple):
+    """Images of a training batch whose labels training must not see: it has no place for them."""
+
+    images: Tensor  # (batch, channels, height, width), normalised
+    positions: Tensor  # (batch,) int64: where each image stands among the unlabelled ones
+
+
+class DomainBatch(NamedTuple):
+    """What a step of domain adaptation learns from: labelled images of one domain, the source, and others of another.
+
+    For the upper bound the labelled domain is the target (`labs.datamodules.domains`).
+    """
+
+    labeled: Batch
+    unlabeled: Unlabeled
 
 
 class StoredImages(Dataset[Batch]):
@@ -77,7 +94,47 @@ class EpochBatches(Sampler[list[int]]):
         return batches - 1 if self.shuffle and batches > 1 and mine % self.batch_size == 1 else batches
 
 
-def loader(images: Dataset[T], batches: EpochBatches, num_workers: int = 0) -> DataLoader[T]:
+class PairedBatches(Sampler[tuple[list[int], list[int]]]):
+    """Pairs of lists of positions in two sets of images; an epoch passes over the longer set once.
+
+    Each set is shuffled as a pure function of (seed, epoch, pass), and the shorter one begins another pass, in another
+    order, when it has ended. All batches are full; the few images that are left over have their turn in other epochs.
+
+    Args:
+        counts: images of each set.
+        batch_size: images of each set in a batch, on each rank.
+        seed: of the order.
+        rank: which share of each pair of batches is this process's.
+        world_size: processes.
+    """
+
+    def __init__(
+        self, counts: tuple[int, int], batch_size: int, *, seed: int = 0, rank: int = 0, world_size: int = 1
+    ) -> None:
+        self.counts, self.batch_size, self.seed, self.rank, self.world_size = counts, batch_size, seed, rank, world_size
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch whose order comes next; the Trainer calls this before each training epoch."""
+        self.epoch = epoch
+
+    def __iter__(self) -> Iterator[tuple[list[int], list[int]]]:
+        first, second = (self._order(which, count) for which, count in enumerate(self.counts))
+        step = self.batch_size * self.world_size
+        for start in range(0, len(self) * step, step):
+            mine = slice(start + self.rank * self.batch_size, start + (self.rank + 1) * self.batch_size)
+            yield first[mine].tolist(), second[mine].tolist()
+
+    def __len__(self) -> int:
+        return max(self.counts) // (self.batch_size * self.world_size)
+
+    def _order(self, which: int, count: int) -> Tensor:
+        passes = -(-max(self.counts) // count)
+        orders = [torch.randperm(count, generator=generator(self.seed, self.epoch, which, n)) for n in range(passes)]
+        return torch.cat(orders)
+
+
+def loader(images: Dataset[T], batches: Sampler[Any], num_workers: int = 0) -> DataLoader[T]:
     """Wrap a split and its batches in a DataLoader that fetches a whole batch at once.
 
     It draws from a generator of its own. Otherwise each epoch would take a number from the global one, before or after
@@ -94,7 +151,7 @@ def loader(images: Dataset[T], batches: EpochBatches, num_workers: int = 0) -> D
     )
 
 
-def generator(seed: int, epoch: int) -> torch.Generator:
-    """Return a CPU generator that is a pure function of (seed, epoch)."""
-    state = np.random.SeedSequence([seed, epoch]).generate_state(1, np.uint64)[0]
+def generator(seed: int, *keys: int) -> torch.Generator:
+    """Return a CPU generator that is a pure function of (seed, epoch), or of more numbers."""
+    state = np.random.SeedSequence([seed, *keys]).generate_state(1, np.uint64)[0]
     return torch.Generator().manual_seed(int(state) & (2**63 - 1))

@@ -1,6 +1,10 @@
-"""Learning-rate schedules as pure functions of the epoch."""
+"""Learning-rate schedules as pure functions of the epoch, or of the step."""
 
+import inspect
 import math
+from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
@@ -26,3 +30,32 @@ def warmup_cosine(optimizer: Optimizer, *, warmup_epochs: int, max_epochs: int) 
     if warmup_epochs < 0:
         raise ValueError(f"warmup_epochs={warmup_epochs}: expected 0 or more epochs")
     return LambdaLR(optimizer, lambda epoch: warmup_cosine_factor(epoch, warmup_epochs, max_epochs))
+
+
+def inverse_decay_factor(progress: float, alpha: float, beta: float) -> float:
+    """Return the share of the full learning rate at a progress p in [0, 1]: 1 / (1 + alpha p)^beta.
+
+    Ganin et al., "Domain-Adversarial Training of Neural Networks", JMLR 2016, section 5.2.2: mu_p with mu_0 = 0.01.
+
+    Examples:
+        >>> round(0.01 * inverse_decay_factor(1.0, alpha=10, beta=0.75), 6)
+        0.001656
+    """
+    return float((1 + alpha * progress) ** -beta)
+
+
+def inverse_decay(optimizer: Optimizer, *, total_steps: int, alpha: float = 10.0, beta: float = 0.75) -> LambdaLR:
+    """Schedule an optimizer by `inverse_decay_factor`, a step a batch: progress is the share of `total_steps` taken."""
+    if alpha < 0:
+        raise ValueError(f"alpha={alpha}: expected 0 or more")
+    return LambdaLR(optimizer, lambda step: inverse_decay_factor(min(step / total_steps, 1.0), alpha, beta))
+
+
+def with_total_steps(scheduler: Callable[..., Any], total_steps: int) -> tuple[Callable[..., Any], str]:
+    """Tell a schedule how many steps there are if it asks for it; return it and its interval, `step` or `epoch`.
+
+    A schedule with a parameter `total_steps` (such as torch's OneCycleLR) counts batches, any other one epochs.
+    """
+    if "total_steps" in inspect.signature(scheduler).parameters:
+        return partial(scheduler, total_steps=total_steps), "step"
+    return scheduler, "epoch"

@@ -15,6 +15,7 @@ from torchvision.models.resnet import ResNet
 from torchvision.models.squeezenet import SqueezeNet
 from torchvision.models.vgg import VGG
 
+from labs.directories import read_facts
 from labs.errors import LabsError
 from labs.nets.small_resnet import SmallResNet
 
@@ -30,6 +31,7 @@ _NETS: dict[str, tuple[Callable[..., nn.Module], WeightsEnum | None]] = {
     "squeezenet1_0": (models.squeezenet1_0, models.SqueezeNet1_0_Weights.IMAGENET1K_V1),
     "squeezenet1_1": (models.squeezenet1_1, models.SqueezeNet1_1_Weights.IMAGENET1K_V1),
 }
+OTHER_DOMAIN = ".other_running_"  # statistics of a second domain, which a net of one domain has no place for
 _FILE_SUFFIXES = (".ckpt", ".pt", ".pth")
 
 
@@ -63,11 +65,6 @@ def build_net(
         raise LabsError(f"Unknown net {name!r}{_did_you_mean(name, _NETS)}. The nets are: {', '.join(_NETS)}.")
     if num_classes < 2:
         raise LabsError(f"A classifier needs at least 2 classes, found num_classes={num_classes}.")
-    if weights == "embedded":
-        raise LabsError(
-            "weights=embedded: embedded weights are resolved by train.py, which hands over a file."
-            " To build a net by hand type weights=random, weights=imagenet, or the path of a checkpoint."
-        )
     build, imagenet = _NETS[name]
     smallest = imagenet.meta["min_size"][0] if imagenet else 1
     if image_size is not None and image_size < smallest:
@@ -76,18 +73,35 @@ def build_net(
             " smaller ones vanish in its pooling layers. Type datamodule.image_size=64, or take a net for"
             " small images: net=resnet_small."
         )
-    file = None
     if weights == "imagenet":
         if imagenet is None:
             raise LabsError(f"There are no ImageNet weights for {name}. Type weights=random, or net=resnet18.")
         folder = Path(weights_folder).expanduser() if weights_folder else Path(torch.hub.get_dir()) / "checkpoints"
-        file = _imagenet_file(imagenet.url, folder)
-    elif weights != "random":
-        file = _checkpoint_file(weights)
+        weights = str(_imagenet_file(imagenet.url, folder))
     net = build(num_classes=num_classes)
-    if file is not None:
-        _load(net, _read(file), source=str(file), keep_head=keep_head)
+    load_weights(net, weights, keep_head=keep_head)
     return net
+
+
+def load_weights(net: nn.Module, weights: str, *, keep_head: bool) -> None:
+    """Take the weights of a run or a file into a net; `random` leaves it as it is.
+
+    Args:
+        net: any net with a head.
+        weights: `random`, a run directory, or a .ckpt, .pt or .pth file.
+        keep_head: take the head, too.
+
+    Raises:
+        LabsError: weights that are missing or do not fit.
+    """
+    if weights == "embedded":
+        raise LabsError(
+            "weights=embedded: embedded weights are resolved by train.py, which hands over a file."
+            " To build a net by hand type weights=random, weights=imagenet, or the path of a checkpoint."
+        )
+    if weights != "random":
+        file = _checkpoint_file(weights)
+        _load(net, _read(file), source=str(file), keep_head=keep_head)
 
 
 def head_name(net: nn.Module) -> str:
@@ -132,6 +146,9 @@ def _checkpoint_file(weights: str) -> Path:
         best = path / "checkpoints" / "best.ckpt"
         if best.is_file():
             return best
+        last = path / "checkpoints" / "last.ckpt"
+        if last.is_file() and not best.exists() and read_facts(path).get("status") == "finished":
+            return last  # a method that selects no epoch
         others = sorted((path / "checkpoints").glob("*.ckpt"))
         instead = f" Type weights={others[0]}." if others else " Has that run finished its first epoch?"
         raise LabsError(f"weights={weights}: expected a run directory with checkpoints/best.ckpt, found none.{instead}")
@@ -172,6 +189,7 @@ def _load(net: nn.Module, tensors: dict[str, Tensor], *, source: str, keep_head:
         tensors = {name: tensor for name, tensor in tensors.items() if not name.startswith(head)}
     # A counter that batch norm uses only without momentum, and that older files do not have.
     missing = [n for n in expected if n not in tensors and not n.endswith(".num_batches_tracked")]
+    tensors = {n: tensor for n, tensor in tensors.items() if n in expected or OTHER_DOMAIN not in n}
     unexpected = [n for n in tensors if n not in expected]
     mismatched = [
         f"{n} (expected {_by(expected[n])}, found {_by(tensors[n])})"

@@ -1,0 +1,71 @@
+"""Which epoch would have been chosen without target labels, which with, and how good each is on the test images."""
+
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import pandas as pd
+import torch
+from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.utilities import rank_zero_only
+
+from labs.errors import LabsError
+
+AT_ONCE = 500  # images that are predicted together
+
+
+class Selections(pl.Callback):
+    """Test what each criterion chose, and write `selections.tsv`.
+
+    A criterion is a checkpoint callback that monitors something. Of each the accuracy on the target's test images is
+    logged as `test/target_acc_<name of its file>`, beside `test/target_acc`, which is that of the last epoch. The
+    table says which criterion has seen target labels: an oracle that nobody has who needs to adapt.
+    """
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Refuse a practical of one domain.
+
+        Raises:
+            LabsError: says which callbacks to choose instead.
+        """
+        if not getattr(pl_module, "adapts", False):
+            raise LabsError("callbacks=domains compares choices between two domains; leave callbacks= out.")
+
+    def on_test_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Test every chosen epoch, and go back to the weights that were there."""
+        current = {name: tensor.clone() for name, tensor in pl_module.state_dict().items()}
+        rows = []
+        for callback in trainer.checkpoint_callbacks:
+            if not isinstance(callback, ModelCheckpoint):
+                continue
+            file = Path(str(callback.dirpath)) / f"{callback.filename}.ckpt"
+            if not file.is_file():
+                continue
+            saved = torch.load(file, map_location=pl_module.device, weights_only=True)
+            pl_module.load_state_dict(saved["state_dict"])
+            acc = target_accuracy(pl_module, trainer.datamodule)  # type: ignore[attr-defined]
+            criterion = f"{callback.mode} {callback.monitor}" if callback.monitor else "last epoch"
+            oracle = "yes" if callback.monitor and "oracle" in callback.monitor else "no"
+            row = {"criterion": criterion, "sees_target_labels": oracle, "epoch": saved["epoch"] + 1, "target_acc": acc}
+            rows.append(row)
+            if callback.monitor:
+                pl_module.log(f"test/target_acc_{callback.filename}", acc)
+        pl_module.load_state_dict(current)
+        self._write(Path(trainer.default_root_dir) / "selections.tsv", rows)
+
+    @rank_zero_only
+    def _write(self, file: Path, rows: list[dict[str, Any]]) -> None:
+        temporary = file.with_name(f".{file.name}")
+        pd.DataFrame(rows).to_csv(temporary, sep="\t", index=False)
+        temporary.replace(file)
+
+
+@torch.no_grad()
+def target_accuracy(module: pl.LightningModule, data: Any) -> float:
+    """Return the share of the target's test images that a module in eval mode predicts right, alike on every rank."""
+    right = 0
+    count = data.count("test", "target")
+    for positions in torch.arange(count, device=module.device).split(AT_ONCE):
+        batch = data.batch("test", "target", positions)
+        right += int((module(batch.images, "target").argmax(dim=1) == batch.labels).sum())
+    return right / count

@@ -1,0 +1,40 @@
+"""Judge a classifier of unlabelled images by its predictions alone: what chooses a model without target labels."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def mean_entropy(probabilities: Tensor) -> Tensor:
+    """Return the mean entropy of predictions (images, classes) in nats, from 0 (certain) to log(classes); low is good.
+
+    Sure of the wrong class is sure, too: the entropy of a collapsed net is low.
+
+    Examples:
+        >>> import torch
+        >>> round(mean_entropy(torch.tensor([[1.0, 0.0], [0.5, 0.5]])).item(), 4)
+        0.3466
+    """
+    return torch.special.entr(probabilities.double()).sum(dim=1).mean()
+
+
+def soft_neighborhood_density(probabilities: Tensor, temperature: float = 0.05, chunk: int = 1000) -> Tensor:
+    """Return the soft neighbourhood density of predictions (images, classes), from 0 to log(images - 1); high is good.
+
+    K. Saito et al., "Tune it the Right Way: Unsupervised Validation of Domain Adaptation via Soft Neighborhood
+    Density", ICCV 2021, equations 1 to 3: the mean entropy of each image's softmax over its cosine similarities to
+    the other images. It is high where each image lies in a dense neighbourhood of images that are predicted alike.
+
+    Args:
+        probabilities: softmax outputs.
+        temperature: of the similarities.
+        chunk: images compared with all others at a time.
+    """
+    unit = F.normalize(probabilities.double(), dim=1)
+    entropies = []
+    for start in range(0, len(unit), chunk):
+        similarities = unit[start : start + chunk] @ unit.T / temperature
+        rows = torch.arange(len(similarities), device=unit.device)
+        similarities[rows, start + rows] = -torch.inf  # not its own neighbour
+        entropies.append(torch.special.entr(similarities.softmax(dim=1)).sum(dim=1))
+    return torch.cat(entropies).mean()

@@ -1,0 +1,90 @@
+"""Conditional domain-adversarial training: the domain head sees features together with what is predicted from them.
+
+M. Long et al., "Conditional Adversarial Domain Adaptation", NeurIPS 2018. As `labs.modules.dann`, but for what the
+domain head is given (equation 4, the multilinear map) and how its loss is weighted (equation 9, CDAN+E):
+
+    T(f, g) = f x g,  g = softmax(G_y(f))          w = 1 + exp(-H(g))
+
+so that classes are aligned with classes, and images whose class is certain count more. No gradient goes through g.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from labs.functional.gradient_reversal import ReversalWeight
+from labs.modules.dann import DANN
+
+
+class CDAN(DANN):
+    """Train as DANN does, with a domain head that is conditioned on the predictions.
+
+    Args:
+        entropy_weights: weight images by the certainty of their predictions.
+        net: this and the following as in `labs.modules.dann.DANN`.
+        num_classes: classes of both domains.
+        optimizer: builds the optimizer.
+        scheduler: builds the schedule.
+        reversal: lambda, of training progress.
+        domain_hidden: widths of the domain head's hidden layers.
+        batch_norm: `mixed` or `separate`.
+    """
+
+    def __init__(
+        self,
+        *,
+        entropy_weights: bool = True,
+        net: nn.Module,
+        num_classes: int,
+        optimizer: Callable[..., torch.optim.Optimizer],
+        scheduler: Callable[..., Any] | None = None,
+        reversal: ReversalWeight | None = None,
+        domain_hidden: Sequence[int] = (100,),
+        batch_norm: Literal["mixed", "separate"] = "mixed",
+    ) -> None:
+        super().__init__(
+            net=net,
+            num_classes=num_classes,
+            optimizer=optimizer,
+            scheduler=scheduler,
+            reversal=reversal,
+            domain_hidden=domain_hidden,
+            batch_norm=batch_norm,
+        )
+        self.entropy_weights = entropy_weights
+
+    def domain_features(self, num_classes: int) -> int:
+        """Return how many numbers the domain head sees, an image: a feature for each class."""
+        return super().domain_features(num_classes) * num_classes
+
+    def domain_logits(self, features: Tensor, logits: Tensor) -> Tensor:
+        """Return what the domain head says (batch,) of the outer product of features and class probabilities."""
+        classes = logits.detach().softmax(dim=1)
+        said: Tensor = self.domain_head(torch.einsum("bc,bf->bcf", classes, features).flatten(start_dim=1))
+        return said
+
+    def domain_loss(self, features: Tensor, logits: Tensor, is_unlabeled: Tensor) -> Tensor:
+        """Return the weighted binary cross-entropy; the weights of each domain sum to half."""
+        losses = F.binary_cross_entropy_with_logits(
+            self.domain_logits(features, logits), is_unlabeled, reduction="none"
+        )
+        if not self.entropy_weights:
+            return losses.mean()
+        weights = certainty(logits.detach())
+        sums = [(weights * domain).sum() for domain in (is_unlabeled, 1 - is_unlabeled)]
+        weights = weights * torch.where(is_unlabeled > 0, 0.5 / sums[0], 0.5 / sums[1])
+        return (weights * losses).sum()
+
+
+def certainty(logits: Tensor) -> Tensor:
+    """Return 1 + exp(-H) of predictions (batch, classes), H their entropy in nats: near 1 (uncertain) to 2 (certain).
+
+    Examples:
+        >>> import torch
+        >>> certainty(torch.tensor([[100.0, 0.0], [0.0, 0.0]]))
+        tensor([2.0000, 1.5000])
+    """
+    return 1 + torch.exp(-torch.special.entr(logits.float().softmax(dim=1)).sum(dim=1))

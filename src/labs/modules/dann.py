@@ -1,0 +1,203 @@
+"""Domain-adversarial training: features that name the class in the source, and do not tell source from target.
+
+Y. Ganin et al., "Domain-Adversarial Training of Neural Networks", JMLR 2016, equations 9 to 15. With features
+f = G_f(x), the label head G_y and the domain head G_d, a step descends
+
+    L_y(G_y(f), y)  over labelled images of the source   +   L_d(G_d(R(f)), d)  over images of both domains,
+
+where R is the identity whose gradient is multiplied by -lambda (`labs.functional.gradient_reversal`). The domain head
+descends L_d at the full learning rate; the features ascend it, lambda times as fast. Lambda is a pure function of
+training progress: 0 gives training on the source alone, -1 training without the reversal. L_d is the mean over all
+images of both domains; code that adds up a mean for each domain has twice this L_d.
+"""
+
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
+import lightning.pytorch as pl
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.optim.lr_scheduler import ReduceLROnPlateau
+from torchmetrics.classification import MulticlassAccuracy
+
+from labs.datamodules.batches import Batch, DomainBatch, Unlabeled
+from labs.domain_metrics import DomainMetrics
+from labs.errors import LabsError
+from labs.functional.gradient_reversal import ReversalWeight, reverse_gradient
+from labs.functional.schedules import with_total_steps
+from labs.nets.dann_mnist import DomainHead
+from labs.nets.domain_batch_norm import other_domain, separate_batch_norm
+from labs.nets.head_features import feature_size, features_and_logits
+
+
+class DANN(pl.LightningModule):
+    """Train a net on labelled images of one domain so that it works on another.
+
+    Args:
+        net: maps images (batch, 3, height, width), normalised, to logits (batch, num_classes).
+        num_classes: classes of both domains.
+        optimizer: builds the optimizer from the parameters of the net and of the domain head.
+        scheduler: builds a learning-rate schedule; stepped by batches if it takes `total_steps`, else by epochs.
+        reversal: lambda, of training progress.
+        domain_hidden: widths of the domain head's hidden layers.
+        batch_norm: `mixed`: statistics of a batch of both domains together; `separate`: each domain has its own.
+
+    Raises:
+        LabsError: a value that makes no sense.
+    """
+
+    adapts = True
+
+    def __init__(
+        self,
+        *,
+        net: nn.Module,
+        num_classes: int,
+        optimizer: Callable[..., torch.optim.Optimizer],
+        scheduler: Callable[..., Any] | None = None,
+        reversal: ReversalWeight | None = None,
+        domain_hidden: Sequence[int] = (100,),
+        batch_norm: Literal["mixed", "separate"] = "mixed",
+    ) -> None:
+        super().__init__()
+        if batch_norm == "separate":
+            separate_batch_norm(net)
+        self.net, self.optimizer, self.scheduler = net, optimizer, scheduler
+        self.reversal, self.batch_norm = reversal or ReversalWeight(), batch_norm
+        self.domain_head = DomainHead(self.domain_features(num_classes), domain_hidden)
+        self.metrics = DomainMetrics(num_classes)
+        self.train_acc = MulticlassAccuracy(num_classes, average="micro")
+
+    def forward(self, images: Tensor, domain: str = "target") -> Tensor:
+        """Return logits (batch, num_classes) of images (batch, 3, height, width) of a domain."""
+        return self.features_and_logits(images, domain)[1]
+
+    def features_and_logits(self, images: Tensor, domain: str) -> tuple[Tensor, Tensor]:
+        """Return features (batch, features) and logits of images of a domain, by its statistics if it has its own."""
+        with other_domain(self.net, domain == "target"):
+            return features_and_logits(self.net, images)
+
+    def training_step(self, batch: DomainBatch, batch_idx: int) -> Tensor:
+        """Return the loss of a batch of both domains."""
+        labeled, unlabeled = _checked(batch)
+        features, logits = self._of_both(labeled.images, unlabeled.images)
+        is_unlabeled = torch.arange(len(features), device=self.device) >= len(labeled.images)
+        weight = self.reversal(self.progress)
+
+        label_loss = self.label_loss(logits, labeled, unlabeled)
+        domain_loss = self.domain_loss(reverse_gradient(features, weight), logits, is_unlabeled.float())
+
+        self._log("label_loss", label_loss)
+        self._log("domain_loss", domain_loss)
+        self._log("lambda", torch.tensor(weight))
+        self.train_acc.update(logits[: len(labeled.images)].detach(), labeled.labels)
+        self.log("train/labeled_acc", self.train_acc, on_step=False, on_epoch=True, prog_bar=True)
+        return label_loss + domain_loss
+
+    def label_loss(self, logits: Tensor, labeled: Batch, unlabeled: Unlabeled) -> Tensor:
+        """Return the mean cross-entropy of the labelled images; logits are those of both, the labelled ones first."""
+        return F.cross_entropy(logits[: len(labeled.images)], labeled.labels)
+
+    def domain_features(self, num_classes: int) -> int:
+        """Return how many numbers the domain head sees, an image."""
+        return feature_size(self.net)
+
+    def domain_logits(self, features: Tensor, logits: Tensor) -> Tensor:
+        """Return what the domain head says (batch,), above 0 for the unlabelled domain, of features and logits."""
+        said: Tensor = self.domain_head(features)
+        return said
+
+    def domain_loss(self, features: Tensor, logits: Tensor, is_unlabeled: Tensor) -> Tensor:
+        """Return the mean binary cross-entropy of the domain head; is_unlabeled (batch,) holds 0 and 1."""
+        return F.binary_cross_entropy_with_logits(self.domain_logits(features, logits), is_unlabeled)
+
+    @property
+    def progress(self) -> float:
+        """Return the share of all optimizer steps that has been taken, in [0, 1)."""
+        return self.trainer.global_step / self.total_steps
+
+    @property
+    def total_steps(self) -> int:
+        """Return how many optimizer steps the run has.
+
+        Raises:
+            LabsError: the run has no end.
+        """
+        steps = self.trainer.estimated_stepping_batches
+        if not 0 < steps < float("inf"):
+            raise LabsError("trainer.max_epochs=-1: lambda grows with the share of training that is done; type 40.")
+        return int(steps)
+
+    def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
+        """Collect predictions of a domain."""
+        self._evaluate(batch, dataloader_idx)
+
+    def on_validation_epoch_end(self) -> None:
+        """Log what was measured; the target's accuracy is an oracle, which no model of this run is chosen by."""
+        measured = self.metrics.compute()
+        measured["oracle_target_acc"] = measured.pop("target_acc")
+        self.log_dict({f"val/{name}": value for name, value in measured.items()}, prog_bar=True)
+        scheduler = self.lr_schedulers() if self.trainer.training or self.trainer.validating else None
+        if isinstance(scheduler, ReduceLROnPlateau):
+            scheduler.step(1 - measured["source_acc"])
+
+    def test_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> dict[str, Tensor] | None:
+        """Collect predictions of a domain, and hand on those of the target."""
+        domain, logits = self._evaluate(batch, dataloader_idx)
+        if [dataloader_idx, batch_idx + 1] == [1, self.trainer.num_test_batches[1]]:  # the last one: all is seen
+            measured = {f"test/{name}": value for name, value in self.test_results().items()}
+            self.log_dict(measured, on_step=False, on_epoch=True, add_dataloader_idx=False, batch_size=1)
+        if domain != "target":
+            return None
+        confidence, preds = logits.float().softmax(dim=1).max(dim=1)
+        return {"positions": batch.positions, "labels": batch.labels, "preds": preds, "confidence": confidence}
+
+    def test_results(self) -> dict[str, Any]:
+        """Return what was measured in the test, by name."""
+        return self.metrics.compute()
+
+    def configure_optimizers(self) -> Any:
+        """Build one optimizer of the net and the domain head, and its schedule."""
+        optimizer = self.optimizer([p for p in self.parameters() if p.requires_grad])
+        if self.scheduler is None:
+            return optimizer
+        build, interval = with_total_steps(self.scheduler, self.total_steps)
+        config: dict[str, Any] = {"scheduler": build(optimizer), "interval": interval}
+        if isinstance(config["scheduler"], ReduceLROnPlateau):
+            config |= {"monitor": "val/source_acc", "frequency": sys.maxsize}  # stepped after validation
+        return {"optimizer": optimizer, "lr_scheduler": config}
+
+    def _of_both(self, labeled: Tensor, unlabeled: Tensor) -> tuple[Tensor, Tensor]:
+        """Return features and logits of both domains, the labelled one's first."""
+        if self.batch_norm == "mixed":
+            return self.features_and_logits(torch.cat([labeled, unlabeled]), "source")
+        data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
+        apart = self.features_and_logits(labeled, data.labeled), self.features_and_logits(unlabeled, data.unlabeled)
+        features, logits = (torch.cat(parts) for parts in zip(*apart, strict=True))
+        return features, logits
+
+    def _evaluate(self, batch: Batch, dataloader_idx: int) -> tuple[str, Tensor]:
+        domain: Literal["source", "target"] = "target" if dataloader_idx else "source"
+        unlabeled = domain == self.trainer.datamodule.unlabeled  # type: ignore[attr-defined]
+        features, logits = self.features_and_logits(batch.images, domain)
+        said = self.domain_logits(features, logits)
+        self.metrics.update(domain, logits, batch.labels, said, unlabeled=unlabeled)
+        return domain, logits
+
+    def _log(self, name: str, value: Tensor) -> None:
+        self.log(f"train/{name}", value.detach(), on_step=False, on_epoch=True, sync_dist=True, batch_size=1)
+
+
+def _checked(batch: DomainBatch) -> DomainBatch:
+    """Return a batch of both domains, if it is one.
+
+    Raises:
+        LabsError: it is not, or its second half comes with labels.
+    """
+    if not isinstance(batch, DomainBatch):
+        raise LabsError("module=dann learns from two domains at a time; type datamodule=domains.")
+    if not isinstance(batch.unlabeled, Unlabeled):
+        raise LabsError("the target's images came with labels, which training must not see: hand over Unlabeled ones.")
+    return batch

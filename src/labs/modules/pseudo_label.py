@@ -1,0 +1,177 @@
+"""Pseudo-labels: predict the target, believe what is certain, train on it, predict again.
+
+D.-H. Lee, "Pseudo-Label: The Simple and Efficient Semi-Supervised Learning Method for Deep Neural Networks", 2013;
+hand-out 002, 2-c, question 4. Training minimises
+
+    -log p(y | x)   averaged over the labelled images (x, y) of the source and the confident ones of the target, whose
+    label is the class that was predicted at the beginning of the round.
+
+Rounds share the run's epochs. Without weights to start from, the first one learns from the source alone. Everything
+else is `labs.modules.dann`: with a reversal, pseudo-labels and domain-adversarial training go together.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F
+from lightning.pytorch.utilities import rank_zero_only
+from rich.console import Console
+from torch import Tensor, nn
+
+from labs.datamodules.batches import Batch, Unlabeled
+from labs.errors import LabsError
+from labs.functional.gradient_reversal import ReversalWeight
+from labs.functional.pseudo_labels import NO_LABEL, pseudo_labels
+from labs.modules.dann import DANN
+from labs.nets.head_features import evaluating
+from labs.nets.torchvision_nets import load_weights
+
+AT_ONCE = 500  # images that are predicted together
+
+
+class PseudoLabel(DANN):
+    """Train a net on the labels of one domain and on its own confident predictions of another.
+
+    Args:
+        start: `random`, or the run directory or file whose weights, head included, give the first labels.
+        rounds: how often the target is labelled.
+        threshold: the least probability that counts as confident.
+        balanced: believe no more images of one class than of the mean class, the most confident ones.
+        restart: begin each round from the weights of the start, so that old mistakes are not learnt by heart
+            (Cascante-Bonilla et al. 2020, arXiv:2001.06001).
+        net: this and the following as in `labs.modules.dann.DANN`.
+        num_classes: classes of both domains.
+        optimizer: builds the optimizer.
+        scheduler: builds the schedule.
+        reversal: lambda, of training progress.
+        domain_hidden: widths of the domain head's hidden layers.
+        batch_norm: `mixed` or `separate`.
+
+    Raises:
+        LabsError: a value that makes no sense.
+    """
+
+    def __init__(
+        self,
+        *,
+        start: str = "random",
+        rounds: int = 4,
+        threshold: float = 0.95,
+        balanced: bool = True,
+        restart: bool = False,
+        net: nn.Module,
+        num_classes: int,
+        optimizer: Callable[..., torch.optim.Optimizer],
+        scheduler: Callable[..., Any] | None = None,
+        reversal: ReversalWeight | None = None,
+        domain_hidden: Sequence[int] = (100,),
+        batch_norm: Literal["mixed", "separate"] = "mixed",
+    ) -> None:
+        super().__init__(
+            net=net,
+            num_classes=num_classes,
+            optimizer=optimizer,
+            scheduler=scheduler,
+            reversal=reversal,
+            domain_hidden=domain_hidden,
+            batch_norm=batch_norm,
+        )
+        if rounds < 1:
+            raise LabsError(f"module.rounds={rounds}: expected 1 or more.")
+        if not 0 <= threshold <= 1:
+            raise LabsError(f"module.threshold={threshold}: expected a probability from 0 to 1, such as 0.95.")
+        load_weights(net, start, keep_head=True)  # once more, now that there is a place for all of them
+        self.rounds, self.threshold, self.balanced, self.restart = rounds, threshold, balanced, restart
+        self.warm_up = int(start == "random")  # rounds on the source alone
+        self.pseudo = torch.empty(0, dtype=torch.int64)  # label of each unlabelled training image, or NO_LABEL
+        self.measured: dict[str, float] = {}  # of the labels of this round
+        self.initial: dict[str, Tensor] = {}
+
+    def round_of(self, epoch: int) -> int:
+        """Return the round of an epoch (from 0): 0 is the one on the source alone, labels are given from 1 on.
+
+        Raises:
+            LabsError: more rounds than epochs.
+        """
+        rounds, epochs = self.rounds + self.warm_up, int(self.trainer.max_epochs or 1)
+        if rounds > epochs:
+            raise LabsError(
+                f"module.rounds={self.rounds}: there are {epochs} epochs for {rounds} rounds; type "
+                f"module.rounds={max(epochs - self.warm_up, 1)} or trainer.max_epochs={rounds}."
+            )
+        return epoch * rounds // epochs + 1 - self.warm_up
+
+    def on_fit_start(self) -> None:
+        """Begin without labels, and remember the weights of the start."""
+        self.round_of(0)
+        if len(self.pseudo) == 0:
+            count = self.trainer.datamodule.count("train", self._unlabeled_domain)  # type: ignore[attr-defined]
+            self.pseudo = torch.full((count,), NO_LABEL)
+        if self.restart and not self.initial:
+            self.initial = {name: tensor.clone() for name, tensor in self.net.state_dict().items()}
+
+    def on_train_epoch_start(self) -> None:
+        """Label the target where a round begins."""
+        epoch = self.trainer.current_epoch
+        this = self.round_of(epoch)
+        if this == 0 or (epoch and this == self.round_of(epoch - 1)):
+            return
+        self._label(this)
+        if self.restart:
+            self.net.load_state_dict(self.initial)
+            for optimizer in self.trainer.optimizers:
+                optimizer.state.clear()
+
+    def label_loss(self, logits: Tensor, labeled: Batch, unlabeled: Unlabeled) -> Tensor:
+        """Return the mean cross-entropy of all images with a label, given or their own."""
+        own = self.pseudo.to(self.device)[unlabeled.positions]
+        for name, value in self.measured.items():
+            self._log(name, torch.tensor(value))
+        return F.cross_entropy(logits, torch.cat([labeled.labels, own]), ignore_index=NO_LABEL)
+
+    def test_results(self) -> dict[str, Any]:
+        """Return what was measured in the test, and how good the labels of the last round were."""
+        return super().test_results() | {name: value for name, value in self.measured.items() if name != "round"}
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Save the labels of the round."""
+        checkpoint["pseudo_labels"] = {"labels": self.pseudo, "measured": self.measured, "initial": self.initial}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Go on with them.
+
+        Raises:
+            LabsError: the checkpoint is that of another method.
+        """
+        if "pseudo_labels" not in checkpoint:
+            raise LabsError("the checkpoint has no pseudo-labels; start a new run instead of resuming this one.")
+        saved = checkpoint["pseudo_labels"]
+        self.pseudo, self.measured, self.initial = saved["labels"], dict(saved["measured"]), dict(saved["initial"])
+
+    @property
+    def _unlabeled_domain(self) -> str:
+        domain: str = self.trainer.datamodule.unlabeled  # type: ignore[attr-defined]
+        return domain
+
+    @torch.no_grad()
+    def _label(self, this: int) -> None:
+        """Predict all unlabelled training images, keep what is certain, and say how much that is and how good."""
+        data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
+        every = torch.arange(len(self.pseudo), device=self.device).split(AT_ONCE)
+        with evaluating(self.net):
+            logits = [self(data.unlabeled_images(positions).images, self._unlabeled_domain) for positions in every]
+        probabilities = torch.cat(logits).float().softmax(dim=1)
+        self.pseudo = pseudo_labels(probabilities, self.threshold, balanced=self.balanced).cpu()
+        used = torch.nonzero(self.pseudo != NO_LABEL).flatten()
+        self.measured = {"round": float(this), "pseudo_share": len(used) / len(self.pseudo)}
+        if len(used):
+            self.measured["pseudo_precision"] = data.accuracy_of(used, self.pseudo[used])
+        self._say()
+
+    @rank_zero_only
+    def _say(self) -> None:
+        share, precision = self.measured["pseudo_share"], self.measured.get("pseudo_precision", float("nan"))
+        of = f"{len(self.pseudo)} {self._unlabeled_domain} images"
+        text = f"{share:.1%} of {of} labelled, {precision:.1%} of these rightly (known here, not to training)"
+        Console().print(f"round {self.measured['round']:.0f}: {text}", highlight=False, soft_wrap=True)

@@ -1,0 +1,54 @@
+"""What goes into a net's head: the features that domain adaptation compares, of any net."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from torch import Tensor, nn
+
+from labs.errors import LabsError
+from labs.nets.torchvision_nets import head_name
+
+
+def feature_size(net: nn.Module) -> int:
+    """Return how many numbers go into the head of a net, an image.
+
+    Raises:
+        LabsError: the head has no linear layer or convolution.
+    """
+    for layer in net.get_submodule(head_name(net)).modules():
+        if isinstance(layer, nn.Linear):
+            return layer.in_features
+        if isinstance(layer, nn.Conv2d):
+            return layer.in_channels
+    raise LabsError(f"{type(net).__name__} has no linear layer or convolution as its head; type another net=...")
+
+
+def features_and_logits(net: nn.Module, images: Tensor) -> tuple[Tensor, Tensor]:
+    """Return features (batch, features) and logits (batch, classes) of images (batch, channels, height, width).
+
+    Features are what the net's head is given; where that is a map (SqueezeNet), its mean over the places.
+    """
+    caught: list[Tensor] = []
+
+    def catch(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        caught.append(inputs[0])
+
+    handle = net.get_submodule(head_name(net)).register_forward_pre_hook(catch)
+    try:
+        logits: Tensor = net(images)
+    finally:
+        handle.remove()
+    (features,) = caught
+    return (features.mean(dim=(2, 3)) if features.dim() == 4 else features), logits
+
+
+@contextmanager
+def evaluating(net: nn.Module) -> Iterator[None]:
+    """Put a net in eval mode for a while, and each of its layers back in the mode that it was in."""
+    modes = [(module, module.training) for module in net.modules()]
+    net.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training
