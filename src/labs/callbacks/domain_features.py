@@ -1,0 +1,224 @@
+"""What the features make of two domains: a map of them before and after training, and the images themselves."""
+
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import lightning.pytorch as pl
+import matplotlib
+import numpy as np
+import torch
+from lightning.pytorch.utilities import rank_zero_only
+from matplotlib.axes import Axes
+from matplotlib.colors import to_rgba
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.lines import Line2D
+from torch import Tensor
+
+from labs.callbacks.tensorboard import writer
+from labs.errors import LabsError
+from labs.functional.tiles import tiled
+from labs.nets.head_features import evaluating
+
+AT_ONCE = 500  # images that go through the net together
+PERPLEXITY = 30.0  # neighbours that t-SNE looks at, where there are enough images
+DOMAIN_LOOKS = {"source": ("#0072B2", "o"), "target": ("#D55E00", "^")}
+# Paul Tol's muted colours and black: told apart with every common colour blindness
+CLASS_COLOURS = (
+    "#CC6677", "#332288", "#DDCC77", "#117733", "#88CCEE", "#882255", "#44AA99", "#999933", "#AA4499", "#000000",
+)  # fmt: skip
+TURNS = 8
+SHOWN, COLUMNS = 24, 8  # images of a domain and a split in `domains.png`
+
+
+class Features(NamedTuple):
+    """Features of test images of both domains, on the CPU."""
+
+    features: Tensor  # (count, features)
+    labels: Tensor  # (count,)
+    is_target: Tensor  # (count,) bool
+
+
+class DomainFeatures(pl.Callback):
+    """Draw `images/features.png` and `images/domains.png`, and show both in TensorBoard.
+
+    The first is a map of the features of test images of both domains before and after training: where adaptation
+    works, the domains lie on each other and the classes apart. What the features were before is part of every
+    checkpoint, so that a resumed run shows it too.
+
+    Args:
+        method: `pca`, the plane of the largest variance; `tsne`, neighbourhoods, in which distances mean little.
+        images: test images of each domain, spread evenly over them.
+        seed: of t-SNE.
+    """
+
+    def __init__(self, *, method: Literal["pca", "tsne"] = "pca", images: int = 300, seed: int = 0) -> None:
+        if method not in ("pca", "tsne"):
+            raise LabsError(f"callbacks.features.method={method}: expected pca or tsne.")
+        if images < 2:
+            raise LabsError(
+                f"callbacks.features.images={images}: expected 2 or more; a map of one image shows nothing."
+            )
+        self.method, self.images, self.seed = method, images, seed
+        self.before: Features | None = None
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Refuse a practical of one domain.
+
+        Raises:
+            LabsError: says which callbacks to choose instead.
+        """
+        if not getattr(pl_module, "adapts", False):
+            raise LabsError("callbacks=domains draws the features of two domains; leave callbacks= out.")
+
+    @rank_zero_only
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Take the features of a net that has not been trained; a resumed run has them already."""
+        if self.before is None and trainer.ckpt_path is None:
+            self.before = take_features(pl_module, trainer.datamodule, self.images)  # type: ignore[attr-defined]
+
+    @rank_zero_only
+    def on_test_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Draw both pictures, with the weights that are tested."""
+        data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        clouds = {"before training": self.before, "after training": take_features(pl_module, data, self.images)}
+        figures = {"features": self._maps(clouds, data), "domains": domains_figure(data, pl_module.device)}
+        folder = Path(trainer.default_root_dir) / "images"
+        folder.mkdir(exist_ok=True)
+        board = writer(trainer)
+        for name, figure in figures.items():
+            figure.savefig(folder / f"{name}.png", dpi=110)
+            if board is not None:
+                board.add_figure(f"test/{name}", figure, global_step=trainer.global_step, close=False)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Save the features before training."""
+        return {} if self.before is None else self.before._asdict()
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on with the features before training that a checkpoint holds."""
+        self.before = Features(**state_dict) if state_dict else None
+
+    def _maps(self, clouds: dict[str, Features | None], data: Any) -> Figure:
+        known = {name: cloud for name, cloud in clouds.items() if cloud is not None}
+        figure = Figure(figsize=(10.4, 4.3 * len(known) + 1.5), layout=ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.1))
+        each = int((~next(reversed(known.values())).is_target).sum())
+        figure.suptitle("\n".join([f"Features of {each} test images of each domain", *_notes(data)]), fontsize=12)
+        colours = class_colours(len(data.classes))
+        for line, (name, cloud) in zip(figure.subplots(len(known), 2, squeeze=False), known.items(), strict=True):
+            points, said = project(cloud.features.numpy(), self.method, self.seed)
+            by_domain = [DOMAIN_LOOKS["target" if target else "source"][0] for target in cloud.is_target]
+            by_class = [colours[label] for label in cloud.labels]
+            for axes, words, looks in zip(line, ("by domain", "by class"), (by_domain, by_class), strict=True):
+                axes.set_title(f"{name}, {words}", fontsize=11)
+                axes.set_xlabel(said, fontsize=9)
+                axes.set_xticks([])
+                axes.set_yticks([])
+                _scatter(axes, points, cloud.is_target.numpy(), looks)
+        names = {domain: f"{domain}: {data.sources[domain].name}" for domain in DOMAIN_LOOKS}
+        domains = [_mark(colour, marker, names[domain]) for domain, (colour, marker) in DOMAIN_LOOKS.items()]
+        figure.legend(handles=domains, loc="outside lower left", fontsize=9, frameon=False)
+        if len(data.classes) <= len(CLASS_COLOURS):
+            classes = [_mark(colour, "s", word) for colour, word in zip(colours, data.classes, strict=True)]
+            figure.legend(
+                handles=classes, loc="outside lower right", ncols=5, fontsize=9, frameon=False, columnspacing=1.2,
+                title="class (markers are those of the domains)", title_fontsize=9,
+            )  # fmt: skip
+        return figure
+
+
+@torch.no_grad()
+def take_features(module: Any, data: Any, images: int) -> Features:
+    """Return the features of test images of both domains, spread evenly, of a module put in eval mode meanwhile."""
+    found = []
+    with evaluating(module):
+        for domain in DOMAIN_LOOKS:
+            for positions in evenly(data.count("test", domain), images).to(module.device).split(AT_ONCE):
+                batch = data.batch("test", domain, positions)
+                features = module.features_and_logits(batch.images, domain)[0].float().cpu()
+                found.append(Features(features, batch.labels.cpu(), torch.full((len(features),), domain == "target")))
+    return Features(*(torch.cat(parts) for parts in zip(*found, strict=True)))
+
+
+def evenly(count: int, wanted: int) -> Tensor:
+    """Return `wanted` positions spread over `count`, or all of fewer.
+
+    Examples:
+        >>> evenly(9, 3), evenly(2, 3)
+        (tensor([0, 4, 8]), tensor([0, 1]))
+    """
+    return torch.from_numpy(np.linspace(0, count - 1, min(wanted, count)).astype(int))
+
+
+def project(features: np.ndarray, method: str, seed: int) -> tuple[np.ndarray, str]:
+    """Return the points (count, 2) of a map of features (count, features), and what to say of it.
+
+    Features that are not finite, of a training that diverged, have no points.
+    """
+    from sklearn.decomposition import PCA
+    from sklearn.manifold import TSNE
+
+    if not np.isfinite(features).all():
+        return np.full((len(features), 2), np.nan), "not drawn: the features are not finite"
+    if method == "tsne":
+        perplexity = min(PERPLEXITY, (len(features) - 1) / 3)
+        points = TSNE(perplexity=perplexity, init="pca", random_state=seed).fit_transform(features)
+        return points, f"t-SNE, perplexity {perplexity:.3g}"
+    if not np.ptp(features, axis=0).any():
+        return np.zeros((len(features), 2)), "PCA: all features are the same"
+    pca = PCA(n_components=2, svd_solver="full")
+    points = pca.fit_transform(features)
+    first, second = pca.explained_variance_ratio_
+    return points, f"PCA: {100 * first:.0f} % and {100 * second:.0f} % of the variance"
+
+
+def domains_figure(data: Any, device: torch.device) -> Figure:
+    """Draw training and test images of both domains side by side, with the credits of photographs below."""
+    figure = Figure(figsize=(10.4, 5.6), layout=ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.06))
+    figure.suptitle("\n".join(["Two domains", *_notes(data)]), fontsize=12)
+    panels = figure.subplots(2, 2)
+    for line, (split, word) in zip(panels, {"train": "training", "test": "test"}.items(), strict=True):
+        for axes, domain in zip(line, DOMAIN_LOOKS, strict=True):
+            axes.imshow(_tiles(data, split, domain, device), interpolation="nearest")
+            axes.set_axis_off()
+            axes.set_title(f"{domain}, {word}: {data.sources[domain].name}", fontsize=10)
+    if whose := data.facts()["credits"]:
+        figure.supxlabel(textwrap.fill(f"Photographs: {' · '.join(whose)}.", 160), fontsize=7)
+    return figure
+
+
+def class_colours(classes: int) -> Sequence[Any]:
+    """Return a colour a class: of ten that are told apart, or of a rainbow for more."""
+    if classes <= len(CLASS_COLOURS):
+        return CLASS_COLOURS[:classes]
+    return [matplotlib.colormaps["turbo"](place / (classes - 1)) for place in range(classes)]
+
+
+def _tiles(data: Any, split: str, domain: str, device: torch.device) -> np.ndarray:
+    """Return images of a split of a domain as one picture (height, width, 3), normalisation undone."""
+    positions = evenly(data.count(split, domain), SHOWN).to(device)
+    hidden = (split, domain) == ("train", data.unlabeled)
+    images = (data.unlabeled_images(positions) if hidden else data.batch(split, domain, positions)).images.cpu()
+    mean, std = (torch.tensor(numbers)[:, None, None] for numbers in data.normalization[1:])
+    pixels = (images * std + mean).clamp(0, 1).mul(255).round().byte()
+    return tiled(pixels, COLUMNS)
+
+
+def _notes(data: Any) -> list[str]:
+    return [" · ".join(data.labels)] if data.labels else []
+
+
+def _scatter(axes: Axes, points: np.ndarray, is_target: np.ndarray, looks: Sequence[Any]) -> None:
+    """Draw source and target by turns, so that neither hides the other."""
+    colours = np.array([to_rgba(look) for look in looks])
+    for rows in np.array_split(np.random.default_rng(0).permutation(len(points)), TURNS):
+        for domain, (_, marker) in DOMAIN_LOOKS.items():
+            chosen = rows[is_target[rows] == (domain == "target")]
+            x, y = points[chosen].T
+            axes.scatter(x, y, s=20, c=colours[chosen], marker=marker, linewidths=0, alpha=0.75)
+
+
+def _mark(colour: Any, marker: str, label: str) -> Line2D:
+    return Line2D([], [], linestyle="", color=colour, marker=marker, markersize=6, label=label)
