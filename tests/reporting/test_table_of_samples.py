@@ -16,11 +16,13 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from labs.reporting import table_of_samples
+from labs.reporting.claims import verdict
 from labs.reporting.find import find_runs
 from labs.reporting.gan_sheet import choose, draw_losses, read_losses, stated_iterations
-from labs.reporting.layouts import GAN_COLUMNS, Column
+from labs.reporting.layout import Column
+from labs.reporting.layouts import GAN_COLUMNS
 from labs.reporting.published import load_published
-from labs.reporting.sample_observations import observations, verdict
+from labs.reporting.sample_observations import observations
 from labs.reporting.table_of_samples import draw_table_of_samples
 from labs.reporting.tables import build_tables
 from labs.reporting.write import write_report

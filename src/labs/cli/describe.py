@@ -2,12 +2,14 @@
 
 import shlex
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
 from labs.cli.again import recipe_key
 from labs.cli.overrides import ABOUT_THE_CALL
+from labs.directories import read_facts
 
 # Settings that are compared between runs whether they were typed or not.
 ALWAYS_TOLD = (
@@ -21,6 +23,8 @@ ALWAYS_TOLD = (
     "module.content_weight",
     "module.style_weight",
     "steps",
+    "module.reversal.weight",
+    "module.batch_norm",
 )
 
 
@@ -47,8 +51,8 @@ def _settings(cfg: DictConfig, typed: list[str], axes: Mapping[str, str]) -> dic
     names = [*ALWAYS_TOLD, *sorted(override.partition("=")[0].lstrip("+") for override in typed)]
     apart = ("~", "hydra.", "paths.")
     found = {n: OmegaConf.select(cfg, n) for n in names if n not in axes and n != "seed" and not n.startswith(apart)}
-    return {
-        name: OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
-        for name, value in found.items()
-        if value is not None
-    }
+    told = {n: OmegaConf.to_container(v) if OmegaConf.is_config(v) else v for n, v in found.items() if v is not None}
+    weights = read_facts(Path(str(told.get("module.net.weights", ""))))
+    if weights:  # the run's directory is another for each seed; `command` has it
+        told["module.net.weights"] = f"a run of {weights.get('experiment')}"
+    return told

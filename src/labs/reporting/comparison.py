@@ -11,7 +11,16 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from labs.reporting.figures import PALETTE, STAGES, limit_together, meaning, new_figure, panel_names, scale
+from labs.reporting.figures import (
+    PALETTE,
+    STAGES,
+    limit_together,
+    meaning,
+    new_figure,
+    panel_columns,
+    panel_names,
+    scale,
+)
 from labs.reporting.row import Row
 
 LINE_STYLES = ("-", "--", ":", "-.")
@@ -49,26 +58,33 @@ def comparison_png(curves: Sequence[Curve], title: str, labels: Sequence[str]) -
     passes below zero, where a logarithmic axis has no place for it. Returns the PNG, or None if no row has a log.
     """
     curves = [curve for curve in curves if curve.logs]
-    names = panel_names([log for curve in curves for log in curve.logs])
+    logs = [log for curve in curves for log in curve.logs]
+    names = panel_names(logs)
     if not curves or not names:
         return None
-    logged = {column.partition("/")[0] for curve in curves for log in curve.logs for column in log.columns}
-    stages = [stage for stage in STAGES if stage in logged]  # style transfer has no validation
-    columns = [[f"{stage}/{name}" for stage in stages] for name in names]
+    columns = {name: panel_columns(name, logs) for name in names}
+    pairs = [found for found in columns.values() if len(found) > 1]
+    alone = [found for found in columns.values() if len(found) == 1]
+    drawn = [column for found in (*pairs, *alone) for column in found]
     entries = [textwrap.fill(curve.name, LEGEND_WIDTH) for curve in curves]
     legend_height = 0.15 * sum(entry.count("\n") + 1.5 for entry in entries) / 2
-    height = 3.0 * len(names) + legend_height + 1.0
-    figure, panels = new_figure(len(names), len(stages), (5.0 * len(stages), height), title, labels)
+    wide = 2 if pairs else min(3, len(drawn))  # a row a quantity, where it has training and validation
+    tall = -(-len(drawn) // wide)
+    figure, panels = new_figure(tall, wide, (5.0 * wide, 3.0 * tall + legend_height + 1.0), title, labels)
+    flat = [axes for row in panels for axes in row]
+    places = dict(zip(drawn, flat, strict=False))
     handles: list[Line2D] = []
     for curve, entry, (colour, style) in zip(curves, entries, _looks(curves), strict=True):
         handles.append(Line2D([], [], color=colour, linestyle=style, label=entry))
-        for row, pair in zip(panels, columns, strict=True):
-            for axes, column in zip(row, pair, strict=True):
-                _band(axes, curve.logs, column, colour, style)
-    for row, name in zip(panels, names, strict=True):
-        limit_together(row, name)
-        for axes, stage in zip(row, stages, strict=True):
-            axes.set_title(f"{STAGES[stage][0]} {meaning(name)}", fontsize=10)
+        for column, axes in places.items():
+            _band(axes, curve.logs, column, colour, style)
+    for name, found in columns.items():
+        limit_together([places[column] for column in found], name)
+        for column in found:
+            stage = STAGES[column.partition("/")[0]][0] if "/" in column else ""
+            places[column].set_title(f"{stage} {meaning(name)}".strip(), fontsize=10)
+    for axes in flat[len(drawn) :]:
+        axes.set_axis_off()
     columns_of_legend = 2 if len(curves) > 1 else 1
     figure.legend(handles=handles, loc="outside lower center", ncols=columns_of_legend, fontsize=8, frameon=False)
     output = io.BytesIO()

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from labs.reporting.layouts import Plot
+from labs.reporting.layout import Plot
 from labs.reporting.tables import Table
 
 

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from labs.reporting.layouts import Column
-from labs.reporting.ranking import same_images
+from labs.reporting.layout import Column
+from labs.reporting.ranking import PREDICTED, same_images
 from labs.reporting.row import Row
 from labs.reporting.rows import estimate_of_run
 from labs.reporting.runs import Run
@@ -42,7 +42,7 @@ def each_run(rows: Sequence[Row], column: Column | None) -> list[RunLine]:
         for run in row.every_run
     ]
     tested = []
-    for line in lines if column and column.key == "test/acc" else []:
+    for line in lines if column and column.key in PREDICTED else []:
         p_value = _against_best(line.row, line.run)
         if p_value is not None:
             tested.append((line, p_value))

@@ -19,6 +19,19 @@ from PIL import Image
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 STAGES = {"train": ("training", PALETTE[0], "o"), "val": ("validation", PALETTE[1], "s")}
 NOT_CURVES = ("epoch", "seconds", "lr")
+FIRST = ("acc", "loss", "oracle_target_acc", "source_acc", "labeled_acc", "domain_acc", "label_loss", "domain_loss")
+LAST = ("pseudo_share", "pseudo_precision", "lambda")
+MEANINGS = {  # where the words of a name say too little
+    "oracle_target_acc": "target accuracy (%), an oracle",
+    "labeled_acc": "accuracy on labelled images (%)",
+    "domain_acc": "domain accuracy (%), 50 by chance",
+    "pseudo_share": "target images with a pseudo-label (%)",
+    "pseudo_precision": "pseudo-labels that are right (%)",
+    "target_entropy": "entropy of target predictions",
+    "target_density": "soft neighbourhood density",
+    "lambda": "lambda, weight of the reversal",
+    "lr": "learning rate",
+}
 MAX_FRAMES = 60
 FRAME_MS = 60
 HOLD_MS = 2500
@@ -81,26 +94,25 @@ def _palette(frame: Image.Image) -> Image.Image:
 
 def _run_figure(log: pd.DataFrame, title: str, labels: Sequence[str]) -> tuple[Figure, list[Line2D]]:
     names = panel_names([log])
-    stages: dict[str, tuple[str, str, str]] = STAGES
+    panels_of = {name: panel_columns(name, [log]) for name in names}
     if not names:  # a practical that names its columns otherwise: every one on a panel of its own
-        names = [name for name in log.columns if name not in NOT_CURVES and pd.api.types.is_numeric_dtype(log[name])]
-        stages = {}
-    wide = min(len(names), 3) or 1
-    tall = -(-len(names) // wide) or 1
+        numbers = [name for name in log.columns if pd.api.types.is_numeric_dtype(log[name])]
+        panels_of = {name: [name] for name in numbers if name not in NOT_CURVES}
+    wide = min(len(panels_of), 3) or 1
+    tall = -(-len(panels_of) // wide) or 1
     figure, panels = new_figure(tall, wide, (max(4.2 * wide, 5.5), 3.3 * tall + 0.6), title, labels)
     lines = []
     flat = [axes for row in panels for axes in row]
-    for axes, name in zip(flat, names, strict=False):
-        columns = {f"{stage}/{name}": look for stage, look in stages.items()} or {name: (name, PALETTE[0], "o")}
-        for column, (label, colour, marker) in columns.items():
-            if column in log:
-                lines.append(_line(axes, log, column, label, colour, marker))
+    for axes, (name, columns) in zip(flat, panels_of.items(), strict=False):
+        for column in columns:
+            label, colour, marker = STAGES.get(column.partition("/")[0], STAGES["train"])
+            lines.append(_line(axes, log, column, label, colour, marker))
         axes.set_title(meaning(name), fontsize=10)
-        if stages:
-            axes.legend(fontsize=8, frameon=False)
+        if names:
+            axes.legend(fontsize=8, frameon=False, loc="lower right" if _is_share(name) else "best")
         limit_together([axes], name)
         axes.set_xlim(*_epoch_limits([log]))
-    for axes in flat[len(names) :]:
+    for axes in flat[len(panels_of) :]:
         axes.set_axis_off()
     return figure, lines
 
@@ -124,15 +136,26 @@ def new_figure(
 
 
 def panel_names(logs: Sequence[pd.DataFrame]) -> list[str]:
-    """Return each x of the columns `train/x` and `val/x`, accuracy first, then loss."""
+    """Return each x of the columns `train/x` and `val/x`, accuracies first, then losses; a changing `lr` comes last."""
     found = {
         column.split("/", 1)[1]
         for log in logs
         for column in log.columns
         if column.split("/", 1)[0] in STAGES and "/" in column and log[column].notna().any()
     }
-    first = ["acc", "loss"]
-    return [name for name in first if name in found] + sorted(found - set(first))
+    rate = ["lr"] if found and any("lr" in log and log["lr"].nunique() > 1 for log in logs) else []
+    return (
+        [name for name in FIRST if name in found]
+        + sorted(found - {*FIRST, *LAST})
+        + [name for name in LAST if name in found]
+        + rate
+    )
+
+
+def panel_columns(name: str, logs: Sequence[pd.DataFrame]) -> list[str]:
+    """Return the columns of what a panel is called by, training before validation."""
+    columns = ["lr"] if name == "lr" else [f"{stage}/{name}" for stage in STAGES]
+    return [column for column in columns if any(column in log for log in logs)]
 
 
 def _line(axes: Axes, log: pd.DataFrame, column: str, label: str, colour: str, marker: str) -> Line2D:
@@ -151,7 +174,7 @@ def limit_together(panels: Sequence[Axes], name: str) -> None:
     Accuracies start at zero and end at 100 %; positive values that span more than two powers of ten, such as losses
     with one bad epoch, go on a logarithmic axis.
     """
-    if name == "acc":
+    if _is_share(name):
         for axes in panels:
             axes.set_ylim(0, 102)
         return
@@ -178,12 +201,17 @@ def meaning(name: str) -> str:
     """Return the title of a panel of what the log calls `train/<name>`.
 
     Examples:
-        >>> meaning("acc"), meaning("generator_loss")
-        ('accuracy (%)', 'generator loss')
+        >>> meaning("acc"), meaning("source_acc"), meaning("generator_loss")
+        ('accuracy (%)', 'source accuracy (%)', 'generator loss')
     """
-    return {"acc": "accuracy (%)"}.get(name, name.replace("_", " "))
+    words = name.replace("_", " ")
+    return MEANINGS.get(name, f"{words.removesuffix('acc')}accuracy (%)" if _is_share(name) else words)
 
 
 def scale(column: str) -> float:
-    """Return the factor from a column of the log to what is drawn: accuracies in percent."""
-    return 100.0 if column.rsplit("/", 1)[-1] == "acc" else 1.0
+    """Return the factor from a column of the log to what is drawn: accuracies and other shares in percent."""
+    return 100.0 if _is_share(column.rsplit("/", 1)[-1]) else 1.0
+
+
+def _is_share(name: str) -> bool:
+    return name in ("acc", "pseudo_share", "pseudo_precision") or name.endswith("_acc")

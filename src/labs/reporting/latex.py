@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from itertools import groupby
 
-from labs.reporting.layouts import Column
+from labs.reporting.layout import Column
 from labs.reporting.row import Row
 from labs.reporting.tables import Table
 from labs.reporting.texts import ABSENT, RUNS_TITLE, cell, row_size, row_title, run_cells, run_headings, runs_caption

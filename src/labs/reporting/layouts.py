@@ -6,81 +6,15 @@ its runs. Runs that no layout knows get `generic`.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Literal
 
 from labs.reporting import sample_observations
-from labs.reporting.comparison import draw_rows
+from labs.reporting.domain_layout import domains
 from labs.reporting.evidence import is_accuracy
-from labs.reporting.published import PublishedTable, load_published
-from labs.reporting.row import Row
+from labs.reporting.layout import CURVES, Column, Layout, Plot, metric
+from labs.reporting.published import load_published
 from labs.reporting.runs import Run
 from labs.reporting.table_of_pictures import draw_table_of_pictures, observations
 from labs.reporting.table_of_samples import draw_table_of_samples
-
-LOWER_IS_BETTER = ("loss", "error", "fid", "kid", "lpips", "erm", "seconds", "distance")
-
-
-@dataclass(frozen=True)
-class Column:
-    """Describe one number of a row: where it comes from in a run, and how it is written."""
-
-    key: str
-    title: str
-    value: Callable[[Run], float | None]
-    unit: Literal["percent", "number", "epoch"] = "number"
-    group: str = ""
-    interval: bool = False
-
-    @property
-    def higher_is_better(self) -> bool:
-        """Say which end of the column is the good one."""
-        return not any(word in self.key.rsplit("/", 1)[-1].lower() for word in LOWER_IS_BETTER)
-
-
-@dataclass(frozen=True)
-class Plot:
-    """Describe one figure of a table. `draw` takes the rows and a title; it returns a PNG, or None without data.
-
-    `name` is that of its file.
-    """
-
-    name: str
-    title: str
-    caption: str
-    draw: Callable[[Sequence[Row], str], bytes | None]
-
-
-CURVES = Plot(
-    name="curves",
-    title="Curves",
-    caption="Mean over seeds, as far as every seed was trained; the band reaches from the lowest seed to the highest.",
-    draw=draw_rows,
-)
-
-
-@dataclass(frozen=True)
-class Layout:
-    """Describe what a report shows of one practical and method.
-
-    `published` and `settings` are the hand-out's numbers and hyper-parameters, where it has them; `pictures` are names
-    or patterns of files in a run directory, such as `images/sample_*.png`; `observations` says in footnotes which of
-    the hand-out's findings the rows confirm.
-    """
-
-    title: str
-    columns: tuple[Column, ...]
-    caption: str = ""
-    published: PublishedTable | None = None
-    settings: PublishedTable | None = None
-    plots: tuple[Plot, ...] = (CURVES,)
-    pictures: tuple[str, ...] = ("result.png",)
-    observations: Callable[[Sequence[Row]], list[str]] | None = None
-
-
-def metric(name: str) -> Callable[[Run], float | None]:
-    """Return a reader of one final metric."""
-    return lambda run: run.metrics.get(name)
 
 
 def best_training_epoch(run: Run) -> int | None:
@@ -239,6 +173,9 @@ LAYOUTS: dict[tuple[str, str], Callable[[Sequence[Run]], Layout]] = {
     (ANY, "classifier"): classifier,
     (ANY, "style_transfer"): style_transfer,
     (ANY, "gan"): gan,
+    (ANY, "dann"): domains,
+    (ANY, "cdan"): domains,
+    (ANY, "pseudo_label"): domains,
 }
 
 

@@ -12,7 +12,7 @@ from PIL import Image
 
 from labs.reporting.drawings import Drawing
 from labs.reporting.each_run import RunLine
-from labs.reporting.layouts import Column
+from labs.reporting.layout import Column
 from labs.reporting.row import NOT_RUN, Row
 from labs.reporting.runs import MISSING, Run
 from labs.reporting.tables import Table
@@ -100,8 +100,7 @@ def _table(table: Table) -> str:
     columns = table.layout.columns
     groups = ""
     if any(column.group for column in columns):
-        names = list(dict.fromkeys(column.group for column in columns))
-        spans = [(name, sum(column.group == name for column in columns)) for name in names]
+        spans = [(name, len(list(together))) for name, together in groupby(column.group for column in columns)]
         groups = "".join(f'<th class="group" colspan="{width}">{escape(name)}</th>' for name, width in spans)
         groups = f"<tr><td colspan='2'></td>{groups}<td></td></tr>"
     titles = "".join(f"<th>{escape(column.title)}</th>" for column in columns)

@@ -36,11 +36,12 @@ class PublishedTable:
     images: dict[str, int]
     notes: tuple[str, ...]
     labels: tuple[str, ...] = ()
+    paper: str = ""
 
     @property
     def source(self) -> str:
-        """Name the table the way a caption does."""
-        return f"hand-out {self.handout} ({self.handout_name}), Table {self.number}"
+        """Name the table the way a caption does, or the paper that has the numbers where the hand-out has none."""
+        return self.paper or f"hand-out {self.handout} ({self.handout_name}), Table {self.number}"
 
 
 @cache
@@ -58,6 +59,7 @@ def load_published(handout: str, number: str) -> PublishedTable:
         images=table.get("images", {}),
         notes=tuple(table.get("notes", ())),
         labels=tuple(table.get("labels", ())),
+        paper=table.get("source", ""),
     )
 
 

@@ -6,10 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from labs.reporting.layouts import Column
+from labs.reporting.layout import Column
 from labs.reporting.row import Row
 from labs.reporting.runs import Run
 from labs.reporting.statistics import SIGNIFICANCE, holm, mcnemar_test, paired_t_test
+
+PREDICTED = ("test/acc", "test/target_acc")  # what a run's predictions tell of
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ def compare(best: Row, other: Row, column: Column) -> Comparison:
         p_value = paired_t_test([a for a, _ in pairs if a is not None], [b for _, b in pairs if b is not None])
         if not np.isnan(p_value):
             return Comparison(f"paired t over {len(common)} seeds", p_value)
-    elif len(best.runs) == len(other.runs) == 1 and column.key == "test/acc":
+    elif len(best.runs) == len(other.runs) == 1 and column.key in PREDICTED:
         correct = same_images(best.runs[0], other.runs[0])
         if correct is not None:
             return Comparison(f"McNemar on {len(correct[0])} images", mcnemar_test(*correct))

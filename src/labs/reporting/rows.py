@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from textwrap import shorten
 
 from labs.reporting.evidence import is_accuracy
-from labs.reporting.layouts import Column, Layout
+from labs.reporting.layout import Column, Layout
 from labs.reporting.names import name_rows
 from labs.reporting.row import NOT_RUN, Row
 from labs.reporting.runs import EMBEDDED, MISSING, Run
@@ -85,7 +85,7 @@ def _row(group: list[Run], layout: Layout) -> Row:
         older=older,
         notes=notes,
     )
-    facts = {"experiment": first.experiment, **first.choices}
+    facts = {"experiment": first.experiment, **first.choices, **first.overrides}
     if layout.published and first.experiment:
         row.published = next((line for line in layout.published.rows if line.matches(facts)), None)
     for column in layout.columns:

@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 
 from labs.errors import LabsError
 from labs.reporting.each_run import RunLine, each_run
-from labs.reporting.layouts import Column, Layout, layout_of
+from labs.reporting.layout import Column, Layout
+from labs.reporting.layouts import layout_of
 from labs.reporting.ranking import rank
 from labs.reporting.row import Row
 from labs.reporting.rows import build_rows
 from labs.reporting.runs import EMBEDDED, Run
 from labs.reporting.statistics import SIGNIFICANCE
 
-DEFAULT_RANK = "test/acc"
 SELECTED_ON_TEST = "selected on test"
 
 
@@ -79,7 +79,7 @@ def build_tables(runs: Sequence[Run], rank_by: str | None = None) -> list[Table]
 
 def _build(practical: str, data: str, layout: Layout, runs: Sequence[Run], rank_by: str | None) -> Table:
     rows = build_rows(runs, layout)
-    column = next((column for column in layout.columns if column.key == (rank_by or DEFAULT_RANK)), None)
+    column = next((column for column in layout.columns if column.key == (rank_by or layout.ranked)), None)
     if column is not None:
         rank(rows, column)
     table = Table(practical, data, layout, rows, column, each_run(rows, column))

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from labs.reporting.each_run import RunLine
-from labs.reporting.layouts import Column
+from labs.reporting.layout import Column
 from labs.reporting.row import Row
 from labs.reporting.runs import Run
 from labs.reporting.statistics import Estimate

@@ -163,7 +163,8 @@ def _progress(cell: Cell) -> list[str]:
 
 def _metric(metrics: dict[str, float]) -> list[str]:
     """Return the number that says most: of the test, else of validation."""
-    for name in ("test/acc", "val/acc", "train/loss", *sorted(metrics, key=lambda name: not name.startswith("test/"))):
+    leading = ("test/acc", "test/target_acc", "val/acc", "val/source_acc", "train/loss")
+    for name in (*leading, *sorted(metrics, key=lambda name: not name.startswith("test/"))):
         if name in metrics:
             return [f"{name} {metrics[name]:.3f}"]
     return []
