@@ -16,6 +16,8 @@ from labs.datamodules.pixels import read_image
 from labs.errors import LabsError
 from labs.functional.augment import center_crop
 
+BETWEEN_DOMAINS = ("DANN", "CDAN", "PseudoLabel")  # methods that answer about images of the target
+
 
 class TrainedRun(NamedTuple):
     """A net with what it needs to answer about an image."""
@@ -53,14 +55,16 @@ class TrainedRun(NamedTuple):
 
 
 def load_run(run_dir: Path) -> TrainedRun:
-    """Load the best checkpoint of a run, with the normalisation and the classes it was trained on.
+    """Load the best checkpoint of a run, or the last of a method that selects none, with what it was trained on.
 
     Raises:
         LabsError: the directory is not that of a run, or the run has saved no weights yet.
     """
-    recipe, checkpoint = run_dir / ".hydra" / "config.yaml", run_dir / "checkpoints" / "best.ckpt"
+    recipe = run_dir / ".hydra" / "config.yaml"
     cfg = OmegaConf.load(recipe) if recipe.is_file() else OmegaConf.create()
-    if not OmegaConf.select(cfg, "module._target_", default=".Classifier").endswith(".Classifier"):
+    method = OmegaConf.select(cfg, "module._target_", default=".Classifier").rpartition(".")[2]
+    checkpoint = run_dir / "checkpoints" / ("last.ckpt" if method in BETWEEN_DOMAINS else "best.ckpt")
+    if method not in ("Classifier", *BETWEEN_DOMAINS):
         raise LabsError(f"run={run_dir}: this run classifies no images; type the run directory of a classifier.")
     for file in (recipe, checkpoint):
         if not file.is_file():
