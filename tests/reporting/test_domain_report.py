@@ -298,3 +298,15 @@ def test_curves_of_a_table_leave_no_hole_for_what_is_not_logged(monkeypatch: pyt
     assert titles[0][-2:] == ["training lambda, weight of the reversal", "learning rate"]
     assert titles[1][:2] == ["training label loss", "validation label loss"], "side by side"
     assert [len(panels[0]) for _, panels in made] == [3, 2]
+
+
+def test_runs_that_start_from_another_run_are_one_row_whatever_its_seed(tmp_path: Path) -> None:
+    for seed in (0, 1):
+        write_run(
+            tmp_path / str(seed), "pseudo_label_tuned", practical="dann", seed=seed, log=domain_log(),
+            settings={"module.net.weights": "a run of dann_tuned"},  # type: ignore[dict-item]
+            choices={**CHOICES, "module": "pseudo_label"}, overrides=f"module.net.weights=outputs/{seed}",
+        )  # fmt: skip
+    (row,) = [row for row in rows(tmp_path) if row.runs]
+    assert row.seeds == [0, 1]
+    assert row.runs[0].overrides == {"module.net.weights": "a run of dann_tuned"}

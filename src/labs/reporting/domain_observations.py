@@ -6,7 +6,7 @@ import numpy as np
 
 from labs.reporting.claims import Claim, higher, judge, lower, seen, verdict
 from labs.reporting.row import Row
-from labs.reporting.runs import Run
+from labs.reporting.runs import WEIGHTS, Run
 from labs.reporting.statistics import over_seeds
 
 SOURCE_ONLY, TARGET_ONLY = "dann_source_only", "dann_target_only"
@@ -62,7 +62,7 @@ def _frame(run: Run) -> dict[str, str]:
     return {
         name: value
         for name, value in run.overrides.items()
-        if name.startswith(OF_THE_NET) or name.split(".")[0] not in OF_THE_METHOD
+        if name != WEIGHTS and (name.startswith(OF_THE_NET) or name.split(".")[0] not in OF_THE_METHOD)
     }
 
 

@@ -15,6 +15,7 @@ FORMAT = 1
 STATUSES = ("running", "finished", "failed", "interrupted")
 MISSING = "missing"
 EMBEDDED = "embedded data"
+WEIGHTS = "module.net.weights"
 
 
 @dataclass(frozen=True)
@@ -98,6 +99,9 @@ def read_identity(record: Mapping[str, Any]) -> dict[str, Any]:
     data = expect(record, "data", str)
     if data not in ("embedded", "online"):
         raise BrokenRunError(f"data should be 'embedded' or 'online', it is {data!r}")
+    settings, overrides = expect(record, "settings", dict, {}), recipe_facts(command, choices)
+    if str(settings.get(WEIGHTS, "")).startswith("a run of "):  # of whichever seed: `labs.cli.describe`
+        overrides[WEIGHTS] = settings[WEIGHTS]
     return {
         "practical": expect(record, "practical", str, "other"),
         "experiment": expect(record, "experiment", str),
@@ -106,8 +110,8 @@ def read_identity(record: Mapping[str, Any]) -> dict[str, Any]:
         "command": command,
         "key": expect(record, "key", str, ""),
         "choices": {str(name): str(value) for name, value in choices.items() if name not in NOT_RECIPE and value},
-        "overrides": recipe_facts(command, choices),
-        "settings": read_settings(expect(record, "settings", dict, {})),
+        "overrides": overrides,
+        "settings": read_settings(settings),
         # the data field decides: a run on embedded data is labelled even if its own list forgot it
         "labels": tuple(dict.fromkeys([*([EMBEDDED] if data == "embedded" else []), *map(str, labels)])),
     }
