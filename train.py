@@ -36,7 +36,7 @@ def train(cfg: DictConfig, recipe: dict[str, Any]) -> dict[str, float]:
     """Train and test one recipe in `cfg.paths.run_dir`; return the final metrics by name, such as `test/acc`."""
     import lightning.pytorch as pl
 
-    from labs.callbacks.record import Record
+    from labs.callbacks.record import Record, tested
     from labs.callbacks.tensorboard import TensorBoardCards
     from labs.cli.check import build, check_recipe
     from labs.cli.embedded_weights import embedded_weights
@@ -61,8 +61,8 @@ def train(cfg: DictConfig, recipe: dict[str, Any]) -> dict[str, float]:
     last = run_dir / "checkpoints" / "last.ckpt"
     with record:
         trainer.fit(module, datamodule, ckpt_path=last if cfg.resume and last.is_file() else None)
-        best = trainer.checkpoint_callback.best_model_path if trainer.checkpoint_callback else None
-        trainer.test(module, datamodule, ckpt_path=best or None, verbose=False)
+        chosen = tested(trainer)
+        trainer.test(module, datamodule, ckpt_path=chosen.best_model_path or None if chosen else None, verbose=False)
     return dict(record.facts["metrics"])
 
 

@@ -53,7 +53,7 @@ class DomainMetrics(nn.Module):
         `source_acc` and `target_acc`; `domain_acc`, the mean of the shares of each domain that is recognised, 0.5 by
         chance; and of the target's predictions `target_entropy` and `target_density`, which need no labels.
         """
-        probabilities = self.target_probabilities.compute()
+        probabilities = self.target_probabilities.compute().cpu()  # what follows needs float64, which Apple GPUs lack
         measured = {
             "source_acc": self.source.compute(),
             "target_acc": self.target.compute(),

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import lightning.pytorch as pl
 import numpy as np
 import torch
-from hydra.utils import instantiate
+from hydra.utils import get_class, instantiate
 from omegaconf import OmegaConf
 from PIL import Image
 from torch import Tensor
@@ -15,8 +15,6 @@ from torch import Tensor
 from labs.datamodules.pixels import read_image
 from labs.errors import LabsError
 from labs.functional.augment import center_crop
-
-BETWEEN_DOMAINS = ("DANN", "CDAN", "PseudoLabel")  # methods that answer about images of the target
 
 
 class TrainedRun(NamedTuple):
@@ -62,9 +60,10 @@ def load_run(run_dir: Path) -> TrainedRun:
     """
     recipe = run_dir / ".hydra" / "config.yaml"
     cfg = OmegaConf.load(recipe) if recipe.is_file() else OmegaConf.create()
-    method = OmegaConf.select(cfg, "module._target_", default=".Classifier").rpartition(".")[2]
-    checkpoint = run_dir / "checkpoints" / ("last.ckpt" if method in BETWEEN_DOMAINS else "best.ckpt")
-    if method not in ("Classifier", *BETWEEN_DOMAINS):
+    method = OmegaConf.select(cfg, "module._target_", default="labs.modules.classifier.Classifier")
+    adapts = getattr(get_class(method), "adapts", False)
+    checkpoint = run_dir / "checkpoints" / ("last.ckpt" if adapts else "best.ckpt")
+    if not (adapts or method.endswith(".Classifier")):
         raise LabsError(f"run={run_dir}: this run classifies no images; type the run directory of a classifier.")
     for file in (recipe, checkpoint):
         if not file.is_file():

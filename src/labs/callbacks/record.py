@@ -122,8 +122,8 @@ class Record(pl.Callback):
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Note which epoch's weights are tested: the first with the best value of what is monitored."""
-        best = trainer.checkpoint_callback
-        if isinstance(best, ModelCheckpoint) and best.monitor and self.rows and best.monitor in self.rows[0]:
+        best = tested(trainer)
+        if best and best.monitor and self.rows and best.monitor in self.rows[0]:
             choose = max if best.mode == "max" else min
             monitor = best.monitor
             finite = [row for row in self.rows if math.isfinite(row[monitor])] or self.rows
@@ -187,6 +187,7 @@ class Record(pl.Callback):
             "log.tsv",
             "test_log.tsv",
             "predictions.csv",
+            "selections.tsv",
             "pictures.tsv",
             "losses.tsv",
             "quality.json",
@@ -197,6 +198,7 @@ class Record(pl.Callback):
         return [
             *(self.run_dir / name for name in names),
             *events,
+            *self.run_dir.glob("checkpoints/by_*.ckpt"),
             *self.run_dir.glob("images/*.png"),
             *self.run_dir.glob("images/*.gif"),
         ]
@@ -268,6 +270,12 @@ class Record(pl.Callback):
 
     def _seconds(self) -> float:
         return self.seconds_before + time.monotonic() - self.started
+
+
+def tested(trainer: pl.Trainer) -> ModelCheckpoint | None:
+    """Return the checkpoint callback whose weights are tested: `best` if there is one, else the last of them."""
+    found = [callback for callback in trainer.checkpoint_callbacks if isinstance(callback, ModelCheckpoint)]
+    return next((callback for callback in found if callback.filename == "best"), found[-1] if found else None)
 
 
 def _metrics(trainer: pl.Trainer, prefixes: tuple[str, ...]) -> dict[str, float]:

@@ -34,18 +34,20 @@ class Selections(pl.Callback):
     def on_test_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Test every chosen epoch, and go back to the weights that were there."""
         current = {name: tensor.clone() for name, tensor in pl_module.state_dict().items()}
+        data: Any = trainer.datamodule  # type: ignore[attr-defined]
         rows = []
         for callback in trainer.checkpoint_callbacks:
             if not isinstance(callback, ModelCheckpoint):
                 continue
             file = Path(str(callback.dirpath)) / f"{callback.filename}.ckpt"
-            if not file.is_file():
-                continue
+            if not callback.best_model_path or not file.is_file():
+                continue  # a run too short to choose
             saved = torch.load(file, map_location=pl_module.device, weights_only=True)
             pl_module.load_state_dict(saved["state_dict"])
-            acc = target_accuracy(pl_module, trainer.datamodule)  # type: ignore[attr-defined]
+            with trainer.precision_plugin.forward_context():
+                acc = target_accuracy(pl_module, data)
             criterion = f"{callback.mode} {callback.monitor}" if callback.monitor else "last epoch"
-            oracle = "yes" if callback.monitor and "oracle" in callback.monitor else "no"
+            oracle = "yes" if data.labeled == "target" or "oracle" in str(callback.monitor) else "no"
             row = {"criterion": criterion, "sees_target_labels": oracle, "epoch": saved["epoch"] + 1, "target_acc": acc}
             rows.append(row)
             if callback.monitor:

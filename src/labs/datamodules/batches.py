@@ -36,6 +36,26 @@ class DomainBatch(NamedTuple):
     unlabeled: Unlabeled
 
 
+class Positions(Dataset[Tensor]):
+    """Stand for images that are on the device already: indexing takes a batch of positions and returns them."""
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, index: list[int]) -> Tensor:
+        return torch.as_tensor(index)
+
+
+class PairedPositions(Dataset[tuple[Tensor, Tensor]]):
+    """Stand for two sets of images that are on the device already, as `Positions` does for one."""
+
+    def __getitem__(self, pair: tuple[list[int], list[int]]) -> tuple[Tensor, Tensor]:
+        return torch.as_tensor(pair[0]), torch.as_tensor(pair[1])
+
+
 class StoredImages(Dataset[Batch]):
     """A split of a uint8 store (images, channels, height, width); indexing takes a whole batch of positions."""
 
@@ -103,15 +123,24 @@ class PairedBatches(Sampler[tuple[list[int], list[int]]]):
     Args:
         counts: images of each set.
         batch_size: images of each set in a batch, on each rank.
+        shuffle: take another order in each pass.
         seed: of the order.
         rank: which share of each pair of batches is this process's.
         world_size: processes.
     """
 
     def __init__(
-        self, counts: tuple[int, int], batch_size: int, *, seed: int = 0, rank: int = 0, world_size: int = 1
+        self,
+        counts: tuple[int, int],
+        batch_size: int,
+        *,
+        shuffle: bool = True,
+        seed: int = 0,
+        rank: int = 0,
+        world_size: int = 1,
     ) -> None:
-        self.counts, self.batch_size, self.seed, self.rank, self.world_size = counts, batch_size, seed, rank, world_size
+        self.counts, self.batch_size, self.shuffle = counts, batch_size, shuffle
+        self.seed, self.rank, self.world_size = seed, rank, world_size
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
@@ -130,6 +159,8 @@ class PairedBatches(Sampler[tuple[list[int], list[int]]]):
 
     def _order(self, which: int, count: int) -> Tensor:
         passes = -(-max(self.counts) // count)
+        if not self.shuffle:
+            return torch.arange(count).repeat(passes)
         orders = [torch.randperm(count, generator=generator(self.seed, self.epoch, which, n)) for n in range(passes)]
         return torch.cat(orders)
 

@@ -8,24 +8,26 @@ import torch
 from lightning.pytorch.utilities import rank_zero_only
 from rich.console import Console
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
-from labs.datamodules.batches import Batch, DomainBatch, EpochBatches, PairedBatches, StoredImages, Unlabeled, loader
+from labs.datamodules.batches import (
+    Batch,
+    DomainBatch,
+    EpochBatches,
+    PairedBatches,
+    PairedPositions,
+    Positions,
+    StoredImages,
+    Unlabeled,
+    loader,
+)
 from labs.datamodules.image_classification import LabeledImages, Source
-from labs.datamodules.image_generation import Positions
 from labs.datamodules.splits import split_hash, stratified_holdout
 from labs.errors import LabsError
 from labs.normalization import FIXED, Normalization, cached_statistics, mixed_statistics
 
 Domain = Literal["source", "target"]
 DOMAINS: tuple[Domain, Domain] = ("source", "target")
-
-
-class PairedPositions(Dataset[tuple[Tensor, Tensor]]):
-    """Stand for images that are on the device already: indexing takes a pair of lists of positions and returns them."""
-
-    def __getitem__(self, pair: tuple[list[int], list[int]]) -> tuple[Tensor, Tensor]:
-        return torch.as_tensor(pair[0]), torch.as_tensor(pair[1])
 
 
 class Part(NamedTuple):
@@ -54,6 +56,7 @@ class Domains(pl.LightningDataModule):
             `half` ([-0.5, 0.5]) or `none` ([0, 1]); the same for both domains, so that it tells nothing of them.
         embedded: whether the images are the offline ones.
         labeled: the domain whose labels train; `target` gives the upper bound, and is written on the run.
+        shuffle: take the training images in another order in each pass.
         validation_fraction: share of each class that is cut from the training splits.
         split_seed: of that cut.
         seed: of the data order.
@@ -70,6 +73,7 @@ class Domains(pl.LightningDataModule):
         normalization: Literal["imagenet", "dataset", "half", "none"],
         embedded: bool,
         labeled: Domain = "source",
+        shuffle: bool = True,
         validation_fraction: float = 0.1,
         split_seed: int = 0,
         seed: int = 0,
@@ -85,7 +89,8 @@ class Domains(pl.LightningDataModule):
         self.sources: dict[Domain, Source] = {"source": source, "target": target}
         self.num_classes, self.image_size, self.batch_size = num_classes, image_size, batch_size
         self.normalization_name, self.embedded, self.labeled = normalization, embedded, labeled
-        self.validation_fraction, self.split_seed, self.seed = validation_fraction, split_seed, seed
+        self.validation_fraction, self.split_seed = validation_fraction, split_seed
+        self.shuffle, self.seed = shuffle, seed
         self.unlabeled: Domain = "target" if labeled == "source" else "source"
         self.normalization: Normalization | None = None  # known after setup
         self._loaded: dict[Domain, LabeledImages] = {}
@@ -155,7 +160,9 @@ class Domains(pl.LightningDataModule):
         """Serve pairs of positions, in an order that is a function of (seed, epoch)."""
         counts = (len(self._parts["train", self.labeled].images), len(self._parts["train", self.unlabeled].images))
         rank, world_size = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
-        batches = PairedBatches(counts, self.batch_size, seed=self.seed, rank=rank, world_size=world_size)
+        batches = PairedBatches(
+            counts, self.batch_size, shuffle=self.shuffle, seed=self.seed, rank=rank, world_size=world_size
+        )
         return loader(PairedPositions(), batches)
 
     def val_dataloader(self) -> list[DataLoader[Tensor]]:
@@ -260,7 +267,7 @@ class Domains(pl.LightningDataModule):
             if self.batch_size > smallest:
                 raise LabsError(
                     f"datamodule.batch_size={self.batch_size}: the {domain} domain, {self.sources[domain].name}, has "
-                    f"{smallest} training images for a process; type datamodule.batch_size={min(64, smallest)}."
+                    f"{smallest} training images for a process; type datamodule.batch_size={max(smallest, 1)}."
                 )
         return rows
 

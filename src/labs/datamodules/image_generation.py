@@ -8,9 +8,9 @@ import torch
 from lightning.pytorch.utilities import rank_zero_only
 from rich.console import Console
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
-from labs.datamodules.batches import Batch, EpochBatches, loader
+from labs.datamodules.batches import Batch, EpochBatches, Positions, loader
 from labs.datamodules.image_classification import LabeledImages, Source
 from labs.datamodules.splits import split_hash
 from labs.errors import LabsError
@@ -21,19 +21,6 @@ class ImagesToImitate(Source, Protocol):
 
     channels: int
     credits: list[str]
-
-
-class Positions(Dataset[Tensor]):
-    """Stand for images that are on the device already: indexing takes a batch of positions and returns them."""
-
-    def __init__(self, count: int) -> None:
-        self.count = count
-
-    def __len__(self) -> int:
-        return self.count
-
-    def __getitem__(self, index: list[int]) -> Tensor:
-        return torch.as_tensor(index)
 
 
 class ImageGeneration(pl.LightningDataModule):

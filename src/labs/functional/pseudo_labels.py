@@ -14,7 +14,7 @@ def pseudo_labels(probabilities: Tensor, threshold: float, *, balanced: bool) ->
     Args:
         probabilities: (images, classes), each row summing to 1.
         threshold: the least probability of the predicted class that counts as confident, in [0, 1].
-        balanced: of each class keep at most the mean number of confident images of a class, the most confident ones.
+        balanced: of each class keep at most the mean number of confident images of a class (rounded up), the surest.
 
     Returns:
         Labels (images,) int64.
@@ -30,7 +30,7 @@ def pseudo_labels(probabilities: Tensor, threshold: float, *, balanced: bool) ->
     confidence, labels = probabilities.max(dim=1)
     labels = torch.where(confidence >= threshold, labels, NO_LABEL)
     if balanced:
-        most = int((labels != NO_LABEL).sum()) // probabilities.shape[1]
+        most = -(-int((labels != NO_LABEL).sum()) // probabilities.shape[1])
         for label in range(probabilities.shape[1]):
             members = torch.nonzero(labels == label).flatten()
             order = confidence[members].argsort(descending=True, stable=True)

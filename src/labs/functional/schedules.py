@@ -56,6 +56,7 @@ def with_total_steps(scheduler: Callable[..., Any], total_steps: int) -> tuple[C
 
     A schedule with a parameter `total_steps` (such as torch's OneCycleLR) counts batches, any other one epochs.
     """
-    if "total_steps" in inspect.signature(scheduler).parameters:
-        return partial(scheduler, total_steps=total_steps), "step"
-    return scheduler, "epoch"
+    if "total_steps" not in inspect.signature(scheduler).parameters:
+        return scheduler, "epoch"
+    told = getattr(scheduler, "keywords", {}).get("total_steps")  # typed
+    return partial(scheduler, total_steps=total_steps) if told is None else scheduler, "step"

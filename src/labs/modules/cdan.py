@@ -5,7 +5,8 @@ domain head is given (equation 4, the multilinear map) and how its loss is weigh
 
     T(f, g) = f x g,  g = softmax(G_y(f))          w = 1 + exp(-H(g))
 
-so that classes are aligned with classes, and images whose class is certain count more. No gradient goes through g.
+so that classes are aligned with classes, and images whose class is certain count more. No gradient goes through g or w
+(in the authors' code one goes through w), and the product is whole at any size (there it is sampled above 4,096).
 """
 
 from collections.abc import Callable, Sequence
@@ -67,15 +68,15 @@ class CDAN(DANN):
         return said
 
     def domain_loss(self, features: Tensor, logits: Tensor, is_unlabeled: Tensor) -> Tensor:
-        """Return the weighted binary cross-entropy; the weights of each domain sum to half."""
+        """Return the weighted binary cross-entropy; the weights of each domain sum to one, as DANN's do."""
         losses = F.binary_cross_entropy_with_logits(
             self.domain_logits(features, logits), is_unlabeled, reduction="none"
         )
         if not self.entropy_weights:
-            return losses.mean()
+            return 2 * losses.mean()
         weights = certainty(logits.detach())
         sums = [(weights * domain).sum() for domain in (is_unlabeled, 1 - is_unlabeled)]
-        weights = weights * torch.where(is_unlabeled > 0, 0.5 / sums[0], 0.5 / sums[1])
+        weights = weights * torch.where(is_unlabeled > 0, 1 / sums[0], 1 / sums[1])
         return (weights * losses).sum()
 
 

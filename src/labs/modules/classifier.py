@@ -23,6 +23,7 @@ from torchmetrics.classification import MulticlassAccuracy
 
 from labs.datamodules.batches import Batch
 from labs.errors import LabsError
+from labs.functional.schedules import with_total_steps
 from labs.nets.parameters import select
 
 
@@ -33,7 +34,8 @@ class Classifier(pl.LightningModule):
         net: maps images (batch, 3, height, width), normalised, to logits (batch, num_classes).
         num_classes: classes of the dataset.
         optimizer: builds the optimizer from parameter groups.
-        scheduler: builds a learning-rate schedule, stepped once an epoch, from the optimizer; None for a constant rate.
+        scheduler: builds a learning-rate schedule from the optimizer, stepped by batches if it takes `total_steps`,
+            else by epochs; None for a constant rate.
         label_smoothing: share of the target that is spread over all classes, in [0, 1).
         lr_scale: learning rates relative to the optimizer's, by parameter pattern; the first pattern that matches
             counts.
@@ -94,10 +96,11 @@ class Classifier(pl.LightningModule):
 
     def configure_optimizers(self) -> Any:
         """Build the optimizer of what trains, now or in a later epoch, and its schedule."""
-        optimizer, scheduler = self._build_optimizer()
+        optimizer, scheduler = self._build_optimizer(int(self.trainer.estimated_stepping_batches))
         if scheduler is None:
             return {"optimizer": optimizer}
-        config: dict[str, Any] = {"scheduler": scheduler, "interval": "epoch"}
+        assert self.scheduler is not None
+        config: dict[str, Any] = {"scheduler": scheduler, "interval": with_total_steps(self.scheduler, 1)[1]}
         if isinstance(scheduler, ReduceLROnPlateau):
             config |= {"monitor": "val/loss", "frequency": sys.maxsize}  # stepped below, before checkpoints are written
         return {"optimizer": optimizer, "lr_scheduler": config}
@@ -119,7 +122,7 @@ class Classifier(pl.LightningModule):
             prog_bar=True,
         )
 
-    def _build_optimizer(self) -> tuple[torch.optim.Optimizer, Any]:
+    def _build_optimizer(self, total_steps: int = 100) -> tuple[torch.optim.Optimizer, Any]:
         """Group the trainable parameters by learning rate; the group at full rate, if any, is the first."""
         scale = {name: 1.0 for name, p in self.net.named_parameters() if p.requires_grad}
         for pattern, factor in reversed(self.lr_scale.items()):
@@ -130,4 +133,4 @@ class Classifier(pl.LightningModule):
         optimizer = self.optimizer([{"params": [parameters[n] for n in scale if scale[n] == f]} for f in factors])
         for group, factor in zip(optimizer.param_groups, factors, strict=True):
             group["lr"] *= factor
-        return optimizer, self.scheduler(optimizer) if self.scheduler else None
+        return optimizer, with_total_steps(self.scheduler, total_steps)[0](optimizer) if self.scheduler else None

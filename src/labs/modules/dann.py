@@ -3,12 +3,13 @@
 Y. Ganin et al., "Domain-Adversarial Training of Neural Networks", JMLR 2016, equations 9 to 15. With features
 f = G_f(x), the label head G_y and the domain head G_d, a step descends
 
-    L_y(G_y(f), y)  over labelled images of the source   +   L_d(G_d(R(f)), d)  over images of both domains,
+    mean of L_y(G_y(f), y) over the source + mean of L_d(G_d(R(f)), 0) over the source
+                                           + mean of L_d(G_d(R(f)), 1) over the target
 
 where R is the identity whose gradient is multiplied by -lambda (`labs.functional.gradient_reversal`). The domain head
 descends L_d at the full learning rate; the features ascend it, lambda times as fast. Lambda is a pure function of
-training progress: 0 gives training on the source alone, -1 training without the reversal. L_d is the mean over all
-images of both domains; code that adds up a mean for each domain has twice this L_d.
+training progress: 0 gives training on the source alone, -1 training without the reversal. Code that takes one mean
+over the images of both domains has half of this L_d.
 """
 
 import sys
@@ -79,6 +80,18 @@ class DANN(pl.LightningModule):
         with other_domain(self.net, domain == "target"):
             return features_and_logits(self.net, images)
 
+    def on_fit_start(self) -> None:
+        """Refuse what would break, or go wrong in silence, after the first epoch.
+
+        Raises:
+            LabsError: checkpoints by metrics of another practical, or batch norm that is apart and synchronised.
+        """
+        for callback in self.trainer.checkpoint_callbacks:
+            if getattr(callback, "monitor", None) in ("val/acc", "val/loss"):
+                raise LabsError("callbacks=default chooses by val/acc, and here are two domains; leave callbacks= out.")
+        if self.batch_norm == "separate" and any(isinstance(layer, nn.SyncBatchNorm) for layer in self.net.modules()):
+            raise LabsError("trainer.sync_batchnorm=true mixes the domains' statistics; type module.batch_norm=mixed.")
+
     def training_step(self, batch: DomainBatch, batch_idx: int) -> Tensor:
         """Return the loss of a batch of both domains."""
         labeled, unlabeled = _checked(batch)
@@ -91,7 +104,7 @@ class DANN(pl.LightningModule):
 
         self._log("label_loss", label_loss)
         self._log("domain_loss", domain_loss)
-        self._log("lambda", torch.tensor(weight))
+        self._log("lambda", torch.full((), weight, device=self.device))
         self.train_acc.update(logits[: len(labeled.images)].detach(), labeled.labels)
         self.log("train/labeled_acc", self.train_acc, on_step=False, on_epoch=True, prog_bar=True)
         return label_loss + domain_loss
@@ -110,8 +123,11 @@ class DANN(pl.LightningModule):
         return said
 
     def domain_loss(self, features: Tensor, logits: Tensor, is_unlabeled: Tensor) -> Tensor:
-        """Return the mean binary cross-entropy of the domain head; is_unlabeled (batch,) holds 0 and 1."""
-        return F.binary_cross_entropy_with_logits(self.domain_logits(features, logits), is_unlabeled)
+        """Return the binary cross-entropy of the domain head, a mean over each domain; is_unlabeled (batch,) is 0 or 1.
+
+        Both halves are of one size, so that the sum of their means is twice the mean over both.
+        """
+        return 2 * F.binary_cross_entropy_with_logits(self.domain_logits(features, logits), is_unlabeled)
 
     @property
     def progress(self) -> float:
@@ -126,9 +142,9 @@ class DANN(pl.LightningModule):
             LabsError: the run has no end.
         """
         steps = self.trainer.estimated_stepping_batches
-        if not 0 < steps < float("inf"):
-            raise LabsError("trainer.max_epochs=-1: lambda grows with the share of training that is done; type 40.")
-        return int(steps)
+        if steps == float("inf"):
+            raise LabsError("trainer.max_epochs=-1: lambda grows with the share of training done; type 40, say.")
+        return max(int(steps), 1)
 
     def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
         """Collect predictions of a domain."""
@@ -141,12 +157,14 @@ class DANN(pl.LightningModule):
         self.log_dict({f"val/{name}": value for name, value in measured.items()}, prog_bar=True)
         scheduler = self.lr_schedulers() if self.trainer.training or self.trainer.validating else None
         if isinstance(scheduler, ReduceLROnPlateau):
-            scheduler.step(1 - measured["source_acc"])
+            data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
+            scheduler.step(1 - measured["source_acc" if data.labeled == "source" else "oracle_target_acc"])
 
     def test_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> dict[str, Tensor] | None:
         """Collect predictions of a domain, and hand on those of the target."""
         domain, logits = self._evaluate(batch, dataloader_idx)
-        if [dataloader_idx, batch_idx + 1] == [1, self.trainer.num_test_batches[1]]:  # the last one: all is seen
+        # at the last batch: in on_test_epoch_end it would be too late for callbacks, whose turn is before the module's
+        if [dataloader_idx, batch_idx + 1] == [1, self.trainer.num_test_batches[1]]:
             measured = {f"test/{name}": value for name, value in self.test_results().items()}
             self.log_dict(measured, on_step=False, on_epoch=True, add_dataloader_idx=False, batch_size=1)
         if domain != "target":

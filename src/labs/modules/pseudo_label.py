@@ -11,6 +11,7 @@ else is `labs.modules.dann`: with a reversal, pseudo-labels and domain-adversari
 """
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -20,6 +21,7 @@ from rich.console import Console
 from torch import Tensor, nn
 
 from labs.datamodules.batches import Batch, Unlabeled
+from labs.directories import read_facts
 from labs.errors import LabsError
 from labs.functional.gradient_reversal import ReversalWeight
 from labs.functional.pseudo_labels import NO_LABEL, pseudo_labels
@@ -39,7 +41,7 @@ class PseudoLabel(DANN):
         threshold: the least probability that counts as confident.
         balanced: believe no more images of one class than of the mean class, the most confident ones.
         restart: begin each round from the weights of the start, so that old mistakes are not learnt by heart
-            (Cascante-Bonilla et al. 2020, arXiv:2001.06001).
+            (Cascante-Bonilla et al. 2020, arXiv:2001.06001); learning rate and domain head go on as they are.
         net: this and the following as in `labs.modules.dann.DANN`.
         num_classes: classes of both domains.
         optimizer: builds the optimizer.
@@ -81,9 +83,12 @@ class PseudoLabel(DANN):
             raise LabsError(f"module.rounds={rounds}: expected 1 or more.")
         if not 0 <= threshold <= 1:
             raise LabsError(f"module.threshold={threshold}: expected a probability from 0 to 1, such as 0.95.")
-        load_weights(net, start, keep_head=True)  # once more, now that there is a place for all of them
+        untrained = start in ("random", "imagenet")
+        if not untrained:
+            load_weights(net, start, keep_head=True)  # once more, now that there is a place for all of them
         self.rounds, self.threshold, self.balanced, self.restart = rounds, threshold, balanced, restart
-        self.warm_up = int(start == "random")  # rounds on the source alone
+        self.warm_up = int(untrained)  # rounds on the source alone
+        self.labels = [] if untrained else _labels_of(Path(start).expanduser())
         self.pseudo = torch.empty(0, dtype=torch.int64)  # label of each unlabelled training image, or NO_LABEL
         self.measured: dict[str, float] = {}  # of the labels of this round
         self.initial: dict[str, Tensor] = {}
@@ -94,20 +99,27 @@ class PseudoLabel(DANN):
         Raises:
             LabsError: more rounds than epochs.
         """
-        rounds, epochs = self.rounds + self.warm_up, int(self.trainer.max_epochs or 1)
-        if rounds > epochs:
+        rounds, epochs = self.rounds + self.warm_up, self.trainer.max_epochs or -1
+        if epochs < 0:
+            raise LabsError("trainer.max_epochs=-1: rounds share the epochs of a run; type a number, such as 40.")
+        limit = self.trainer.limit_train_batches
+        try_out = isinstance(limit, int) or limit < 1  # debug=batches, trainer.fast_dev_run
+        if rounds > epochs and not try_out:
+            fewer = f"module.rounds={epochs - self.warm_up} or " if epochs > self.warm_up else ""
             raise LabsError(
                 f"module.rounds={self.rounds}: there are {epochs} epochs for {rounds} rounds; type "
-                f"module.rounds={max(epochs - self.warm_up, 1)} or trainer.max_epochs={rounds}."
+                f"{fewer}trainer.max_epochs={rounds}."
             )
-        return epoch * rounds // epochs + 1 - self.warm_up
+        return epoch * min(rounds, epochs) // epochs + 1 - self.warm_up
 
     def on_fit_start(self) -> None:
         """Begin without labels, and remember the weights of the start."""
+        super().on_fit_start()
         self.round_of(0)
         if len(self.pseudo) == 0:
             count = self.trainer.datamodule.count("train", self._unlabeled_domain)  # type: ignore[attr-defined]
             self.pseudo = torch.full((count,), NO_LABEL)
+        self.pseudo = self.pseudo.to(self.device)
         if self.restart and not self.initial:
             self.initial = {name: tensor.clone() for name, tensor in self.net.state_dict().items()}
 
@@ -125,9 +137,9 @@ class PseudoLabel(DANN):
 
     def label_loss(self, logits: Tensor, labeled: Batch, unlabeled: Unlabeled) -> Tensor:
         """Return the mean cross-entropy of all images with a label, given or their own."""
-        own = self.pseudo.to(self.device)[unlabeled.positions]
+        own = self.pseudo[unlabeled.positions]
         for name, value in self.measured.items():
-            self._log(name, torch.tensor(value))
+            self._log(name, torch.full((), value, device=self.device))
         return F.cross_entropy(logits, torch.cat([labeled.labels, own]), ignore_index=NO_LABEL)
 
     def test_results(self) -> dict[str, Any]:
@@ -136,7 +148,7 @@ class PseudoLabel(DANN):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Save the labels of the round."""
-        checkpoint["pseudo_labels"] = {"labels": self.pseudo, "measured": self.measured, "initial": self.initial}
+        checkpoint["pseudo_labels"] = {"labels": self.pseudo.cpu(), "measured": self.measured, "initial": self.initial}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Go on with them.
@@ -159,10 +171,11 @@ class PseudoLabel(DANN):
         """Predict all unlabelled training images, keep what is certain, and say how much that is and how good."""
         data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
         every = torch.arange(len(self.pseudo), device=self.device).split(AT_ONCE)
-        with evaluating(self.net):
+        with evaluating(self.net), self.trainer.precision_plugin.forward_context():
             logits = [self(data.unlabeled_images(positions).images, self._unlabeled_domain) for positions in every]
         probabilities = torch.cat(logits).float().softmax(dim=1)
-        self.pseudo = pseudo_labels(probabilities, self.threshold, balanced=self.balanced).cpu()
+        labels = pseudo_labels(probabilities, self.threshold, balanced=self.balanced)
+        self.pseudo = self.trainer.strategy.broadcast(labels)  # each process has running statistics of its own
         used = torch.nonzero(self.pseudo != NO_LABEL).flatten()
         self.measured = {"round": float(this), "pseudo_share": len(used) / len(self.pseudo)}
         if len(used):
@@ -175,3 +188,10 @@ class PseudoLabel(DANN):
         of = f"{len(self.pseudo)} {self._unlabeled_domain} images"
         text = f"{share:.1%} of {of} labelled, {precision:.1%} of these rightly (known here, not to training)"
         Console().print(f"round {self.measured['round']:.0f}: {text}", highlight=False, soft_wrap=True)
+
+
+def _labels_of(start: Path) -> list[str]:
+    """Return what results must carry because target labels made, or chose, the weights that they start from."""
+    run_dir = start if start.is_dir() else start.parent.parent
+    labels = [label for label in read_facts(run_dir).get("labels", []) if "target labels" in label]
+    return [*labels, "start selected on target labels"] if start.stem == "by_oracle" else labels

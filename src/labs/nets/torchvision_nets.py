@@ -189,7 +189,13 @@ def _load(net: nn.Module, tensors: dict[str, Tensor], *, source: str, keep_head:
         tensors = {name: tensor for name, tensor in tensors.items() if not name.startswith(head)}
     # A counter that batch norm uses only without momentum, and that older files do not have.
     missing = [n for n in expected if n not in tensors and not n.endswith(".num_batches_tracked")]
-    tensors = {n: tensor for n, tensor in tensors.items() if n in expected or OTHER_DOMAIN not in n}
+    apart, places = ({n for n in names if OTHER_DOMAIN in n} for names in (tensors, expected))
+    if keep_head and apart - places:
+        raise LabsError(
+            f"{source}: its batch norm was apart for each domain; type module.batch_norm=separate here, too."
+        )
+    tensors = {n: tensor for n, tensor in tensors.items() if n not in apart - places}
+    tensors |= {n: tensors[one] for n in places - apart if (one := n.replace(OTHER_DOMAIN, ".running_")) in tensors}
     unexpected = [n for n in tensors if n not in expected]
     mismatched = [
         f"{n} (expected {_by(expected[n])}, found {_by(tensors[n])})"

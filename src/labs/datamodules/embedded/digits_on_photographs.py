@@ -19,7 +19,8 @@ def digits_on_photographs(size: int, seed: int = 0, *, pieces: int = 1, stroke: 
     """Return the 1,797 digits of scikit-learn, each on random pieces of a photograph.
 
     A pixel is |photograph - digit| in each channel: where the digit is black the photograph stays, where it is white
-    the photograph is inverted. Digits are grey, not made black and white: at 8 pixels their outline is in their greys.
+    the photograph is inverted. Digits are grey unless `stroke` makes them nearly black and white: at 8 pixels their
+    outline is in their greys.
     Every third of each digit is for testing. The same digits lie on the same pieces at every size.
 
     Args:
