@@ -4,8 +4,9 @@ from collections.abc import Callable, Sequence
 
 import pandas as pd
 
-from labs.reporting.claims import Claim, higher, judge, lower, of
+from labs.reporting.claims import Claim, higher, judge, lower
 from labs.reporting.gan_sheet import read_losses
+from labs.reporting.layout import metric
 from labs.reporting.row import Row
 from labs.reporting.runs import Run
 
@@ -37,7 +38,7 @@ def _alike(ours: float, theirs: float) -> float:
 
 
 _BASE = "dcgan_mnist"
-_FID = of("test/fid")
+_FID = metric("test/fid")
 _GENERATOR = _last_tenth("generator", lambda losses: losses.mean(skipna=False))
 _SWING = _last_tenth("generator", lambda losses: losses.std(skipna=False))
 _SIZES = "; the judge sees both at 32 pixels"
@@ -65,11 +66,12 @@ _CLAIMS = (
     ),
     Claim("10 latent dimensions change the FID little", "dcgan_nz10", _BASE, "FID", _FID, _alike),
     Claim("1000 latent dimensions change the FID little", "dcgan_nz1000", _BASE, "FID", _FID, _alike),
-    Claim("10 latent dimensions lose classes", "dcgan_nz10", _BASE, "classes", of("test/coverage"), lower),
+    Claim("10 latent dimensions lose classes", "dcgan_nz10", _BASE, "classes", metric("test/coverage"), lower),
     Claim("64 x 64 pixels are worse than 32 x 32", "dcgan_mnist64", _BASE, "FID", _FID, higher, _SIZES),
     Claim("The conditional net has a better FID", "cdcgan_mnist", _BASE, "FID", _FID, lower),
     Claim(
         f"The conditional net draws the digit that it is asked for (more than {FITTING:g} of them)",
-        "cdcgan_mnist", "cdcgan_mnist", "label agreement", of("test/label_agreement"), lambda ours, _: ours - FITTING,
+        "cdcgan_mnist", "cdcgan_mnist", "label agreement", metric("test/label_agreement"),
+        lambda ours, _: ours - FITTING,
     ),
 )  # fmt: skip
