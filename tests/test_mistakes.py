@@ -220,6 +220,49 @@ def test_a_gans_mistake_gets_one_clear_message(
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
+DANNS = [
+    ("net.dropout=2", "net.dropout=2: expected a share from 0 to below 1, such as 0.2."),
+    ("datamodule.batch_size=100000", "the source domain, handwritten digits (scikit-learn), has 1081 training images"),
+    ("datamodule.validation_fraction=2", "datamodule.validation_fraction=2: expected a share between 0 and 1"),
+    ("datamodule.labeled=both", "datamodule.labeled=both: expected one of source, target."),
+    ("datamodule.num_classes=7", "there are 10 classes in both domains; type datamodule.num_classes=10."),
+    ("datamodule.target.pieces=0", "datamodule.target.pieces=0: expected 1 or more."),
+    ("datamodule.image_size=8", "net=dann_mnist needs 16 pixels or more; type datamodule.image_size=28."),
+    ("module.batch_norm=separate", "the net has no batch norm; type net.batch_norm=true"),
+    ("module.domain_hidden=[0]", "module.domain_hidden=[0]: expected widths of 1 or more, such as [100]."),
+    ("reversal.gamma=0", "reversal.gamma=0: expected a number above 0, or null for a constant weight."),
+    ("callbacks.features.method=umap", "callbacks.features.method=umap: expected one of pca, tsne."),
+    ("callbacks=default", "chooses by val/acc, and here are two domains; leave callbacks= out."),
+    ("module=classifier", "module.reversal: Classifier takes no argument 'reversal'"),
+    ("datamodule=digits", "missing 1 required keyword-only argument: 'augment'"),
+    ("weights=imagenet", "There are no ImageNet weights for dann_mnist. Type weights=random."),
+    ("net=dcgan", "its words belong to different practicals"),
+    ("trainer.max_epochs=-1", "trainer.max_epochs=-1: lambda grows with the share of training"),
+    ("module=pseudo_label module.rounds=0", "module.rounds=0: expected 1 or more."),
+    ("module=pseudo_label module.rounds=1000", "there are 40 epochs for 1001 rounds; type module.rounds=39 or"),
+    ("module=pseudo_label module.threshold=2", "module.threshold=2: expected a probability from 0 to 1, such as 0.95."),
+    (
+        "module=pseudo_label module.start=nowhere",
+        "weights=nowhere: expected random, imagenet, embedded, a run directory",
+    ),
+    ("scheduler.alpha=-1", "alpha=-1: expected 0 or more"),
+    ("optimizer.lr=-1", "learning rate"),
+]
+
+
+@pytest.mark.parametrize(("typed", "said"), DANNS, ids=[typed for typed, _ in DANNS])
+def test_a_mistake_between_domains_gets_one_clear_message(
+    typed: str, said: str, train: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as exit_:
+        train("experiment=dann_mnistm", "data=embedded", "logger=none", *typed.split(" "))
+    message = capsys.readouterr().err
+    assert exit_.value.code == 2
+    assert said in message.partition("error:")[2]
+    assert "Traceback" not in message
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
 def test_the_dataset_is_missing_and_there_is_no_network(
     train: Callable[..., Path],
     monkeypatch: pytest.MonkeyPatch,

@@ -87,6 +87,7 @@ def test_readme_lists_every_axis_and_option() -> None:
         "callbacks",
         "style_loss",
         "gan_loss",
+        "reversal",
     ):
         for path in (ROOT / "conf" / folder).glob("*.yaml"):
             assert f"`{path.stem}`" in readme or path.stem == "cub200_upstream", f"README lacks {folder}={path.stem}"

@@ -210,6 +210,53 @@ def test_a_gan_resumes_exactly(train: Callable[..., Path], tmp_path: Path) -> No
     assert metrics[0]["test/fid_start"] > 0
 
 
+DOMAINS = [
+    *("data=embedded", "logger=none", "trainer=cpu", "trainer.max_epochs=4", "datamodule.image_size=16"),
+    *("datamodule.target.pieces=1", "datamodule.batch_size=128", "net.batch_norm=true", "net.dropout=0.2"),
+    *("module.batch_norm=separate", "optimizer.lr=0.05", "callbacks.pictures=null", "callbacks.features=null"),
+]
+ADAPTING = {
+    "dann": ["experiment=dann_mnistm"],
+    "pseudo_label": [
+        *("experiment=pseudo_label_mnistm", "reversal=schedule", "module.rounds=1", "module.threshold=0.12"),
+        "module.restart=true",
+    ],
+}
+
+
+@pytest.mark.parametrize(("method", "epochs"), [("dann", 1), ("pseudo_label", 3)])
+def test_domain_adaptation_resumes_exactly(
+    method: str, epochs: int, train: Callable[..., Path], tmp_path: Path
+) -> None:
+    """Weights, statistics of both domains, optimizer, lambda, rate, labels of the round, and what was chosen.
+
+    The pseudo-labels are given at the start of the third epoch, and are kept in the checkpoint of the fourth.
+    """
+    train(*ADAPTING[method], *DOMAINS, "hydra.run.dir=whole")
+    with pytest.MonkeyPatch.context() as patch:
+        _interrupt_in_epoch(patch, epochs)
+        with pytest.raises(SystemExit):
+            train(*ADAPTING[method], *DOMAINS, "hydra.run.dir=stopped")
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    assert last_epoch(tmp_path / "stopped") == epochs
+    train("resume=stopped")
+    runs = (tmp_path / "whole", tmp_path / "stopped")
+    for name in ("last", "by_source_acc", "by_target_entropy", "by_target_density", "by_oracle"):
+        one, other = (torch.load(run / "checkpoints" / f"{name}.ckpt", weights_only=True) for run in runs)
+        keys = [key for key in ("state_dict", "optimizer_states", "lr_schedulers", "pseudo_labels") if key in one]
+        assert ("pseudo_labels" in keys) == (method == "pseudo_label")
+        for key in ("epoch", "global_step", *keys):
+            assert_same(one[key], other[key])
+    (log, metrics, predictions), resumed = (results(run) for run in runs)
+    pd.testing.assert_frame_equal(resumed[0], log, check_exact=True)
+    assert resumed[1] == metrics
+    pd.testing.assert_frame_equal(resumed[2], predictions, check_exact=True)
+    assert (runs[0] / "selections.tsv").read_bytes() == (runs[1] / "selections.tsv").read_bytes()
+    if method == "pseudo_label":
+        assert log["train/pseudo_share"].notna().tolist() == [False, False, True, True]
+        assert log["train/pseudo_share"].iloc[-1] > 0
+
+
 def test_a_refused_resume_leaves_the_recipe(train: Callable[..., Path], tmp_path: Path) -> None:
     train(*GAN, "trainer.max_epochs=1", "hydra.run.dir=run")
     before = {file.name: file.read_bytes() for file in (tmp_path / "run" / ".hydra").glob("*.yaml")}

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from labs.datamodules.batches import EpochBatches, StoredImages, generator, loader
+from labs.datamodules.batches import EpochBatches, PairedBatches, StoredImages, generator, loader
 
 COUNTS, SIZES = (1, 2, 3, 7, 8, 9, 16, 17, 31), (2, 3, 4, 8, 50)
 
@@ -162,3 +162,79 @@ class TestLoader:
     def test_the_loader_counts_batches(self) -> None:
         assert len(loader(self.images, EpochBatches(7, 3, shuffle=True))) == 2  # 3 + 4: the seventh is not alone
         assert len(loader(self.images, EpochBatches(7, 3, shuffle=False))) == 3
+
+
+def pairs(
+    counts: tuple[int, int], size: int, *, epoch: int = 0, seed: int = 0, world_size: int = 1
+) -> list[list[tuple[list[int], list[int]]]]:
+    """List each rank's pairs of batches of an epoch."""
+    ranks = [PairedBatches(counts, size, seed=seed, rank=rank, world_size=world_size) for rank in range(world_size)]
+    for batches in ranks:
+        batches.set_epoch(epoch)
+        assert len(batches) == len(list(batches))
+    return [list(batches) for batches in ranks]
+
+
+class TestPairs:
+    @pytest.mark.parametrize("counts", [(30, 7), (7, 30), (12, 12), (25, 24)])
+    @pytest.mark.parametrize("size", [1, 3, 7])
+    def test_batches_are_full_and_the_longer_set_is_passed_once(self, counts: tuple[int, int], size: int) -> None:
+        (served,) = pairs(counts, size)
+        assert len(served) == max(counts) // size
+        assert all(len(part) == size for pair in served for part in pair)
+        longer = counts.index(max(counts))
+        seen = [position for pair in served for position in pair[longer]]
+        assert len(set(seen)) == len(seen)
+        assert set(seen) <= set(range(max(counts)))
+
+    def test_the_shorter_set_begins_again_in_another_order(self) -> None:
+        (served,) = pairs((7, 30), 3)
+        seen = [position for first, _ in served for position in first]
+        passes = [seen[start : start + 7] for start in range(0, 28, 7)]
+        assert all(sorted(one) == list(range(7)) for one in passes)
+        assert len({tuple(one) for one in passes}) == 4
+        (later,) = pairs((7, 30), 3, epoch=1)
+        assert [first for first, _ in later] != [first for first, _ in served]
+
+    def test_what_is_left_over_has_its_turn_in_another_epoch(self) -> None:
+        seen = [set(flat([second for _, second in pairs((4, 11), 4, epoch=epoch)[0]])) for epoch in range(20)]
+        assert all(len(one) == 8 for one in seen)
+        assert set.union(*seen) == set(range(11))
+
+    def test_two_sets_of_one_size_have_orders_of_their_own(self) -> None:
+        (served,) = pairs((20, 20), 20)
+        assert served[0][0] != served[0][1]
+
+    def test_they_are_a_function_of_seed_and_epoch(self) -> None:
+        keys = [(seed, epoch) for seed in range(3) for epoch in range(3)]
+        orders = {(s, e): pairs((9, 20), 4, seed=s, epoch=e)[0] for s, e in keys}
+        assert len({str(order) for order in orders.values()}) == 9
+        torch.manual_seed(99)
+        state = torch.get_rng_state()
+        for seed, epoch in reversed(keys):
+            assert pairs((9, 20), 4, seed=seed, epoch=epoch)[0] == orders[seed, epoch]
+        assert torch.equal(torch.get_rng_state(), state)
+
+    def test_iterating_again_changes_nothing(self) -> None:
+        batches = PairedBatches((9, 20), 4)
+        next(iter(batches))
+        assert list(batches) == list(batches) == pairs((9, 20), 4)[0]
+
+    @pytest.mark.parametrize("counts", [(30, 12), (12, 30), (24, 24)])
+    @pytest.mark.parametrize("world_size", [2, 3])
+    def test_ranks_share_out_what_one_would_see(self, counts: tuple[int, int], world_size: int) -> None:
+        size = 3
+        ranks = pairs(counts, size, world_size=world_size)
+        (alone,) = pairs(counts, size * world_size)
+        assert len({len(rank) for rank in ranks}) == 1
+        for step, whole in enumerate(alone):
+            for which in (0, 1):
+                assert [position for rank in ranks for position in rank[step][which]] == whole[which]
+        longer = counts.index(max(counts))
+        mine = [set(flat([pair[longer] for pair in rank])) for rank in ranks]
+        assert sum(map(len, mine)) == len(set.union(*mine)), "no rank sees another's"
+
+    def test_without_shuffling_every_pass_has_their_own_order(self) -> None:
+        batches = PairedBatches((3, 8), 4, shuffle=False)
+        batches.set_epoch(5)
+        assert list(batches) == [([0, 1, 2, 0], [0, 1, 2, 3]), ([1, 2, 0, 1], [4, 5, 6, 7])]

@@ -65,7 +65,7 @@ class ReversalWeight:
     gamma: float | None = 10.0
 
     def __post_init__(self) -> None:
-        if self.gamma is not None and not self.gamma > 0:
+        if self.gamma is not None and not 0 < self.gamma < math.inf:
             raise LabsError(f"reversal.gamma={self.gamma}: expected a number above 0, or null for a constant weight.")
         if not math.isfinite(self.weight):
             raise LabsError(f"reversal.weight={self.weight}: expected a number, such as 1.0.")

@@ -96,11 +96,12 @@ class Classifier(pl.LightningModule):
 
     def configure_optimizers(self) -> Any:
         """Build the optimizer of what trains, now or in a later epoch, and its schedule."""
-        optimizer, scheduler = self._build_optimizer(int(self.trainer.estimated_stepping_batches))
+        by_steps = self.scheduler is not None and with_total_steps(self.scheduler, 1)[1] == "step"
+        steps = int(self.trainer.estimated_stepping_batches) if by_steps else 0
+        optimizer, scheduler = self._build_optimizer(steps)
         if scheduler is None:
             return {"optimizer": optimizer}
-        assert self.scheduler is not None
-        config: dict[str, Any] = {"scheduler": scheduler, "interval": with_total_steps(self.scheduler, 1)[1]}
+        config: dict[str, Any] = {"scheduler": scheduler, "interval": "step" if by_steps else "epoch"}
         if isinstance(scheduler, ReduceLROnPlateau):
             config |= {"monitor": "val/loss", "frequency": sys.maxsize}  # stepped below, before checkpoints are written
         return {"optimizer": optimizer, "lr_scheduler": config}

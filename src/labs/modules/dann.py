@@ -70,6 +70,7 @@ class DANN(pl.LightningModule):
         self.domain_head = DomainHead(self.domain_features(num_classes), domain_hidden)
         self.metrics = DomainMetrics(num_classes)
         self.train_acc = MulticlassAccuracy(num_classes, average="micro")
+        self._build_optimizer()  # a recipe that cannot be built fails here, before any data is read
 
     def forward(self, images: Tensor, domain: str = "target") -> Tensor:
         """Return logits (batch, num_classes) of images (batch, 3, height, width) of a domain."""
@@ -178,14 +179,18 @@ class DANN(pl.LightningModule):
 
     def configure_optimizers(self) -> Any:
         """Build one optimizer of the net and the domain head, and its schedule."""
+        optimizer, config = self._build_optimizer(self.total_steps)
+        return {"optimizer": optimizer, "lr_scheduler": config} if config else optimizer
+
+    def _build_optimizer(self, total_steps: int = 100) -> tuple[torch.optim.Optimizer, dict[str, Any]]:
         optimizer = self.optimizer([p for p in self.parameters() if p.requires_grad])
         if self.scheduler is None:
-            return optimizer
-        build, interval = with_total_steps(self.scheduler, self.total_steps)
+            return optimizer, {}
+        build, interval = with_total_steps(self.scheduler, total_steps)
         config: dict[str, Any] = {"scheduler": build(optimizer), "interval": interval}
         if isinstance(config["scheduler"], ReduceLROnPlateau):
             config |= {"monitor": "val/source_acc", "frequency": sys.maxsize}  # stepped after validation
-        return {"optimizer": optimizer, "lr_scheduler": config}
+        return optimizer, config
 
     def _of_both(self, labeled: Tensor, unlabeled: Tensor) -> tuple[Tensor, Tensor]:
         """Return features and logits of both domains, the labelled one's first."""

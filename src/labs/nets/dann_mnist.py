@@ -39,9 +39,9 @@ class DANNMNIST(nn.Module):
             layers += [nn.Conv2d(channels, filters, kernel_size=5), *norm, nn.ReLU(), nn.MaxPool2d(2)]
             channels, side = filters, (side - 4) // 2
         self.backbone = nn.Sequential(*layers, nn.Flatten())
-        drops = [[nn.Dropout(dropout)] if dropout else [] for _ in range(2)]
+        drops = [nn.Dropout(dropout) if dropout else nn.Identity() for _ in range(2)]  # layers keep their names
         self.label_head = nn.Sequential(
-            *drops[0], nn.Linear(channels * side**2, 100), nn.ReLU(), *drops[1], nn.Linear(100, 100), nn.ReLU(),
+            drops[0], nn.Linear(channels * side**2, 100), nn.ReLU(), drops[1], nn.Linear(100, 100), nn.ReLU(),
             nn.Linear(100, num_classes),
         )  # fmt: skip
 

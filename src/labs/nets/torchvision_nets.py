@@ -77,7 +77,10 @@ def build_net(
         if imagenet is None:
             raise LabsError(f"There are no ImageNet weights for {name}. Type weights=random, or net=resnet18.")
         folder = Path(weights_folder).expanduser() if weights_folder else Path(torch.hub.get_dir()) / "checkpoints"
-        weights = str(_imagenet_file(imagenet.url, folder))
+        file = _imagenet_file(imagenet.url, folder)
+        net = build(num_classes=num_classes)
+        _load(net, _read(file), source=str(file), keep_head=keep_head)
+        return net
     net = build(num_classes=num_classes)
     load_weights(net, weights, keep_head=keep_head)
     return net
@@ -187,8 +190,6 @@ def _load(net: nn.Module, tensors: dict[str, Tensor], *, source: str, keep_head:
     if not keep_head:
         expected = {name: tensor for name, tensor in expected.items() if not name.startswith(head)}
         tensors = {name: tensor for name, tensor in tensors.items() if not name.startswith(head)}
-    # A counter that batch norm uses only without momentum, and that older files do not have.
-    missing = [n for n in expected if n not in tensors and not n.endswith(".num_batches_tracked")]
     apart, places = ({n for n in names if OTHER_DOMAIN in n} for names in (tensors, expected))
     if keep_head and apart - places:
         raise LabsError(
@@ -196,6 +197,8 @@ def _load(net: nn.Module, tensors: dict[str, Tensor], *, source: str, keep_head:
         )
     tensors = {n: tensor for n, tensor in tensors.items() if n not in apart - places}
     tensors |= {n: tensors[one] for n in places - apart if (one := n.replace(OTHER_DOMAIN, ".running_")) in tensors}
+    # A counter that batch norm uses only without momentum, and that older files do not have.
+    missing = [n for n in expected if n not in tensors and not n.endswith(".num_batches_tracked")]
     unexpected = [n for n in tensors if n not in expected]
     mismatched = [
         f"{n} (expected {_by(expected[n])}, found {_by(tensors[n])})"
