@@ -24,6 +24,7 @@ GRIDS = sorted(path.stem for path in (CONF / "grid").glob("*.yaml"))
 SMALLER = {  # than embedded: enough to run on
     "style_transfer": ["datamodule.image_size=32", "every=2", "steps=4"],
     "gan": ["module.net.ngf=4", "module.net.ndf=4"],
+    "dann": ["callbacks.pictures=null", "callbacks.features.images=10"],
 }
 
 
