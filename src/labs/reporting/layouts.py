@@ -173,13 +173,12 @@ LAYOUTS: dict[tuple[str, str], Callable[[Sequence[Run]], Layout]] = {
     (ANY, "classifier"): classifier,
     (ANY, "style_transfer"): style_transfer,
     (ANY, "gan"): gan,
-    (ANY, "dann"): domains,
-    (ANY, "cdan"): domains,
-    (ANY, "pseudo_label"): domains,
+    ("dann", ANY): domains,
 }
 
 
 def layout_of(run: Run) -> Callable[[Sequence[Run]], Layout]:
-    """Return the layout function that a run belongs to: of its practical and module, of its module, or `generic`."""
+    """Return the layout of a run: of its practical and module, of either alone, or `generic`."""
     module = run.choices.get("module", "")
-    return LAYOUTS.get((run.practical, module)) or LAYOUTS.get((ANY, module), generic)
+    keys = ((run.practical, module), (run.practical, ANY), (ANY, module))
+    return next((LAYOUTS[key] for key in keys if key in LAYOUTS), generic)
