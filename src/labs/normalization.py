@@ -5,9 +5,11 @@ import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from labs.errors import LabsError
 
@@ -18,6 +20,28 @@ class Normalization(NamedTuple):
     name: str
     mean: tuple[float, ...]
     std: tuple[float, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return name, mean and std as plain words and lists."""
+        return {"name": self.name, "mean": list(self.mean), "std": list(self.std)}
+
+
+class Normalizer:
+    """Subtract the mean and divide by the standard deviation, on the device of the images.
+
+    Args:
+        normalization: what to subtract and divide by.
+    """
+
+    def __init__(self, normalization: Normalization) -> None:
+        self.statistics = torch.tensor(normalization[1:])[:, :, None, None]  # mean and std: (2, channels, 1, 1)
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Return images (batch, channels, height, width) in [0, 1], normalised."""
+        if self.statistics.device != images.device:
+            self.statistics = self.statistics.to(images.device)
+        mean, std = self.statistics
+        return (images - mean) / std
 
 
 IMAGENET = Normalization("imagenet", (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from labs.datamodules.batches import Batch, DomainBatch, Unlabeled
 from labs.datamodules.digits import every_third, read_digits
+from labs.datamodules.domain_splits import cut_domain
 from labs.datamodules.domains import DOMAINS, Domains
 from labs.datamodules.image_classification import ImageClassification
 from labs.datamodules.mnist import MNIST
@@ -31,6 +32,11 @@ def ready(folder: Path, **options: Any) -> Domains:
     data.prepare_data()
     data.setup("fit")
     return data
+
+
+def cut(data: Domains, images: dict[Any, Any]) -> dict[str, dict[str, np.ndarray]]:
+    """Return the rows of each split of each domain."""
+    return {domain: cut_domain(images[domain], data.validation_fraction, data.split_seed) for domain in DOMAINS}
 
 
 def first_batch(data: Domains, training: bool = True) -> Any:
@@ -70,7 +76,7 @@ class TestEmbedded:
 
     def test_no_digit_is_on_two_sides_and_validation_shows_the_same_ones_in_both(self, embedded: Domains) -> None:
         images = embedded._load()
-        rows = embedded._splits(images)
+        rows = cut(embedded, images)
         digits: dict[tuple[str, str], set[int]] = {}
         for domain in DOMAINS:
             groups = images[domain].groups
@@ -131,21 +137,23 @@ class TestLabels:
         assert ready(tmp_path).labels == ["embedded data"]
         batch, positions = first_batch(data), torch.arange(data.count("train", "target"))
         target, source = data._parts["train", "target"].images, data._parts["train", "source"].images
-        assert torch.equal(batch.labeled.images, data.normalize(target[batch.labeled.positions]))
-        assert torch.equal(batch.unlabeled.images, data.normalize(source[batch.unlabeled.positions]))
+        assert torch.equal(batch.labeled.images, data.normalizer(target[batch.labeled.positions] / 255))
+        assert torch.equal(batch.unlabeled.images, data.normalizer(source[batch.unlabeled.positions] / 255))
         assert set(data.batch("train", "target", positions).labels.tolist()) == set(range(CLASSES))
 
     def test_images_labels_and_positions_belong_together(self, tmp_path: Path) -> None:
         data = ready(tmp_path)
         images = data._load()
-        rows = data._splits(images)
+        rows = cut(data, images)
         batch = first_batch(data)
         chosen = rows["source"]["train"][batch.labeled.positions]
         assert torch.equal(batch.labeled.labels, torch.from_numpy(images["source"].labels[chosen]))
         pixels = torch.from_numpy(images["source"].pixels[chosen])
-        assert torch.equal(batch.labeled.images, data.normalize(pixels))
+        assert torch.equal(batch.labeled.images, data.normalizer(pixels / 255))
         chosen = rows["target"]["train"][batch.unlabeled.positions]
-        assert torch.equal(batch.unlabeled.images, data.normalize(torch.from_numpy(images["target"].pixels[chosen])))
+        assert torch.equal(
+            batch.unlabeled.images, data.normalizer(torch.from_numpy(images["target"].pixels[chosen]) / 255)
+        )
         evaluated = first_batch(data, training=False)
         chosen = rows["target"]["val"][evaluated.positions]
         assert torch.equal(evaluated.labels, torch.from_numpy(images["target"].labels[chosen]))
@@ -153,7 +161,7 @@ class TestLabels:
     def test_the_oracle_counts_right_predictions(self, tmp_path: Path) -> None:
         data = ready(tmp_path)
         images = data._load()["target"]
-        truth = torch.from_numpy(images.labels[data._splits(data._load())["target"]["train"]])
+        truth = torch.from_numpy(images.labels[cut(data, data._load())["target"]["train"]])
         positions = torch.tensor([5, 0, 11, 3])
         preds = truth[positions].clone()
         assert data.accuracy_of(positions, preds) == 1
@@ -166,7 +174,7 @@ class TestNormalisation:
     def test_both_domains_count_half_of_the_mean(self, tmp_path: Path) -> None:
         data = ready(tmp_path)
         assert data.normalization is not None
-        rows = data._splits(data._load())
+        rows = cut(data, data._load())
         pixels = [
             data._load()[domain].pixels[rows[domain]["train"]].transpose(1, 0, 2, 3).reshape(3, -1) / 255
             for domain in DOMAINS
@@ -204,7 +212,7 @@ class TestSplits:
         data = ready(tmp_path, target=target)
         images = data._load()
         assert images["target"].groups is not None
-        rows = data._splits(images)["target"]
+        rows = cut(data, images)["target"]
         train, val = (set(images["target"].groups[rows[split]].tolist()) for split in ("train", "val"))
         assert train
         assert val
@@ -214,7 +222,7 @@ class TestSplits:
     def test_validation_is_a_stratified_share_of_training_and_never_of_test(self, tmp_path: Path) -> None:
         data = ready(tmp_path)
         images = data._load()
-        for domain, rows in data._splits(images).items():
+        for domain, rows in cut(data, images).items():
             assert not images[domain].is_test[np.concatenate([rows["train"], rows["val"]])].any()
             assert images[domain].is_test[rows["test"]].all()
             assert np.array_equal(np.sort(np.concatenate(list(rows.values()))), np.arange(len(images[domain].labels)))

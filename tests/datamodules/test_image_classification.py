@@ -157,7 +157,7 @@ class TestWhatTheNetSees:
         rows = data.rows["train"]
         assert data.normalization == channel_statistics(pixels, rows)
         assert data.normalization != channel_statistics(pixels, np.arange(78))
-        images = data.normalize(torch.from_numpy(pixels[rows]).double() / 255)
+        images = data.normalizer(torch.from_numpy(pixels[rows]).double() / 255)
         torch.testing.assert_close(images.mean(dim=(0, 2, 3)), torch.zeros(3).double(), rtol=0, atol=1e-6)
         torch.testing.assert_close(images.std(dim=(0, 2, 3), correction=0), torch.ones(3).double(), rtol=0, atol=1e-6)
 

@@ -21,12 +21,12 @@ from labs.datamodules.batches import (
     Unlabeled,
     loader,
 )
+from labs.datamodules.domain_splits import Domain, check_domains, cut_domain
 from labs.datamodules.image_classification import LabeledImages, Source
-from labs.datamodules.splits import split_hash, stratified_holdout
+from labs.datamodules.splits import split_hash
 from labs.errors import LabsError
-from labs.normalization import FIXED, Normalization, cached_statistics, mixed_statistics
+from labs.normalization import FIXED, Normalization, Normalizer, cached_statistics, mixed_statistics
 
-Domain = Literal["source", "target"]
 DOMAINS: tuple[Domain, Domain] = ("source", "target")
 
 
@@ -96,7 +96,6 @@ class Domains(pl.LightningDataModule):
         self._loaded: dict[Domain, LabeledImages] = {}
         self._parts: dict[tuple[str, Domain], Part] = {}
         self._truth = torch.empty(0)  # labels of the unlabelled training images; see `accuracy_of`
-        self._statistics: Tensor | None = None  # mean and std, (2, 3, 1, 1), on the device that trains
 
     @property
     def dataset(self) -> str:
@@ -138,7 +137,10 @@ class Domains(pl.LightningDataModule):
         if self.normalization is not None:
             return
         images = self._load()
-        rows = self._splits(images)
+        check_domains(images, {domain: self.sources[domain].name for domain in DOMAINS}, self.num_classes)
+        rows = {d: cut_domain(images[d], self.validation_fraction, self.split_seed) for d in DOMAINS}
+        for domain in DOMAINS:
+            self._check_size(domain, len(rows[domain]["train"]))
         self.classes = images["target"].classes
         self.names = images["target"].names  # of what is predicted
         self.rows = {"test": rows["target"]["test"]}
@@ -154,6 +156,7 @@ class Domains(pl.LightningDataModule):
         self.normalization = FIXED.get(self.normalization_name) or mixed_statistics(
             [self._measure(images[domain], domain, rows[domain]["train"]) for domain in DOMAINS]
         )
+        self.normalizer = Normalizer(self.normalization)
         self._describe()
 
     def train_dataloader(self) -> DataLoader[tuple[Tensor, Tensor]]:
@@ -189,12 +192,12 @@ class Domains(pl.LightningDataModule):
         if (split, domain) == ("train", self.unlabeled):
             raise LabsError(f"the {domain}'s training images have no labels here: take unlabeled_images(positions).")
         part = self._on_device(split, domain, positions.device)
-        return Batch(self.normalize(part.images[positions]), part.labels[positions], positions)
+        return Batch(self.normalizer(part.images[positions].float().div(255)), part.labels[positions], positions)
 
     def unlabeled_images(self, positions: Tensor) -> Unlabeled:
         """Return normalised training images of the unlabelled domain, on the device of `positions`."""
         part = self._on_device("train", self.unlabeled, positions.device)
-        return Unlabeled(self.normalize(part.images[positions]), positions)
+        return Unlabeled(self.normalizer(part.images[positions].float().div(255)), positions)
 
     def count(self, split: str, domain: Domain) -> int:
         """Return how many images a split of a domain has."""
@@ -204,20 +207,11 @@ class Domains(pl.LightningDataModule):
         """Return the share of right predictions of unlabelled training images: an oracle to report, never to train."""
         return float((self._truth[positions.cpu()] == preds.cpu()).float().mean()) if len(positions) else float("nan")
 
-    def normalize(self, images: Tensor) -> Tensor:
-        """Scale uint8 images (batch, 3, height, width) to [0, 1], subtract the mean, divide by the deviation."""
-        if self._statistics is None or self._statistics.device != images.device:
-            assert self.normalization is not None
-            self._statistics = torch.tensor(self.normalization[1:], device=images.device)[:, :, None, None]
-        mean, std = self._statistics
-        return (images.float().div(255) - mean) / std
-
     def state_dict(self) -> dict[str, Any]:
         """Save what a prediction needs beside the weights, as plain numbers and words."""
         assert self.normalization is not None
-        name, mean, std = self.normalization
         return {
-            "normalization": {"name": name, "mean": list(mean), "std": list(std)},
+            "normalization": self.normalization.as_dict(),
             "classes": self.classes,
             "image_size": self.image_size,
             "resize": self.image_size,
@@ -239,43 +233,13 @@ class Domains(pl.LightningDataModule):
             self._loaded = {domain: self.sources[domain].load(self.image_size) for domain in DOMAINS}
         return self._loaded
 
-    def _splits(self, images: dict[Domain, LabeledImages]) -> dict[Domain, dict[str, np.ndarray]]:
-        """Return the rows of each split of each domain."""
-        if images["source"].classes != images["target"].classes:
+    def _check_size(self, domain: Domain, count: int) -> None:
+        mine = count // (self.trainer.world_size if self.trainer else 1)
+        if self.batch_size > mine:
             raise LabsError(
-                f"{self.sources['source'].name} has the classes {_some(images['source'].classes)}, "
-                f"{self.sources['target'].name} {_some(images['target'].classes)}: "
-                "two domains must show the same classes."
+                f"datamodule.batch_size={self.batch_size}: the {domain} domain, {self.sources[domain].name}, has "
+                f"{mine} training images for a process; type datamodule.batch_size={max(mine, 1)}."
             )
-        if len(images["target"].classes) != self.num_classes:
-            found = len(images["target"].classes)
-            raise LabsError(
-                f"datamodule.num_classes={self.num_classes}: there are {found} classes in both domains; "
-                f"type datamodule.num_classes={found}."
-            )
-        rows: dict[Domain, dict[str, np.ndarray]] = {}
-        for domain, found_images in images.items():
-            train, test = (np.flatnonzero(found_images.is_test == is_test) for is_test in (False, True))
-            for split, members in {"training": train, "test": test}.items():
-                if len(members) == 0:
-                    raise LabsError(
-                        f"the {domain} domain, {self.sources[domain].name}, has no {split} images; it needs some."
-                    )
-            held_out = self._held_out(found_images, train)
-            rows[domain] = {"train": train[~held_out], "val": train[held_out], "test": test}
-            smallest = len(rows[domain]["train"]) // (self.trainer.world_size if self.trainer else 1)
-            if self.batch_size > smallest:
-                raise LabsError(
-                    f"datamodule.batch_size={self.batch_size}: the {domain} domain, {self.sources[domain].name}, has "
-                    f"{smallest} training images for a process; type datamodule.batch_size={max(smallest, 1)}."
-                )
-        return rows
-
-    def _held_out(self, images: LabeledImages, train: np.ndarray) -> np.ndarray:
-        """Mark the training images to validate on; of one group all or none."""
-        groups = images.groups[train] if images.groups is not None else np.arange(len(train))
-        _, first, member_of = np.unique(groups, return_index=True, return_inverse=True)
-        return stratified_holdout(images.labels[train][first], self.validation_fraction, self.split_seed)[member_of]
 
     def _measure(self, images: LabeledImages, domain: Domain, rows: np.ndarray) -> Normalization:
         source = self.sources[domain]
@@ -309,7 +273,3 @@ class Domains(pl.LightningDataModule):
 
 def _three_channels(pixels: np.ndarray) -> np.ndarray:
     return np.repeat(pixels, 3, axis=1) if pixels.shape[1] == 1 else pixels
-
-
-def _some(classes: list[str]) -> str:
-    return ", ".join(classes[:4]) + (f", ... ({len(classes)} in all)" if len(classes) > 4 else "")

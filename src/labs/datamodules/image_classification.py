@@ -15,7 +15,7 @@ from labs.datamodules.batches import Batch, EpochBatches, StoredImages, generato
 from labs.datamodules.splits import split_hash, stratified_holdout
 from labs.errors import LabsError
 from labs.functional.augment import DRAWS, center_crop, crop_flip
-from labs.normalization import FIXED, IMAGENET, Normalization, cached_statistics
+from labs.normalization import FIXED, IMAGENET, Normalization, Normalizer, cached_statistics
 
 
 class LabeledImages(NamedTuple):
@@ -115,7 +115,6 @@ class ImageClassification(pl.LightningDataModule):
         self.normalization: Normalization | None = None  # known after setup
         self.shuffle = shuffle
         self._loaded: LabeledImages | None = None
-        self._statistics: torch.Tensor | None = None  # mean and std, (2, 3, 1, 1), on the device that trains
         self._draws: tuple[int, torch.Tensor] | None = None  # (epoch, uniform numbers of all training images)
 
     @property
@@ -173,6 +172,7 @@ class ImageClassification(pl.LightningDataModule):
             self.source.cache / "statistics",
             (self.source.name, self.split_hash, self.resize),
         )
+        self.normalizer = Normalizer(self.normalization)
         self._describe()
 
     def train_dataloader(self) -> DataLoader[Batch]:
@@ -195,25 +195,13 @@ class ImageClassification(pl.LightningDataModule):
             images = crop_flip(images, draws, self.image_size, **self.augment)
         else:
             images = center_crop(images, self.image_size)
-        return batch._replace(images=self.normalize(images))
-
-    def normalize(self, images: torch.Tensor) -> torch.Tensor:
-        """Subtract the mean and divide by the standard deviation; images (batch, 3, height, width) in [0, 1]."""
-        if self._statistics is None or self._statistics.device != images.device:
-            assert self.normalization is not None
-            self._statistics = torch.tensor(self.normalization[1:], device=images.device)[:, :, None, None]
-        mean, std = self._statistics
-        return (images - mean) / std
+        return batch._replace(images=self.normalizer(images))
 
     def state_dict(self) -> dict[str, Any]:
         """Save what a prediction needs beside the weights, as plain numbers and words."""
         assert self.normalization is not None
         return {
-            "normalization": {
-                "name": self.normalization.name,
-                "mean": list(self.normalization.mean),
-                "std": list(self.normalization.std),
-            },
+            "normalization": self.normalization.as_dict(),
             "classes": self.classes,
             "image_size": self.image_size,
             "resize": self.resize,

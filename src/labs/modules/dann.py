@@ -152,7 +152,7 @@ class DANN(pl.LightningModule):
         self._evaluate(batch, dataloader_idx)
 
     def on_validation_epoch_end(self) -> None:
-        """Log what was measured; the target's accuracy is an oracle, which no model of this run is chosen by."""
+        """Log what was measured; the target's accuracy is an oracle, and only `by_oracle` looks at it."""
         measured = self.metrics.compute()
         measured["oracle_target_acc"] = measured.pop("target_acc")
         self.log_dict({f"val/{name}": value for name, value in measured.items()}, prog_bar=True)
