@@ -40,7 +40,7 @@ def test_digits_invert_real_photographs(monkeypatch: pytest.MonkeyPatch) -> None
     images = digits_on_photographs(CROP, seed=3)
     digits, _ = read_digits(CROP)
     blank = np.zeros_like(digits)
-    monkeypatch.setattr(module, "read_digits", lambda size: (blank, images.labels))
+    monkeypatch.setattr(module, "read_digits", lambda size, stroke=1.0: (blank, images.labels))
     photographs = digits_on_photographs(CROP, seed=3).pixels
     expected = np.abs(photographs.astype(int) - digits[:, None].astype(int))
     assert np.array_equal(images.pixels, expected)
@@ -49,7 +49,7 @@ def test_digits_invert_real_photographs(monkeypatch: pytest.MonkeyPatch) -> None
 def test_backgrounds_are_pieces_of_the_photographs_of_their_split(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not set(TRAIN_PHOTOGRAPHS) & set(TEST_PHOTOGRAPHS)
     digits, labels = read_digits(CROP)
-    monkeypatch.setattr(module, "read_digits", lambda size: (np.zeros_like(digits), labels))
+    monkeypatch.setattr(module, "read_digits", lambda size, stroke=1.0: (np.zeros_like(digits), labels))
     images = digits_on_photographs(CROP)
     for names, rows in ((TRAIN_PHOTOGRAPHS, ~images.is_test), (TEST_PHOTOGRAPHS, images.is_test)):
         pieces = {piece.tobytes() for piece in images.pixels[rows][:30]}
@@ -90,3 +90,14 @@ def test_who_took_the_photographs_is_said() -> None:
     for name in ("china", "flower"):  # CC BY: whoever shows them must say so
         assert any(PHOTOGRAPHS[name].credit in line for line in CREDITS)
     assert all(isinstance(PHOTOGRAPHS[name].path, Path) for name in TRAIN_PHOTOGRAPHS + TEST_PHOTOGRAPHS)
+
+
+def test_a_training_digit_lies_on_several_pieces_and_a_test_digit_on_one() -> None:
+    once, thrice = digits_on_photographs(16), digits_on_photographs(16, pieces=3)
+    assert thrice.groups is not None
+    shown = np.bincount(thrice.groups)
+    assert set(shown[~once.is_test]) == {3}
+    assert set(shown[once.is_test]) == {1}
+    assert np.array_equal(thrice.pixels[:1797], once.pixels), "the first pieces are those of one piece each"
+    assert np.array_equal(thrice.labels, once.labels[thrice.groups])
+    assert len(set(thrice.names)) == len(thrice.pixels) == len({pixels.tobytes() for pixels in thrice.pixels})
