@@ -207,17 +207,21 @@ GANS = [
 ]
 
 
+def check_message(said: str, code: object, message: str, folder: Path) -> None:
+    """Check that a mistake got its message, exit code 2 and no traceback, and that nothing is left behind."""
+    assert code == 2
+    assert said in message.partition("error:")[2]
+    assert "Traceback" not in message
+    assert [path for path in folder.rglob("*") if path.is_file()] == []
+
+
 @pytest.mark.parametrize(("typed", "said"), GANS, ids=[typed for typed, _ in GANS])
 def test_a_gans_mistake_gets_one_clear_message(
     typed: str, said: str, train: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as exit_:
         train("experiment=dcgan_mnist", "data=embedded", "logger=none", typed)
-    message = capsys.readouterr().err
-    assert exit_.value.code == 2
-    assert said in message.partition("error:")[2]
-    assert "Traceback" not in message
-    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+    check_message(said, exit_.value.code, capsys.readouterr().err, tmp_path)
 
 
 DANNS = [
@@ -256,11 +260,7 @@ def test_a_mistake_between_domains_gets_one_clear_message(
 ) -> None:
     with pytest.raises(SystemExit) as exit_:
         train("experiment=dann_mnistm", "data=embedded", "logger=none", *typed.split(" "))
-    message = capsys.readouterr().err
-    assert exit_.value.code == 2
-    assert said in message.partition("error:")[2]
-    assert "Traceback" not in message
-    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+    check_message(said, exit_.value.code, capsys.readouterr().err, tmp_path)
 
 
 def test_the_dataset_is_missing_and_there_is_no_network(
