@@ -39,9 +39,9 @@ def main() -> None:
     from torch.utils.data import DataLoader, TensorDataset
 
     from labs.cli.quiet import quiet
-    from labs.datamodules.image_classification import LabeledImages
     from labs.datamodules.image_generation import ImageGeneration
     from labs.datamodules.mnist import MNIST
+    from labs.datamodules.sources import LabeledImages
     from labs.environment import environment
     from labs.modules.gan import GAN
     from labs.nets.dcgan import DCGAN

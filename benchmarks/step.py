@@ -32,7 +32,8 @@ def main() -> None:
     from torch.optim import SGD
 
     from labs.cli.quiet import quiet
-    from labs.datamodules.image_classification import ImageClassification, LabeledImages
+    from labs.datamodules.image_classification import ImageClassification
+    from labs.datamodules.sources import LabeledImages
     from labs.environment import environment
     from labs.modules.classifier import Classifier
     from labs.nets.torchvision_nets import build_net

@@ -12,7 +12,7 @@ import torch
 
 from labs.callbacks.reseed import Reseed
 from labs.datamodules.domains import Domains
-from labs.datamodules.image_classification import LabeledImages
+from labs.datamodules.sources import LabeledImages
 from labs.nets.dann_mnist import DANNMNIST, dann_mnist
 
 CLASSES, SIZE = 4, 16

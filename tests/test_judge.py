@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 import labs.judge
-from labs.datamodules.image_classification import LabeledImages
+from labs.datamodules.sources import LabeledImages
 from labs.judge import Judge, trained_judge
 
 CLASSES = 3

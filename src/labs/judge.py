@@ -16,8 +16,8 @@ from rich.progress import track
 from torch import Tensor, nn
 
 from labs.datamodules.batches import EpochBatches
-from labs.datamodules.image_classification import LabeledImages
-from labs.normalization import digest
+from labs.datamodules.sources import LabeledImages
+from labs.stores import digest
 
 SIZE = 32  # pixels: larger images are averaged down to it, so that all sizes are judged alike
 FEATURES = 64

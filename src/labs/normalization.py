@@ -1,6 +1,5 @@
 """Normalisation statistics: ImageNet's, or measured on the training split and cached."""
 
-import hashlib
 import json
 import os
 from collections.abc import Sequence
@@ -12,6 +11,7 @@ import torch
 from torch import Tensor
 
 from labs.errors import LabsError
+from labs.stores import digest
 
 
 class Normalization(NamedTuple):
@@ -100,15 +100,6 @@ def cached_statistics(pixels: np.ndarray, rows: np.ndarray, cache: Path, key: Se
     temporary.write_text(json.dumps({"mean": measured.mean, "std": measured.std, "images": len(rows)}))
     temporary.replace(file)
     return measured
-
-
-def digest(pixels: np.ndarray, rows: np.ndarray | None = None, chunk: int = 256) -> str:
-    """Return a digest of the bytes of uint8 images (images, ...), of some rows or of all, read a chunk at a time."""
-    rows = np.arange(len(pixels)) if rows is None else rows
-    hashed = hashlib.blake2b(digest_size=16)
-    for start in range(0, len(rows), chunk):
-        hashed.update(np.ascontiguousarray(pixels[rows[start : start + chunk]]))
-    return hashed.hexdigest()
 
 
 def mixed_statistics(measured: Sequence[Normalization]) -> Normalization:

@@ -20,7 +20,7 @@ from torch import nn
 from labs.callbacks import domain_features
 from labs.callbacks.domain_features import DomainFeatures, class_colours, domains_figure, project, take_features
 from labs.datamodules.domains import Domains
-from labs.datamodules.image_classification import LabeledImages
+from labs.datamodules.sources import LabeledImages
 from labs.errors import LabsError
 from labs.functional.gradient_reversal import ReversalWeight
 from labs.modules.dann import DANN

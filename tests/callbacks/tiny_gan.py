@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from labs.datamodules.image_classification import LabeledImages
 from labs.datamodules.image_generation import ImageGeneration
+from labs.datamodules.sources import LabeledImages
 from labs.modules.gan import GAN
 from labs.nets.dcgan import DCGAN
 

@@ -24,8 +24,8 @@ from labs.datamodules import pixels
 from labs.datamodules.cub200 import ARCHIVE_2011, COUNTS, CUB200, IMAGES_2010, LISTS_2010
 from labs.datamodules.embedded.birds import write_cub200
 from labs.datamodules.fetch import Archive
-from labs.datamodules.image_classification import LabeledImages
 from labs.datamodules.pixels import read_image
+from labs.datamodules.sources import LabeledImages
 from labs.errors import LabsError
 
 SIZE = 16

@@ -8,9 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from labs.datamodules.batches import Batch
-from labs.datamodules.image_classification import ImageClassification, LabeledImages
+from labs.datamodules.image_classification import ImageClassification
+from labs.datamodules.sources import LabeledImages
 from labs.errors import LabsError
-from labs.functional.augment import center_crop
+from labs.functional.augment import DRAWS, center_crop
 from labs.normalization import FIXED, channel_statistics
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec")  # of Lightning, about itself
@@ -157,7 +158,7 @@ class TestWhatTheNetSees:
         rows = data.rows["train"]
         assert data.normalization == channel_statistics(pixels, rows)
         assert data.normalization != channel_statistics(pixels, np.arange(78))
-        images = data.normalizer(torch.from_numpy(pixels[rows]).double() / 255)
+        images = data.transforms.normalizer(torch.from_numpy(pixels[rows]).double() / 255)
         torch.testing.assert_close(images.mean(dim=(0, 2, 3)), torch.zeros(3).double(), rtol=0, atol=1e-6)
         torch.testing.assert_close(images.std(dim=(0, 2, 3), correction=0), torch.ones(3).double(), rtol=0, atol=1e-6)
 
@@ -199,7 +200,8 @@ class TestAugmentation:
 
     def test_crops_differ_from_image_to_image(self, tmp_path: Path) -> None:
         data = ready(tmp_path, augment=CROP_FLIP)
-        draws = data._epoch_draws(0, torch.device("cpu"))
+        transforms = data.transforms
+        draws = transforms._of_view(0, len(data.rows["train"]), torch.device("cpu"))[:, :DRAWS]
         assert len(draws.unique(dim=0)) == len(data.rows["train"])
 
     def test_a_resumed_epoch_is_augmented_as_if_nothing_had_happened(

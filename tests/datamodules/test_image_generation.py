@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from labs.datamodules.image_classification import LabeledImages
 from labs.datamodules.image_generation import ImageGeneration
+from labs.datamodules.sources import LabeledImages
 from labs.errors import LabsError
 
 TRAIN, TEST = 21, 8  # images

@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from PIL import Image
 from labs.datamodules import pixels as module
 from labs.datamodules.pixels import decode_images, read_image
 from labs.errors import LabsError
+from labs.stores import digest
 
 SIZE = 12
 
@@ -115,14 +117,17 @@ class TestStore:
         assert facts["shape"] == [9, 3, SIZE, SIZE]
         assert facts["kept"] == list(range(9))
 
-    def test_a_full_disk_is_noticed_before_decoding(
+    def test_without_room_on_the_disk_images_are_held_in_memory(
         self, files: list[Path], cache: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        usage = module.shutil.disk_usage(files[0])
-        monkeypatch.setattr(module.shutil, "disk_usage", lambda path: usage._replace(free=9 * 3 * SIZE * SIZE - 1))
-        forbid_decoding(monkeypatch)
-        with pytest.raises(LabsError, match=r"decoded images need .* paths\.data="):
-            decode_images(files, SIZE, cache)
+        expected = np.array(decode_images(files, SIZE, cache / "elsewhere")[0])
+        usage = shutil.disk_usage(files[0])
+        monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=9 * 3 * SIZE * SIZE - 1))
+        with pytest.warns(UserWarning, match=r"held in memory .* paths\.data="):
+            pixels, kept = decode_images(files, SIZE, cache)
+        assert np.array_equal(pixels, expected)
+        assert kept == list(range(9))
+        assert stores(cache) == []
 
 
 def flip_a_bit(store: Path) -> None:
@@ -202,6 +207,7 @@ class TestUnreadable:
 CHILD = """
 import os, signal, sys, time
 from pathlib import Path
+from labs import stores
 from labs.datamodules import pixels as module
 
 files, cache, log, die_at = sorted(Path(sys.argv[1]).iterdir()), Path(sys.argv[2]), Path(sys.argv[3]), sys.argv[4]
@@ -222,11 +228,11 @@ match die_at:
     case "decode":
         module._decode = die
     case "json.dumps":
-        module.json.dumps = die
+        stores.json.dumps = die
     case "replace":
         Path.replace = die
 pixels, kept = module.decode_images(files, 12, cache)
-print(module.digest(pixels))
+print(stores.digest(pixels))
 """
 
 
@@ -241,7 +247,7 @@ class TestProcesses:
         results = [child.communicate(timeout=60) for child in children]
         assert [child.returncode for child in children] == [0, 0, 0], results
         digests = {output.split()[-1] for output, _ in results}
-        assert digests == {module.digest(decode_images(files, SIZE, cache)[0])}
+        assert digests == {digest(decode_images(files, SIZE, cache)[0])}
         assert sorted(log.read_text().split()) == [file.name for file in files]
 
     def test_several_threads_share_one_decoding(

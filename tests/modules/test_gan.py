@@ -15,9 +15,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from labs.callbacks.reseed import Reseed
-from labs.datamodules.image_classification import LabeledImages
 from labs.datamodules.image_generation import ImageGeneration
 from labs.datamodules.mnist import MNIST
+from labs.datamodules.sources import LabeledImages
 from labs.errors import LabsError
 from labs.functional.latents import seeded_latents
 from labs.modules.gan import GAN

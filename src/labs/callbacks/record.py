@@ -121,7 +121,9 @@ class Record(pl.Callback):
         self._write_log()
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Note which epoch's weights are tested: the first with the best value of what is monitored."""
+        """Note what callbacks have to tell, and which epoch's weights are tested: the first with the best value."""
+        for callback in trainer.callbacks:  # type: ignore[attr-defined]
+            self.facts |= {} if callback is self else getattr(callback, "facts", {})
         best = tested(trainer)
         if best and best.monitor and self.rows and best.monitor in self.rows[0]:
             choose = max if best.mode == "max" else min

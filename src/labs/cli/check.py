@@ -24,12 +24,14 @@ def check_recipe(cfg: DictConfig) -> None:
     """
     if isinstance(cfg.seed, bool) or not isinstance(cfg.seed, int) or not 0 <= cfg.seed < 2**32:
         raise LabsError(f"seed={cfg.seed}: expected a whole number from 0 to {2**32 - 1}, such as seed=1.")
-    for name in ("resume", "rerun", "draw_architecture"):
+    for name in ("resume", "rerun", "draw_architecture", "channels_last", "compile"):
         if not isinstance(cfg[name], bool):
             raise LabsError(f"{name}={cfg[name]}: expected true or false.")
     for section in ("datamodule", "module", "trainer", "callbacks", "logger"):
         if OmegaConf.is_config(cfg[section]):
             _check_node(OmegaConf.to_container(cfg[section], resolve=True), section)
+    if cfg.compile and "execution" not in cfg.callbacks:
+        raise LabsError("compile=true: nothing is compiled in this practical; leave it out.")
     if cfg.trainer.max_epochs == 0:
         raise LabsError("trainer.max_epochs=0: nothing would be trained; type 1 or more.")
 

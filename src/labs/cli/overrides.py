@@ -9,6 +9,7 @@ from labs.errors import LabsError
 # callbacks.freeze.batch_norm=train.
 AXES = {
     "freeze": "callbacks.freeze",
+    "feature_cache": "callbacks.feature_cache",
     "optimizer": "module.optimizer",
     "scheduler": "module.scheduler",
     "net": "module.net",

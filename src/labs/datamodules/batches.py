@@ -56,6 +56,42 @@ class PairedPositions(Dataset[tuple[Tensor, Tensor]]):
         return torch.as_tensor(pair[0]), torch.as_tensor(pair[1])
 
 
+class Resident:
+    """Values of a split's images that batches of positions are gathered from, on the device where they fit.
+
+    Args:
+        values: (views * images, ...): the images themselves, or what a part of a net makes of them.
+        labels: (images,) int64.
+        views: how many versions of each image there are, one after the other.
+        dtype: what the bits of `values` mean, where NumPy has no name for it (bfloat16).
+    """
+
+    def __init__(
+        self, values: np.ndarray, labels: np.ndarray, *, views: int = 1, dtype: torch.dtype | None = None
+    ) -> None:
+        self.host, self.views, self.dtype = values, views, dtype
+        self.labels = torch.from_numpy(np.ascontiguousarray(labels))
+        self.on_device: Tensor | None = None
+
+    def batch(self, positions: Tensor, epoch: int = 0) -> Batch:
+        """Return the values at (batch,) positions, on their device; an epoch takes view epoch % views."""
+        if self.labels.device != positions.device:
+            self.labels = self.labels.to(positions.device)
+            if fits(self.host, positions.device):
+                self.on_device = torch.from_numpy(np.array(self.host)).to(positions.device)
+        places = positions + (epoch % self.views) * len(self.labels)
+        if self.on_device is None:
+            values = torch.from_numpy(self.host[places.cpu().numpy()]).to(positions.device)
+        else:
+            values = self.on_device[places]
+        return Batch(values if self.dtype is None else values.view(self.dtype), self.labels[positions], positions)
+
+
+def fits(values: np.ndarray, device: torch.device) -> bool:
+    """Say whether an array may live in a GPU's memory: it takes a quarter of what is free, at most."""
+    return device.type == "cuda" and values.nbytes <= torch.cuda.mem_get_info(device)[0] // 4
+
+
 class StoredImages(Dataset[Batch]):
     """A split of a uint8 store (images, channels, height, width); indexing takes a whole batch of positions."""
 

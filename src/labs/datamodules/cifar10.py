@@ -8,8 +8,8 @@ import torchvision
 
 from labs.datamodules.embedded.digits_on_photographs import CREDITS, digits_on_photographs
 from labs.datamodules.fetch import Archive
-from labs.datamodules.image_classification import LabeledImages
 from labs.datamodules.small_images import fetch_or_say_embedded, labeled, resize
+from labs.datamodules.sources import LabeledImages
 
 ARCHIVE = Archive(
     name="cifar-10-python.tar.gz",

@@ -9,8 +9,8 @@ from filelock import FileLock
 
 from labs.datamodules.embedded.birds import BIRDS_VERSION, expected_count, write_cub200
 from labs.datamodules.fetch import Archive, fetch
-from labs.datamodules.image_classification import LabeledImages
 from labs.datamodules.pixels import decode_images
+from labs.datamodules.sources import LabeledImages
 from labs.datamodules.splits import first_k
 from labs.datamodules.unpack import unpack
 from labs.errors import LabsError

@@ -5,7 +5,7 @@ from typing import Literal
 
 import numpy as np
 
-from labs.datamodules.image_classification import LabeledImages
+from labs.datamodules.sources import LabeledImages
 from labs.datamodules.splits import stratified_holdout
 from labs.errors import LabsError
 

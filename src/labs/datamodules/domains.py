@@ -22,7 +22,7 @@ from labs.datamodules.batches import (
     loader,
 )
 from labs.datamodules.domain_splits import Domain, check_domains, cut_domain
-from labs.datamodules.image_classification import LabeledImages, Source
+from labs.datamodules.sources import LabeledImages, Source
 from labs.datamodules.splits import split_hash
 from labs.errors import LabsError
 from labs.normalization import FIXED, Normalization, Normalizer, cached_statistics, mixed_statistics

@@ -1,7 +1,8 @@
 """Labelled images in three splits: cut, normalised, batched and augmented, wherever they come from."""
 
-from pathlib import Path
-from typing import Any, Literal, NamedTuple, Protocol
+import hashlib
+from collections.abc import Iterator
+from typing import Any, Literal
 
 import lightning.pytorch as pl
 import numpy as np
@@ -9,35 +10,18 @@ import torch
 from lightning.pytorch.utilities import rank_zero_only
 from rich.console import Console
 from rich.table import Table
+from torch import Tensor
 from torch.utils.data import DataLoader
 
-from labs.datamodules.batches import Batch, EpochBatches, StoredImages, generator, loader
+from labs.datamodules.batches import Batch, EpochBatches, Positions, Resident, StoredImages, fits, loader
+from labs.datamodules.sources import LabeledImages, Source
 from labs.datamodules.splits import split_hash, stratified_holdout
+from labs.datamodules.transforms import Transforms
 from labs.errors import LabsError
-from labs.functional.augment import DRAWS, center_crop, crop_flip
-from labs.normalization import FIXED, IMAGENET, Normalization, Normalizer, cached_statistics
+from labs.normalization import FIXED, IMAGENET, Normalization, cached_statistics
+from labs.stores import content
 
-
-class LabeledImages(NamedTuple):
-    """What a source hands over: all images of a dataset, decoded, with their labels and its own test set."""
-
-    pixels: np.ndarray  # (images, channels, size, size) uint8
-    labels: np.ndarray  # (images,) int64
-    names: list[str]  # one an image, unique
-    classes: list[str]  # one a label
-    is_test: np.ndarray  # (images,) bool
-    groups: np.ndarray | None = None  # (images,) int64, equal where images show one thing, and must not be cut apart
-
-
-class Source(Protocol):
-    """Where images come from: one class a dataset, such as `labs.datamodules.cub200.CUB200`."""
-
-    name: str  # names the dataset in tables and cache keys
-    cache: Path  # folder for what is computed from the images
-
-    def load(self, size: int) -> LabeledImages:
-        """Download or draw, decode at `size` pixels, and return the images; cheap when that has been done before."""
-        ...
+EVALUATED = 16 * 2**20  # bytes of features that are evaluated at once
 
 
 class ImageClassification(pl.LightningDataModule):
@@ -56,7 +40,7 @@ class ImageClassification(pl.LightningDataModule):
         batch_size: images an optimizer step, on each device.
         shuffle: take the training images in another order in each epoch.
         normalization: `imagenet`, `dataset` (measured on the training split), `half` ([-0.5, 0.5]) or `none` ([0, 1]).
-        augment: `crop_scale` (smallest and largest share of the area, or None) and `flip`.
+        augment: as `labs.datamodules.transforms.Transforms` takes it.
         validation: `train` cuts the validation split from the training split, `test` uses the test set.
         validation_fraction: share of each class that is cut.
         split_seed: of that cut.
@@ -84,7 +68,7 @@ class ImageClassification(pl.LightningDataModule):
         num_workers: int = 0,
     ) -> None:
         super().__init__()
-        resize = resize or (image_size if augment["crop_scale"] is None else round(image_size * 8 / 7))
+        resize = resize or (image_size if augment.get("crop_scale") is None else round(image_size * 8 / 7))
         for name, value, least in (
             ("image_size", image_size, 1),
             ("batch_size", batch_size, 1),
@@ -97,25 +81,21 @@ class ImageClassification(pl.LightningDataModule):
                 f"datamodule.resize={resize}: images are stored smaller than the net sees them "
                 f"(datamodule.image_size={image_size}); type datamodule.resize={image_size} or more."
             )
-        scale = augment["crop_scale"]
-        if scale is not None and not (len(scale) == 2 and 0 < scale[0] <= scale[1] <= 1):
-            raise LabsError(f"augment.crop_scale={scale}: expected two shares of the area in order, such as [0.5,1.0].")
         if not 0 < validation_fraction < 1:
             raise LabsError(
                 f"datamodule.validation_fraction={validation_fraction}: expected a share between 0 and 1, such as 0.1."
             )
         self.source, self.num_classes, self.image_size, self.resize = source, num_classes, image_size, resize
-        self.batch_size, self.augment, self.validation, self.seed = batch_size, augment, validation, seed
-        self.validation_fraction, self.split_seed, self.num_workers = (
-            validation_fraction,
-            split_seed,
-            num_workers,
-        )
+        self.batch_size, self.validation, self.seed, self.num_workers = batch_size, validation, seed, num_workers
+        self.validation_fraction, self.split_seed = validation_fraction, split_seed
+        self.transforms = Transforms(image_size, augment, seed)
         self.normalization_name, self.embedded = normalization, embedded
         self.normalization: Normalization | None = None  # known after setup
         self.shuffle = shuffle
         self._loaded: LabeledImages | None = None
-        self._draws: tuple[int, torch.Tensor] | None = None  # (epoch, uniform numbers of all training images)
+        self._content = ""  # names the pixels, once somebody asks
+        self._resident: dict[str, Resident] = {}  # splits that are gathered by position, on the device that trains
+        self.served: set[str] = set()  # of those, the ones that hold features in place of images
 
     @property
     def dataset(self) -> str:
@@ -172,7 +152,7 @@ class ImageClassification(pl.LightningDataModule):
             self.source.cache / "statistics",
             (self.source.name, self.split_hash, self.resize),
         )
-        self.normalizer = Normalizer(self.normalization)
+        self.transforms.normalize_by(self.normalization)
         self._describe()
 
     def train_dataloader(self) -> DataLoader[Batch]:
@@ -187,15 +167,63 @@ class ImageClassification(pl.LightningDataModule):
         """Serve the test split in order."""
         return self._loader("test")
 
-    def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
-        """Crop, mirror and normalise a batch on the device that trains."""
-        images = batch.images.float().div(255)
-        if self.trainer is not None and self.trainer.training:
-            draws = self._epoch_draws(self.trainer.current_epoch, images.device)[batch.positions]
-            images = crop_flip(images, draws, self.image_size, **self.augment)
-        else:
-            images = center_crop(images, self.image_size)
-        return batch._replace(images=self.normalizer(images))
+    def on_after_batch_transfer(self, batch: Batch | Tensor, dataloader_idx: int) -> Batch:
+        """Gather a batch that came as positions; crop, mirror and normalise images on the device that trains."""
+        trainer = self.trainer
+        training = trainer is not None and trainer.training
+        epoch = trainer.current_epoch if trainer is not None else 0
+        split = "train" if training else "test" if trainer is not None and trainer.testing else "val"
+        if isinstance(batch, Tensor):
+            batch = self._resident[split].batch(batch, epoch)
+            if split in self.served:
+                return batch
+        return batch._replace(images=self.transformed(batch.images, batch.positions, epoch if training else None))
+
+    def transformed(self, images: Tensor, positions: Tensor, epoch: int | None) -> Tensor:
+        """Return stored images as the net sees them: (batch, channels, image_size, image_size), normalised.
+
+        Args:
+            images: uint8 (batch, channels, height, width).
+            positions: (batch,) where each stands in its split.
+            epoch: of training, counted from 0; None for evaluation.
+        """
+        if epoch is None:
+            return self.transforms.evaluation(images)
+        return self.transforms.training(images, positions, epoch, len(self.rows["train"]))
+
+    def every(self, split: str, device: torch.device, views: int | None = None) -> Iterator[Tensor]:
+        """Yield all images of a split as the net sees them, in order, batch by batch.
+
+        Args:
+            split: `train`, `val` or `test`.
+            device: where they are transformed.
+            views: of training images; one view after the other. None: as evaluation sees them.
+        """
+        batches = torch.arange(len(self.rows[split])).split(self.batch_size)
+        for epoch in range(views) if views else (None,):
+            for positions in batches:
+                images = self.images[split][positions.tolist()].images.to(device)
+                yield self.transformed(images, positions.to(device), epoch)
+
+    def key(self, split: str, views: int | None = None) -> dict[str, Any]:
+        """Say what the images that `every` yields depend on, in plain words and numbers."""
+        assert self._loaded is not None
+        rows = hashlib.sha256(self.rows[split].tobytes()).hexdigest()
+        self._content = self._content or content(self._loaded.pixels)
+        return {"pixels": self._content, "rows": rows, "views": views, **self.transforms.key(views)}
+
+    def serve_features(self, split: str, features: np.ndarray, *, dtype: torch.dtype, views: int | None) -> None:
+        """Serve, from the next loader on, features in place of a split's images.
+
+        Args:
+            split: `train`, `val` or `test`.
+            features: (views * images, ...) in the order of `every`.
+            dtype: what their bits mean.
+            views: as in `every`; an epoch takes view epoch % views.
+        """
+        labels = self.images[split].labels[self.rows[split]]
+        self._resident[split] = Resident(features, labels, views=views or 1, dtype=dtype)
+        self.served.add(split)
 
     def state_dict(self) -> dict[str, Any]:
         """Save what a prediction needs beside the weights, as plain numbers and words."""
@@ -216,24 +244,20 @@ class ImageClassification(pl.LightningDataModule):
                 f"({state_dict['split_hash']}, here {self.split_hash}); start a new run instead of resuming this one."
             )
 
-    def _loader(self, split: str, shuffle: bool = False) -> DataLoader[Batch]:
-        rank, world_size = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+    def _loader(self, split: str, shuffle: bool = False) -> DataLoader[Any]:
+        trainer = self.trainer
+        rank, world_size = (trainer.global_rank, trainer.world_size) if trainer else (0, 1)
+        images, batch_size = self.images[split], self.batch_size
+        if split not in self._resident and trainer and fits(images.pixels, trainer.strategy.root_device):
+            self._resident[split] = Resident(images.pixels[images.rows], images.labels[images.rows])
+        if split in self.served and not shuffle:
+            batch_size = max(batch_size, EVALUATED // self._resident[split].host[:1].nbytes)
         batches = EpochBatches(
-            len(self.rows[split]),
-            self.batch_size,
-            shuffle=shuffle,
-            seed=self.seed,
-            rank=rank,
-            world_size=world_size,
+            len(self.rows[split]), batch_size, shuffle=shuffle, seed=self.seed, rank=rank, world_size=world_size
         )
-        return loader(self.images[split], batches, self.num_workers)
-
-    def _epoch_draws(self, epoch: int, device: torch.device) -> torch.Tensor:
-        """Return the uniform numbers of all training images for an epoch, drawn on the CPU, kept on the device."""
-        if self._draws is None or self._draws[0] != epoch:
-            source = generator(self.seed + 1_000_003, epoch)  # apart from the generator of the order
-            self._draws = (epoch, torch.rand(len(self.rows["train"]), DRAWS, generator=source).to(device))
-        return self._draws[1]
+        if split in self._resident:
+            return loader(Positions(len(self.rows[split])), batches)
+        return loader(images, batches, self.num_workers)
 
     @rank_zero_only
     def _describe(self) -> None:

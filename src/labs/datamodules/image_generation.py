@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from labs.datamodules.batches import Batch, EpochBatches, Positions, loader
-from labs.datamodules.image_classification import LabeledImages, Source
+from labs.datamodules.sources import LabeledImages, Source
 from labs.datamodules.splits import split_hash
 from labs.errors import LabsError
 

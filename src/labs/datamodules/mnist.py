@@ -7,8 +7,8 @@ import torchvision
 
 from labs.datamodules.digits import every_third, read_digits
 from labs.datamodules.fetch import Archive
-from labs.datamodules.image_classification import LabeledImages
 from labs.datamodules.small_images import fetch_or_say_embedded, labeled, resize
+from labs.datamodules.sources import LabeledImages
 
 _MIRRORS = ("https://ossci-datasets.s3.amazonaws.com/mnist/", "https://storage.googleapis.com/cvdf-datasets/mnist/")
 

@@ -17,9 +17,9 @@ from rich.progress import track
 
 from labs.datamodules import bsds500, mnist
 from labs.datamodules.embedded.digits_on_photographs import CREDITS, digits_on_photographs
-from labs.datamodules.image_classification import LabeledImages
 from labs.datamodules.mnist_m_copies import KEY, SPLITS, read_copy, refuse_pickle
 from labs.datamodules.small_images import resize
+from labs.datamodules.sources import LabeledImages
 from labs.errors import LabsError
 
 VERSION = 1  # of `blend`: other pixels from the same sources and seed are another version

@@ -8,9 +8,9 @@ import numpy as np
 import torch
 
 from labs.datamodules import mnist
-from labs.datamodules.image_classification import LabeledImages
 from labs.datamodules.pixels import decode_images
 from labs.datamodules.small_images import labeled, resize
+from labs.datamodules.sources import LabeledImages
 from labs.errors import LabsError
 
 SPLITS = ("train", "test")

@@ -1,9 +1,10 @@
-"""Draw how many bytes are done."""
+"""Draw how many bytes, or images, are done."""
 
 from rich.console import Console
 from rich.progress import (
     BarColumn,
     DownloadColumn,
+    MofNCompleteColumn,
     Progress,
     TextColumn,
     TimeRemainingColumn,
@@ -22,3 +23,10 @@ def byte_bar(enabled: bool = True) -> Progress:
         console=Console(stderr=True),
         disable=not enabled,
     )
+
+
+def image_bar() -> Progress:
+    """Return a progress bar on stderr that counts images, goes when it is done, and draws nothing in a log file."""
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from labs.datamodules.fetch import Archive, fetch
-from labs.datamodules.image_classification import LabeledImages
+from labs.datamodules.sources import LabeledImages
 from labs.errors import LabsError
 
 

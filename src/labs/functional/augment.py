@@ -7,6 +7,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 DRAWS = 5  # uniform numbers that crop_flip takes for an image: area, aspect, row, column, mirror
+COLOR_DRAWS = 3  # and change_colors: brightness, contrast, saturation
+GREY = (0.299, 0.587, 0.114)  # luma of ITU-R BT.601
 
 
 def crop_flip(images: Tensor, draws: Tensor, size: int, *, crop_scale: Sequence[float] | None, flip: bool) -> Tensor:
@@ -52,6 +54,35 @@ def crop_flip(images: Tensor, draws: Tensor, size: int, *, crop_scale: Sequence[
         grid = torch.minimum(torch.maximum(grid, -edge), edge)
     padding = "zeros" if images.device.type == "mps" else "border"
     return F.grid_sample(images, grid, mode="bilinear", padding_mode=padding, align_corners=False)
+
+
+def change_colors(images: Tensor, draws: Tensor, *, strength: float) -> Tensor:
+    """Change brightness, contrast and saturation of each image, in this order, by factors from 1 - s to 1 + s.
+
+    Brightness scales the image, contrast its difference from its mean grey, saturation its difference from its grey
+    version; each result is clamped to [0, 1], as in torchvision's ColorJitter.
+
+    Args:
+        images: floats (batch, channels, height, width) in [0, 1]; with one channel, saturation changes nothing.
+        draws: uniform numbers in [0, 1), (batch, COLOR_DRAWS); the result is a pure function of them.
+        strength: s, the largest change, in (0, 1).
+
+    Returns:
+        Floats of the same shape, in [0, 1].
+    """
+    brightness, contrast, saturation = (1 + strength * (2 * draws - 1)).T[:, :, None, None, None]
+    images = (images * brightness).clamp(0, 1)
+    mean = _grey(images).mean(dim=(2, 3), keepdim=True)
+    images = (mean + (images - mean) * contrast).clamp(0, 1)
+    grey = _grey(images)
+    return (grey + (images - grey) * saturation).clamp(0, 1)
+
+
+def _grey(images: Tensor) -> Tensor:
+    if images.shape[1] != len(GREY):
+        return images.mean(dim=1, keepdim=True)
+    weights = torch.tensor(GREY, dtype=images.dtype, device=images.device)
+    return torch.einsum("bchw,c->bhw", images, weights)[:, None]
 
 
 def center_crop(images: Tensor, size: int) -> Tensor:

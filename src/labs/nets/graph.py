@@ -27,6 +27,11 @@ _FUNCTION_KINDS = {
     "dropout": ("dropout", "dropout_", "dropout1d", "dropout2d", "feature_dropout", "stochastic_depth"),
     "reshape": ("flatten", "view", "reshape", "squeeze"),
 }
+# Functions and methods whose result depends on their arguments alone, whatever the mode of the net.
+DETERMINISTIC_FUNCTIONS = {
+    *(name for kind, names in _FUNCTION_KINDS.items() if kind not in ("normalisation", "dropout") for name in names),
+    *("layer_norm", "group_norm", "local_response_norm", "getitem", "size", "truediv", "matmul", "pad"),
+}
 
 
 @dataclass(frozen=True)

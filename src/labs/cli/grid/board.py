@@ -13,6 +13,7 @@ from rich.live import Live
 from rich.text import Text
 
 from labs.cli.grid.cells import Cell, State
+from labs.durations import duration
 
 STYLES: dict[State, str] = {
     "waiting": "dim",
@@ -126,19 +127,6 @@ def listed(cells: Sequence[Cell]) -> str:
     counts = Counter(cell.state for cell in cells)
     words: dict[State, str] = {"elsewhere": "running in another process"}
     return ", ".join(f"{counts[state]} {words.get(state, state)}" for state in STYLES if counts[state])
-
-
-def duration(seconds: float) -> str:
-    """Write a time for a person.
-
-    Examples:
-        >>> duration(42), duration(600), duration(9000)
-        ('42 s', '10 min', '2 h 30 min')
-    """
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60} min"
 
 
 def _foretold(facts: dict[str, Any]) -> tuple[float, float] | None:

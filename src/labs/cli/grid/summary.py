@@ -14,6 +14,7 @@ from labs.cli.grid.board import listed
 from labs.cli.grid.cells import Cell
 from labs.cli.overrides import quote
 from labs.directories import shown_path
+from labs.durations import duration
 from labs.errors import LabsError
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ def sum_up(cells: Sequence[Cell], grid: Path, *, interrupted: bool) -> None:
             _say(f"interrupted  {cell.name}{f': {cell.error}' if cell.error else ''}", "yellow")
             _say(f"  go on      {cell.retry}")
     _say(f"{grid.name}: {listed(cells).replace('waiting', 'not run')}", "bold")
+    _say_what_was_saved(cells)
     if any(cell.state not in ("done", "skipped") for cell in cells):
         _say("Retry what failed, go on with what was stopped, and skip what is done:")
         _say(f"  {_again(grid)}")
@@ -41,6 +43,20 @@ def sum_up(cells: Sequence[Cell], grid: Path, *, interrupted: bool) -> None:
 
 def _say(line: str, style: str = "") -> None:
     Console().print(Text(line, style), highlight=False, soft_wrap=True)
+
+
+def _say_what_was_saved(cells: Sequence[Cell]) -> None:
+    """Sum up what the cells that ran now did not have to compute again."""
+    told = [cell.facts().get("feature_cache", {}) for cell in cells if cell.state == "done"]
+    told = [facts for facts in told if "passes" in facts]
+    if told:
+        passes, computed, saved = (
+            sum(facts[name] for facts in told) for name in ("passes", "computed_seconds", "saved_seconds")
+        )
+        _say(
+            f"feature cache: {passes:,} passes through what is frozen were looked up in {len(told)} cells; "
+            f"computing it once took {duration(computed)} and saved about {duration(saved)}"
+        )
 
 
 def _again(grid: Path) -> str:

@@ -5,7 +5,7 @@ from PIL import Image
 
 from labs.datamodules.digits import every_third, read_digits
 from labs.datamodules.embedded.photographs import PHOTOGRAPHS
-from labs.datamodules.image_classification import LabeledImages
+from labs.datamodules.sources import LabeledImages
 from labs.errors import LabsError
 
 # Natural photographs in colour. Those behind the test images are others: no background was seen in training.

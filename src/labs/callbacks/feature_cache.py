@@ -1,0 +1,242 @@
+"""Compute what is frozen once: train on the features that the fixed front part of a net makes of the images."""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import lightning.pytorch as pl
+import numpy as np
+import torch
+from lightning.pytorch.utilities import rank_zero_only
+from rich.console import Console
+from torch import nn
+
+from labs.datamodules.batches import Resident
+from labs.directories import shown_path
+from labs.durations import duration
+from labs.errors import LabsError
+from labs.features import stored_features
+from labs.nets.cut import CannotCutError, Cut, fixed_cuts, resume_from, whole_again
+from labs.nets.head_features import evaluating
+from labs.stores import NoRoomError, Stored, forget
+
+DRAWN = "training images are drawn anew in each epoch (augment.views=4 would repeat four draws)."
+WORTH = 200  # operations a byte of features saves, at least: reading a byte takes as long as some dozens of them
+NEARLY_ALL = 0.99  # a cut that saves this share of the operations is as good as the deepest one
+PROBE = 8  # images of a split whose cached and uncached outputs are compared
+SPLITS = ("train", "val", "test")
+
+
+class FeatureCache(pl.Callback):
+    """Train the rest of a net on the stored output of its frozen front part, where that is the same computation.
+
+    The front part ends before the first layer that trains at any time, has batch norm or dropout in train mode, or is
+    not known to be a function of its input. Validation and test images are always the same; training images are where
+    nothing is drawn, or a fixed number of views (`augment.views`). What is served instead of images is compared with
+    the net's own outputs on a probe of each split before training begins. The net itself stays whole: parameters,
+    checkpoints, and what it answers to an image.
+
+    Args:
+        mode: `auto` caches what can be and says what; `require` fails where training images cannot be; `off` does not.
+        folder: of the stores, shared by all runs.
+        budget_gb: gigabytes that all stores may take together; those not read for the longest time make room.
+    """
+
+    def __init__(self, *, mode: Literal["auto", "off", "require"], folder: str, budget_gb: float = 8.0) -> None:
+        if budget_gb <= 0:
+            raise LabsError(
+                f"feature_cache.budget_gb={budget_gb}: expected gigabytes, such as 8; or feature_cache=off."
+            )
+        self.mode, self.folder, self.budget = mode, Path(folder), int(budget_gb * 1e9)
+        self.cut: Cut | None = None
+        self.facts: dict[str, Any] = {}  # for metrics.json
+
+    # Lightning's hooks, in the order they come
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Refuse to be required where nothing can be served."""
+        if self.mode == "require" and not hasattr(trainer.datamodule, "serve_features"):  # type: ignore[attr-defined]
+            raise LabsError("feature_cache=require: this practical trains on images alone; type feature_cache=off.")
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Find the fixed part, compute or open its features, compare, and serve them; say what was done, or why not."""
+        if self.mode == "off" or not hasattr(trainer.datamodule, "serve_features"):  # type: ignore[attr-defined]
+            return
+        self.first_epoch = trainer.current_epoch
+        try:
+            self._begin(trainer, pl_module)
+        except (CannotCutError, NoRoomError) as error:
+            self._refuse_if_required(str(error))
+            self._say(f"off: {error}")
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Estimate what was saved."""
+        if self.cut is not None:
+            epochs = trainer.current_epoch - self.first_epoch
+            passes = epochs * (self.passes.get("train", 0) + self.passes["val"]) + self.passes["test"]
+            saved = passes * self.seconds_an_image - self.facts["feature_cache"]["computed_seconds"]
+            self.facts["feature_cache"] |= {"passes": passes, "saved_seconds": round(max(saved, 0.0), 1)}
+            self._say(f"{passes:,} passes through the fixed part were looked up, about {duration(saved)} saved")
+
+    def on_test_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Let the net take features for the test, too."""
+        if self.cut is not None:
+            resume_from(_net(pl_module), self.cut)
+
+    def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Leave the net as it was."""
+        if self.cut is not None:
+            whole_again(_net(pl_module))
+
+    # The way to the features
+
+    def _begin(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        net, device = _net(pl_module), pl_module.device
+        if not trainer.limit_train_batches == trainer.limit_val_batches == 1.0:
+            raise CannotCutError("this is a try-out of a few batches.")
+        random = data.transforms.repeats is None
+        if random:
+            self._refuse_if_required(DRAWN)
+        views = {split: data.transforms.views if split == "train" else None for split in SPLITS[random:]}
+        parameters, trained = dict(net.named_parameters()), _trained(trainer)
+        image = next(data.every("test", device))[:1]
+        context = trainer.precision_plugin.forward_context
+        with context():
+            cuts, blocker = fixed_cuts(net, image, lambda name: id(parameters[name]) in trained)
+        counts = {split: len(data.rows[split]) * (views[split] or 1) for split in views}
+        keys = {split: data.key(split, views[split]) for split in views}
+        images = sum({str(keys[split]): counts[split] for split in views}.values())  # two splits may be the same images
+        cut = choose([c for c in cuts if c.shape != tuple(image.shape[1:])], blocker, images, self.budget)
+        part, rest = cut.parts()
+
+        def features(split: str) -> Stored:
+            return stored_features(
+                part,
+                lambda: data.every(split, device, views[split]),
+                counts[split],
+                (cut.shape, cut.dtype),
+                key={**keys[split], "precision": str(trainer.precision)},
+                folder=self.folder,
+                budget=self.budget,
+                precision=context,
+            )
+
+        def difference(split: str, found: Stored) -> float:
+            with torch.no_grad(), evaluating(net), context():
+                return _difference(net, rest, data, split, found.array, cut.dtype, device)
+
+        tolerance = _tolerance(trainer, device)
+        stores = {split: features(split) for split in views}
+        for split, found in stores.items():
+            if difference(split, found) > tolerance:
+                forget(found.array)
+                stores[split] = features(split)
+                left = difference(split, stores[split])
+                if left > tolerance:
+                    raise CannotCutError(f"cached and uncached outputs differ by {left:.1e} ({split} images).")
+        for split, found in stores.items():
+            data.serve_features(split, found.array, dtype=cut.dtype, views=views[split])
+        self.cut = cut
+        resume_from(net, cut)
+        self._tell(stores, data, images)
+        if random:
+            self._say(f"of validation and test images only: {DRAWN}")
+
+    def _refuse_if_required(self, why: str) -> None:
+        if self.mode == "require":
+            raise LabsError(f"feature_cache=require: {why} Type feature_cache=auto to train without it.")
+
+    # What it says
+
+    def _tell(self, stores: dict[str, Stored], data: Any, images: int) -> None:
+        assert self.cut is not None
+        once = {str(found.array.filename): found for found in stores.values()}  # type: ignore[attr-defined]
+        kept = [found.facts for found in once.values()]
+        built = sum(found.facts["seconds"] for found in once.values() if found.built)
+        size = sum(found.array.nbytes for found in once.values())
+        self.seconds_an_image = sum(facts["seconds"] for facts in kept) / sum(facts["images"] for facts in kept)
+        self.passes = {split: len(data.rows[split]) for split in stores}
+        self.facts["feature_cache"] = {
+            "cut": self.cut.name,
+            "splits": list(stores),
+            "images": images,
+            "bytes": size,
+            "computed_seconds": built,
+        }
+        how = f"computed once, in {duration(built)}" if built else "read, an earlier run computed them"
+        self._say(
+            f"nothing changes up to {self.cut.name}: features of {images:,} images {how} "
+            f"({size / 1e6:,.1f} MB in {shown_path(self.folder)})"
+        )
+
+    @rank_zero_only
+    def _say(self, line: str) -> None:
+        Console().print(f"feature cache: {line}", highlight=False, soft_wrap=True, markup=False)
+
+
+def choose(cuts: Sequence[Cut], blocker: str, images: int, budget: int) -> Cut:
+    """Return the cut that saves most: of those that save nearly all of it, the one with the smallest features.
+
+    Args:
+        cuts: where the net can be cut, in its order.
+        blocker: what changes behind the last one.
+        images: how many there are to keep features of.
+        budget: bytes.
+
+    Raises:
+        CannotCutError: none is worth it, or none fits.
+    """
+    worth = [cut for cut in cuts if cut.flops >= WORTH * cut.bytes]
+    if not worth:
+        raise CannotCutError(f"{blocker} What comes before it takes as long to read as to compute.")
+    fitting = [cut for cut in worth if cut.bytes * images <= budget]
+    if not fitting:
+        least = min(cut.bytes for cut in worth) * images / 1e9
+        raise CannotCutError(
+            f"the features of {images:,} images take {least:.1f} GB, and the budget is {budget / 1e9:g} GB; "
+            f"type feature_cache.budget_gb={math.ceil(least)} to allow it."
+        )
+    most = max(cut.flops for cut in fitting)
+    return min((cut for cut in reversed(fitting) if cut.flops >= NEARLY_ALL * most), key=lambda cut: cut.bytes)
+
+
+def _difference(
+    net: nn.Module,
+    rest: nn.Module,
+    data: Any,
+    split: str,
+    features: np.ndarray,
+    dtype: torch.dtype,
+    device: torch.device,
+) -> float:
+    """Return how far the rest of the net, on stored features, is from the whole net, relative to the largest logit."""
+    count = len(data.rows[split])
+    positions = torch.unique(torch.cat([torch.arange(count)[: PROBE // 2], torch.arange(count)[-PROBE // 2 :]]))
+    pixels = data.images[split][positions.tolist()].images.to(device)
+    worst = 0.0
+    for view in {0, len(features) // count - 1}:
+        epoch = view if len(features) > count or (split == "train" and data.transforms.views) else None
+        whole = net(data.transformed(pixels, positions.to(device), epoch)).float()
+        held = Resident(features, np.zeros(count), views=len(features) // count, dtype=dtype)
+        resumed = rest(held.batch(positions, view).images.to(device)).float()
+        worst = max(worst, float((whole - resumed).abs().max() / whole.abs().max().clamp(min=1)))
+    return worst if math.isfinite(worst) else math.inf
+
+
+def _tolerance(trainer: pl.Trainer, device: torch.device) -> float:
+    if trainer.precision != "32-true" or torch.get_float32_matmul_precision() != "highest":
+        return 3e-2
+    return 1e-5 if device.type == "cpu" else 1e-3  # other devices choose their algorithms by the size of a batch
+
+
+def _trained(trainer: pl.Trainer) -> set[int]:
+    """Return the identities of the parameters that an optimizer holds: those that train now or in a later epoch."""
+    return {id(p) for optimizer in trainer.optimizers for group in optimizer.param_groups for p in group["params"]}
+
+
+def _net(pl_module: pl.LightningModule) -> nn.Module:
+    net = pl_module.net
+    assert isinstance(net, nn.Module)
+    return net
