@@ -63,8 +63,10 @@ class Classifier(pl.LightningModule):
                 )
         self.net, self.optimizer, self.scheduler = net, optimizer, scheduler
         self.label_smoothing, self.lr_scale = label_smoothing, dict(lr_scale or {})
-        self.train_loss, self.val_loss, self.test_loss = MeanMetric(), MeanMetric(), MeanMetric()
-        self.train_acc = MulticlassAccuracy(num_classes, average="micro")
+        # without checks of every batch, for which a GPU would have to be waited for
+        self.train_loss = MeanMetric(nan_strategy="disable")
+        self.train_acc = MulticlassAccuracy(num_classes, average="micro", validate_args=False)
+        self.val_loss, self.test_loss = self.train_loss.clone(), self.train_loss.clone()
         self.val_acc, self.test_acc = self.train_acc.clone(), self.train_acc.clone()
         self._build_optimizer()  # a recipe that cannot be built fails here, before any data is read
 
@@ -77,12 +79,12 @@ class Classifier(pl.LightningModule):
         """Return the cross-entropy of a batch, which `train/loss` averages: with smoothing, unlike the other losses."""
         logits = self(batch.images)
         loss = F.cross_entropy(logits, batch.labels, label_smoothing=self.label_smoothing)
-        self._log("train", loss, logits, batch.labels)
+        self._measure("train", batch_idx, loss, logits, batch.labels)
         return loss
 
     def validation_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
         """Measure the loss (without smoothing) and the accuracy, and hand on the predictions."""
-        return self._evaluate("val", batch)
+        return self._evaluate("val", batch, batch_idx)
 
     def on_validation_epoch_end(self) -> None:
         """Step a plateau schedule; Lightning would do it after the checkpoint, and a resumed run would miss a step."""
@@ -92,7 +94,7 @@ class Classifier(pl.LightningModule):
 
     def test_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
         """Measure as in validation, on the test split."""
-        return self._evaluate("test", batch)
+        return self._evaluate("test", batch, batch_idx)
 
     def configure_optimizers(self) -> Any:
         """Build the optimizer of what trains, now or in a later epoch, and its schedule."""
@@ -106,22 +108,20 @@ class Classifier(pl.LightningModule):
             config |= {"monitor": "val/loss", "frequency": sys.maxsize}  # stepped below, before checkpoints are written
         return {"optimizer": optimizer, "lr_scheduler": config}
 
-    def _evaluate(self, stage: str, batch: Batch) -> dict[str, Tensor]:
+    def _evaluate(self, stage: str, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
         logits = self(batch.images)
-        self._log(stage, F.cross_entropy(logits, batch.labels), logits, batch.labels)
+        self._measure(stage, batch_idx, F.cross_entropy(logits, batch.labels), logits, batch.labels)
         confidence, preds = logits.float().softmax(dim=1).max(dim=1)
         return {"positions": batch.positions, "labels": batch.labels, "preds": preds, "confidence": confidence}
 
-    def _log(self, stage: str, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
+    def _measure(self, stage: str, batch_idx: int, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
         mean_loss, accuracy = getattr(self, f"{stage}_loss"), getattr(self, f"{stage}_acc")
         mean_loss.update(loss.detach().float(), weight=len(labels))
         accuracy.update(logits.detach(), labels)
-        self.log_dict(
-            {f"{stage}/loss": mean_loss, f"{stage}/acc": accuracy},
-            on_step=False,
-            on_epoch=True,
-            prog_bar=True,
-        )
+        if batch_idx == 0:  # Lightning computes and resets them at the end of the epoch
+            self.log_dict(
+                {f"{stage}/loss": mean_loss, f"{stage}/acc": accuracy}, on_step=False, on_epoch=True, prog_bar=True
+            )
 
     def _build_optimizer(self, total_steps: int = 100) -> tuple[torch.optim.Optimizer, Any]:
         """Group the trainable parameters by learning rate; the group at full rate, if any, is the first."""
