@@ -187,8 +187,8 @@ class TestMetrics:
 
     def test_another_number_of_logits_is_not_counted(self) -> None:
         module = classifier(num_classes=CLASSES - 1)
-        with pytest.raises((RuntimeError, ValueError)):
-            module.val_acc.update(module(batches()[0].images), batches()[0].labels)
+        with pytest.raises(LabsError, match=f"type module.num_classes={CLASSES}"):
+            module.validation_step(batches()[0], 0)
 
 
 class TestLearningRates:

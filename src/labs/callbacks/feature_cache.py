@@ -94,7 +94,9 @@ class FeatureCache(pl.Callback):
     def _begin(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         net, device = _net(pl_module), pl_module.device
-        if not trainer.limit_train_batches == trainer.limit_val_batches == 1.0:
+        if any(
+            isinstance(limit, int) or limit < 1 for limit in (trainer.limit_train_batches, trainer.limit_val_batches)
+        ):
             raise CannotCutError("this is a try-out of a few batches.")
         random = data.transforms.repeats is None
         if random:

@@ -61,7 +61,7 @@ class Classifier(pl.LightningModule):
                 raise LabsError(
                     f"module.lr_scale={{{pattern}: {factor}}}: expected a factor above 0; see also freeze=..."
                 )
-        self.net, self.optimizer, self.scheduler = net, optimizer, scheduler
+        self.net, self.num_classes, self.optimizer, self.scheduler = net, num_classes, optimizer, scheduler
         self.label_smoothing, self.lr_scale = label_smoothing, dict(lr_scale or {})
         # without checks of every batch, for which a GPU would have to be waited for
         self.train_loss = MeanMetric(nan_strategy="disable")
@@ -115,8 +115,13 @@ class Classifier(pl.LightningModule):
         return {"positions": batch.positions, "labels": batch.labels, "preds": preds, "confidence": confidence}
 
     def _measure(self, stage: str, batch_idx: int, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
+        if logits.shape[1] != self.num_classes:
+            raise LabsError(
+                f"module.num_classes={self.num_classes}: the net tells {logits.shape[1]} classes apart; "
+                f"type module.num_classes={logits.shape[1]}."
+            )
         mean_loss, accuracy = getattr(self, f"{stage}_loss"), getattr(self, f"{stage}_acc")
-        mean_loss.update(loss.detach().float(), weight=len(labels))
+        mean_loss.update(loss.detach().float().expand(len(labels)))  # torchmetrics 1.9 ignores a weight here
         accuracy.update(logits.detach(), labels)
         if batch_idx == 0:  # Lightning computes and resets them at the end of the epoch
             self.log_dict(
