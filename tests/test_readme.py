@@ -76,6 +76,7 @@ def test_readme_lists_every_axis_and_option() -> None:
         "net",
         "weights",
         "freeze",
+        "feature_cache",
         "normalization",
         "augment",
         "optimizer",

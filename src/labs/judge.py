@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from labs.datamodules.batches import EpochBatches
 from labs.datamodules.sources import LabeledImages
-from labs.stores import digest
+from labs.stores import content
 
 SIZE = 32  # pixels: larger images are averaged down to it, so that all sizes are judged alike
 FEATURES = 64
@@ -84,7 +84,7 @@ def trained_judge(images: LabeledImages, folder: Path) -> Judge:
     Returns:
         A frozen net in evaluation mode, on the CPU.
     """
-    named = hashlib.sha256(f"{VERSION} {STEPS} {EPOCHS} {digest(images.pixels)}".encode())
+    named = hashlib.sha256(f"{VERSION} {STEPS} {EPOCHS} {content(images.pixels)}".encode())
     named.update(np.ascontiguousarray(images.labels).tobytes() + np.ascontiguousarray(images.is_test).tobytes())
     file = folder / f"judge-{named.hexdigest()[:16]}.pt"
     folder.mkdir(parents=True, exist_ok=True)

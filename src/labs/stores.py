@@ -4,7 +4,10 @@ import hashlib
 import json
 import os
 import shutil
+import warnings
 from collections.abc import Callable, Mapping
+from contextlib import suppress
+from mmap import mmap
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -46,7 +49,7 @@ def stored(file: Path, shape: tuple[int, ...], dtype: np.dtype[Any] | type, fill
     Raises:
         NoRoomError: the store has to be written and cannot be.
     """
-    opened = _open(file)
+    opened = _open(file, shape, np.dtype(dtype))
     if opened is not None:
         return opened
     lock = FileLock(f"{file}.lock")
@@ -56,16 +59,34 @@ def stored(file: Path, shape: tuple[int, ...], dtype: np.dtype[Any] | type, fill
     except OSError as error:
         raise NoRoomError(f"{file.parent} cannot be written ({error.strerror}).") from error
     try:
-        opened = _open(file)
+        opened = _open(file, shape, np.dtype(dtype))
         if opened is not None:
             return opened
         _write(file, shape, np.dtype(dtype), fill)
-        opened = _open(file)
+        opened = _open(file, shape, np.dtype(dtype))
     finally:
         lock.release()
     if opened is None:
         raise LabsError(f"{file}: what was written cannot be read back; check the disk and delete the file.")
     return opened._replace(built=True)
+
+
+def stored_or_held(
+    file: Path, shape: tuple[int, ...], dtype: np.dtype[Any] | type, fill: Fill
+) -> tuple[np.ndarray, dict[str, Any]]:
+    """Return the array of a store and its facts; where there is no room, hold the values in memory, and warn."""
+    try:
+        return stored(file, shape, dtype, fill)[:2]
+    except NoRoomError as error:
+        warnings.warn(
+            f"images are held in memory and not kept for the next run: {error} "
+            "Make room, or choose another disk with paths.data=<folder>.",
+            stacklevel=3,
+        )
+    held = np.zeros(shape, dtype=dtype)
+    facts = dict(fill(held))
+    kept = facts.get("kept", range(len(held)))
+    return held if len(kept) == len(held) else held[kept], facts
 
 
 def digest(values: np.ndarray, rows: np.ndarray | None = None, chunk: int = 256) -> str:
@@ -79,7 +100,7 @@ def digest(values: np.ndarray, rows: np.ndarray | None = None, chunk: int = 256)
 
 def content(values: np.ndarray) -> str:
     """Return the digest of an array, without reading it where it is a store that has been verified."""
-    if isinstance(values, np.memmap) and values.filename:
+    if isinstance(values, np.memmap) and isinstance(values.base, mmap):  # the whole file, not a view of it
         file = Path(str(values.filename))
         try:
             facts = json.loads(file.with_suffix(".json").read_text())
@@ -96,18 +117,20 @@ def forget(values: np.ndarray) -> None:
         Path(str(values.filename)).with_suffix(".json").unlink(missing_ok=True)
 
 
-def _open(file: Path) -> Stored | None:
-    """Open a store that is whole; anything else counts as missing."""
+def _open(file: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Stored | None:
+    """Open a store that is whole and what is asked for; anything else counts as missing."""
     notes = file.with_suffix(".json")
     try:
         facts = json.loads(notes.read_text())
         array = np.load(file, mmap_mode="r")
         stamp = _stamp(file)
-        whole = list(array.shape) == facts["shape"] and (facts["stamp"] == stamp or digest(array) == facts["digest"])
+        asked = array.dtype == dtype and array.shape[1:] == shape[1:] and len(array) <= shape[0]
+        known = asked and list(array.shape) == facts["shape"]
+        whole = known and (facts["stamp"] == stamp or digest(array) == facts["digest"])
         if whole and facts["stamp"] != stamp:
-            facts["stamp"] = stamp
-            _replace(notes, json.dumps(facts))
-    except (OSError, ValueError, EOFError, KeyError, TypeError):
+            with suppress(OSError):  # a folder that others may read only
+                _replace(notes, json.dumps({**facts, "stamp": stamp}))
+    except Exception:  # a damaged header makes NumPy's parser fail in many ways
         return None
     return Stored(array, facts, built=False) if whole else None
 
@@ -118,7 +141,7 @@ def _stamp(file: Path) -> list[int]:
 
 
 def _write(file: Path, shape: tuple[int, ...], dtype: np.dtype[Any], fill: Fill) -> None:
-    for left in file.parent.glob(f".{file.name}.*"):
+    for left in file.parent.glob(f".{file.stem}.*"):
         left.unlink()  # of a process that was killed: the lock is ours
     temporary = file.with_name(f".{file.name}.{os.getpid()}")
     try:
@@ -132,7 +155,10 @@ def _write(file: Path, shape: tuple[int, ...], dtype: np.dtype[Any], fill: Fill)
         elif isinstance(array, np.memmap):
             array.flush()
         facts |= {"shape": list(array.shape), "digest": digest(array), "stamp": _stamp(temporary)}
-        _replace(file.with_suffix(".json"), json.dumps(facts))
+        try:
+            _replace(file.with_suffix(".json"), json.dumps(facts))
+        except OSError as error:
+            raise NoRoomError(f"{file.parent} cannot be written ({error.strerror}).") from error
         temporary.replace(file)
     finally:
         temporary.unlink(missing_ok=True)
@@ -155,5 +181,8 @@ def _reserve(file: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.nda
 
 def _replace(file: Path, text: str) -> None:
     temporary = file.with_name(f".{file.name}.{os.getpid()}")
-    temporary.write_text(text)
-    temporary.replace(file)
+    try:
+        temporary.write_text(text)
+        temporary.replace(file)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -3,9 +3,11 @@ from __future__ import annotations
 import hashlib
 import io
 import pickle
+import shutil
 import tarfile
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,9 +15,10 @@ import torchvision
 from archive_server import ArchiveServer
 from PIL import Image
 
-from labs.datamodules import cifar10
+from labs.datamodules import cifar10, small_images
 from labs.datamodules.cifar10 import ARCHIVE, CIFAR10
 from labs.datamodules.embedded.digits_on_photographs import digits_on_photographs
+from labs.datamodules.sources import LabeledImages
 from labs.errors import LabsError
 
 CLASSES = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
@@ -25,7 +28,7 @@ TEST, META = "cifar-10-batches-py/test_batch", "cifar-10-batches-py/batches.meta
 
 
 @pytest.fixture
-def batches() -> dict[str, dict[str, object]]:
+def batches() -> dict[str, dict[str, Any]]:
     draw = np.random.default_rng(0)
     return {
         name: {
@@ -39,9 +42,7 @@ def batches() -> dict[str, dict[str, object]]:
 
 
 @pytest.fixture
-def online(
-    server: ArchiveServer, batches: dict[str, dict[str, object]], monkeypatch: pytest.MonkeyPatch
-) -> ArchiveServer:
+def online(server: ArchiveServer, batches: dict[str, dict[str, Any]], monkeypatch: pytest.MonkeyPatch) -> ArchiveServer:
     """Serve a small archive in CIFAR-10's layout in its place, its members in no order."""
     packed = io.BytesIO()
     meta = {"label_names": CLASSES, "num_cases_per_batch": EACH, "num_vis": 3072}
@@ -56,6 +57,7 @@ def online(
     url = server.serve(ARCHIVE.name, body)
     small = replace(ARCHIVE, urls=(url,), sha256=hashlib.sha256(body).hexdigest(), size=len(body))
     monkeypatch.setattr(cifar10, "ARCHIVE", small)
+    monkeypatch.setattr(cifar10, "COUNT", len(batches) * EACH)
     theirs = torchvision.datasets.CIFAR10
     digests = {name: hashlib.md5(pickle.dumps(batch, protocol=2)).hexdigest() for name, batch in batches.items()}
     monkeypatch.setattr(theirs, "url", "")  # torchvision itself has nowhere to ask
@@ -67,7 +69,7 @@ def online(
     return server
 
 
-def load(folder: Path, size: int = 32, *, embedded: bool = False) -> cifar10.LabeledImages:
+def load(folder: Path, size: int = 32, *, embedded: bool = False) -> LabeledImages:
     return CIFAR10(embedded=embedded, folder=str(folder)).load(size)
 
 
@@ -76,7 +78,7 @@ def test_the_archive_is_the_one_that_torchvision_reads() -> None:
     assert (ARCHIVE.name, ARCHIVE.urls) == (theirs.filename, (theirs.url,))
 
 
-def test_pixels_labels_and_splits(online: ArchiveServer, batches: dict[str, dict[str, object]], tmp_path: Path) -> None:
+def test_pixels_labels_and_splits(online: ArchiveServer, batches: dict[str, dict[str, Any]], tmp_path: Path) -> None:
     images = load(tmp_path)
     assert images.pixels.shape == (18, 3, 32, 32)
     assert images.pixels.dtype == np.uint8
@@ -124,6 +126,76 @@ def test_offline(online: ArchiveServer, tmp_path: Path, monkeypatch: pytest.Monk
     load(tmp_path)
     monkeypatch.setenv("LABS_OFFLINE", "1")
     assert len(load(tmp_path).labels) == 18  # the archive is there
+
+
+def forbid_reading(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*arguments: Any, **options: Any) -> None:
+        pytest.fail("unpickled or resized again")
+
+    monkeypatch.setattr(pickle, "load", fail)
+    monkeypatch.setattr(torchvision.datasets, "CIFAR10", fail)
+    monkeypatch.setattr(Image.Image, "resize", fail)
+
+
+def stores(folder: Path) -> list[Path]:
+    return sorted((folder / "cache" / "pixels").glob("[!.]*.npy"))
+
+
+class TestStore:
+    @pytest.mark.parametrize("size", [32, 20])
+    def test_the_second_load_reads_it(
+        self, online: ArchiveServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int
+    ) -> None:
+        first = load(tmp_path, size)
+        forbid_reading(monkeypatch)
+        second = load(tmp_path, size)
+        assert isinstance(second.pixels, np.memmap)
+        assert second.labels.dtype == np.int64
+        for one, other in zip(first, second, strict=True):
+            assert np.array_equal(np.asarray(one), np.asarray(other))
+
+    def test_another_size_archive_or_version_is_another_store(
+        self, online: ArchiveServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for size in (32, 28, 32):
+            assert load(tmp_path, size).pixels.shape[-1] == size
+        assert len(stores(tmp_path)) == 2
+        monkeypatch.setattr(cifar10, "ARCHIVE", replace(cifar10.ARCHIVE, sha256=cifar10.ARCHIVE.sha256[:8]))
+        load(tmp_path)
+        assert len(stores(tmp_path)) == 3
+        monkeypatch.setattr(small_images, "VERSION", small_images.VERSION + 1)
+        load(tmp_path)
+        assert len(stores(tmp_path)) == 4
+
+    @pytest.mark.parametrize("damage", ["one bit", "cut", "no facts"])
+    def test_a_damaged_one_is_written_anew(
+        self, online: ArchiveServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: str
+    ) -> None:
+        expected = np.array(load(tmp_path).pixels)
+        (store,) = stores(tmp_path)
+        content = store.read_bytes()
+        if damage == "no facts":
+            store.with_suffix(".json").unlink()
+        else:
+            store.write_bytes(content[:-1] + (bytes([content[-1] ^ 1]) if damage == "one bit" else b""))
+        assert np.array_equal(load(tmp_path).pixels, expected)
+        forbid_reading(monkeypatch)
+        assert np.array_equal(load(tmp_path).pixels, expected)  # mended on disk
+
+    def test_without_room_on_the_disk_pixels_are_held_in_memory(
+        self, online: ArchiveServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        expected = load(tmp_path, 20)
+        pixels = np.array(expected.pixels)
+        shutil.rmtree(tmp_path / "cache")
+        usage = shutil.disk_usage(tmp_path)
+        monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=18 * 3 * 20 * 20 - 1))
+        with pytest.warns(UserWarning, match=r"held in memory .* paths\.data="):
+            images = load(tmp_path, 20)
+        assert np.array_equal(images.pixels, pixels)
+        assert np.array_equal(images.labels, expected.labels)
+        assert images.classes == CLASSES
+        assert stores(tmp_path) == []
 
 
 def test_embedded(tmp_path: Path) -> None:

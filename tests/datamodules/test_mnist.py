@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,13 +11,14 @@ from archive_server import ArchiveServer
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from labs.datamodules import mnist
+from labs.datamodules import mnist, small_images
 from labs.datamodules.digits import Digits
 from labs.datamodules.mnist import MNIST, TEST, TRAIN
+from labs.datamodules.sources import LabeledImages
 from labs.errors import LabsError
 
 
-def load(folder: Path, size: int = 28, *, embedded: bool = False) -> mnist.LabeledImages:
+def load(folder: Path, size: int = 28, *, embedded: bool = False) -> LabeledImages:
     return MNIST(embedded=embedded, folder=str(folder)).load(size)
 
 
@@ -88,6 +91,79 @@ def test_offline(mnist_server: ArchiveServer, tmp_path: Path, monkeypatch: pytes
     load(tmp_path)
     monkeypatch.setenv("LABS_OFFLINE", "1")
     assert len(load(tmp_path).labels) == 17  # the files are there
+
+
+def forbid_reading(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let nothing read images, pad them or resize them; labels may be read."""
+    read_idx = mnist.read_idx
+
+    def read_labels(file: Path, dimensions: int) -> np.ndarray:
+        assert dimensions == 1, f"{file} was read again"
+        return read_idx(file, dimensions)
+
+    def fail(*arguments: Any, **options: Any) -> None:
+        pytest.fail("padded or resized again")
+
+    monkeypatch.setattr(mnist, "read_idx", read_labels)
+    monkeypatch.setattr(np, "pad", fail)
+    monkeypatch.setattr(Image.Image, "resize", fail)
+
+
+def stores(folder: Path) -> list[Path]:
+    return sorted((folder / "cache" / "pixels").glob("[!.]*.npy"))
+
+
+class TestStore:
+    @pytest.mark.parametrize("size", [28, 32, 20])
+    def test_the_second_load_reads_it(
+        self, mnist_server: ArchiveServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int
+    ) -> None:
+        first = load(tmp_path, size)
+        forbid_reading(monkeypatch)
+        second = load(tmp_path, size)
+        assert isinstance(second.pixels, np.memmap)
+        for one, other in zip(first, second, strict=True):
+            assert np.array_equal(np.asarray(one), np.asarray(other))
+
+    def test_another_size_file_or_version_is_another_store(
+        self, mnist_server: ArchiveServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for size in (28, 32, 28):
+            assert load(tmp_path, size).pixels.shape[-1] == size
+        assert len(stores(tmp_path)) == 2
+        monkeypatch.setattr(mnist, "TEST", mnist.TRAIN)
+        assert len(load(tmp_path).pixels) == 24
+        assert len(stores(tmp_path)) == 3
+        monkeypatch.setattr(small_images, "VERSION", small_images.VERSION + 1)
+        load(tmp_path)
+        assert len(stores(tmp_path)) == 4
+
+    @pytest.mark.parametrize("damage", ["one bit", "cut", "no facts"])
+    def test_a_damaged_one_is_written_anew(
+        self, mnist_server: ArchiveServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: str
+    ) -> None:
+        expected = np.array(load(tmp_path, 32).pixels)
+        (store,) = stores(tmp_path)
+        content = store.read_bytes()
+        if damage == "no facts":
+            store.with_suffix(".json").unlink()
+        else:
+            store.write_bytes(content[:-1] + (bytes([content[-1] ^ 1]) if damage == "one bit" else b""))
+        assert np.array_equal(load(tmp_path, 32).pixels, expected)
+        forbid_reading(monkeypatch)
+        assert np.array_equal(load(tmp_path, 32).pixels, expected)  # mended on disk
+
+    def test_without_room_on_the_disk_pixels_are_held_in_memory(
+        self, mnist_server: ArchiveServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        expected = np.array(load(tmp_path, 20).pixels)
+        shutil.rmtree(tmp_path / "cache")
+        usage = shutil.disk_usage(tmp_path)
+        monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=17 * 20 * 20 - 1))
+        with pytest.warns(UserWarning, match=r"held in memory .* paths\.data="):
+            images = load(tmp_path, 20)
+        assert np.array_equal(images.pixels, expected)
+        assert stores(tmp_path) == []
 
 
 @pytest.mark.parametrize("size", [28, 32, 64])

@@ -42,7 +42,8 @@ def online(mnist_server: ArchiveServer, bsds_server: ArchiveServer) -> ArchiveSe
 
 
 def load(folder: Path, size: int = 28, **options: Any) -> LabeledImages:
-    return MNISTM(**{"embedded": False, "folder": str(folder)} | options).load(size)
+    given: dict[str, Any] = {"embedded": False, "folder": str(folder)} | options
+    return MNISTM(**given).load(size)
 
 
 def store_of(folder: Path, seed: int = 0) -> Path:
@@ -121,10 +122,14 @@ class TestBuilt:
             load(tmp_path)
         assert not online.requests
 
-    def test_a_folder_that_cannot_be_written(self, online: ArchiveServer, tmp_path: Path) -> None:
+    def test_in_a_folder_that_cannot_be_written_it_is_held_in_memory(
+        self, online: ArchiveServer, tmp_path: Path
+    ) -> None:
+        expected = np.array(load(tmp_path).pixels)
+        shutil.rmtree(tmp_path / "MNIST-M")
         (tmp_path / "MNIST-M").write_text("a file")
-        with pytest.raises(LabsError, match=r"cannot write .*MNIST-M"):
-            load(tmp_path)
+        with pytest.warns(UserWarning, match=r"held in memory .*MNIST-M cannot be written .* paths\.data="):
+            assert np.array_equal(load(tmp_path).pixels, expected)
 
 
 def test_patches_reach_all_four_corners(tmp_path: Path) -> None:
@@ -161,12 +166,27 @@ class TestStore:
     ) -> None:
         first = load(tmp_path)
         shutil.rmtree(tmp_path / "BSDS500")
+        sized = load(tmp_path, 32)
         forbid_building(monkeypatch)
         second = load(tmp_path)
         assert np.array_equal(first.pixels, second.pixels)
         assert second.names == first.names
-        assert load(tmp_path, 32).pixels.shape == (17, 3, 32, 32)
+        assert load(tmp_path, 16).pixels.shape == (17, 3, 16, 16)
+        monkeypatch.setattr(Image.Image, "resize", lambda *arguments: pytest.fail("resized again"))
+        again = load(tmp_path, 32)
+        assert isinstance(again.pixels, np.memmap)
+        assert np.array_equal(again.pixels, sized.pixels)
         assert len(online.requests) == 5
+
+    def test_the_images_of_another_seed_or_version_are_not_taken_at_another_size(
+        self, online: ArchiveServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        load(tmp_path, 16)
+        load(tmp_path, 16, seed=1)
+        monkeypatch.setattr(module, "VERSION", module.VERSION + 1)
+        load(tmp_path, 16)
+        sizes = [json.loads(facts.read_text())["size"] for facts in (tmp_path / "cache" / "pixels").glob("[!.]*.json")]
+        assert sorted(sizes) == [16, 16, 16, 28]  # that of 28 is MNIST
 
     @pytest.mark.parametrize("damage", DAMAGES)
     def test_a_damaged_one_is_built_anew(
@@ -181,7 +201,7 @@ class TestStore:
     def test_what_it_was_made_from_lies_beside_it(self, online: ArchiveServer, tmp_path: Path) -> None:
         load(tmp_path, seed=7)
         facts = json.loads(store_of(tmp_path, 7).with_suffix(".json").read_text())
-        assert (facts["seed"], facts["counts"], len(facts["sha256"])) == (7, COUNTS, 64)
+        assert (facts["seed"], facts["counts"], len(facts["digest"])) == (7, COUNTS, 32)
         assert facts["sources"]["BSR_bsds500.tgz"] == f"md5 {bsds500.ARCHIVE.md5}"
         assert len(facts["sources"]) == 3
         left = {path.suffix for path in (tmp_path / "MNIST-M").iterdir()}
@@ -202,7 +222,7 @@ class TestStore:
     def test_remains_of_a_killed_process_are_removed(self, online: ArchiveServer, tmp_path: Path) -> None:
         load(tmp_path)
         store = store_of(tmp_path)
-        part = store.with_name(f".{store.stem}.123.part")
+        part = store.with_name(f".{store.name}.123")
         part.write_bytes(b"half")
         store.unlink()
         load(tmp_path)

@@ -48,6 +48,18 @@ class Execution(pl.Callback):
             torch.compiler.reset()  # an earlier cell of a grid has nets of its own
             net.compile()
 
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Refuse what cannot go together.
+
+        Raises:
+            LabsError: gradients would be clipped that the optimizer itself brings back to scale.
+        """
+        fused = any(group.get("fused") for optimizer in trainer.optimizers for group in optimizer.param_groups)
+        if fused and trainer.precision == "16-mixed" and trainer.gradient_clip_val:
+            raise LabsError(
+                "precision=fp16 cannot clip the gradients of a fused optimizer; type optimizer.fused=false."
+            )
+
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Take the time."""
         self.started = time.monotonic()

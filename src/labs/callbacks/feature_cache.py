@@ -102,7 +102,7 @@ class FeatureCache(pl.Callback):
         if random:
             self._refuse_if_required(DRAWN)
         views = {split: data.transforms.views if split == "train" else None for split in SPLITS[random:]}
-        parameters, trained = dict(net.named_parameters()), _trained(trainer)
+        parameters, trained = dict(net.named_parameters(remove_duplicate=False)), _trained(trainer)
         image = next(data.every("test", device))[:1]
         context = trainer.precision_plugin.forward_context
         with context():

@@ -2,13 +2,14 @@
 
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torchvision
 
 from labs.datamodules.embedded.digits_on_photographs import CREDITS, digits_on_photographs
 from labs.datamodules.fetch import Archive
-from labs.datamodules.small_images import fetch_or_say_embedded, labeled, resize
+from labs.datamodules.small_images import digests, fetch_or_say_embedded, labeled, sized_pixels
 from labs.datamodules.sources import LabeledImages
 
 ARCHIVE = Archive(
@@ -17,6 +18,7 @@ ARCHIVE = Archive(
     sha256="6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce",
     size=170_498_071,
 )
+COUNT = 60_000  # images in it
 
 
 class CIFAR10:
@@ -47,10 +49,15 @@ class CIFAR10:
 
     def _online(self, size: int) -> LabeledImages:
         fetch_or_say_embedded(ARCHIVE, self.folder)
+        pixels, facts = sized_pixels(digests(ARCHIVE), (COUNT, 3, size, size), self.cache, self._unpack)
+        return labeled(pixels, facts["labels"], facts["classes"])
+
+    def _unpack(self) -> tuple[np.ndarray, dict[str, Any]]:
+        """Return all images at 32 pixels, with the labels of each split and what these mean."""
         with warnings.catch_warnings():
             # Some NumPy 2.4 warn of every array pickled by Python 2: https://github.com/pytorch/vision/issues/9340
             warnings.filterwarnings("ignore", message=r"dtype\(\): align should be passed")
             # "download" finds the verified archive, so that it unpacks without asking the network
             parts = [torchvision.datasets.CIFAR10(self.folder, train=train, download=True) for train in (True, False)]
         pixels = np.concatenate([part.data for part in parts]).transpose(0, 3, 1, 2)
-        return labeled(resize(pixels, size), [part.targets for part in parts], parts[0].classes)
+        return pixels, {"labels": [part.targets for part in parts], "classes": parts[0].classes}

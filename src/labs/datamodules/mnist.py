@@ -1,13 +1,14 @@
 """MNIST, 70,000 handwritten digits (LeCun et al. 1998), or the 1,797 that scikit-learn carries."""
 
+import gzip
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import torchvision
 
 from labs.datamodules.digits import every_third, read_digits
 from labs.datamodules.fetch import Archive
-from labs.datamodules.small_images import fetch_or_say_embedded, labeled, resize
+from labs.datamodules.small_images import digests, fetch_or_say_embedded, labeled, sized_pixels
 from labs.datamodules.sources import LabeledImages
 
 _MIRRORS = ("https://ossci-datasets.s3.amazonaws.com/mnist/", "https://storage.googleapis.com/cvdf-datasets/mnist/")
@@ -70,12 +71,23 @@ class MNIST:
         )
 
     def _online(self, size: int) -> LabeledImages:
-        for archive in (*TRAIN, *TEST):
-            fetch_or_say_embedded(archive, self.folder / "MNIST" / "raw")
-        # "download" finds the verified files, so that it unpacks without asking the network
-        parts = [torchvision.datasets.MNIST(self.folder, train=train, download=True) for train in (True, False)]
-        pixels = np.concatenate([part.data.numpy() for part in parts])[:, None]
-        if size != pixels.shape[-1]:
-            margin = (PADDING, PADDING)
-            pixels = resize(np.pad(pixels, ((0, 0), (0, 0), margin, margin)), size)
-        return labeled(pixels, [part.targets for part in parts], CLASSES)
+        files = [fetch_or_say_embedded(archive, self.folder / "MNIST" / "raw") for archive in (*TRAIN, *TEST)]
+        labels = [read_idx(file, dimensions=1) for file in files[1::2]]
+        shape = (sum(map(len, labels)), 1, size, size)
+        made_from = digests(TRAIN[0], TEST[0])
+        pixels, _ = sized_pixels(made_from, shape, self.cache, lambda: (_read_pixels(files[::2], size), {}))
+        return labeled(pixels, labels, CLASSES)
+
+
+def _read_pixels(files: Sequence[Path], size: int) -> np.ndarray:
+    """Return the images of some files, (images, 1, 28, 28), or with their margin if they are for another size."""
+    pixels = np.concatenate([read_idx(file, dimensions=3) for file in files])[:, None]
+    margin = (0, 0) if size == pixels.shape[-1] else (PADDING, PADDING)
+    return np.pad(pixels, ((0, 0), (0, 0), margin, margin))
+
+
+def read_idx(file: Path, dimensions: int) -> np.ndarray:
+    """Unpack one of MNIST's files: four bytes of kind, the length of each dimension in four more, and the values."""
+    unpacked = gzip.decompress(file.read_bytes())
+    shape = np.frombuffer(unpacked, ">i4", count=dimensions, offset=4)
+    return np.frombuffer(unpacked, np.uint8, offset=4 + 4 * dimensions).reshape(shape)

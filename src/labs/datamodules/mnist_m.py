@@ -6,21 +6,20 @@ scikit-learn on other photographs stand in for both.
 
 import hashlib
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from filelock import FileLock
 from rich.progress import track
 
 from labs.datamodules import bsds500, mnist
 from labs.datamodules.embedded.digits_on_photographs import CREDITS, digits_on_photographs
 from labs.datamodules.mnist_m_copies import KEY, SPLITS, read_copy, refuse_pickle
-from labs.datamodules.small_images import resize
+from labs.datamodules.small_images import digests, sized_pixels
 from labs.datamodules.sources import LabeledImages
 from labs.errors import LabsError
+from labs.stores import stored_or_held
 
 VERSION = 1  # of `blend`: other pixels from the same sources and seed are another version
 SIZE = 28  # pixels, height and width of MNIST's digits and of the patches
@@ -67,7 +66,7 @@ class MNISTM:
 
         Raises:
             LabsError: an archive is missing and cannot be downloaded, or is not the expected one; there is no copy
-                where one was named, or it cannot be read; or the disk is full.
+                where one was named, or it cannot be read.
         """
         if self.embedded:
             return digits_on_photographs(size, self.seed, pieces=self.pieces, stroke=STROKE)
@@ -75,34 +74,35 @@ class MNISTM:
 
     def _built(self, size: int) -> LabeledImages:
         digits = mnist.MNIST(embedded=False, folder=str(self.folder)).load(SIZE)
-        made_from = (mnist.TRAIN[0], mnist.TEST[0], bsds500.ARCHIVE)
         recipe = {
             "version": VERSION,
             "seed": self.seed,
             "counts": {"train": int((~digits.is_test).sum()), "test": int(digits.is_test.sum())},
-            "sources": {archive.name: f"{archive.algorithm} {archive.digest}" for archive in made_from},
+            "sources": digests(mnist.TRAIN[0], mnist.TEST[0], bsds500.ARCHIVE),
         }
+        if size == SIZE:
+            return digits._replace(pixels=self._blended(digits, recipe))
+        shape = (len(digits.pixels), 3, size, size)
+        pixels, _ = sized_pixels(recipe, shape, self.cache, lambda: (self._blended(digits, recipe), {}))
+        return digits._replace(pixels=pixels)
+
+    def _blended(self, digits: LabeledImages, recipe: dict[str, Any]) -> np.ndarray:
+        """Return the images at 28 pixels, from the store that is named after their recipe."""
         key = hashlib.sha256(json.dumps(recipe).encode()).hexdigest()[:16]
         store = self.folder / "MNIST-M" / f"seed{self.seed}-{key}.npy"
-        try:
-            store.parent.mkdir(parents=True, exist_ok=True)
-            with FileLock(f"{store}.lock"):
-                pixels = _read(store)
-                if pixels is None:
-                    pixels = self._blend(digits)
-                    _write(store, pixels, recipe)
-        except OSError as error:
-            raise LabsError(f"cannot write {store.absolute()}: {error}") from error
-        return digits._replace(pixels=resize(pixels, size))
 
-    def _blend(self, digits: LabeledImages) -> np.ndarray:
+        def fill(pixels: np.ndarray) -> dict[str, Any]:
+            self._blend(digits, pixels)
+            return recipe
+
+        return stored_or_held(store, (len(digits.pixels), 3, SIZE, SIZE), np.uint8, fill)[0]
+
+    def _blend(self, digits: LabeledImages, pixels: np.ndarray) -> None:
         """Lay training digits on patches of BSDS500's training pictures, and test digits on its test pictures."""
-        pixels = np.empty((len(digits.pixels), 3, SIZE, SIZE), dtype=np.uint8)
         places = np.random.default_rng(self.seed).random((len(pixels), 3))  # picture, x, y
         for split, rows in zip(SPLITS, (~digits.is_test, digits.is_test)):
             pictures = bsds500.list_pictures(self.folder, split)
             pixels[rows] = blend(digits.pixels[rows], places[rows], pictures)
-        return pixels
 
 
 def blend(digits: np.ndarray, places: np.ndarray, pictures: Sequence[Path]) -> np.ndarray:
@@ -127,30 +127,3 @@ def blend(digits: np.ndarray, places: np.ndarray, pictures: Sequence[Path]) -> n
         patches = windows[top, left].astype(np.int16)  # (rows, 3, 28, 28)
         blended[rows] = np.abs(patches - np.where(digits[rows] > 0, 255, 0))
     return blended
-
-
-def _read(store: Path) -> np.ndarray | None:
-    """Open pixels that are whole, memory-mapped; anything else counts as missing and is built anew."""
-    try:
-        facts = json.loads(store.with_suffix(".json").read_text(encoding="utf-8"))
-        pixels: np.ndarray = np.load(store, mmap_mode="r")
-        whole = hashlib.sha256(np.ascontiguousarray(pixels)).hexdigest() == facts["sha256"]
-        return pixels if whole and pixels.shape == (sum(facts["counts"].values()), 3, SIZE, SIZE) else None
-    except (OSError, ValueError, EOFError, LookupError, TypeError, AttributeError):
-        return None
-
-
-def _write(store: Path, pixels: np.ndarray, recipe: dict[str, Any]) -> None:
-    """Write pixels, and beside them what they are; each under a temporary name and moved in place."""
-    facts = {"sha256": hashlib.sha256(pixels).hexdigest(), **recipe}
-    for left in store.parent.glob(f".{store.stem}.*.part"):
-        left.unlink()  # of a process that was killed: the lock is ours
-    temporary = store.with_name(f".{store.stem}.{os.getpid()}.part")
-    try:
-        temporary.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
-        temporary.replace(store.with_suffix(".json"))
-        with temporary.open("wb") as file:
-            np.save(file, pixels)
-        temporary.replace(store)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -13,7 +13,7 @@ from PIL import Image
 from rich.progress import track
 
 from labs.errors import LabsError
-from labs.stores import NoRoomError, stored
+from labs.stores import stored_or_held
 
 
 def decode_images(
@@ -42,18 +42,7 @@ def decode_images(
     def fill(pixels: np.ndarray) -> dict[str, Any]:
         return _decode(files, size, pixels, skip_unreadable)
 
-    pixels: np.ndarray
-    try:
-        pixels, facts, _ = stored(cache / f"{_key(files, size, skip_unreadable)}.npy", shape, np.uint8, fill)
-    except NoRoomError as error:
-        warnings.warn(
-            f"decoded images are held in memory and not kept for the next run: {error} "
-            "Make room, or choose another disk with paths.data=<folder>.",
-            stacklevel=2,
-        )
-        pixels = np.zeros(shape, dtype=np.uint8)
-        facts = fill(pixels)
-        pixels = pixels if len(facts["kept"]) == len(pixels) else pixels[facts["kept"]]
+    pixels, facts = stored_or_held(cache / f"{_key(files, size, skip_unreadable)}.npy", shape, np.uint8, fill)
     if facts["unreadable"]:
         left_out = facts["unreadable"]
         warnings.warn(f"left out {len(left_out)} unreadable images:\n  {_listed(left_out)}", stacklevel=2)

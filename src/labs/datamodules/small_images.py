@@ -1,6 +1,8 @@
-"""What the sources of small pictures (MNIST, CIFAR-10) share: their archives, and resizing in memory."""
+"""What the sources of small pictures (MNIST, MNIST-M, CIFAR-10) share: their archives, and stores of their pixels."""
 
-from collections.abc import Sequence
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,9 @@ from PIL import Image
 from labs.datamodules.fetch import Archive, fetch
 from labs.datamodules.sources import LabeledImages
 from labs.errors import LabsError
+from labs.stores import stored_or_held
+
+VERSION = 1  # of how pixels are read, padded and resized: other pixels from the same files are another version
 
 
 def fetch_or_say_embedded(archive: Archive, folder: Path) -> Path:
@@ -25,6 +30,39 @@ def fetch_or_say_embedded(archive: Archive, folder: Path) -> Path:
         raise LabsError(f"{error}\n{instead}") from error
 
 
+def digests(*archives: Archive) -> dict[str, str]:
+    """Return what each archive must be, by name: what pixels are made from."""
+    return {archive.name: f"{archive.algorithm} {archive.digest}" for archive in archives}
+
+
+def sized_pixels(
+    made_from: Mapping[str, Any],
+    shape: tuple[int, int, int, int],
+    cache: Path,
+    read: Callable[[], tuple[np.ndarray, Mapping[str, Any]]],
+) -> tuple[np.ndarray, Mapping[str, Any]]:
+    """Return a dataset's pixels at one size from a store, reading and resizing them only when there is none.
+
+    Args:
+        made_from: what tells these pixels from others, as plain words and numbers; it is kept with them.
+        shape: (images, channels, size, size).
+        cache: the source's; the stores lie in `<cache>/pixels/`.
+        read: returns all pixels at their own size, uint8, and facts to keep with them.
+
+    Returns:
+        The pixels, memory-mapped where the disk has room, and the facts.
+    """
+    recipe = {"version": VERSION, "size": shape[-1], "made_from": made_from}
+    key = hashlib.sha256(json.dumps(recipe).encode()).hexdigest()[:24]
+
+    def fill(sized: np.ndarray) -> dict[str, Any]:
+        pixels, facts = read()
+        _resize_into(pixels, sized)
+        return {**recipe, **facts}
+
+    return stored_or_held(cache / "pixels" / f"{key}.npy", shape, np.uint8, fill)
+
+
 def labeled(pixels: np.ndarray, labels: Sequence[Any], classes: Sequence[str]) -> LabeledImages:
     """Put a training and a test set together: `labels` are those of each, `pixels` of both, in this order."""
     train, test = (np.asarray(part, dtype=np.int64) for part in labels)
@@ -38,7 +76,15 @@ def resize(pixels: np.ndarray, size: int) -> np.ndarray:
     if pixels.shape[2:] == (size, size):
         return pixels
     resized = np.empty((*pixels.shape[:2], size, size), dtype=np.uint8)
-    for planes, target in zip(pixels, resized):
-        for plane, out in zip(planes, target):
-            out[:] = np.asarray(Image.fromarray(plane).resize((size, size), Image.Resampling.BILINEAR))
+    _resize_into(pixels, resized)
     return resized
+
+
+def _resize_into(pixels: np.ndarray, resized: np.ndarray) -> None:
+    if pixels.shape == resized.shape:
+        resized[:] = pixels
+        return
+    size = resized.shape[-1]
+    for planes, target in zip(pixels, resized, strict=True):
+        for plane, out in zip(planes, target, strict=True):
+            out[:] = np.asarray(Image.fromarray(plane).resize((size, size), Image.Resampling.BILINEAR))

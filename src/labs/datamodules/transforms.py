@@ -36,18 +36,19 @@ class Transforms:
         if unknown:
             raise LabsError(f"augment.{unknown[0]}: there is no such setting; they are {', '.join(SETTINGS)}.")
         self.image_size, self.seed = image_size, seed
-        self.crop_scale, self.flip, self.color, self.views = (
-            given["crop_scale"],
-            bool(given["flip"]),
-            given["color"],
-            given["views"],
-        )
-        scale = self.crop_scale
-        if scale is not None and not (len(scale) == 2 and 0 < scale[0] <= scale[1] <= 1):
-            raise LabsError(f"augment.crop_scale={scale}: expected two shares of the area in order, such as [0.5,1.0].")
-        if self.color is not None and not (isinstance(self.color, int | float) and 0 < self.color < 1):
+        self.crop_scale: Any = given["crop_scale"]
+        self.flip: Any = bool(given["flip"]) if given["flip"] is None else given["flip"]
+        self.color: Any = given["color"]
+        self.views: Any = given["views"]
+        if self.crop_scale is not None and not _is_range(self.crop_scale):
+            raise LabsError(
+                f"augment.crop_scale={self.crop_scale}: expected two shares of the area in order, such as [0.5,1.0]."
+            )
+        if not isinstance(self.flip, bool):
+            raise LabsError(f"augment.flip={self.flip}: expected true or false.")
+        if self.color is not None and not (_is_number(self.color) and 0 < self.color < 1):
             raise LabsError(f"augment.color={self.color}: expected a share between 0 and 1, such as 0.3, or null.")
-        if self.views is not None and not (isinstance(self.views, int) and self.views >= 1):
+        if self.views is not None and not (isinstance(self.views, int) and _is_number(self.views) and self.views >= 1):
             raise LabsError(f"augment.views={self.views}: expected a whole number from 1, or null for new ones always.")
         if self.views is not None and not self.random:
             raise LabsError(f"augment.views={self.views}: nothing is drawn here; type augment=crop_flip, too.")
@@ -112,3 +113,13 @@ class Transforms:
             colors = torch.rand(count, COLOR_DRAWS, generator=source)
             self._draws = (view, torch.cat([geometry, colors], dim=1).to(device))
         return self._draws[1]
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_range(scale: Any) -> bool:
+    if not isinstance(scale, list | tuple) or len(scale) != 2 or not all(map(_is_number, scale)):
+        return False
+    return 0 < scale[0] <= scale[1] <= 1

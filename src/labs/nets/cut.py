@@ -15,7 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from labs.nets.graph import DETERMINISTIC_FUNCTIONS
 from labs.nets.head_features import evaluating
 
-# Layers whose output is a function of their input, their parameters and, in eval mode, nothing else.
+# Layers whose output is a function of their input and their parameters: these very classes, as a subclass may do more.
 _ALWAYS = (
     *(nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear, nn.Flatten, nn.Identity),
     *(nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.ELU, nn.GELU, nn.SiLU, nn.Sigmoid, nn.Tanh, nn.Hardswish, nn.Softplus),
@@ -87,11 +87,11 @@ def fixed_cuts(net: nn.Module, image: Tensor, changing: Callable[[str], bool]) -
     fixed, blocker = _fixed(traced, nodes, changing)
     places = [n for n in range(1, fixed) if _is_border(nodes, n)]
     if not places:
-        raise CannotCutError(blocker)
+        raise CannotCutError(blocker or f"{type(net).__name__} has no place that all of an image passes through.")
     meter = _Meter(traced)
     with torch.no_grad(), evaluating(net), meter.counter:
         meter.run(image)
-    return [Cut(_name(nodes, n), *meter.seen[nodes[n]], traced, n) for n in places], blocker
+    return [Cut(_name(nodes, n), *meter.seen[nodes[n]], traced, n) for n in places if nodes[n] in meter.seen], blocker
 
 
 def resume_from(net: nn.Module, cut: Cut) -> None:
@@ -155,19 +155,28 @@ def _why_it_changes(net: fx.GraphModule, node: fx.Node, changing: Callable[[str]
         return ""
     target = str(node.target)
     if node.op == "get_attr":
-        return f"{target} trains." if changing(target) else ""
+        return f"{target} trains." if target in dict(net.named_parameters()) and changing(target) else ""
     if node.op == "call_module":
         module = net.get_submodule(target)
         trains = [name for name, _ in module.named_parameters(prefix=target) if changing(name)]
         if trains:
             return f"{trains[0]} trains."
-        if isinstance(module, _IN_EVAL_MODE):
+        if type(module) in _IN_EVAL_MODE and not _forgets(module):
             kind = "batch norm" if "Norm" in type(module).__name__ else "dropout"
             hint = "; freeze.batch_norm=eval would keep its statistics" if kind == "batch norm" else ""
             return f"{kind} is in train mode ({target}{hint})." if module.training else ""
-        return "" if isinstance(module, _ALWAYS) else f"{target} is a {type(module).__name__}, which may change."
+        return (
+            ""
+            if type(module) in _ALWAYS and not module._forward_pre_hooks
+            else f"{target} is a {type(module).__name__}, which may change."
+        )
     name = target if node.op == "call_method" else getattr(node.target, "__name__", target)
     return "" if name in DETERMINISTIC_FUNCTIONS else f"{name} may change."
+
+
+def _forgets(module: nn.Module) -> bool:
+    """Say whether a layer is batch norm without running statistics, which takes a batch's even in eval mode."""
+    return getattr(module, "running_mean", "") is None
 
 
 def _is_border(nodes: list[fx.Node], last: int) -> bool:

@@ -1,0 +1,1 @@
+"""What `benchmarks/speed.py` measures, one file a question."""
