@@ -34,17 +34,20 @@ def main(cfg: DictConfig) -> None:
 
 def train(cfg: DictConfig, recipe: dict[str, Any]) -> dict[str, float]:
     """Train and test one recipe in `cfg.paths.run_dir`; return the final metrics by name, such as `test/acc`."""
+    from labs.cli.check import build, check_recipe
+    from labs.cli.quiet import quiet
+
+    quiet()
+    check_recipe(cfg)  # before what takes seconds to import
+
     import lightning.pytorch as pl
 
     from labs.callbacks.record import Record, tested
     from labs.callbacks.tensorboard import TensorBoardCards
-    from labs.cli.check import build, check_recipe
     from labs.cli.embedded_weights import embedded_weights
-    from labs.cli.quiet import quiet
     from labs.devices import prepare_device
 
-    quiet()
-    check_recipe(cfg)
+    quiet()  # again: Lightning sets its own levels when it is imported
     prepare_device(cfg.trainer.accelerator, cfg.trainer.precision, cfg.matmul_precision)
     if cfg.module.net.weights == "embedded":
         cfg.module.net.weights = str(embedded_weights(cfg, recipe["choices"]["net"], train))

@@ -2,14 +2,32 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from project import ROOT
+from test_experiments import composed
+
+from labs.cli.again import recipe_key
 
 HEAVY = ("torch", "lightning", "torchvision", "pandas", "matplotlib", "sklearn")
+
+
+def typed(arguments: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
+    """Type `python train.py ...` in a folder; the last line of the output is `loaded` and what is heavy of it."""
+    program = (
+        "import runpy, sys, atexit\n"
+        f"atexit.register(lambda: print('loaded', *[name for name in {HEAVY} if name in sys.modules]))\n"
+        f"sys.argv = [{str(ROOT / 'train.py')!r}, *{arguments!r}]\n"
+        "runpy.run_path(sys.argv[0], run_name='__main__')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=folder, capture_output=True, text=True, check=False)
+    assert "Traceback" not in done.stderr
+    assert done.stdout.splitlines()[-1].split() == ["loaded"]
+    return done
 
 
 @pytest.mark.parametrize(
@@ -27,16 +45,47 @@ HEAVY = ("torch", "lightning", "torchvision", "pandas", "matplotlib", "sklearn")
     ids=" ".join,
 )
 def test_light_answers(arguments: list[str], tmp_path: Path) -> None:
-    program = (
-        "import runpy, sys, atexit\n"
-        f"atexit.register(lambda: print('loaded', *[name for name in {HEAVY} if name in sys.modules]))\n"
-        f"sys.argv = [{str(ROOT / 'train.py')!r}, *{arguments!r}]\n"
-        "runpy.run_path(sys.argv[0], run_name='__main__')\n"
-    )
-    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert "Traceback" not in done.stderr
-    assert done.stdout.splitlines()[-1].split() == ["loaded"]
+    typed(arguments, tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["optimizer.lr=abc"], "module.optimizer.lr=abc: expected a number."),
+        (["trainer.max_epochs=2.5"], "trainer.max_epochs=2.5: expected a whole number or null."),
+        (["freeze.batch_norm=off"], "callbacks.freeze.batch_norm=off: expected one of eval, affine, train."),
+        (["module.net.name=5"], "module.net.name=5: expected a word."),
+        (["+trainer.device=1"], "trainer.device: Trainer takes no argument 'device'; did you mean trainer.devices?"),
+        (["+optimizer.amsgrid=true"], "module.optimizer.amsgrid: SGD takes no argument 'amsgrid'; it takes params,"),
+        (["experiment=dann_mnistm", "reversal.weight=a"], "module.reversal.weight=a: expected a number."),
+        (["experiment=dcgan_mnist", "net.nz=a"], "module.net.nz=a: expected a whole number."),
+        (["-m", "seed=0,1", "optimizer.lr=abc"], "module.optimizer.lr=abc: expected a number."),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_mistakes_are_found_before_anything_heavy_is_imported(arguments: list[str], said: str, tmp_path: Path) -> None:
+    done = typed([*arguments, "weights=random"], tmp_path)
+    assert done.returncode == 2
+    assert f"error: {said}" in done.stderr
+    left = {path.name for path in tmp_path.rglob("*") if path.is_file()}
+    assert left <= {"multirun.yaml"}, "Hydra writes it before a grid is checked"
+
+
+@pytest.mark.parametrize(("variable", "speaks"), [("", True), ("LOCAL_RANK", False), ("SLURM_PROCID", False)])
+def test_a_finished_run_imports_nothing_heavy(
+    variable: str, speaks: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of several processes the first one says how it ended."""
+    if variable:
+        monkeypatch.setenv(variable, "1")
+    key = recipe_key(composed("weights=random"), "digits_layer1_frozen")
+    facts = {"key": key, "status": "finished", "labels": [], "metrics": {"test/acc": 0.5}, "counts": {"test": 100}}
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "metrics.json").write_text(json.dumps(facts))
+    done = typed(["weights=random", "hydra.run.dir=run"], tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert ("finished before" in done.stdout) is speaks
 
 
 @pytest.mark.parametrize("program", ["predict.py", "report.py"])

@@ -63,12 +63,15 @@ class FeatureCache(pl.Callback):
         """Find the fixed part, compute or open its features, compare, and serve them; say what was done, or why not."""
         if self.mode == "off" or not hasattr(trainer.datamodule, "serve_features"):  # type: ignore[attr-defined]
             return
-        self.first_epoch = trainer.current_epoch
         try:
             self._begin(trainer, pl_module)
         except (CannotCutError, NoRoomError) as error:
             self._refuse_if_required(str(error))
             self._say(f"off: {error}")
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Remember where a resumed run goes on."""
+        self.first_epoch = trainer.current_epoch
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Estimate what was saved."""
@@ -94,9 +97,8 @@ class FeatureCache(pl.Callback):
     def _begin(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         net, device = _net(pl_module), pl_module.device
-        if any(
-            isinstance(limit, int) or limit < 1 for limit in (trainer.limit_train_batches, trainer.limit_val_batches)
-        ):
+        limits = (trainer.limit_train_batches, trainer.limit_val_batches, trainer.limit_test_batches)
+        if any(isinstance(limit, int) or limit < 1 for limit in limits):
             raise CannotCutError("this is a try-out of a few batches.")
         random = data.transforms.repeats is None
         if random:

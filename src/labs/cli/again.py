@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -86,6 +87,18 @@ def is_occupied(run_dir: Path) -> bool:
         return True
 
 
+def rank() -> int:
+    """Return the number of this process among those of a run: what Lightning has set, or will set when it is imported.
+
+    0 is the process that the user started, whatever starts the others.
+    """
+    from lightning_utilities.core.rank_zero import rank_zero_only
+
+    variables = ("RANK", "LOCAL_RANK", "SLURM_PROCID", "JSM_NAMESPACE_RANK")  # in the order that Lightning asks
+    of_environment = next((int(os.environ[name]) for name in variables if name in os.environ), 0)
+    return int(getattr(rank_zero_only, "rank", of_environment))
+
+
 @contextmanager
 def alone_in(run_dir: Path) -> Iterator[None]:
     """Keep other processes out of a run directory; a killed process frees it.
@@ -93,9 +106,7 @@ def alone_in(run_dir: Path) -> Iterator[None]:
     Raises:
         LabsError: another process is training there.
     """
-    from lightning.fabric.utilities.rank_zero import rank_zero_only  # heavy; tells the ranks apart under any launcher
-
-    if getattr(rank_zero_only, "rank", 0):  # started by the process that holds the directory
+    if rank() > 0:  # started by the process that holds the directory
         yield
         return
     lock = _lock(run_dir)

@@ -10,9 +10,9 @@ from typing import Any
 from hydra.errors import InstantiationException
 from hydra.utils import get_object, instantiate
 from omegaconf import DictConfig, OmegaConf
-from torch import Tensor
 from typeguard import CollectionCheckStrategy, TypeCheckError, check_type
 
+from labs.cli.signatures import Signature, signature_of
 from labs.errors import LabsError
 
 
@@ -69,29 +69,36 @@ def _check_node(node: Any, key: str) -> None:
 
 
 def _check_call(node: dict[str, Any], key: str) -> None:
-    try:
-        target = get_object(node["_target_"])
-    except Exception as error:
-        raise LabsError(
-            f"{key}._target_={node['_target_']}: nothing can be imported under this name ({error})."
-        ) from error
-    parameters = inspect.signature(target).parameters
-    takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
-    hints = _hints(target)
+    signature = signature_of(node["_target_"])
+    if signature is None or any(name in node and not _is_built(node[name]) for name in signature.unread):
+        signature = _imported(node["_target_"], key)
     for name, value in node.items():
         if name in ("_target_", "_partial_", "_convert_", "_recursive_", "_args_"):
             continue
-        if name not in parameters:
-            if takes_any:
+        if name not in signature.parameters:
+            if signature.takes_any:
                 continue
-            names = [n for n in parameters if n != "self"]
+            names = [n for n in signature.parameters if n != "self"]
             close = difflib.get_close_matches(str(name), names, n=1)
             hint = f"did you mean {key}.{close[0]}?" if close else f"it takes {', '.join(names)}."
-            raise LabsError(f"{key}.{name}: {target.__name__} takes no argument '{name}'; {hint}")
-        if isinstance(value, dict) and "_target_" in value:
-            continue  # an object that is built later, and checked on its own
-        if name in hints:
-            _check_value(value, hints[name], f"{key}.{name}")
+            raise LabsError(f"{key}.{name}: {signature.name} takes no argument '{name}'; {hint}")
+        if name in signature.hints and not _is_built(value):
+            _check_value(value, signature.hints[name], f"{key}.{name}")
+
+
+def _is_built(value: Any) -> bool:
+    """Say whether a value is an object that is built later, and checked on its own."""
+    return isinstance(value, dict) and "_target_" in value
+
+
+def _imported(target: str, key: str) -> Signature:
+    try:
+        call = get_object(target)
+    except Exception as error:
+        raise LabsError(f"{key}._target_={target}: nothing can be imported under this name ({error}).") from error
+    parameters = inspect.signature(call).parameters
+    takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    return Signature(getattr(call, "__name__", target), tuple(parameters), takes_any, _hints(call))
 
 
 def _check_value(value: Any, hint: Any, key: str) -> None:
@@ -135,7 +142,7 @@ def _readable(hint: Any) -> str:
     }
     if hint in words:
         return words[hint]
-    origin, arguments = typing.get_origin(hint), [a for a in typing.get_args(hint) if a not in (Tensor, Path)]
+    origin, arguments = typing.get_origin(hint), [a for a in typing.get_args(hint) if not _is_left_out(a)]
     if origin is typing.Literal:
         return "one of " + ", ".join(str(a) for a in arguments)
     if arguments and origin not in (list, dict, tuple) and "Union" in str(origin):
@@ -147,6 +154,10 @@ def _readable(hint: Any) -> str:
             f"a mapping {{key: value}}, each value {_readable(arguments[1])}" if arguments else "a mapping {key: value}"
         )
     return getattr(hint, "__name__", str(hint)).replace("typing.", "")
+
+
+def _is_left_out(hint: Any) -> bool:
+    return hint is Path or getattr(hint, "__name__", "") == "Tensor"
 
 
 def _hints(target: Callable[..., Any]) -> dict[str, Any]:

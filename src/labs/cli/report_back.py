@@ -7,11 +7,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from lightning_utilities.core.rank_zero import rank_zero_only
 from omegaconf import DictConfig
 from rich.console import Console
 from rich.table import Table
 
+from labs.cli.again import rank
 from labs.directories import give_back_recipe, read_facts, shown_path
 
 # What exists of a run before its first epoch has ended.
@@ -45,12 +45,13 @@ def leave_no_trace(cfg: DictConfig) -> Iterator[None]:
         raise
 
 
-@rank_zero_only
 def say_results(cfg: DictConfig, recipe: dict[str, Any], *, before: bool) -> None:
-    """Print the closing table of metrics, where they are kept, and how to look at them.
+    """Print the closing table of metrics, where they are kept, and how to look at them; once for all processes.
 
     `before` says that the run had finished before this command.
     """
+    if rank() > 0:
+        return
     facts = read_facts(Path(cfg.paths.run_dir))
     notes = f"  ({', '.join(facts['labels'])})" if facts["labels"] else ""
     epoch = f", epoch {facts['best_epoch']} of {facts['epochs']}" if "best_epoch" in facts else ""
@@ -104,8 +105,9 @@ def _table(first: str, *others: str) -> Table:
     return table
 
 
-@rank_zero_only
 def _take_back(run_dir: Path) -> None:
+    if rank() > 0:
+        return
     for name in BEFORE_TRAINING:
         (run_dir / name).unlink(missing_ok=True)
     for name in (".hydra", "tensorboard", "csv"):

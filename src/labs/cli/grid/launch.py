@@ -15,6 +15,7 @@ from joblib import Parallel, delayed
 from omegaconf import DictConfig, OmegaConf
 
 from labs.cli import INTERRUPTED
+from labs.cli.check import check_recipe
 from labs.cli.explain import say_error
 from labs.cli.grid.board import Board
 from labs.cli.grid.cells import Cell, compose_cells, write_plan
@@ -74,11 +75,8 @@ def launch(
 
 def _check(cells: Sequence[Cell], run: Run) -> None:
     run.check(cells)
-    if cells:
-        from labs.cli.check import check_recipe  # heavy: a grid that has finished does not pay for it
-
-        for cell in cells:
-            check_recipe(cell.own_recipe)
+    for cell in cells:
+        check_recipe(cell.own_recipe)
 
 
 def _run_all(cells: Sequence[Cell], run: Run, board: Board, *, stop: bool) -> None:
