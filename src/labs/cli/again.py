@@ -33,6 +33,7 @@ def recipe_key(cfg: DictConfig, experiment: str) -> str:
     recipe = OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key not in NOT_RECIPE])
     recipe.paths = dict.fromkeys(cfg.paths, "")  # settings that point into a folder resolve to the same on any machine
     resolved: Any = OmegaConf.to_container(recipe, resolve=True)
+    (resolved.get("callbacks") or {}).pop("feature_cache", None)  # it changes no number
     net = resolved.get("module", {}).get("net", {})
     net["weights"] = _weights_identity(str(net.get("weights")))
     return digest([experiment, {name: value for name, value in resolved.items() if name != "paths"}])

@@ -30,7 +30,7 @@ ALWAYS_TOLD = (
 
 def describe(cfg: DictConfig, choices: Mapping[str, str], overrides: list[str]) -> dict[str, Any]:
     """Say in plain words what a run is: part of its `metrics.json`, and what reports group by."""
-    apart = ("experiment", "grid", "hydra", "paths", "data", "debug")
+    apart = ("experiment", "grid", "hydra", "paths", "data", "debug", "feature_cache")
     typed = [o for o in overrides if o.partition("=")[0] not in ABOUT_THE_CALL]
     chosen = {name: choice for name, choice in choices.items() if str(choice) != "None"}
     axes = {name: choice for name, choice in chosen.items() if "/" not in name and "@" not in name}
