@@ -39,14 +39,16 @@ def main() -> None:
     file = FOLDER / "results" / ("speed_quick.json" if options.quick else "speed.json")
     file.parent.mkdir(exist_ok=True)
     kept = json.loads(file.read_text()) if file.is_file() else {}
-    modules = {"a": probe, "b": step, "c": step, "d": start, "e": grid, "f": growth}
-    done = set()
+    questions = {
+        "a": probe.measure,
+        "b": step.measure,
+        "c": step.measure_data,
+        "d": start.measure,
+        "e": grid.measure,
+        "f": growth.measure,
+    }
     for part in options.parts:
-        module = modules[part]
-        if module in done:
-            continue
-        done.add(module)
-        rows: list[Row] = module.measure(options.quick)
+        rows: list[Row] = questions[part](options.quick)
         for row in rows:
             print(f"({row.part}) {row.what}\n    ours {row.ours}; compared {row.plain}; {row.ratio}", flush=True)
         kept[part] = {"rows": [row._asdict() for row in rows], "environment": environment()}

@@ -63,6 +63,24 @@ def test_precision(precision: str, train: Train) -> None:
     assert facts["status"] == "finished"
 
 
+@pytest.mark.parametrize("more", [(), ("augment=crop_flip_color", "augment.views=2")])
+def test_the_feature_cache_changes_no_number(more: tuple[str, ...], train: Train) -> None:
+    probe = ("weights=random", "freeze=backbone", *more)
+    cached, saved, _ = run(train, *probe, "feature_cache=require")
+    plain, whole, _ = run(train, *probe, "feature_cache=off")
+    assert cached["feature_cache"]["splits"] == ["train", "val", "test"]
+    assert "feature_cache" not in plain
+    assert cached["metrics"] == pytest.approx(plain["metrics"], abs=1e-5)
+    assert cached["key"] == plain["key"], "it is the same recipe"
+    assert saved["state_dict"].keys() == whole["state_dict"].keys()
+
+
+def test_channels_last_is_the_same_arithmetic(train: Train) -> None:
+    ours, _, _ = run(train, "weights=random", "trainer.max_epochs=1")
+    plain, _, _ = run(train, "weights=random", "trainer.max_epochs=1", "channels_last=false")
+    assert ours["metrics"]["train/loss"] == pytest.approx(plain["metrics"]["train/loss"], abs=1e-4)
+
+
 @pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw"])
 @pytest.mark.parametrize("scheduler", ["step", "cosine", "plateau"])
 def test_optimizers_and_schedulers(optimizer: str, scheduler: str, train: Train) -> None:
