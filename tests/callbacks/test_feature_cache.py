@@ -155,8 +155,11 @@ def test_afterwards_the_net_is_whole(tmp_path: Path) -> None:
 
 
 def test_validation_on_the_test_set_keeps_its_features_once(tmp_path: Path) -> None:
-    run(tmp_path, "require", data={"validation": "test"})
+    result = run(tmp_path, "require", data={"validation": "test"})
     assert sorted(np.load(store).shape[0] for store in stores(tmp_path)) == [16, 32]
+    seconds = [json.loads(store.with_suffix(".json").read_text())["seconds"] for store in stores(tmp_path)]
+    assert result.cache.facts["feature_cache"]["computed_seconds"] == pytest.approx(sum(seconds))
+    assert result.cache.facts["feature_cache"]["images"] == 48
 
 
 def test_seeds_share_what_does_not_depend_on_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

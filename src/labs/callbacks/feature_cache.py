@@ -156,7 +156,8 @@ class FeatureCache(pl.Callback):
 
     def _tell(self, stores: dict[str, Stored], data: Any, images: int) -> None:
         assert self.cut is not None
-        once = {str(found.array.filename): found for found in stores.values()}  # type: ignore[attr-defined]
+        built_last = sorted(stores.values(), key=lambda found: found.built)
+        once = {str(found.array.filename): found for found in built_last}  # type: ignore[attr-defined]
         kept = [found.facts for found in once.values()]
         built = sum(found.facts["seconds"] for found in once.values() if found.built)
         size = sum(found.array.nbytes for found in once.values())
