@@ -12,8 +12,10 @@ import torch.nn.functional as F
 from sklearn.metrics import accuracy_score, log_loss
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import ReduceLROnPlateau
+from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.data import DataLoader
 
+from labs.callbacks.freeze import Freeze
 from labs.datamodules.batches import Batch
 from labs.errors import LabsError
 from labs.functional.schedules import warmup_cosine
@@ -316,3 +318,60 @@ class TestMistakes:
 def test_weights_alone_are_saved(tmp_path: Path) -> None:
     # Metric objects hold sums of the epoch; they are not what a later run continues from.
     assert all(name.startswith("net.") for name in classifier().state_dict())
+
+
+class Waits(TorchDispatchMode):
+    """Write down the operations that hand a value to Python: on a GPU each would wait for all that came before."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        name = func.overloadpacket.__name__
+        if name in ("_local_scalar_dense", "nonzero", "is_nonzero", "equal", "_unique2", "masked_select"):
+            self.found.append(name)
+        return func(*args, **(kwargs or {}))
+
+
+def small_batch() -> Batch:
+    return Batch(torch.rand(6, 3, 16, 16), torch.arange(6) % CLASSES, torch.arange(6))
+
+
+class TestWhatAStepDoesNot:
+    def module(self, monkeypatch: pytest.MonkeyPatch) -> Classifier:
+        module = classifier(SmallResNet(num_classes=CLASSES, width=4, blocks=1), optimizer=SGD)
+        monkeypatch.setattr(module, "log_dict", lambda *arguments, **options: None)
+        return module
+
+    def test_the_mode_sees_what_waits(self) -> None:
+        with Waits() as waits:
+            _ = torch.rand(3).sum().item()
+        assert waits.found == ["_local_scalar_dense"]
+
+    @pytest.mark.parametrize("step", ["training_step", "validation_step", "test_step"])
+    def test_it_waits_for_no_value(self, step: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        module, batch = self.module(monkeypatch), small_batch()
+        with Waits() as waits:
+            for index in range(3):
+                getattr(module, step)(batch, index)
+        assert waits.found == []
+
+    def test_it_logs_once_an_epoch(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        module, calls = self.module(monkeypatch), []
+        monkeypatch.setattr(module, "log_dict", lambda metrics, **options: calls.append(sorted(metrics)))
+        for index in range(4):
+            module.training_step(small_batch(), index)
+        assert calls == [["train/acc", "train/loss"]]
+
+    def test_backward_has_nothing_of_a_frozen_front(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        module = self.module(monkeypatch)
+        Freeze(patterns=["conv1", "bn1", "layer1", "layer2"]).apply(module.net, epoch=0)
+        waiting, kernels = [module.training_step(small_batch(), 0).grad_fn], 0
+        while waiting:
+            node = waiting.pop()
+            if node is not None:
+                kernels += node.name() == "ConvolutionBackward0"
+                waiting += [source for source, _ in node.next_functions]
+        trained = [m for m in module.net.layer3.modules() if isinstance(m, nn.Conv2d)]  # type: ignore[union-attr, operator]
+        assert kernels == len(trained) == 3

@@ -73,17 +73,20 @@ class Resident:
         self.labels = torch.from_numpy(np.ascontiguousarray(labels))
         self.on_device: Tensor | None = None
 
-    def batch(self, positions: Tensor, epoch: int = 0) -> Batch:
-        """Return the values at (batch,) positions, on their device; an epoch takes view epoch % views."""
-        if self.labels.device != positions.device:
-            self.labels = self.labels.to(positions.device)
-            if fits(self.host, positions.device):
-                self.on_device = torch.from_numpy(np.array(self.host)).to(positions.device)
+    def batch(self, positions: Tensor, device: torch.device, epoch: int = 0) -> Batch:
+        """Return the values at (batch,) positions, on a device; an epoch takes view epoch % views.
+
+        The positions are given on the CPU, so that nothing waits for the device.
+        """
+        if self.labels.device != device:
+            self.labels = self.labels.to(device)
+            self.on_device = torch.from_numpy(np.array(self.host)).to(device) if fits(self.host, device) else None
         places = positions + (epoch % self.views) * len(self.labels)
         if self.on_device is None:
-            values = torch.from_numpy(self.host[places.cpu().numpy()]).to(positions.device)
+            values = torch.from_numpy(self.host[places.numpy()]).to(device, non_blocking=True)
         else:
-            values = self.on_device[places]
+            values = self.on_device[places.to(device, non_blocking=True)]
+        positions = positions.to(device, non_blocking=True)
         return Batch(values if self.dtype is None else values.view(self.dtype), self.labels[positions], positions)
 
 

@@ -7,18 +7,15 @@ from typing import Any, Literal
 import lightning.pytorch as pl
 import numpy as np
 import torch
-from lightning.pytorch.utilities import rank_zero_only
-from rich.console import Console
-from rich.table import Table
 from torch import Tensor
 from torch.utils.data import DataLoader
 
 from labs.datamodules.batches import Batch, EpochBatches, Positions, Resident, StoredImages, fits, loader
-from labs.datamodules.sources import LabeledImages, Source
-from labs.datamodules.splits import split_hash, stratified_holdout
+from labs.datamodules.sources import LabeledImages, Source, tell
+from labs.datamodules.splits import split_hash, three_splits
 from labs.datamodules.transforms import Transforms
 from labs.errors import LabsError
-from labs.normalization import FIXED, IMAGENET, Normalization, cached_statistics
+from labs.normalization import FIXED, Normalization, cached_statistics
 from labs.stores import content
 
 EVALUATED = 16 * 2**20  # bytes of features that are evaluated at once
@@ -132,28 +129,21 @@ class ImageClassification(pl.LightningDataModule):
                 f"datamodule.num_classes={self.num_classes}: there are {len(images.classes)} classes in "
                 f"{self.source.name}; type datamodule.num_classes={len(images.classes)}."
             )
-        train = np.flatnonzero(~images.is_test)
-        test = np.flatnonzero(images.is_test)
-        if self.validation == "test":
-            val = test
-        else:
-            held_out = stratified_holdout(images.labels[train], self.validation_fraction, self.split_seed)
-            train, val = train[~held_out], train[held_out]
-        self.classes, self.names, self.rows = (
-            images.classes,
-            images.names,
-            {"train": train, "val": val, "test": test},
+        self.classes, self.names = images.classes, images.names
+        self.rows = three_splits(
+            images.labels, images.is_test, self.validation, self.validation_fraction, self.split_seed
         )
         self.split_hash = split_hash(images.names, self.rows)
         self.images = {split: StoredImages(images.pixels, images.labels, rows) for split, rows in self.rows.items()}
         self.normalization = FIXED.get(self.normalization_name) or cached_statistics(
             images.pixels,
-            train,
+            self.rows["train"],
             self.source.cache / "statistics",
             (self.source.name, self.split_hash, self.resize),
         )
         self.transforms.normalize_by(self.normalization)
-        self._describe()
+        measured = self.normalization if self.normalization_name == "dataset" else None
+        tell(self.source.name, self.rows, len(self.classes), self.labels, measured)
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Serve the training split in an order that is a function of (seed, epoch)."""
@@ -167,17 +157,19 @@ class ImageClassification(pl.LightningDataModule):
         """Serve the test split in order."""
         return self._loader("test")
 
-    def on_after_batch_transfer(self, batch: Batch | Tensor, dataloader_idx: int) -> Batch:
-        """Gather a batch that came as positions; crop, mirror and normalise images on the device that trains."""
-        trainer = self.trainer
-        training = trainer is not None and trainer.training
-        epoch = trainer.current_epoch if trainer is not None else 0
-        split = "train" if training else "test" if trainer is not None and trainer.testing else "val"
+    def transfer_batch_to_device(self, batch: Batch | Tensor, device: torch.device, dataloader_idx: int) -> Any:
+        """Move a batch to the device, or gather there what came as positions."""
         if isinstance(batch, Tensor):
-            batch = self._resident[split].batch(batch, epoch)
-            if split in self.served:
-                return batch
-        return batch._replace(images=self.transformed(batch.images, batch.positions, epoch if training else None))
+            return self._resident[self._split()].batch(batch, device, self._epoch())
+        return super().transfer_batch_to_device(batch, device, dataloader_idx)
+
+    def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
+        """Crop, mirror and normalise images on the device that trains; features are ready."""
+        split = self._split()
+        if split in self.served:
+            return batch
+        epoch = self._epoch() if split == "train" else None
+        return batch._replace(images=self.transformed(batch.images, batch.positions, epoch))
 
     def transformed(self, images: Tensor, positions: Tensor, epoch: int | None) -> Tensor:
         """Return stored images as the net sees them: (batch, channels, image_size, image_size), normalised.
@@ -244,6 +236,14 @@ class ImageClassification(pl.LightningDataModule):
                 f"({state_dict['split_hash']}, here {self.split_hash}); start a new run instead of resuming this one."
             )
 
+    def _split(self) -> str:
+        """Say which split the batches of this moment are of."""
+        trainer = self.trainer
+        return "val" if trainer is None else "train" if trainer.training else "test" if trainer.testing else "val"
+
+    def _epoch(self) -> int:
+        return self.trainer.current_epoch if self.trainer is not None else 0
+
     def _loader(self, split: str, shuffle: bool = False) -> DataLoader[Any]:
         trainer = self.trainer
         rank, world_size = (trainer.global_rank, trainer.world_size) if trainer else (0, 1)
@@ -258,20 +258,3 @@ class ImageClassification(pl.LightningDataModule):
         if split in self._resident:
             return loader(Positions(len(self.rows[split])), batches)
         return loader(images, batches, self.num_workers)
-
-    @rank_zero_only
-    def _describe(self) -> None:
-        assert self.normalization is not None
-        counts = ", ".join(f"{len(rows)} {split}" for split, rows in self.rows.items())
-        console = Console()
-        notes = f" [bold yellow]({', '.join(self.labels)})[/]" if self.labels else ""
-        console.print(
-            f"{self.source.name}: {len(self.names)} images of {len(self.classes)} classes; {counts}{notes}",
-            highlight=False,
-            soft_wrap=True,
-        )
-        if self.normalization_name == "dataset":
-            table = Table("normalisation", "mean R G B", "std R G B", title_justify="left")
-            for statistics in (self.normalization, IMAGENET):
-                table.add_row(statistics.name, *(" ".join(f"{v:.4f}" for v in row) for row in statistics[1:]))
-            console.print(table)

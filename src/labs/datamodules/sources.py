@@ -1,9 +1,15 @@
-"""What every source of labelled images hands over."""
+"""What every source of labelled images hands over, and what a run tells of it."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
 import numpy as np
+from lightning.pytorch.utilities import rank_zero_only
+from rich.console import Console
+from rich.table import Table
+
+from labs.normalization import IMAGENET, Normalization
 
 
 class LabeledImages(NamedTuple):
@@ -26,3 +32,20 @@ class Source(Protocol):
     def load(self, size: int) -> LabeledImages:
         """Download or draw, decode at `size` pixels, and return the images; cheap when that has been done before."""
         ...
+
+
+@rank_zero_only
+def tell(
+    name: str, rows: Mapping[str, np.ndarray], classes: int, labels: Sequence[str], measured: Normalization | None
+) -> None:
+    """Print how many images each split has, what every number of them must carry, and what was measured of them."""
+    counts = ", ".join(f"{len(part)} {split}" for split, part in rows.items())
+    images = len(np.unique(np.concatenate(list(rows.values()))))
+    notes = f" [bold yellow]({', '.join(labels)})[/]" if labels else ""
+    console = Console()
+    console.print(f"{name}: {images} images of {classes} classes; {counts}{notes}", highlight=False, soft_wrap=True)
+    if measured is not None:
+        table = Table("normalisation", "mean R G B", "std R G B", title_justify="left")
+        for statistics in (measured, IMAGENET):
+            table.add_row(statistics.name, *(" ".join(f"{v:.4f}" for v in row) for row in statistics[1:]))
+        console.print(table)

@@ -69,3 +69,22 @@ def split_hash(names: Sequence[str], splits: dict[str, np.ndarray]) -> str:
         for name in sorted(names[row] for row in rows):
             digest.update(f"{name}\n".encode())
     return digest.hexdigest()[:16]
+
+
+def three_splits(
+    labels: np.ndarray, is_test: np.ndarray, validation: str, fraction: float, seed: int
+) -> dict[str, np.ndarray]:
+    """Return the rows of the training, the validation and the test split.
+
+    Args:
+        labels: (images,) int64.
+        is_test: (images,) bool.
+        validation: `train` cuts the validation split from the training images; `test` is the test split again.
+        fraction: share of each class that is cut.
+        seed: of that cut.
+    """
+    train, test = np.flatnonzero(~is_test), np.flatnonzero(is_test)
+    if validation == "test":
+        return {"train": train, "val": test, "test": test}
+    held_out = stratified_holdout(labels[train], fraction, seed)
+    return {"train": train[~held_out], "val": train[held_out], "test": test}
