@@ -134,3 +134,16 @@ def test_images_that_do_not_come_are_noticed(tmp_path: Path) -> None:
     with pytest.raises(LabsError, match="10 images came where 11"):
         features(net(), tmp_path, count=COUNT + 1)
     assert [file for file in tmp_path.iterdir() if file.suffix != ".lock"] == []
+
+
+def test_a_folder_that_may_only_be_read_serves_what_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = features(net(), tmp_path)
+
+    def refused(*arguments: object, **options: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("os.utime", refused)
+    monkeypatch.setattr(Path, "write_text", refused)
+    again = features(net(), tmp_path)
+    assert not again.built
+    assert np.array_equal(again.array, first.array)

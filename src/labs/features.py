@@ -5,7 +5,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +73,7 @@ def stored_features(
     if not file.exists():
         _make_room(folder, count * torch.Size(shape).numel() * dtype.itemsize, budget)
     found = stored(file, (count, *shape), _numpy_type(dtype), fill)
-    if not found.built:
+    with suppress(OSError):  # a folder that others may read only, or a store that has just made room
         os.utime(file.with_suffix(".json"))  # read just now
     return found
 
@@ -91,13 +91,15 @@ def _make_room(folder: Path, needed: int, budget: int) -> None:
     """Delete the stores that were not read for the longest time until the new one fits the budget."""
     if needed > budget:
         raise NoRoomError(f"{needed / 1e9:.1f} GB of features exceed the budget of {budget / 1e9:g} GB.")
-    notes = sorted(folder.glob("[!.]*.json"), key=lambda note: note.stat().st_mtime)
-    sizes = [(note, store.stat().st_size) for note in notes if (store := note.with_suffix(".npy")).is_file()]
-    taken = sum(size for _, size in sizes)
-    for note, size in sizes:
+    stores: list[tuple[float, int, Path]] = []  # when each was read, its size, its notes
+    for notes in folder.glob("[!.]*.json"):
+        with suppress(OSError):  # another process has made room
+            stores.append((notes.stat().st_mtime, notes.with_suffix(".npy").stat().st_size, notes))
+    taken = sum(size for _, size, _ in stores)
+    for _, size, notes in sorted(stores):
         if taken + needed > budget:
-            note.with_suffix(".npy").unlink(missing_ok=True)  # who has it open keeps it until the end
-            note.unlink(missing_ok=True)
+            notes.with_suffix(".npy").unlink(missing_ok=True)  # who has it open keeps it until the end
+            notes.unlink(missing_ok=True)
             taken -= size
 
 
