@@ -366,3 +366,14 @@ def _wait_for(grid: Path, condition: Callable[[], Any]) -> Any:
         assert time.monotonic() < deadline, [path.read_text() for path in grid.glob("*/output.txt")]
         time.sleep(0.05)
     return value
+
+
+def test_its_log_says_what_the_feature_cache_saved(whole: Path) -> None:
+    told = re.search(
+        r"feature cache: ([\d,]+) passes .* looked up in (\d) cells", (whole.parent.parent / "stdout.txt").read_text()
+    )
+    assert told
+    frozen = [record["feature_cache"] for record in facts(whole).values() if "feature_cache" in record]
+    assert int(told[2]) == len(frozen) == 2, "the cells of freeze=backbone"
+    assert int(told[1].replace(",", "")) == sum(cell["passes"] for cell in frozen) > 0
+    assert all(cell["computed_seconds"] > 0 for cell in frozen), "each seed has random weights of its own"

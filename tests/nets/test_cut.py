@@ -487,7 +487,9 @@ class TestUnusualNets:
 
     def test_an_operation_that_returns_two_values_is_no_border(self) -> None:
         net = Returned()
-        for cut in fixed_cuts(net, self.image, frozen_but_the_head)[0]:
+        cuts = fixed_cuts(net, self.image, frozen_but_the_head)[0]
+        assert cuts
+        for cut in cuts:
             prefix, suffix = cut.parts()
             assert torch.equal(suffix(prefix(self.image)), net(self.image))
 

@@ -22,7 +22,7 @@ from labs.nets.head_features import evaluating
 from labs.stores import NoRoomError, Stored, forget
 
 DRAWN = "training images are drawn anew in each epoch (augment.views=4 would repeat four draws)."
-WORTH = 200  # operations a byte of features saves, at least: reading a byte takes as long as some dozens of them
+WORTH = 200  # operations that a byte of features saves, at least: a rule of thumb, not a measurement
 NEARLY_ALL = 0.99  # a cut that saves this share of the operations is as good as the deepest one
 PROBE = 8  # images of a split whose cached and uncached outputs are compared
 SPLITS = ("train", "val", "test")
