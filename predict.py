@@ -11,7 +11,7 @@ from pathlib import Path
 
 def main(arguments: list[str]) -> None:
     """Print the most probable classes of each image."""
-    from labs.errors import LabsError
+    from labs import LabsError
 
     settings = dict(argument.partition("=")[::2] for argument in arguments)
     unknown = set(settings) - {"run", "image", "top"}
@@ -23,7 +23,7 @@ def main(arguments: list[str]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from labs.runs import load_run
+    from labs.runs.load import load_run
 
     run = load_run(Path(settings["run"]))
     for file in settings["image"].split(","):

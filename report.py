@@ -40,10 +40,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Write the report, print its tables and the path of its page; return the exit code."""
     options = parse_arguments(arguments)
 
-    from labs.directories import shown_path
-    from labs.errors import LabsError
+    from labs import LabsError
     from labs.reporting.markdown import to_markdown
     from labs.reporting.write import write_report
+    from labs.runs.directory import shown_path
 
     first = options.paths[0]
     output = options.output or (first if first.is_dir() else first.parent) / "report"

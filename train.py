@@ -45,7 +45,7 @@ def train(cfg: DictConfig, recipe: dict[str, Any]) -> dict[str, float]:
     from labs.callbacks.record import Record, tested
     from labs.callbacks.tensorboard import TensorBoardCards
     from labs.cli.embedded_weights import embedded_weights
-    from labs.devices import prepare_device
+    from labs.runs.device import prepare_device
 
     quiet()  # again: Lightning sets its own levels when it is imported
     prepare_device(cfg.trainer.accelerator, cfg.trainer.precision, cfg.matmul_precision)

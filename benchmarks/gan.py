@@ -42,9 +42,9 @@ def main() -> None:
     from labs.datamodules.image_generation import ImageGeneration
     from labs.datamodules.mnist import MNIST
     from labs.datamodules.sources import LabeledImages
-    from labs.environment import environment
     from labs.modules.gan import GAN
     from labs.nets.dcgan import DCGAN
+    from labs.runs.environment import environment
 
     quiet()
     logging.disable(logging.WARNING)  # what Lightning says at every start

@@ -32,7 +32,7 @@ def main() -> None:
     from parts.common import SCRATCH, Row
 
     from labs.cli.quiet import quiet
-    from labs.environment import environment
+    from labs.runs.environment import environment
 
     quiet()
     SCRATCH.mkdir(exist_ok=True)

@@ -277,7 +277,7 @@ def main() -> None:
     options = parser.parse_args()
 
     from labs.cli.quiet import quiet
-    from labs.environment import environment
+    from labs.runs.environment import environment
 
     quiet()
     logging.disable(logging.WARNING)  # what Lightning says at every start

@@ -12,7 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import TracebackType
 
-from labs.datamodules.fetch import Archive, fetch
+from labs.storage.fetch import Archive, fetch
 
 BODY = random.Random(0).randbytes(300_000)
 OTHER = BODY[:-1] + bytes([BODY[-1] ^ 1])  # as long, one bit apart

@@ -11,6 +11,8 @@ import pytest
 import torch
 from project import ROOT
 
+pytest_plugins = ["archive_fixtures"]
+
 
 @pytest.fixture(scope="session", autouse=True)
 def _one_thread() -> None:
@@ -30,7 +32,7 @@ def train(data_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
     The embedded weights are made from two batches, and the judge of GANs in a few steps: enough to run on.
     """
-    monkeypatch.setattr("labs.judge.STEPS", 20)
+    monkeypatch.setattr("labs.metrics.judge.STEPS", 20)
 
     def run(*arguments: str) -> Path:
         quick = [f"paths.data='{data_folder}'", 'upstream.overrides=["debug=batches"]']

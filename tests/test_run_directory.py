@@ -15,8 +15,8 @@ from PIL import Image
 from project import ROOT
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from labs.errors import LabsError
-from labs.runs import load_run
+from labs import LabsError
+from labs.runs.load import load_run
 
 EXPECTED = [
     *(".hydra/config.yaml", ".hydra/overrides.yaml", "metrics.json", "environment.json", "freeze.txt", "net.txt"),

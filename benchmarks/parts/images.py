@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from labs.datamodules.sources import LabeledImages
-from labs.stores import stored
+from labs.storage.stores import stored
 
 
 class RandomImages:

@@ -17,11 +17,11 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import nn
 
+from labs import LabsError
 from labs.callbacks import domain_features
 from labs.callbacks.domain_features import DomainFeatures, class_colours, domains_figure, project, take_features
 from labs.datamodules.domains import Domains
 from labs.datamodules.sources import LabeledImages
-from labs.errors import LabsError
 from labs.functional.gradient_reversal import ReversalWeight
 from labs.modules.dann import DANN
 

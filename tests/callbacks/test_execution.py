@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from labs import LabsError
 from labs.callbacks.execution import Execution
-from labs.errors import LabsError
 from labs.nets.small_resnet import SmallResNet
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec", "ignore:.*does not have many workers", "ignore:.*shuffle")

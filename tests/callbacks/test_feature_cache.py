@@ -10,15 +10,15 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from labs import LabsError
 from labs.callbacks.feature_cache import FeatureCache, choose
 from labs.callbacks.freeze import Freeze
 from labs.callbacks.reseed import Reseed
 from labs.datamodules.image_classification import ImageClassification
 from labs.datamodules.sources import LabeledImages
-from labs.errors import LabsError
+from labs.inspection import fixed_front as cuts
+from labs.inspection.fixed_front import CannotCutError, Cut
 from labs.modules.classifier import Classifier
-from labs.nets import cut as cuts
-from labs.nets.cut import CannotCutError, Cut
 from labs.nets.torchvision_nets import build_net
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec", "ignore:.*does not have many workers", "ignore:.*in eval")

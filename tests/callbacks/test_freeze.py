@@ -12,9 +12,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from labs import LabsError
 from labs.callbacks.freeze import Freeze, digests
 from labs.datamodules.batches import Batch
-from labs.errors import LabsError
 from labs.modules.classifier import Classifier
 from labs.nets.small_resnet import SmallResNet
 from labs.nets.torchvision_nets import build_net

@@ -16,7 +16,7 @@ from torch import Tensor
 
 import labs.callbacks.sample_quality
 import labs.callbacks.samples
-import labs.judge
+import labs.metrics.judge
 from labs.callbacks.sample_quality import SampleQuality
 from labs.callbacks.samples import Samples
 from labs.datamodules.batches import Batch
@@ -245,8 +245,8 @@ class Around(pl.Callback):
 @pytest.mark.parametrize("ema", [None, 0.9])
 def test_measuring_changes_nothing(ema: float | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No global generator, weight, statistic of batch norm or mode, even where a real judge is trained."""
-    monkeypatch.setattr(labs.judge, "STEPS", 3)
-    monkeypatch.setattr(labs.callbacks.sample_quality, "trained_judge", labs.judge.trained_judge)
+    monkeypatch.setattr(labs.metrics.judge, "STEPS", 3)
+    monkeypatch.setattr(labs.callbacks.sample_quality, "trained_judge", labs.metrics.judge.trained_judge)
     around, quality = Around(), SampleQuality(folder=str(tmp_path / "judges"))
 
     after = pl.Callback()

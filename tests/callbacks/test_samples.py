@@ -13,9 +13,9 @@ from PIL import Image
 from tiny_gan import CLASSES, data, gan, trainer
 from torch import Tensor
 
+from labs import LabsError
 from labs.callbacks.reseed import Reseed
 from labs.callbacks.samples import PATHS, Samples
-from labs.errors import LabsError
 from labs.functional.latents import interpolate, seeded_latents
 
 COLUMNS, NZ = 4, 5

@@ -13,10 +13,10 @@ import torch
 from fake_domains import CLASSES, SGD, Drawn, domains, small_net, small_trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 
+from labs import LabsError
 from labs.callbacks.selections import Selections, target_accuracy
 from labs.datamodules.domains import Domains
 from labs.datamodules.image_classification import ImageClassification
-from labs.errors import LabsError
 from labs.functional.gradient_reversal import ReversalWeight
 from labs.modules.classifier import Classifier
 from labs.modules.dann import DANN

@@ -23,10 +23,10 @@ from project import ROOT
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torchmetrics.functional.image import structural_similarity_index_measure
 
+from labs import LabsError
 from labs.callbacks.style_pictures import StylePictures
 from labs.datamodules.image_pair import ImagePair, Pairs
-from labs.errors import LabsError
-from labs.reporting.figures import PALETTE
+from labs.drawing.curves import PALETTE
 
 NAMES = ["astronaut_hubble", "astronaut_gravel", "astronaut_ihc"]
 RECIPE = ("experiment=nst_a", "data=embedded", "datamodule.image_size=32", "every=3")

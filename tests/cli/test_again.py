@@ -12,8 +12,8 @@ from filelock import FileLock
 from omegaconf import DictConfig, OmegaConf
 from test_experiments import composed
 
+from labs import LabsError
 from labs.cli.again import alone_in, go_on_here, is_occupied, recipe_key
-from labs.errors import LabsError
 
 
 def key(*overrides: str) -> str:

@@ -12,10 +12,10 @@ import pytest
 from hydra.utils import get_object
 from test_experiments import CONF, EXPERIMENTS, composed
 
+from labs import LabsError
 from labs.cli import check
 from labs.cli.check import _fits, _hints, _readable, check_recipe
 from labs.cli.signatures import signature_of
-from labs.errors import LabsError
 
 TARGETS = sorted({t for path in CONF.rglob("*.yaml") for t in re.findall(r"_target_: *([\w.]+)", path.read_text())})
 MORE = ["torch.optim.RMSprop", "torch.optim.lr_scheduler.OneCycleLR", "lightning.pytorch.callbacks.EarlyStopping"]

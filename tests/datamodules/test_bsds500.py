@@ -8,8 +8,8 @@ import pytest
 from archive_server import ArchiveServer
 from PIL import Image
 
+from labs import LabsError
 from labs.datamodules.bsds500 import list_pictures, read_picture
-from labs.errors import LabsError
 
 
 def test_pictures_of_a_split_without_strays(bsds_server: ArchiveServer, tmp_path: Path) -> None:

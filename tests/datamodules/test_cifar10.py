@@ -15,11 +15,11 @@ import torchvision
 from archive_server import ArchiveServer
 from PIL import Image
 
+from labs import LabsError
 from labs.datamodules import cifar10, small_images
 from labs.datamodules.cifar10 import ARCHIVE, CIFAR10
 from labs.datamodules.embedded.digits_on_photographs import digits_on_photographs
 from labs.datamodules.sources import LabeledImages
-from labs.errors import LabsError
 
 CLASSES = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
 EACH = 3  # images a batch

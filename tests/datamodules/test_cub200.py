@@ -3,7 +3,6 @@ from __future__ import annotations
 import hashlib
 import io
 import shutil
-import sys
 import tarfile
 import threading
 from collections.abc import Iterator
@@ -13,20 +12,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+from archive_server import ArchiveServer
 from PIL import Image
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
-from archive_server import ArchiveServer
-
+from labs import LabsError
 from labs.datamodules import cub200 as module
 from labs.datamodules import pixels
 from labs.datamodules.cub200 import ARCHIVE_2011, COUNTS, CUB200, IMAGES_2010, LISTS_2010
 from labs.datamodules.embedded.birds import write_cub200
-from labs.datamodules.fetch import Archive
 from labs.datamodules.pixels import read_image
 from labs.datamodules.sources import LabeledImages
-from labs.errors import LabsError
+from labs.storage.fetch import Archive
 
 SIZE = 16
 COUNT = 18 + 19 + 17  # classes are of slightly different sizes

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
+from labs import LabsError
 from labs.datamodules.digits import Digits
-from labs.errors import LabsError
 
 
 def test_every_digit_of_scikit_learn_is_there_once(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import torch
 from fake_domains import CLASSES, SGD, SIZE, Drawn, domains, small_net, small_trainer
 from torch import Tensor
 
+from labs import LabsError
 from labs.datamodules.batches import Batch, DomainBatch, Unlabeled
 from labs.datamodules.digits import every_third, read_digits
 from labs.datamodules.domain_splits import cut_domain
@@ -20,7 +21,6 @@ from labs.datamodules.domains import DOMAINS, Domains
 from labs.datamodules.image_classification import ImageClassification
 from labs.datamodules.mnist import MNIST
 from labs.datamodules.mnist_m import MNISTM
-from labs.errors import LabsError
 from labs.modules.classifier import Classifier
 from labs.modules.dann import DANN
 

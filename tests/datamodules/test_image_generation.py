@@ -10,9 +10,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from labs import LabsError
 from labs.datamodules.image_generation import ImageGeneration
 from labs.datamodules.sources import LabeledImages
-from labs.errors import LabsError
 
 TRAIN, TEST = 21, 8  # images
 

@@ -10,9 +10,9 @@ import pytest
 import torch
 from PIL import Image
 
+from labs import LabsError
 from labs.cli.check import _check_call
 from labs.datamodules.image_pair import ImagePair, Pairs
-from labs.errors import LabsError
 
 
 def image_pair(**options: Any) -> ImagePair:

@@ -11,11 +11,11 @@ from archive_server import ArchiveServer
 from PIL import Image
 from sklearn.datasets import load_digits
 
+from labs import LabsError
 from labs.datamodules import mnist, small_images
 from labs.datamodules.digits import Digits
 from labs.datamodules.mnist import MNIST, TEST, TRAIN
 from labs.datamodules.sources import LabeledImages
-from labs.errors import LabsError
 
 
 def load(folder: Path, size: int = 28, *, embedded: bool = False) -> LabeledImages:

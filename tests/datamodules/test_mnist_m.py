@@ -15,12 +15,12 @@ import torch
 from archive_server import ArchiveServer
 from PIL import Image
 
+from labs import LabsError
 from labs.datamodules import bsds500
 from labs.datamodules import mnist_m as module
 from labs.datamodules.embedded.digits_on_photographs import digits_on_photographs
 from labs.datamodules.mnist_m import MNISTM, blend
 from labs.datamodules.sources import LabeledImages
-from labs.errors import LabsError
 
 COUNTS = {"train": 12, "test": 5}
 

@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from labs import LabsError
 from labs.datamodules import pixels as module
 from labs.datamodules.pixels import decode_images, read_image
-from labs.errors import LabsError
-from labs.stores import digest
+from labs.storage.stores import digest
 
 SIZE = 12
 

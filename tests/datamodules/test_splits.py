@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from sklearn.model_selection import train_test_split
 
+from labs import LabsError
 from labs.datamodules.cub200 import list_images
 from labs.datamodules.splits import first_k, split_hash, stratified_holdout
-from labs.errors import LabsError
 
 CLASSES = ("001.Black_footed_Albatross", "002.Laysan_Albatross", "010.Red_winged_Blackbird")
 

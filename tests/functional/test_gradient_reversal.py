@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from labs.errors import LabsError
+from labs import LabsError
 from labs.functional.gradient_reversal import ReversalWeight, reverse_gradient
 
 

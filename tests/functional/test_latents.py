@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from labs.errors import LabsError
+from labs import LabsError
 from labs.functional.latents import interpolate, seeded_latents
 
 

@@ -9,7 +9,7 @@ from scipy.linalg import sqrtm
 from sklearn.neighbors import NearestNeighbors
 from torch import Tensor
 
-from labs.errors import LabsError
+from labs import LabsError
 from labs.functional.sample_metrics import (
     coverage,
     frechet_distance,

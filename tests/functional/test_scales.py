@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from labs.errors import LabsError
+from labs import LabsError
 from labs.functional.scales import LEAST_PIXELS, enlarged, resized, share_out
 
 

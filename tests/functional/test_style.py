@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torchmetrics.functional.image import total_variation as torchmetrics_total_variation
 
-from labs.errors import LabsError
+from labs import LabsError
 from labs.functional.style import (
     CONVENTIONS,
     content_loss,

@@ -15,9 +15,9 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.data import DataLoader
 
+from labs import LabsError
 from labs.callbacks.freeze import Freeze
 from labs.datamodules.batches import Batch
-from labs.errors import LabsError
 from labs.functional.schedules import warmup_cosine
 from labs.modules.classifier import Classifier
 from labs.nets.small_resnet import SmallResNet

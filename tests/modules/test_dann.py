@@ -15,9 +15,9 @@ from fake_domains import CLASSES, SGD, SIZE, domains, small_net, small_trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import Tensor, nn
 
+from labs import LabsError
 from labs.datamodules.batches import Batch, DomainBatch, Unlabeled
 from labs.datamodules.domains import Domains
-from labs.errors import LabsError
 from labs.functional.gradient_reversal import ReversalWeight
 from labs.functional.schedules import inverse_decay, inverse_decay_factor
 from labs.modules.dann import DANN

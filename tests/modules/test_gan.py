@@ -14,11 +14,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from labs import LabsError
 from labs.callbacks.reseed import Reseed
 from labs.datamodules.image_generation import ImageGeneration
 from labs.datamodules.mnist import MNIST
 from labs.datamodules.sources import LabeledImages
-from labs.errors import LabsError
 from labs.functional.latents import seeded_latents
 from labs.modules.gan import GAN
 from labs.nets.dcgan import DCGAN

@@ -15,9 +15,9 @@ import torch
 from fake_domains import CLASSES, SGD, SIZE, domains, small_net, small_trainer
 from torch import Tensor, nn
 
+from labs import LabsError
 from labs.callbacks.freeze import Freeze
 from labs.datamodules.batches import Batch, Unlabeled
-from labs.errors import LabsError
 from labs.functional.gradient_reversal import ReversalWeight
 from labs.functional.pseudo_labels import NO_LABEL, pseudo_labels
 from labs.modules.dann import DANN

@@ -16,8 +16,8 @@ from skimage.color import rgb2yiq
 from torch import Tensor, nn
 from torchvision.models.vgg import cfgs, make_layers
 
+from labs import LabsError
 from labs.datamodules.image_pair import ImagePair, Pairs
-from labs.errors import LabsError
 from labs.functional.batched_lbfgs import BatchedLBFGS
 from labs.functional.scales import MOST_STEPS
 from labs.functional.style import match_colours

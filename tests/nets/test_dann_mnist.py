@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from labs.errors import LabsError
+from labs import LabsError
 from labs.nets.dann_mnist import DANNMNIST, SMALLEST, DomainHead, dann_mnist
 from labs.nets.head_features import feature_size, features_and_logits
 

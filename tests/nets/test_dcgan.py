@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import nn
 
-from labs.errors import LabsError
+from labs import LabsError
 from labs.functional.latents import seeded_latents
+from labs.inspection.summary import summarize
 from labs.nets.dcgan import DCGAN
-from labs.nets.summary import summarize
 
 LABELS = torch.tensor([0, 3, 9])
 

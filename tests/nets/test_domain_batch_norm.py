@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from labs.errors import LabsError
+from labs import LabsError
 from labs.nets.dann_mnist import dann_mnist
 from labs.nets.domain_batch_norm import DomainBatchNorm2d, other_domain, separate_batch_norm
 from labs.nets.torchvision_nets import build_net, load_weights

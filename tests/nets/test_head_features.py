@@ -6,9 +6,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from labs.errors import LabsError
+from labs import LabsError
 from labs.nets.dann_mnist import dann_mnist
-from labs.nets.head_features import evaluating, feature_size, features_and_logits
+from labs.nets.eval_mode import evaluating
+from labs.nets.head_features import feature_size, features_and_logits
 from labs.nets.torchvision_nets import build_net, head_name
 
 SIZES = {"resnet18": 32, "resnet_small": 16, "alexnet": 63, "squeezenet1_1": 32, "dann_mnist": 16}

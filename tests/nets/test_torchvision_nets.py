@@ -8,11 +8,11 @@ import torch
 from torch import nn
 from torchvision import models
 
-from labs.datamodules import fetch as fetch_module
-from labs.errors import LabsError
+from labs import LabsError
 from labs.nets import torchvision_nets
 from labs.nets.small_resnet import SmallResNet
 from labs.nets.torchvision_nets import build_net, head_name
+from labs.storage import fetch as fetch_module
 
 FULL = [name for name in torchvision_nets._NETS if name != "resnet_small"]
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torchvision.models import VGG19_Weights
 from torchvision.models.vgg import VGG, cfgs, make_layers
 
-from labs.errors import LabsError
+from labs import LabsError
 from labs.nets import torchvision_nets
 from labs.nets.vgg_features import VGGFeatures, layer_names
 
@@ -205,7 +205,7 @@ def test_a_state_dict_of_torchvision_is_read(thin: type[VGG], tmp_path: Path) ->
     torch.save(trained.state_dict(), tmp_path / "vgg19.pth")
     net = VGGFeatures(layers=["conv_5"], weights=str(tmp_path / "vgg19.pth"))
     normalised = (images() - net.mean) / net.std
-    assert torch.equal(net(images())["conv_5"], trained.features[:11](normalised))
+    torch.testing.assert_close(net(images())["conv_5"], trained.features[:11](normalised))
     assert not any(p.requires_grad for p in net.parameters())
 
 

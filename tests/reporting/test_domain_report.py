@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 from fake_runs import rows, write_run
 
-from labs.reporting import comparison, figures
+from labs.drawing import curves as figures
+from labs.reporting import comparison
 from labs.reporting.comparison import Curve, comparison_png
 from labs.reporting.domain_observations import _off, observations
 from labs.reporting.find import find_runs

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from fake_runs import POLICIES, write_run
 
-from labs.errors import LabsError
+from labs import LabsError
 from labs.reporting.find import find_runs
 from labs.reporting.markdown import to_markdown
 from labs.reporting.tables import Table, build_tables

@@ -10,7 +10,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
-from labs.reporting.figures import PALETTE
+from labs.drawing.curves import PALETTE
 from labs.reporting.gan_sheet import draw_losses, gan_sheet, in_words, read_losses
 
 METRICS = {

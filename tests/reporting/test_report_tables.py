@@ -10,13 +10,13 @@ from fake_runs import POLICIES, make_log, write_run
 from PIL import Image
 from scipy import stats
 
-from labs.errors import LabsError
+from labs import LabsError
 from labs.reporting import layouts
 from labs.reporting.find import find_runs
 from labs.reporting.markdown import to_markdown
 from labs.reporting.published import load_published
+from labs.reporting.recorded_run import Run
 from labs.reporting.row import Row
-from labs.reporting.runs import Run
 from labs.reporting.tables import Table, build_tables
 from labs.reporting.texts import commands
 from labs.reporting.write import write_report

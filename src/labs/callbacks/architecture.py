@@ -9,8 +9,8 @@ from PIL import Image
 from torch import nn
 
 from labs.callbacks.tensorboard import writer
-from labs.nets.picture import draw_architecture
-from labs.nets.summary import summarize
+from labs.inspection.picture import draw_architecture
+from labs.inspection.summary import summarize
 
 
 class Architecture(pl.Callback):

@@ -17,10 +17,10 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 from torch import Tensor
 
+from labs import LabsError
 from labs.callbacks.tensorboard import writer
-from labs.errors import LabsError
 from labs.functional.tiles import tiled
-from labs.nets.head_features import evaluating
+from labs.nets.eval_mode import evaluating
 
 AT_ONCE = 500  # images that go through the net together
 PERPLEXITY = 30.0  # neighbours that t-SNE looks at, where there are enough images

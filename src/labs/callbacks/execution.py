@@ -10,8 +10,8 @@ from lightning.pytorch.utilities import rank_zero_only
 from rich.console import Console
 from torch import nn
 
-from labs.durations import duration
-from labs.errors import LabsError
+from labs import LabsError
+from labs.runs.durations import duration
 
 
 class Execution(pl.Callback):

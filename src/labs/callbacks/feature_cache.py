@@ -12,14 +12,14 @@ from lightning.pytorch.utilities import rank_zero_only
 from rich.console import Console
 from torch import nn
 
+from labs import LabsError
 from labs.datamodules.batches import Resident
-from labs.directories import shown_path
-from labs.durations import duration
-from labs.errors import LabsError
-from labs.features import stored_features
-from labs.nets.cut import CannotCutError, Cut, fixed_cuts, resume_from, whole_again
-from labs.nets.head_features import evaluating
-from labs.stores import NoRoomError, Stored, forget
+from labs.inspection.fixed_front import CannotCutError, Cut, fixed_cuts, resume_from, whole_again
+from labs.nets.eval_mode import evaluating
+from labs.runs.directory import shown_path
+from labs.runs.durations import duration
+from labs.storage.feature_stores import stored_features
+from labs.storage.stores import NoRoomError, Stored, forget
 
 DRAWN = "training images are drawn anew in each epoch (augment.views=4 would repeat four draws)."
 WORTH = 200  # operations that a byte of features saves, at least: a rule of thumb, not a measurement

@@ -12,8 +12,8 @@ from rich.console import Console
 from rich.table import Table
 from torch import nn
 
-from labs.errors import LabsError
-from labs.nets.parameters import BATCH_NORMS, select
+from labs import LabsError
+from labs.inspection.parameters import BATCH_NORMS, select
 
 DROPOUTS = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout)
 Mode = Literal["eval", "affine", "train"]
@@ -23,18 +23,14 @@ class Freeze(pl.Callback):
     """Keep the parameters that patterns name as they are, from the first step to the last.
 
     What is frozen is a pure function of the epoch, so a resumed run freezes what an uninterrupted one would. Frozen
-    batch norm follows
-    `batch_norm`; dropout that feeds a frozen layer is off. Every frozen tensor, buffers included, is compared bit
-    for bit with what it
-    was when training began.
+    batch norm follows `batch_norm`; dropout that feeds a frozen layer is off. Every frozen tensor, buffers included, is
+    compared bit for bit with what it was when training began.
 
     Args:
-        patterns: parameters to freeze, as `labs.nets.parameters.select` reads them, relative to the module's `net`.
+        patterns: parameters to freeze, of the `net`, as `labs.inspection.parameters.select` reads them.
         batch_norm: of frozen batch-norm layers. `eval`: running statistics and affine parameters stay. `affine`:
-            running statistics stay,
-            weight and bias train. `train`: weight and bias stay, statistics are the batch's and go on running, as in
-            code
-            that only clears `requires_grad`.
+            running statistics stay, weight and bias train. `train`: weight and bias stay, statistics are the batch's
+            and go on running, as in code that only clears `requires_grad`.
         unfreeze: parameters that train from an epoch (counted from 0) on: `{5: [layer4], 10: [layer3]}`.
     """
 

@@ -10,8 +10,8 @@ from lightning.pytorch.utilities import rank_zero_only
 from matplotlib.figure import Figure
 from torchmetrics.classification import MulticlassConfusionMatrix
 
+from labs import LabsError
 from labs.callbacks.tensorboard import writer
-from labs.errors import LabsError
 
 
 class Pictures(pl.Callback):

@@ -18,9 +18,9 @@ import torch.distributed
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.utilities import rank_zero_only
 
-from labs.directories import keep_recipe
-from labs.environment import environment
-from labs.reporting.figures import curves_gif, curves_png
+from labs.drawing.curves import curves_gif, curves_png
+from labs.runs.directory import keep_recipe
+from labs.runs.environment import environment
 
 
 class Record(pl.Callback):

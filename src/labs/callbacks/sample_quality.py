@@ -11,9 +11,9 @@ from lightning.pytorch.utilities.seed import isolate_rng
 from PIL import Image
 from torch import Tensor
 
+from labs import LabsError
 from labs.callbacks.tensorboard import writer
 from labs.datamodules.batches import Batch
-from labs.errors import LabsError
 from labs.functional.sample_metrics import (
     coverage,
     frechet_distance,
@@ -23,8 +23,8 @@ from labs.functional.sample_metrics import (
     precision_recall,
 )
 from labs.functional.tiles import tiled
-from labs.inception import check_weights, inception_distance
-from labs.judge import SIZE, Judge, trained_judge
+from labs.metrics.inception import check_weights, inception_distance
+from labs.metrics.judge import SIZE, Judge, trained_judge
 
 SHOWN = 10  # samples that are shown beside their nearest training images
 COMPARED = 1000  # images whose nearest training image is looked for, at most

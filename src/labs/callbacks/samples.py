@@ -11,13 +11,13 @@ from lightning.pytorch.utilities import rank_zero_only
 from PIL import Image
 from torch import Tensor
 
+from labs import LabsError
 from labs.callbacks.tensorboard import writer
-from labs.directories import read_facts
-from labs.errors import LabsError
+from labs.drawing.picture_sheets import growth_gif
 from labs.functional.latents import interpolate, seeded_latents
 from labs.functional.tiles import tiled
 from labs.reporting.gan_sheet import gan_sheet
-from labs.reporting.picture_sheets import growth_gif
+from labs.runs.directory import read_facts
 
 PATHS = ("linear", "spherical")
 

@@ -9,7 +9,7 @@ import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.utilities import rank_zero_only
 
-from labs.errors import LabsError
+from labs import LabsError
 
 AT_ONCE = 500  # images that are predicted together
 

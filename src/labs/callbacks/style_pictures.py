@@ -13,10 +13,10 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
+from labs import LabsError
 from labs.callbacks.tensorboard import writer
-from labs.directories import read_facts
-from labs.errors import LabsError
-from labs.reporting.picture_sheets import growth_gif, losses_png, pairs_sheet
+from labs.drawing.picture_sheets import growth_gif, losses_png, pairs_sheet
+from labs.runs.directory import read_facts
 
 
 class StylePictures(pl.Callback):

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from labs.errors import LabsError
+from labs import LabsError
 
 INTERRUPTED = 130  # the exit code of a command that Ctrl-C ended
 

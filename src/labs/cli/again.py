@@ -11,8 +11,8 @@ from typing import Any
 from filelock import FileLock, Timeout
 from omegaconf import DictConfig, OmegaConf
 
-from labs.directories import read_facts
-from labs.errors import LabsError
+from labs import LabsError
+from labs.runs.directory import read_facts
 
 # What a run does with a directory, or where: not what it computes.
 NOT_RECIPE = ("hydra", "paths", "resume", "rerun", "sweep")

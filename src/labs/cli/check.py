@@ -12,8 +12,8 @@ from hydra.utils import get_object, instantiate
 from omegaconf import DictConfig, OmegaConf
 from typeguard import CollectionCheckStrategy, TypeCheckError, check_type
 
+from labs import LabsError
 from labs.cli.signatures import Signature, signature_of
-from labs.errors import LabsError
 
 
 def check_recipe(cfg: DictConfig) -> None:

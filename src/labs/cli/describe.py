@@ -9,7 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from labs.cli.again import recipe_key
 from labs.cli.overrides import ABOUT_THE_CALL
-from labs.directories import read_facts
+from labs.runs.directory import read_facts
 
 # Settings that are compared between runs whether they were typed or not.
 ALWAYS_TOLD = (

@@ -10,11 +10,11 @@ from hydra import compose
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
+from labs import LabsError
 from labs.cli.again import digest
 from labs.cli.describe import describe
 from labs.cli.overrides import expand, quote
-from labs.directories import read_facts
-from labs.errors import LabsError
+from labs.runs.directory import read_facts
 
 
 def embedded_weights(cfg: DictConfig, net: str, train: Callable[[DictConfig, dict[str, Any]], Any]) -> Path:

@@ -17,8 +17,8 @@ from hydra.errors import (
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import InterpolationKeyError, OmegaConfBaseException
 
+from labs import LabsError
 from labs.cli.help import config_folder
-from labs.errors import LabsError
 
 
 def say_error(error: BaseException) -> str:

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from labs.errors import LabsError
+from labs import LabsError
 
 # An axis is one word, and its settings hang under that word: freeze.batch_norm=train is
 # callbacks.freeze.batch_norm=train.

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from labs.cli.again import rank
-from labs.directories import give_back_recipe, read_facts, shown_path
+from labs.runs.directory import give_back_recipe, read_facts, shown_path
 
 # What exists of a run before its first epoch has ended.
 BEFORE_TRAINING = (

@@ -6,10 +6,10 @@ import numpy as np
 from filelock import FileLock
 from PIL import Image
 
-from labs.datamodules.fetch import Archive
+from labs import LabsError
 from labs.datamodules.small_images import fetch_or_say_embedded
-from labs.datamodules.unpack import unpack
-from labs.errors import LabsError
+from labs.storage.fetch import Archive
+from labs.storage.unpack import unpack
 
 _FOLDER = "/Research/Projects/CS/vision/grouping/BSR/BSR_bsds500.tgz"
 ARCHIVE = Archive(

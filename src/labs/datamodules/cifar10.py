@@ -8,9 +8,9 @@ import numpy as np
 import torchvision
 
 from labs.datamodules.embedded.digits_on_photographs import CREDITS, digits_on_photographs
-from labs.datamodules.fetch import Archive
 from labs.datamodules.small_images import digests, fetch_or_say_embedded, labeled, sized_pixels
 from labs.datamodules.sources import LabeledImages
+from labs.storage.fetch import Archive
 
 ARCHIVE = Archive(
     name="cifar-10-python.tar.gz",

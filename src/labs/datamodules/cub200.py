@@ -7,13 +7,13 @@ from typing import Literal
 import numpy as np
 from filelock import FileLock
 
+from labs import LabsError
 from labs.datamodules.embedded.birds import BIRDS_VERSION, expected_count, write_cub200
-from labs.datamodules.fetch import Archive, fetch
 from labs.datamodules.pixels import decode_images
 from labs.datamodules.sources import LabeledImages
 from labs.datamodules.splits import first_k
-from labs.datamodules.unpack import unpack
-from labs.errors import LabsError
+from labs.storage.fetch import Archive, fetch
+from labs.storage.unpack import unpack
 
 _DRIVE = "https://drive.usercontent.google.com/download?id={}&export=download&confirm=t"
 IMAGES_2010 = Archive(

@@ -7,8 +7,8 @@ import numpy as np
 from PIL import Image
 from sklearn.datasets import load_digits
 
+from labs import LabsError
 from labs.datamodules.sources import LabeledImages
-from labs.errors import LabsError
 
 
 class Digits:

@@ -5,9 +5,9 @@ from typing import Literal
 
 import numpy as np
 
+from labs import LabsError
 from labs.datamodules.sources import LabeledImages
 from labs.datamodules.splits import stratified_holdout
-from labs.errors import LabsError
 
 Domain = Literal["source", "target"]
 

@@ -10,6 +10,7 @@ from rich.console import Console
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from labs import LabsError
 from labs.datamodules.batches import (
     Batch,
     DomainBatch,
@@ -22,10 +23,9 @@ from labs.datamodules.batches import (
     loader,
 )
 from labs.datamodules.domain_splits import Domain, check_domains, cut_domain
+from labs.datamodules.normalization import FIXED, Normalization, Normalizer, cached_statistics, mixed_statistics
 from labs.datamodules.sources import LabeledImages, Source
 from labs.datamodules.splits import split_hash
-from labs.errors import LabsError
-from labs.normalization import FIXED, Normalization, Normalizer, cached_statistics, mixed_statistics
 
 DOMAINS: tuple[Domain, Domain] = ("source", "target")
 

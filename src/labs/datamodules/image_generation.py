@@ -10,10 +10,10 @@ from rich.console import Console
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from labs import LabsError
 from labs.datamodules.batches import Batch, EpochBatches, Positions, loader
 from labs.datamodules.sources import LabeledImages, Source
 from labs.datamodules.splits import split_hash
-from labs.errors import LabsError
 
 
 class ImagesToImitate(Source, Protocol):

@@ -12,9 +12,9 @@ from rich.console import Console
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from labs import LabsError
 from labs.datamodules.embedded.photographs import PHOTOGRAPHS
-from labs.datamodules.pictures import cover, file_name, identity, read_picture, resize, to_tensor, unique_names
-from labs.errors import LabsError
+from labs.datamodules.read_picture import cover, file_name, identity, read_picture, resize, to_tensor, unique_names
 
 LONGEST = 4  # times as long as wide
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from labs.datamodules.digits import every_third, read_digits
-from labs.datamodules.fetch import Archive
 from labs.datamodules.small_images import digests, fetch_or_say_embedded, labeled, sized_pixels
 from labs.datamodules.sources import LabeledImages
+from labs.storage.fetch import Archive
 
 _MIRRORS = ("https://ossci-datasets.s3.amazonaws.com/mnist/", "https://storage.googleapis.com/cvdf-datasets/mnist/")
 

@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 from rich.progress import track
 
+from labs import LabsError
 from labs.datamodules import bsds500, mnist
 from labs.datamodules.embedded.digits_on_photographs import CREDITS, digits_on_photographs
 from labs.datamodules.mnist_m_copies import KEY, SPLITS, read_copy, refuse_pickle
 from labs.datamodules.small_images import digests, sized_pixels
 from labs.datamodules.sources import LabeledImages
-from labs.errors import LabsError
-from labs.stores import stored_or_held
+from labs.storage.stores import stored_or_held
 
 VERSION = 1  # of `blend`: other pixels from the same sources and seed are another version
 SIZE = 28  # pixels, height and width of MNIST's digits and of the patches

@@ -7,11 +7,11 @@ from pickle import UnpicklingError
 import numpy as np
 import torch
 
+from labs import LabsError
 from labs.datamodules import mnist
 from labs.datamodules.pixels import decode_images
 from labs.datamodules.small_images import labeled, resize
 from labs.datamodules.sources import LabeledImages
-from labs.errors import LabsError
 
 SPLITS = ("train", "test")
 KEY = "datamodule.target.copy"

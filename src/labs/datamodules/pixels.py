@@ -12,8 +12,8 @@ import numpy as np
 from PIL import Image
 from rich.progress import track
 
-from labs.errors import LabsError
-from labs.stores import stored_or_held
+from labs import LabsError
+from labs.storage.stores import stored_or_held
 
 
 def decode_images(
@@ -22,8 +22,8 @@ def decode_images(
     """Return the images as one memory-mapped uint8 array, decoding them only when the store is missing or out of date.
 
     Every image becomes RGB and a square of `size` pixels (bilinear with antialiasing; the aspect ratio is not kept,
-    as in hand-out 000). The store (`labs.stores`) is keyed by names, lengths and modification times of the files. Where
-    the disk has no room for it, the images are decoded into memory, with a word.
+    as in hand-out 000). The store (`labs.storage.stores`) is keyed by names, lengths and modification times of the
+    files. Where the disk has no room for it, the images are decoded into memory, with a word.
 
     Args:
         files: image files, in the order of the result.

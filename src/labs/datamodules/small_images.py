@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from labs.datamodules.fetch import Archive, fetch
+from labs import LabsError
 from labs.datamodules.sources import LabeledImages
-from labs.errors import LabsError
-from labs.stores import stored_or_held
+from labs.storage.fetch import Archive, fetch
+from labs.storage.stores import stored_or_held
 
 VERSION = 1  # of how pixels are read, padded and resized: other pixels from the same files are another version
 
@@ -21,7 +21,7 @@ def fetch_or_say_embedded(archive: Archive, folder: Path) -> Path:
     """Return the path of a verified archive in `folder`, downloading it if it is not there.
 
     Raises:
-        LabsError: as `labs.datamodules.fetch.fetch`, with the way to do without the dataset.
+        LabsError: as `labs.storage.fetch.fetch`, with the way to do without the dataset.
     """
     try:
         return fetch(archive, folder)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from labs.errors import LabsError
+from labs import LabsError
 
 
 def first_k(names: Sequence[str], labels: np.ndarray, k: int = 15) -> np.ndarray:

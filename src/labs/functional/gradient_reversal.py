@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from labs.errors import LabsError
+from labs import LabsError
 
 
 class _ReverseGradient(torch.autograd.Function):

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from labs.errors import LabsError
+from labs import LabsError
 
 PARALLEL = 1e-3  # sine of the angle below which two latents count as parallel
 

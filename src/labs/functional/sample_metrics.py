@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torchmetrics.image.fid import FrechetInceptionDistance
 from torchmetrics.image.kid import KernelInceptionDistance
 
-from labs.errors import LabsError
+from labs import LabsError
 
 CHUNK = 2000  # rows whose distances are held at once
 SUBSETS, SUBSET = 20, 1000  # of KID: how many, and images in one at most

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch.nn.functional as F
 from torch import Tensor
 
-from labs.errors import LabsError
+from labs import LabsError
 
 MOST_STEPS = 100_000
 LEAST_PIXELS = 16  # of height and width: four poolings of two leave one position

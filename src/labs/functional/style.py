@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import FunctionCtx, once_differentiable
 
-from labs.errors import LabsError
+from labs import LabsError
 
 CONVENTIONS = ("tutorial", "gatys", "handout_004")
 LUMINANCE = (0.299, 0.587, 0.114)  # Y of YIQ, ITU-R BT.601

@@ -21,10 +21,10 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torchmetrics import MeanMetric
 from torchmetrics.classification import MulticlassAccuracy
 
+from labs import LabsError
 from labs.datamodules.batches import Batch
-from labs.errors import LabsError
 from labs.functional.schedules import with_total_steps
-from labs.nets.parameters import select
+from labs.inspection.parameters import select
 
 
 class Classifier(pl.LightningModule):

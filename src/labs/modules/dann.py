@@ -23,11 +23,11 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torchmetrics.classification import MulticlassAccuracy
 
+from labs import LabsError
 from labs.datamodules.batches import Batch, DomainBatch, Unlabeled
-from labs.domain_metrics import DomainMetrics
-from labs.errors import LabsError
 from labs.functional.gradient_reversal import ReversalWeight, reverse_gradient
 from labs.functional.schedules import with_total_steps
+from labs.metrics.domain_metrics import DomainMetrics
 from labs.nets.dann_mnist import DomainHead
 from labs.nets.domain_batch_norm import other_domain, separate_batch_norm
 from labs.nets.head_features import feature_size, features_and_logits

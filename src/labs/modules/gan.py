@@ -21,8 +21,8 @@ from torch import Tensor
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from labs import LabsError
 from labs.datamodules.batches import Batch
-from labs.errors import LabsError
 from labs.functional.gan_losses import discriminator_loss, generator_loss
 from labs.functional.latents import seeded_latents
 from labs.nets.dcgan import DCGAN

@@ -20,14 +20,14 @@ from lightning.pytorch.utilities import rank_zero_only
 from rich.console import Console
 from torch import Tensor, nn
 
+from labs import LabsError
 from labs.datamodules.batches import Batch, Unlabeled
-from labs.directories import read_facts
-from labs.errors import LabsError
 from labs.functional.gradient_reversal import ReversalWeight
 from labs.functional.pseudo_labels import NO_LABEL, pseudo_labels
 from labs.modules.dann import DANN
-from labs.nets.head_features import evaluating
+from labs.nets.eval_mode import evaluating
 from labs.nets.torchvision_nets import load_weights
+from labs.runs.directory import read_facts
 
 AT_ONCE = 500  # images that are predicted together
 

@@ -19,8 +19,8 @@ import torch
 from torch import Tensor, nn
 from torchmetrics.functional.image import structural_similarity_index_measure
 
+from labs import LabsError
 from labs.datamodules.image_pair import Pairs
-from labs.errors import LabsError
 from labs.functional.batched_lbfgs import BatchedLBFGS, forget
 from labs.functional.best_so_far import BestSoFar
 from labs.functional.scales import enlarged, resized, share_out

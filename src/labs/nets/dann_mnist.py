@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from labs.errors import LabsError
+from labs import LabsError
 from labs.nets.torchvision_nets import load_weights
 
 CONVOLUTIONS = (32, 48)

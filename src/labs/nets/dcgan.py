@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from labs.errors import LabsError
+from labs import LabsError
 
 # Multiples of ngf and ndf, from the smallest feature map (4x4 pixels) to the largest.
 WIDTHS = {32: (4, 2, 1), 64: (8, 4, 2, 1)}

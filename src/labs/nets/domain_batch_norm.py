@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from labs.errors import LabsError
+from labs import LabsError
 
 
 class DomainBatchNorm2d(nn.BatchNorm2d):

@@ -1,11 +1,8 @@
 """What goes into a net's head: the features that domain adaptation compares, of any net."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 from torch import Tensor, nn
 
-from labs.errors import LabsError
+from labs import LabsError
 from labs.nets.torchvision_nets import head_name
 
 
@@ -40,15 +37,3 @@ def features_and_logits(net: nn.Module, images: Tensor) -> tuple[Tensor, Tensor]
         handle.remove()
     (features,) = caught
     return (features.mean(dim=(2, 3)) if features.dim() == 4 else features), logits
-
-
-@contextmanager
-def evaluating(net: nn.Module) -> Iterator[None]:
-    """Put a net in eval mode for a while, and each of its layers back in the mode that it was in."""
-    modes = [(module, module.training) for module in net.modules()]
-    net.eval()
-    try:
-        yield
-    finally:
-        for module, training in modes:
-            module.training = training

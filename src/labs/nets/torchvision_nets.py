@@ -15,9 +15,9 @@ from torchvision.models.resnet import ResNet
 from torchvision.models.squeezenet import SqueezeNet
 from torchvision.models.vgg import VGG
 
-from labs.directories import read_facts
-from labs.errors import LabsError
+from labs import LabsError
 from labs.nets.small_resnet import SmallResNet
+from labs.runs.directory import read_facts
 
 # IMAGENET1K_V1 by name, not DEFAULT: that one moves with the version of torchvision (ResNet-50: V2).
 _NETS: dict[str, tuple[Callable[..., nn.Module], WeightsEnum | None]] = {
@@ -132,7 +132,7 @@ def head_name(net: nn.Module) -> str:
 
 
 def _imagenet_file(url: str, folder: Path) -> Path:
-    from labs.datamodules.fetch import Archive, fetch  # only a run that needs a file pays for the import
+    from labs.storage.fetch import Archive, fetch  # only a run that needs a file pays for the import
 
     # torchvision ends the name of a file in the first 8 digits of its SHA-256: resnet18-f37072fd.pth.
     file_name = url.rpartition("/")[2]

@@ -10,9 +10,9 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from labs.errors import LabsError
+from labs import LabsError
+from labs.datamodules.normalization import IMAGENET
 from labs.nets.torchvision_nets import build_net
-from labs.normalization import IMAGENET
 
 _CONVS_A_BLOCK = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}
 _POOLINGS = {"max": nn.MaxPool2d, "average": nn.AvgPool2d}

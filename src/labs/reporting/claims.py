@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from labs.reporting.recorded_run import Run
 from labs.reporting.row import Row
-from labs.reporting.runs import Run
 from labs.reporting.statistics import over_seeds
 
 

@@ -11,7 +11,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from labs.reporting.figures import (
+from labs.drawing.curves import (
     PALETTE,
     STAGES,
     limit_together,

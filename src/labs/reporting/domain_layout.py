@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from labs.reporting import domain_observations
 from labs.reporting.layout import CURVES, Column, Layout, metric
 from labs.reporting.published import load_published
-from labs.reporting.runs import Run
+from labs.reporting.recorded_run import Run
 
 ACCURACY = "test/target_acc"
 LAST = "Last epoch"

@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from labs.reporting.claims import Claim, higher, judge, lower, seen, verdict
+from labs.reporting.recorded_run import WEIGHTS, Run
 from labs.reporting.row import Row
-from labs.reporting.runs import WEIGHTS, Run
 from labs.reporting.statistics import over_seeds
 
 SOURCE_ONLY, TARGET_ONLY = "dann_source_only", "dann_target_only"

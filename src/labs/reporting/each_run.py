@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from labs.reporting.grouping import estimate_of_run
 from labs.reporting.layout import Column
 from labs.reporting.ranking import PREDICTED, same_images
+from labs.reporting.recorded_run import Run
 from labs.reporting.row import Row
-from labs.reporting.rows import estimate_of_run
-from labs.reporting.runs import Run
 from labs.reporting.statistics import Estimate, holm, mcnemar_test
 
 

@@ -4,9 +4,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from labs.errors import LabsError
+from labs import LabsError
 from labs.reporting.evidence import BrokenRunError, expect, of_file, read_json
-from labs.reporting.runs import MISSING, Run, read_identity, read_run
+from labs.reporting.recorded_run import MISSING, Run, read_identity, read_run
 
 PLAN = "cells.json"
 

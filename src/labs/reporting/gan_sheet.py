@@ -15,8 +15,8 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from labs.reporting.figures import PALETTE
-from labs.reporting.picture_sheets import show
+from labs.drawing.curves import PALETTE
+from labs.drawing.picture_sheets import show
 
 LOSSES = {"discriminator": PALETTE[0], "generator": PALETTE[1]}
 # where the iterations that hand-out 002 shows before the end lie in its run: 400 and 2,000 of 2,345

@@ -6,8 +6,8 @@ from typing import Literal
 
 from labs.reporting.comparison import draw_rows
 from labs.reporting.published import PublishedTable
+from labs.reporting.recorded_run import Run
 from labs.reporting.row import Row
-from labs.reporting.runs import Run
 
 LOWER_IS_BETTER = ("loss", "error", "fid", "kid", "lpips", "erm", "seconds", "distance")
 

@@ -12,7 +12,7 @@ from labs.reporting.domain_layout import domains
 from labs.reporting.evidence import is_accuracy
 from labs.reporting.layout import CURVES, Column, Layout, Plot, metric
 from labs.reporting.published import load_published
-from labs.reporting.runs import Run
+from labs.reporting.recorded_run import Run
 from labs.reporting.table_of_pictures import draw_table_of_pictures, observations
 from labs.reporting.table_of_samples import draw_table_of_samples
 

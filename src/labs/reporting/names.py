@@ -4,8 +4,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 from hashlib import sha256
 
+from labs.reporting.recorded_run import Run
 from labs.reporting.row import Row
-from labs.reporting.runs import Run
 
 
 def name_rows(rows: Sequence[Row]) -> None:

@@ -13,8 +13,8 @@ from PIL import Image
 from labs.reporting.drawings import Drawing
 from labs.reporting.each_run import RunLine
 from labs.reporting.layout import Column
+from labs.reporting.recorded_run import MISSING, Run
 from labs.reporting.row import NOT_RUN, Row
-from labs.reporting.runs import MISSING, Run
 from labs.reporting.tables import Table
 from labs.reporting.texts import (
     ABSENT,

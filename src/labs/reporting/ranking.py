@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from labs.reporting.layout import Column
+from labs.reporting.recorded_run import Run
 from labs.reporting.row import Row
-from labs.reporting.runs import Run
 from labs.reporting.statistics import SIGNIFICANCE, holm, mcnemar_test, paired_t_test
 
 PREDICTED = ("test/acc", "test/target_acc")  # what a run's predictions tell of

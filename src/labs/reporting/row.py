@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from labs.reporting.published import PublishedRow
-from labs.reporting.runs import Run
+from labs.reporting.recorded_run import Run
 from labs.reporting.statistics import Estimate
 
 NOT_RUN = "not run"

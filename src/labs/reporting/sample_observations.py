@@ -7,8 +7,8 @@ import pandas as pd
 from labs.reporting.claims import Claim, higher, judge, lower
 from labs.reporting.gan_sheet import read_losses
 from labs.reporting.layout import metric
+from labs.reporting.recorded_run import Run
 from labs.reporting.row import Row
-from labs.reporting.runs import Run
 
 LITTLE = 0.1  # of the other's FID
 FITTING = 0.9  # of a conditional net's samples

@@ -9,9 +9,9 @@ import pandas as pd
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from labs.directories import read_facts
-from labs.reporting.picture_sheets import losses_in_words, show
+from labs.drawing.picture_sheets import losses_in_words, show
 from labs.reporting.row import Row
+from labs.runs.directory import read_facts
 
 SETTINGS = ("content_layers", "style_layers", "content_weight", "style_weight")
 MEASURED = ("content_start", "content", "style_start", "style", "content_lost", "style_left")

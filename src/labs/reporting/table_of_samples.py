@@ -8,10 +8,10 @@ from pathlib import Path
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from labs.drawing.picture_sheets import show
 from labs.reporting.gan_sheet import choose, draw_losses, read_losses, stated_iterations
-from labs.reporting.picture_sheets import show
+from labs.reporting.recorded_run import Run
 from labs.reporting.row import Row
-from labs.reporting.runs import Run
 from labs.reporting.statistics import over_seeds
 
 MEASURED = {

@@ -5,14 +5,14 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
-from labs.errors import LabsError
+from labs import LabsError
 from labs.reporting.each_run import RunLine, each_run
+from labs.reporting.grouping import build_rows
 from labs.reporting.layout import Column, Layout
 from labs.reporting.layouts import layout_of
 from labs.reporting.ranking import rank
+from labs.reporting.recorded_run import EMBEDDED, Run
 from labs.reporting.row import Row
-from labs.reporting.rows import build_rows
-from labs.reporting.runs import EMBEDDED, Run
 from labs.reporting.statistics import SIGNIFICANCE
 
 SELECTED_ON_TEST = "selected on test"

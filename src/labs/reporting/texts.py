@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from labs.reporting.each_run import RunLine
 from labs.reporting.layout import Column
+from labs.reporting.recorded_run import Run
 from labs.reporting.row import Row
-from labs.reporting.runs import Run
 from labs.reporting.statistics import Estimate
 from labs.reporting.tables import Table
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
-from labs.errors import LabsError
+from labs import LabsError
 from labs.reporting.csv_files import runs_to_csv, to_csv
 from labs.reporting.drawings import draw
 from labs.reporting.find import find_runs

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image, UnidentifiedImageError
 
+from labs import LabsError
 from labs.datamodules.embedded import birds
 from labs.datamodules.embedded.bird_species import SPECIES_PER_GROUP
-from labs.errors import LabsError
 
 ALL = {group: [birds.species(group, i) for i in range(SPECIES_PER_GROUP)] for group in ("upstream", "downstream")}
 

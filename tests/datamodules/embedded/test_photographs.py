@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from labs import LabsError
 from labs.datamodules.embedded import photographs
 from labs.datamodules.embedded.photographs import PHOTOGRAPHS, WHEELS
-from labs.datamodules.pictures import file_name, read_picture
-from labs.errors import LabsError
+from labs.datamodules.read_picture import file_name, read_picture
 
 
 @pytest.mark.parametrize("name", PHOTOGRAPHS)

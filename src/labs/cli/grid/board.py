@@ -13,7 +13,7 @@ from rich.live import Live
 from rich.text import Text
 
 from labs.cli.grid.cells import Cell, State
-from labs.durations import duration
+from labs.runs.durations import duration
 
 STYLES: dict[State, str] = {
     "waiting": "dim",

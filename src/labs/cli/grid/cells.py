@@ -12,11 +12,11 @@ from typing import Any, Literal
 from hydra.core.config_loader import ConfigLoader
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from labs import LabsError
 from labs.cli.again import is_finished, is_occupied
 from labs.cli.describe import describe
 from labs.cli.overrides import quote
-from labs.directories import read_facts, shown_path
-from labs.errors import LabsError
+from labs.runs.directory import read_facts, shown_path
 
 # Settings of Hydra that say how a grid is run, and mean nothing to one of its cells.
 ABOUT_THE_GRID = ("hydra.sweep", "hydra.launcher", "hydra/launcher", "hydra/sweeper", "hydra.mode", "hydra.run")

@@ -14,13 +14,13 @@ from hydra.core.utils import JobReturn, JobStatus
 from joblib import Parallel, delayed
 from omegaconf import DictConfig, OmegaConf
 
+from labs import LabsError
 from labs.cli import INTERRUPTED
 from labs.cli.check import check_recipe
 from labs.cli.explain import say_error
 from labs.cli.grid.board import Board
 from labs.cli.grid.cells import Cell, compose_cells, write_plan
-from labs.cli.grid.summary import sum_up
-from labs.errors import LabsError
+from labs.cli.grid.closing import sum_up
 
 
 class Run(Protocol):

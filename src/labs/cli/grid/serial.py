@@ -12,10 +12,10 @@ from hydra.core.utils import run_job
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import OmegaConf
 
+from labs import LabsError
 from labs.cli.explain import say_error
 from labs.cli.grid.cells import Cell
 from labs.cli.grid.signals import stop_signals_go_to
-from labs.errors import LabsError
 
 
 class Serial:

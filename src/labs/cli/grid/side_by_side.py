@@ -10,10 +10,10 @@ from threading import Event
 
 from joblib import cpu_count, effective_n_jobs
 
+from labs import LabsError
 from labs.cli import INTERRUPTED
 from labs.cli.grid.cells import Cell
 from labs.cli.grid.signals import stop_signals_go_to
-from labs.errors import LabsError
 
 THREAD_SETTINGS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
@@ -102,12 +102,12 @@ def _last_error(said: str) -> str:
     r"""Return the message that a process ended with: ours, or the last line of a traceback.
 
     Examples:
-        >>> _last_error("Traceback ...\nlabs.errors.LabsError: seed=one: expected\n  a number")
+        >>> _last_error("Traceback ...\nlabs.LabsError: seed=one: expected\n  a number")
         'seed=one: expected a number'
         >>> _last_error("Traceback ...\nZeroDivisionError: division by zero\n")
         'ZeroDivisionError: division by zero'
     """
-    for ours in ("\nlabs.errors.LabsError: ", "\nerror: "):
+    for ours in ("\nlabs.LabsError: ", "\nerror: "):
         if ours in said:
             return " ".join(said.rpartition(ours)[2].split())
     return said.strip().rpartition("\n")[2] or "it ended without a word"

@@ -12,7 +12,7 @@ from itertools import permutations
 
 import numpy as np
 
-from labs.errors import LabsError
+from labs import LabsError
 
 GROUPS = ("upstream", "downstream")
 SPECIES_PER_GROUP = 200

@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 from rich.progress import Progress
 
+from labs import LabsError
 from labs.datamodules.embedded.bird_drawing import draw_bird
 from labs.datamodules.embedded.bird_species import GROUPS, SPECIES_PER_GROUP, Species, species
-from labs.errors import LabsError
 
 __all__ = ["BIRDS_VERSION", "Species", "draw_bird", "expected_count", "species", "write_cub200"]
 

@@ -3,10 +3,10 @@
 import numpy as np
 from PIL import Image
 
+from labs import LabsError
 from labs.datamodules.digits import every_third, read_digits
 from labs.datamodules.embedded.photographs import PHOTOGRAPHS
 from labs.datamodules.sources import LabeledImages
-from labs.errors import LabsError
 
 # Natural photographs in colour. Those behind the test images are others: no background was seen in training.
 TRAIN_PHOTOGRAPHS = ("astronaut", "china", "coffee", "rocket")

@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
-from labs.errors import LabsError
+from labs import LabsError
 
 WHEELS = {"skimage": "scikit-image", "sklearn": "scikit-learn"}  # what is imported, what is installed
 CC0, CC_BY, PUBLIC_DOMAIN = "CC0", "CC BY 2.0", "public domain"

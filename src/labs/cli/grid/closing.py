@@ -1,0 +1,102 @@
+"""What a grid says when it ends: what is missing and what to type for it, the table, and where the page is."""
+
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table as Lines
+from rich.text import Text
+
+from labs import LabsError
+from labs.cli.grid.board import listed
+from labs.cli.grid.cells import Cell
+from labs.cli.overrides import quote
+from labs.runs.directory import shown_path
+from labs.runs.durations import duration
+
+if TYPE_CHECKING:
+    from labs.reporting.tables import Table
+
+
+def sum_up(cells: Sequence[Cell], grid: Path, *, interrupted: bool) -> None:
+    """Print what became of the cells and what to type for those without a result; write the report of the others."""
+    _say("")
+    for cell in cells:
+        if cell.state == "failed":
+            _say(f"failed  {cell.name}: {cell.error}", "red")
+            _say(f"  traceback  {shown_path(cell.directory / 'traceback.txt')}")
+            _say(f"  retry      {cell.retry}")
+        elif cell.state == "interrupted":
+            _say(f"interrupted  {cell.name}{f': {cell.error}' if cell.error else ''}", "yellow")
+            _say(f"  go on      {cell.retry}")
+    _say(f"{grid.name}: {listed(cells).replace('waiting', 'not run')}", "bold")
+    _say_what_was_saved(cells)
+    if any(cell.state not in ("done", "skipped") for cell in cells):
+        _say("Retry what failed, go on with what was stopped, and skip what is done:")
+        _say(f"  {_again(grid)}")
+    if not interrupted:
+        _write_report(grid)
+
+
+def _say(line: str, style: str = "") -> None:
+    Console().print(Text(line, style), highlight=False, soft_wrap=True)
+
+
+def _say_what_was_saved(cells: Sequence[Cell]) -> None:
+    """Sum up what the cells that ran now did not have to compute again."""
+    told = [cell.facts().get("feature_cache", {}) for cell in cells if cell.state == "done"]
+    told = [facts for facts in told if "passes" in facts]
+    if told:
+        passes, computed, saved = (
+            sum(facts[name] for facts in told) for name in ("passes", "computed_seconds", "saved_seconds")
+        )
+        _say(
+            f"feature cache: {passes:,} passes through what is frozen were looked up in {len(told)} cells; "
+            f"computing it once took {duration(computed)} and saved about {duration(saved)}"
+        )
+
+
+def _again(grid: Path) -> str:
+    """Return the command of this grid; a sweep without a name needs its directory to be found again."""
+    typed = [argument for argument in sys.argv[1:] if not argument.startswith("rerun=")]
+    named = any(argument.startswith(("grid=", "hydra.sweep.dir=")) for argument in typed)
+    return shlex.join(
+        ["python", "train.py", *typed, *([] if named else [f"hydra.sweep.dir={quote(shown_path(grid))}"])]
+    )
+
+
+def _write_report(grid: Path) -> None:
+    from labs.reporting.write import write_report
+
+    try:
+        page, tables = write_report([grid], grid / "report")
+    except LabsError as error:
+        _say(f"no report: {error}", "red")
+        return
+    for table in tables:
+        _say(table.title, "italic")
+        Console().print(_short(table))
+    _say(
+        f"report: {shown_path(page)}  ({shlex.join(['python', 'report.py', shown_path(grid)])} prints the whole table)"
+    )
+
+
+def _short(table: "Table") -> Lines:
+    """Return a table's rows with the number that ranks them, as a terminal has room for."""
+    from labs.reporting.texts import cell
+
+    ranked = table.ranked
+    lines = Lines()
+    lines.add_column("row")
+    lines.add_column("n", justify="right")
+    if ranked:
+        lines.add_column(f"{ranked.group} {ranked.title}".strip(), justify="right", no_wrap=True)
+    for row in table.rows:
+        mark = {"tie": "≈ "}.get(row.mark, "")
+        shown = Text(mark + cell(row, ranked).joined() if ranked else "", "bold" if row.mark == "best" else "")
+        title = ", ".join([row.name, *(label for label in row.labels if label not in table.title)])
+        lines.add_row(Text(title), str(len(row.runs)), *([shown] if ranked else []))
+    return lines

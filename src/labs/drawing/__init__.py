@@ -1,0 +1,1 @@
+"""Figures that runs and reports share."""

@@ -1,8 +1,0 @@
-"""The one exception for a user's mistake."""
-
-
-class LabsError(Exception):
-    """Tell the user what was expected, what was found and what to type instead.
-
-    The command line prints the message alone, without a traceback, and exits with code 2.
-    """

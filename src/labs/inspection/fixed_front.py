@@ -1,0 +1,196 @@
+"""Cut a net in two: a prefix whose output for an image never changes during training, and the rest.
+
+The cut runs through a single value (the output of a residual block, of a layer) on which everything after it depends,
+so the two parts one after the other are the net. They share its modules and parameters.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, fx, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from labs.inspection.graph import DETERMINISTIC_FUNCTIONS
+from labs.nets.eval_mode import evaluating
+
+# Layers whose output is a function of their input and their parameters: these very classes, as a subclass may do more.
+_ALWAYS = (
+    *(nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear, nn.Flatten, nn.Identity),
+    *(nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.ELU, nn.GELU, nn.SiLU, nn.Sigmoid, nn.Tanh, nn.Hardswish, nn.Softplus),
+    *(nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d, nn.ZeroPad2d, nn.ReflectionPad2d),
+    *(nn.LayerNorm, nn.GroupNorm, nn.LocalResponseNorm),
+)
+_IN_EVAL_MODE = (nn.BatchNorm1d, nn.BatchNorm2d, nn.Dropout, nn.Dropout2d, nn.AlphaDropout)
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A place where a net can be cut.
+
+    Attributes:
+        name: of the part of the net that ends there, such as `layer2`.
+        shape: of what crosses the cut, without the batch axis.
+        dtype: of what crosses the cut.
+        flops: floating-point operations up to the cut for one image.
+        net: the operations of the whole net.
+        last: position of the last one before the cut.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: torch.dtype
+    flops: int
+    net: fx.GraphModule
+    last: int
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of what crosses the cut, an image."""
+        return torch.Size(self.shape).numel() * self.dtype.itemsize
+
+    def parts(self) -> tuple[fx.GraphModule, fx.GraphModule]:
+        """Return the prefix, from images to what crosses the cut, and the suffix, from there to the net's output."""
+        nodes = list(self.net.graph.nodes)
+        before, after = fx.Graph(), fx.Graph()
+        copied: dict[fx.Node, fx.Node] = {}
+        for node in nodes[: self.last + 1]:
+            copied[node] = before.node_copy(node, lambda n: copied[n])
+        before.output(copied[nodes[self.last]])
+        copied = {nodes[self.last]: after.placeholder("features")}
+        for node in nodes[self.last + 1 :]:
+            copied[node] = after.node_copy(node, lambda n: copied[n])
+        return fx.GraphModule(self.net, before, "Prefix"), fx.GraphModule(self.net, after, "Suffix")
+
+
+class CannotCutError(ValueError):
+    """A net has no fixed prefix; the message says what stands first in the way, in words for its user."""
+
+
+def fixed_cuts(net: nn.Module, image: Tensor, changing: Callable[[str], bool]) -> tuple[list[Cut], str]:
+    """Find the places where a net can be cut behind a prefix that never changes, and what ends that prefix.
+
+    Args:
+        net: in the modes (training, eval) of its layers in which it trains.
+        image: one normalised image (1, channels, height, width), on the net's device; only its shape matters.
+        changing: tells by its name whether a parameter will change.
+
+    Returns:
+        The places, in the order of the net, and in words what changes behind the last one.
+
+    Raises:
+        CannotCutError: there is no such place.
+    """
+    traced = _trace(net)
+    nodes = [node for node in traced.graph.nodes if node.op != "output"]
+    fixed, blocker = _fixed(traced, nodes, changing)
+    places = [n for n in range(1, fixed) if _is_border(nodes, n)]
+    if not places:
+        raise CannotCutError(blocker or f"{type(net).__name__} has no place that all of an image passes through.")
+    meter = _Meter(traced)
+    with torch.no_grad(), evaluating(net), meter.counter:
+        meter.run(image)
+    return [Cut(_name(nodes, n), *meter.seen[nodes[n]], traced, n) for n in places if nodes[n] in meter.seen], blocker
+
+
+def resume_from(net: nn.Module, cut: Cut) -> None:
+    """Let a net take what crosses a cut in place of images; images, which have another shape, still go all the way."""
+    whole_again(net)
+    _, suffix = cut.parts()
+    whole = net.forward
+
+    def forward(values: Tensor) -> Any:
+        return suffix(values) if tuple(values.shape[1:]) == cut.shape else whole(values)
+
+    net.forward = forward
+
+
+def whole_again(net: nn.Module) -> None:
+    """Take back `resume_from`."""
+    net.__dict__.pop("forward", None)
+
+
+class _Meter(fx.Interpreter):
+    """Run a net and note of every operation its output's shape and type, and the operations counted so far."""
+
+    def __init__(self, net: fx.GraphModule) -> None:
+        super().__init__(net, garbage_collect_values=False)
+        self.counter = FlopCounterMode(display=False)
+        self.seen: dict[fx.Node, tuple[tuple[int, ...], torch.dtype, int]] = {}
+
+    def run_node(self, n: fx.Node) -> Any:
+        value = super().run_node(n)
+        if isinstance(value, Tensor):
+            self.seen[n] = (tuple(value.shape[1:]), value.dtype, self.counter.get_total_flops())
+        return value
+
+
+def _trace(net: nn.Module) -> fx.GraphModule:
+    """Trace a net whose operations are the same in training and in evaluation."""
+    try:
+        traced = fx.symbolic_trace(net)
+        with evaluating(net):
+            in_evaluation = fx.symbolic_trace(net).code
+    except Exception as error:  # a trace runs the net's own code with stand-ins for tensors: it can fail in any way
+        raise CannotCutError(
+            f"the operations of {type(net).__name__} depend on its data ({type(error).__name__})."
+        ) from None
+    if traced.code != in_evaluation:
+        raise CannotCutError(f"{type(net).__name__} computes something else in training than in evaluation.")
+    return traced
+
+
+def _fixed(net: fx.GraphModule, nodes: list[fx.Node], changing: Callable[[str], bool]) -> tuple[int, str]:
+    """Return how many operations from the first on never change, and what ends them."""
+    for position, node in enumerate(nodes):
+        why = _why_it_changes(net, node, changing)
+        if why:
+            return position, why
+    return len(nodes), ""
+
+
+def _why_it_changes(net: fx.GraphModule, node: fx.Node, changing: Callable[[str], bool]) -> str:
+    if node.op == "placeholder":
+        return ""
+    target = str(node.target)
+    if node.op == "get_attr":
+        return f"{target} trains." if target in dict(net.named_parameters()) and changing(target) else ""
+    if node.op == "call_module":
+        module = net.get_submodule(target)
+        trains = [name for name, _ in module.named_parameters(prefix=target) if changing(name)]
+        if trains:
+            return f"{trains[0]} trains."
+        if type(module) in _IN_EVAL_MODE and not _forgets(module):
+            kind = "batch norm" if "Norm" in type(module).__name__ else "dropout"
+            hint = "; freeze.batch_norm=eval would keep its statistics" if kind == "batch norm" else ""
+            return f"{kind} is in train mode ({target}{hint})." if module.training else ""
+        return (
+            ""
+            if type(module) in _ALWAYS and not module._forward_pre_hooks
+            else f"{target} is a {type(module).__name__}, which may change."
+        )
+    name = target if node.op == "call_method" else getattr(node.target, "__name__", target)
+    return "" if name in DETERMINISTIC_FUNCTIONS else f"{name} may change."
+
+
+def _forgets(module: nn.Module) -> bool:
+    """Say whether a layer is batch norm without running statistics, which takes a batch's even in eval mode."""
+    return getattr(module, "running_mean", "") is None
+
+
+def _is_border(nodes: list[fx.Node], last: int) -> bool:
+    """Say whether of all values up to the last one only that one is used behind it, and is the only way there."""
+    place = {node: n for n, node in enumerate(nodes)}
+    crossing = {source for node in nodes[last + 1 :] for source in node.all_input_nodes if place[source] <= last}
+    returned = any(user not in place for node in nodes[: last + 1] for user in node.users)
+    return crossing == {nodes[last]} and not returned
+
+
+def _name(nodes: list[fx.Node], last: int) -> str:
+    """Name the largest part of the net that ends with an operation: `layer1` rather than `layer1.1.relu`."""
+    module = next((node for node in reversed(nodes[: last + 1]) if node.op == "call_module"), nodes[last])
+    parts = str(module.target).split(".")
+    later = [f"{node.target}." for node in nodes[last + 1 :] if node.op == "call_module"]
+    whole = (".".join(parts[:end]) for end in range(1, len(parts) + 1))
+    return next((n for n in whole if not any(target.startswith(f"{n}.") for target in later)), nodes[last].name)

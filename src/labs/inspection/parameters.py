@@ -1,0 +1,63 @@
+"""Name parameters by pattern: the words that freezing policies and learning rates are written in."""
+
+import difflib
+from fnmatch import fnmatchcase
+
+from torch import nn
+
+from labs import LabsError
+from labs.nets.torchvision_nets import head_name
+
+CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose2d)
+BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
+WORDS = ("convs", "stem", "backbone", "head")
+
+
+def select(net: nn.Module, pattern: str, *, key: str) -> set[str]:
+    """Return the names of the parameters that a pattern names.
+
+    A pattern is a parameter's name (`conv1.weight`), a module's name with all that is in it (`layer1`), either with
+    wildcards (`layer?.*.conv2`), or one of four words: `convs` (all parameters of convolutions), `stem` (the first
+    convolution),
+    `head` (the classifier's last layer) and `backbone` (all but the head).
+
+    Args:
+        net: whose parameters are named.
+        pattern: see above.
+        key: the setting the pattern was typed in, for the message.
+
+    Raises:
+        LabsError: no parameter matches; the message lists the names there are.
+    """
+    names = [name for name, _ in net.named_parameters()]
+    if pattern in WORDS:
+        head = head_name(net) + "."
+        convs = [f"{name}." for name, module in net.named_modules() if isinstance(module, CONVOLUTIONS)]
+        chosen = {
+            "convs": {n for n in names if n.rpartition(".")[0] + "." in convs},
+            "stem": {n for n in names if convs and n.startswith(convs[0])},
+            "head": {n for n in names if n.startswith(head)},
+            "backbone": {n for n in names if not n.startswith(head)},
+        }[pattern]
+    else:
+        chosen = {n for n in names if any(fnmatchcase(part, pattern) for part in _with_ancestors(n))}
+    if not chosen:
+        raise LabsError(_no_match(net, pattern, key, names))
+    return chosen
+
+
+def _with_ancestors(name: str) -> list[str]:
+    """List a dotted name and the modules it is in: a.b.c, a.b, a."""
+    parts = name.split(".")
+    return [".".join(parts[:end]) for end in range(len(parts), 0, -1)]
+
+
+def _no_match(net: nn.Module, pattern: str, key: str, names: list[str]) -> str:
+    modules = [name for name, _ in net.named_children()]
+    close = difflib.get_close_matches(pattern, [*WORDS, *modules, *names], n=3)
+    hint = f"Did you mean {' or '.join(close)}? " if close else ""
+    return (
+        f"{key}: '{pattern}' matches no parameter of {type(net).__name__}. {hint}"
+        f"Words: {', '.join(WORDS)}. Modules: {', '.join(modules)}. "
+        f"Parameters: {', '.join(names[:6])}, ... ({len(names)} in all)."
+    )

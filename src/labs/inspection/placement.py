@@ -1,0 +1,109 @@
+"""Where the boxes of an architecture picture stand: folding, rows, lanes and columns. No drawing here."""
+
+import math
+from collections import Counter
+from dataclasses import dataclass, field
+
+from labs.inspection.graph import NetGraph
+
+# What follows a layer without changing what it is: drawn inside the box of the layer.
+_FOLDED = ("normalisation", "activation", "dropout", "reshape")
+_LONGEST_BOX = 4
+
+
+@dataclass
+class Box:
+    """A run of operations in one box.
+
+    Attributes:
+        ops: Positions of the operations in the graph.
+        inputs: Positions of the boxes that feed this one.
+        rank: Row of the picture before it is cut into columns: steps of the longest way from the image.
+        lane: 0 for the longest way through the net, 1 and up for branches beside it.
+        column: Column of the picture.
+    """
+
+    ops: list[int]
+    inputs: list[int] = field(default_factory=list)
+    rank: int = 0
+    lane: int = 0
+    column: int = 0
+
+
+def place_boxes(graph: NetGraph, *, shape: float) -> list[Box]:
+    """Fold a net into boxes and place them.
+
+    Args:
+        graph: Operations of the net.
+        shape: Height over width that one row and column has, to choose the number of columns by.
+    """
+    boxes = _fold(graph)
+    for box in boxes:
+        box.rank = max((boxes[i].rank + 1 for i in box.inputs), default=0)
+    _choose_lanes(boxes)
+    _choose_columns(boxes, shape)
+    return boxes
+
+
+def _fold(graph: NetGraph) -> list[Box]:
+    uses = Counter(i for op in graph.ops for i in op.inputs)
+    boxes: list[Box] = []
+    home: dict[int, int] = {}  # operation -> box
+    for position, op in enumerate(graph.ops):
+        source = op.inputs[0] if op.inputs else -1
+        foldable = op.kind in _FOLDED and len(op.inputs) == 1 and uses[source] == 1
+        if foldable and graph.ops[source].kind != "input" and len(boxes[home[source]].ops) < _LONGEST_BOX:
+            home[position] = home[source]
+            boxes[home[source]].ops.append(position)
+        else:
+            home[position] = len(boxes)
+            boxes.append(Box([position], list(dict.fromkeys(home[i] for i in op.inputs))))
+    return boxes
+
+
+def _choose_lanes(boxes: list[Box]) -> None:
+    main = _longest_way(boxes)
+    last_use = {i: boxes[i].rank for i in range(len(boxes))}
+    for box in boxes:
+        for i in box.inputs:
+            last_use[i] = max(last_use[i], box.rank)
+    free_from: dict[int, int] = {}  # lane -> first rank without a box or a line in it
+    for i, box in sorted(enumerate(boxes), key=lambda item: (item[1].rank, item[0])):
+        if i in main:
+            continue
+        before = [boxes[j].lane for j in box.inputs if boxes[j].lane > 0]
+        lane = next((lane for lane in before if free_from[lane] <= box.rank), None)
+        if lane is None:
+            lane = next(lane for lane in range(1, len(boxes) + 1) if free_from.get(lane, 0) <= box.rank)
+        box.lane = lane
+        free_from[lane] = max(last_use[i], box.rank + 1)
+
+
+def _longest_way(boxes: list[Box]) -> set[int]:
+    here: int | None = max(range(len(boxes)), key=lambda i: boxes[i].rank)
+    way = set()
+    while here is not None:
+        way.add(here)
+        here = next((i for i in boxes[here].inputs if boxes[i].rank == boxes[here].rank - 1), None)
+    return way
+
+
+def _choose_columns(boxes: list[Box], shape: float) -> None:
+    rows = max(box.rank for box in boxes) + 1
+    lanes = max(box.lane for box in boxes) + 1
+    columns = max(1, round(math.sqrt(rows * shape / lanes)))
+    cuts = [0]
+    for column in range(1, columns):
+        ideal = round(rows * column / columns)
+        near = range(max(cuts[-1] + 1, ideal - 5), min(rows, ideal + 6))
+        # Better a column of another length than one that cuts through a branch.
+        cuts.append(min(near, key=lambda rank: 3 * _open_lines(boxes, rank) + abs(rank - ideal), default=ideal))
+    for box in boxes:
+        box.column = max(c for c, cut in enumerate(cuts) if cut <= box.rank)
+
+
+def _open_lines(boxes: list[Box], rank: int) -> int:
+    """Count what a cut above this rank breaks: forks just above it, and, doubly, other lines."""
+    broken = [(boxes[i], box) for box in boxes if box.rank >= rank for i in box.inputs if boxes[i].rank < rank]
+    far = [source for source, _ in broken if source.rank < rank - 1 or source.lane > 0]
+    return len(broken) - 1 + len(far)

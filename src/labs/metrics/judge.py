@@ -1,0 +1,142 @@
+"""The judge of generated images: a small classifier of the same dataset, trained once, frozen, and named by a hash.
+
+Metrics that look through Inception, a net of colour photographs, say little about digits. These look through a
+classifier of the very digits instead; their numbers compare with each other, never with published Inception ones.
+"""
+
+import hashlib
+from pathlib import Path
+from pickle import UnpicklingError
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from filelock import FileLock
+from rich.progress import track
+from torch import Tensor, nn
+
+from labs.datamodules.batches import EpochBatches
+from labs.datamodules.sources import LabeledImages
+from labs.storage.stores import content
+
+SIZE = 32  # pixels: larger images are averaged down to it, so that all sizes are judged alike
+FEATURES = 64
+STEPS, EPOCHS = 1000, 5  # optimizer steps at least, and passes over the images
+BATCH = 64
+VERSION = 2  # of all that the weights depend on besides the images
+
+
+class Judge(nn.Module):
+    """Classify images of 32 pixels; its features are what comes before the last layer.
+
+    Args:
+        channels: of the images.
+        num_classes: classes it tells apart.
+    """
+
+    unit: Tensor
+
+    def __init__(self, channels: int, num_classes: int) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        for before, after in ((channels, 16), (16, 32), (32, 64)):
+            layers += [nn.Conv2d(before, after, 3, padding=1), nn.BatchNorm2d(after), nn.ReLU(), nn.MaxPool2d(2)]
+        self.body = nn.Sequential(*layers, nn.Flatten(), nn.Linear(64 * (SIZE // 8) ** 2, FEATURES), nn.ReLU())
+        self.head = nn.Linear(FEATURES, num_classes)
+        self.register_buffer("unit", torch.ones(()))  # root mean square of the features of the training images
+        self.accuracy = 0.0  # on the held-out images, in [0, 1]
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return features (batch, 64) of uint8 images (batch, channels, size, size), size a multiple of 32.
+
+        Their mean square over the training images is 1, so that distances of two judges are of one order.
+        """
+        pixels = images.float().div(127.5).sub(1)
+        features: Tensor = self.body(F.avg_pool2d(pixels, pixels.shape[-1] // SIZE))
+        return features / self.unit
+
+    def logits(self, features: Tensor) -> Tensor:
+        """Return logits (batch, classes) of features (batch, 64)."""
+        logits: Tensor = self.head(features * self.unit)
+        return logits
+
+    def classify(self, features: Tensor) -> Tensor:
+        """Return the predicted label of each row of features, on the CPU."""
+        return self.logits(features.to(self.head.weight.device)).argmax(1).cpu()
+
+    @property
+    def hash(self) -> str:
+        """Return twelve letters that name these weights."""
+        hashed = hashlib.sha256()
+        for name, value in sorted(self.state_dict().items()):
+            hashed.update(name.encode())
+            hashed.update(value.cpu().contiguous().numpy().tobytes())
+        return hashed.hexdigest()[:12]
+
+
+def trained_judge(images: LabeledImages, folder: Path) -> Judge:
+    """Return the judge of a dataset, trained on its training split on the first call and read from `folder` afterwards.
+
+    Args:
+        images: the dataset at 32 pixels.
+        folder: where judges are kept; the file's name depends on the images.
+
+    Returns:
+        A frozen net in evaluation mode, on the CPU.
+    """
+    named = hashlib.sha256(f"{VERSION} {STEPS} {EPOCHS} {content(images.pixels)}".encode())
+    named.update(np.ascontiguousarray(images.labels).tobytes() + np.ascontiguousarray(images.is_test).tobytes())
+    file = folder / f"judge-{named.hexdigest()[:16]}.pt"
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{file}.lock"), torch.random.fork_rng(devices=[]):
+        judge = Judge(images.pixels.shape[1], len(images.classes))
+        try:
+            judge.load_state_dict(torch.load(file, map_location="cpu", weights_only=True))
+        except (OSError, RuntimeError, EOFError, ValueError, TypeError, UnpicklingError):  # missing or damaged: train
+            torch.manual_seed(0)
+            judge = Judge(images.pixels.shape[1], len(images.classes))
+            _train(judge, images)
+            temporary = file.with_suffix(".part")
+            torch.save(judge.state_dict(), temporary)
+            temporary.replace(file)
+    judge.eval().requires_grad_(False)
+    test = images.is_test
+    right = [
+        judge.classify(judge(torch.from_numpy(pixels))).numpy() == labels
+        for pixels, labels in _chunks(images.pixels[test], images.labels[test])
+    ]
+    judge.accuracy = float(np.concatenate(right).mean())
+    return judge
+
+
+def _chunks(*arrays: np.ndarray, size: int = 1000) -> list[tuple[np.ndarray, ...]]:
+    return [tuple(a[start : start + size] for a in arrays) for start in range(0, len(arrays[0]), size)]
+
+
+def _train(judge: Judge, images: LabeledImages) -> None:
+    """Train with Adam and a cosine schedule; shifts by up to two pixels stand in for more images."""
+    train = np.flatnonzero(~images.is_test)
+    pixels, labels = torch.from_numpy(images.pixels[train]), torch.from_numpy(images.labels[train])
+    batches = EpochBatches(len(train), BATCH, shuffle=True, seed=0)
+    optimizer = torch.optim.Adam(judge.parameters(), lr=2e-3)
+    steps = max(STEPS, EPOCHS * len(batches))
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+    rows = iter(batches)
+    for _ in track(range(steps), description="training the judge of samples, once", transient=True):
+        try:
+            chosen = next(rows)
+        except StopIteration:
+            batches.set_epoch(batches.epoch + 1)
+            rows = iter(batches)
+            chosen = next(rows)
+        down, right = torch.randint(-2, 3, (2,)).tolist()
+        shifted = pixels[chosen].roll((down, right), (-2, -1))
+        loss = F.cross_entropy(judge.logits(judge(shifted)), labels[chosen])
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+    judge.eval()
+    with torch.no_grad():
+        squares = [judge(some).square().mean(1) for some in pixels.split(1000)]
+    judge.unit.copy_(torch.cat(squares).mean().sqrt())

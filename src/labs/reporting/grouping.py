@@ -1,0 +1,152 @@
+"""Rows of a table: runs of one recipe, one a seed, with their numbers summarised."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from textwrap import shorten
+
+from labs.reporting.evidence import is_accuracy
+from labs.reporting.layout import Column, Layout
+from labs.reporting.names import name_rows
+from labs.reporting.recorded_run import EMBEDDED, MISSING, Run
+from labs.reporting.row import NOT_RUN, Row
+from labs.reporting.statistics import Estimate, over_images, over_seeds
+
+
+def build_rows(runs: Sequence[Run], layout: Layout) -> list[Row]:
+    """Group runs of one table by recipe, in the hand-out's order; add the rows that were not run."""
+    rows = [_row(group, layout) for group in group_by_recipe(runs)]
+    name_rows(rows)
+    _note_other_seeds(rows)
+    published = layout.published.rows if layout.published else ()
+    missing = [
+        Row(title=row.name, status=NOT_RUN, published=row, notes=[NOT_RUN])
+        for row in published
+        if not any(ours.published is row for ours in rows)
+    ]
+    places = {row.name: place for place, row in enumerate(published)}
+    order = {row.name: place for place, row in enumerate(rows)}  # extra rows: as they were found
+    return sorted(
+        rows + missing,
+        key=lambda row: (
+            places[row.published.name] if row.published else len(places),
+            row.experiment if not row.published else "",
+            order.get(row.name, 0),
+        ),
+    )
+
+
+def group_by_recipe(runs: Iterable[Run]) -> list[list[Run]]:
+    """Group runs that differ in nothing but the seed.
+
+    A run without numbers (missing, running, failed, ...) may not have recorded everything: it joins the first group of
+    the same choices, so that a failed seed stands in the row that misses it.
+    """
+    groups: dict[tuple[object, ...], list[Run]] = defaultdict(list)
+    runs = list(runs)
+    for run in sorted(runs, key=lambda run: not run.finished):
+        if run.finished:
+            groups[(*_recipe(run), _fixed(run.settings), _fixed(run.counts), run.labels)].append(run)
+            continue
+        same = (key for key in groups if run.experiment and key[:3] == _recipe(run))
+        groups[next(same, _recipe(run) if run.experiment else (run.place,))].append(run)
+    return sorted(groups.values(), key=lambda group: min(map(runs.index, group)))
+
+
+def estimate_of_run(run: Run, column: Column) -> Estimate | None:
+    """Summarise one run: an accuracy on the test images with Wilson's interval, another value as it stands."""
+    value = column.value(run)
+    if value is None:
+        return None
+    images = run.counts.get("test", 0)
+    if images and column.key.startswith("test/") and is_accuracy(column.key):
+        return over_images(value, images)
+    return over_seeds([value])
+
+
+def _recipe(run: Run) -> tuple[object, ...]:
+    return run.experiment, _fixed(run.choices), _fixed(run.overrides)
+
+
+def _fixed(facts: dict) -> tuple[tuple[str, object], ...]:
+    return tuple(sorted(facts.items()))
+
+
+def _row(group: list[Run], layout: Layout) -> Row:
+    used, older, notes = _one_run_a_seed([run for run in group if run.finished])
+    others = [run for run in group if not run.finished]
+    first = (used or others)[0]
+    row = Row(
+        title=first.experiment or first.place,
+        status="finished" if used else others[0].status,
+        labels=first.labels or ((EMBEDDED,) if first.data == "embedded" else ()),
+        experiment=first.experiment,
+        runs=used,
+        others=others,
+        older=older,
+        notes=notes,
+    )
+    facts = {"experiment": first.experiment, **first.choices, **first.overrides}
+    if layout.published and first.experiment:
+        row.published = next((line for line in layout.published.rows if line.matches(facts)), None)
+    for column in layout.columns:
+        _summarise(row, column)
+    row.notes += [_tell(run, row) for run in others if run.status != MISSING]
+    missing = [run.seed for run in others if run.status == MISSING and run.seed not in row.seeds]
+    row.notes += [f"{_seeds(missing)}: not run yet"] if missing else []
+    epochs = {run.seed: run.epochs for run in used}
+    if len(set(epochs.values())) > 1:
+        said = ", ".join(f"{number} (seed {seed})" for seed, number in epochs.items())
+        row.notes.append(f"the seeds ran different numbers of epochs: {said}")
+    return row
+
+
+def _one_run_a_seed(finished: Sequence[Run]) -> tuple[list[Run], list[Run], list[str]]:
+    """Keep the newest run of each seed, and the others apart: two runs of one seed are no two samples."""
+    by_seed: dict[int | None, list[Run]] = defaultdict(list)
+    for run in finished:
+        by_seed[run.seed].append(run)
+    used, older, notes = [], [], []
+    for seed in sorted(by_seed, key=lambda seed: seed or 0):
+        *rest, newest = sorted(
+            by_seed[seed], key=lambda run: ((run.directory / "metrics.json").stat().st_mtime, run.place)
+        )
+        used.append(newest)
+        older += rest
+        if rest:
+            notes.append(f"{len(rest) + 1} finished runs of seed {seed}: the newest counts ({newest.place})")
+    return used, older, notes
+
+
+def _note_other_seeds(rows: Sequence[Row]) -> None:
+    """Say which seeds a row lacks that other rows have, unless its notes tell of a run without numbers."""
+    known = {seed for row in rows for seed in row.seeds}
+    for row in rows:
+        absent = known - {run.seed for run in row.every_run}
+        if absent and row.experiment:
+            row.notes.append(f"no run of {_seeds(sorted(absent))}, which other rows have")
+
+
+def _seeds(seeds: Sequence[int | None]) -> str:
+    return f"seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}"
+
+
+def _tell(run: Run, row: Row) -> str:
+    seed = "" if run.seed is None else f"seed {run.seed} "
+    ending = {"running": "running, or killed before it could say so"}.get(run.status, run.status)
+    reason = f": {shorten(run.error, 200, placeholder=' ...')}" if run.error else ""
+    trace = f"; see {run.traceback}" if run.traceback else ""
+    again = " (another run of this seed counts)" if run.seed in row.seeds else ""
+    return f"{seed}{ending}{reason}{trace}{again}"
+
+
+def _summarise(row: Row, column: Column) -> None:
+    values = {run.seed: column.value(run) for run in row.runs}
+    present = [value for value in values.values() if value is not None]
+    if not present:
+        return
+    if len(present) < len(values):  # a mean over other seeds than its neighbours' would mislead
+        absent = ", ".join(str(seed) for seed, value in values.items() if value is None)
+        row.notes.append(f"{column.key} is missing for seed {absent}")
+        return
+    alone = estimate_of_run(row.runs[0], column)
+    row.estimates[column.key] = alone if alone and len(present) == 1 else over_seeds(present)

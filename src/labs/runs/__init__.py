@@ -1,0 +1,1 @@
+"""What a run is and leaves: its recipe, its directory, its life, and how to rebuild it."""

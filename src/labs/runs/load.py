@@ -1,0 +1,90 @@
+"""Rebuild a trained net from its run directory."""
+
+import json
+from pathlib import Path
+from typing import NamedTuple
+
+import lightning.pytorch as pl
+import numpy as np
+import torch
+from hydra.utils import get_class, instantiate
+from omegaconf import OmegaConf
+from PIL import Image
+from torch import Tensor
+
+from labs import LabsError
+from labs.datamodules.pixels import read_image
+from labs.functional.augment import center_crop
+
+
+class TrainedRun(NamedTuple):
+    """A net with what it needs to answer about an image."""
+
+    module: pl.LightningModule
+    classes: list[str]
+    mean: list[float]
+    std: list[float]
+    image_size: int  # pixels, what the net sees
+    resize: int  # pixels, what an image is resized to before the centre is cut
+    labels: list[str]  # notes such as "embedded data"
+
+    def read(self, file: Path) -> Tensor:
+        """Read an image as the net was trained to see it: (1, 3, image_size, image_size), normalised.
+
+        Raises:
+            LabsError: the file is missing or no image.
+        """
+        try:
+            pixels = read_image(file, self.resize)
+        except FileNotFoundError as error:
+            raise LabsError(f"image={file}: there is no such file.") from error
+        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+            raise LabsError(f"image={file}: this is no image that Pillow can read ({error}).") from error
+        images = torch.from_numpy(np.ascontiguousarray(pixels))[None].float().div(255)
+        mean, std = (torch.tensor(values)[:, None, None] for values in (self.mean, self.std))
+        return (center_crop(images, self.image_size) - mean) / std
+
+    def predict(self, images: Tensor) -> Tensor:
+        """Return class probabilities (batch, classes) of images (batch, 3, image_size, image_size)."""
+        self.module.eval()
+        with torch.inference_mode():
+            probabilities: Tensor = self.module(images).float().softmax(dim=1)
+        return probabilities
+
+
+def load_run(run_dir: Path) -> TrainedRun:
+    """Load the best checkpoint of a run, or the last of a method that selects none, with what it was trained on.
+
+    Raises:
+        LabsError: the directory is not that of a run, or the run has saved no weights yet.
+    """
+    recipe = run_dir / ".hydra" / "config.yaml"
+    cfg = OmegaConf.load(recipe) if recipe.is_file() else OmegaConf.create()
+    method = OmegaConf.select(cfg, "module._target_", default="labs.modules.classifier.Classifier")
+    adapts = getattr(get_class(method), "adapts", False)
+    checkpoint = run_dir / "checkpoints" / ("last.ckpt" if adapts else "best.ckpt")
+    if not (adapts or method.endswith(".Classifier")):
+        raise LabsError(f"run={run_dir}: this run classifies no images; type the run directory of a classifier.")
+    for file in (recipe, checkpoint):
+        if not file.is_file():
+            raise LabsError(
+                f"run={run_dir}: {file.relative_to(run_dir)} is missing, so this is no trained run; "
+                "type the run directory that train.py printed, such as run=outputs/<experiment>/<time>."
+            )
+    cfg.paths.run_dir = str(run_dir)
+    cfg.module.net.weights = "random"  # the checkpoint brings its own
+    module = instantiate(cfg.module, _convert_="all")
+    saved = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    module.load_state_dict(saved["state_dict"])
+    data = saved[cfg.datamodule._target_.rpartition(".")[2]]
+    labels = json.loads((run_dir / "metrics.json").read_text())["labels"]
+    statistics = data["normalization"]
+    return TrainedRun(
+        module,
+        data["classes"],
+        statistics["mean"],
+        statistics["std"],
+        data["image_size"],
+        data["resize"],
+        labels,
+    )

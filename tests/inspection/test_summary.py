@@ -1,0 +1,141 @@
+import copy
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torchvision import models
+
+from labs import LabsError
+from labs.inspection.summary import summarize
+from labs.nets.small_resnet import SmallResNet
+
+
+class _Branching(nn.Module):
+    """Cannot be traced: which way it goes depends on the data."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(3, 4, 3)
+        self.second = nn.Conv2d(4, 4, 3)
+        self.head = nn.Linear(4 * 12 * 12, 2)
+
+    def forward(self, images: Tensor) -> Tensor:
+        maps = self.first(images)
+        return self.head(self.second(maps).flatten(1)) if maps.sum() < 1e9 else maps
+
+
+class _Odd(nn.Module):
+    """Weight normalisation, a shared layer, a weight of its own, a layer that is never called."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.utils.parametrizations.weight_norm(nn.Conv2d(3, 3, 3, padding=1))
+        self.scale = nn.Parameter(torch.ones(3, 1, 1))
+        self.unused = nn.Linear(2, 2)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.conv(self.conv(images) * self.scale)
+
+
+def test_vgg16_has_the_parameters_of_the_hand_out() -> None:
+    with torch.device("meta"):
+        summary = summarize(models.vgg16(), (3, 224, 224))
+    assert (summary.convolution, summary.linear, summary.other) == (14_714_688, 123_642_856, 0)
+    assert summary.total == summary.trainable == 138_357_544
+    text = summary.to_text()
+    assert "14,714,688 in convolutions + 123,642,856 in linear layers + 0 other = 138,357,544" in text
+
+
+@pytest.mark.parametrize("name", ["resnet18", "alexnet", "squeezenet1_1", "mobilenet_v3_small", "vit_b_16"])
+def test_rows_and_kinds_add_up_to_all_parameters(name: str) -> None:
+    with torch.device("meta"):
+        net = models.get_model(name)
+    size = 224 if name == "vit_b_16" else 64
+    summary = summarize(net, (3, size, size))
+    count = sum(p.numel() for p in net.parameters())
+    assert count == models.get_model_weights(name).DEFAULT.meta["num_params"]
+    assert summary.total == summary.convolution + summary.linear + summary.other == count
+    assert sum(row.parameters for row in summary.rows) == count
+
+
+def test_odd_nets_are_counted_once_and_in_full() -> None:
+    net = _Odd()
+    summary = summarize(net, (3, 8, 8))
+    conv = 3 * 3 * 9 + 3 + 3  # direction, magnitude, bias
+    assert (summary.convolution, summary.linear, summary.other) == (conv, 6, 3)
+    assert [row.parameters for row in summary.rows if row.name.startswith("conv")] == [conv, 0]
+    assert sum(row.parameters for row in summary.rows) == summary.total == conv + 6 + 3
+    assert {row.name for row in summary.rows if row.type == "Parameter"} == {*("scale", "unused.weight", "unused.bias")}
+
+
+def test_frozen_parameters_are_told_apart() -> None:
+    net = SmallResNet(num_classes=4)
+    net.layer1.requires_grad_(False)
+    net.bn1.bias.requires_grad_(False)
+    summary = summarize(net, (3, 16, 16))
+    frozen = sum(p.numel() for p in net.layer1.parameters()) + 16
+    assert summary.trainable == summary.total - frozen
+    assert summary.row("layer1.0.conv1").trainable_parameters == 0
+    assert summary.row("bn1").trainable_parameters == 16
+    lines = [line.split() for line in summary.to_text().splitlines()]
+    words = {line[0]: line[4] for line in lines if len(line) == 7}
+    assert words["conv1"] == "yes"
+    assert words["bn1"] == "partly"
+    assert words["layer1.0.conv1"] == "no"
+
+
+def test_shapes_fields_and_jumps_of_a_small_net() -> None:
+    summary = summarize(SmallResNet(num_classes=4), (3, 16, 24))
+    row = summary.row("layer2.0.conv1")
+    assert (row.output_shape, row.receptive_field, row.jump) == ((32, 8, 12), (13, 13), (2, 2))
+    head = summary.row("fc")
+    assert (head.output_shape, head.jump) == ((4,), None)
+    with pytest.raises(LabsError, match=r"layer9.*conv1"):
+        summary.row("layer9")
+
+
+@pytest.mark.parametrize("net", [SmallResNet(num_classes=4), _Branching()], ids=["traced", "hooked"])
+def test_the_net_is_left_as_it_was(net: nn.Module) -> None:
+    net.train()
+    list(net.modules())[2].eval()
+    modes = [module.training for module in net.modules()]
+    before = copy.deepcopy(net.state_dict())
+    random_state = torch.get_rng_state()
+    summarize(net, (3, 16, 16))
+    assert [module.training for module in net.modules()] == modes
+    assert all(torch.equal(tensor, before[name]) for name, tensor in net.state_dict().items())
+    assert all(p.grad is None and p.requires_grad for p in net.parameters())
+    assert torch.equal(torch.get_rng_state(), random_state)
+    assert not any(module._forward_hooks for module in net.modules())
+
+
+def test_a_net_that_cannot_be_traced_is_marked() -> None:
+    summary = summarize(_Branching(), (3, 16, 16))
+    assert not summary.exact
+    fields = {row.name: row.receptive_field for row in summary.rows}
+    assert fields == {"input": (1, 1), "first": (3, 3), "second": (5, 5), "head": (16, 16)}
+    text = summary.to_text()
+    assert "~5" in text
+    assert "cannot be traced" in text
+
+
+@pytest.mark.parametrize("size", [(3, 20, 20), (1, 64, 64)])
+def test_an_image_that_does_not_fit_is_a_clear_error(size: tuple[int, int, int]) -> None:
+    with torch.device("meta"):
+        net = models.AlexNet()
+    with pytest.raises(LabsError, match=r"AlexNet cannot take one image of (.|\n)*datamodule\.image_size=64"):
+        summarize(net, size)
+
+
+def test_an_image_size_of_two_numbers_is_a_clear_error() -> None:
+    with pytest.raises(LabsError, match="channels, height, width"):
+        summarize(SmallResNet(num_classes=4), (3, 64))  # type: ignore[arg-type]
+
+
+def test_the_table_is_aligned() -> None:
+    lines = summarize(SmallResNet(num_classes=4), (3, 16, 16)).to_text().splitlines()
+    rules = [i for i, line in enumerate(lines) if set(line) == {"-"}]
+    table = lines[rules[1] + 1 : rules[2]]
+    assert len({len(line) for line in table}) == 1  # every line ends in a right-aligned column
+    start = lines[rules[0] + 1].index("type")
+    assert all(line[start - 1] == " " and line[start] != " " for line in table)
