@@ -1,4 +1,4 @@
-"""Runs that an earlier labs recorded: the report reads them to the last digit, and the same commands give the same logs.
+"""Runs that an earlier labs recorded: the report reads them to the last digit, and their commands give the same logs.
 
 `recorded/runs/` holds small runs of every method, made at commit 52b90c1 on two CPU cores, and `recorded/*.csv` the
 report that was made of them there. Nothing in that folder is ever written again.
