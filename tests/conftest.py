@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import runpy
 import sys
 from collections.abc import Callable
@@ -18,12 +19,16 @@ pytest_plugins = ["archive_fixtures"]
 def _one_thread() -> None:
     """Small tensors: threads would wait for each other longer than they compute, above all on a busy machine."""
     torch.set_num_threads(1)
+    os.environ["OMP_NUM_THREADS"] = "1"  # of the processes that tests start
 
 
 @pytest.fixture(scope="session")
 def data_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Drawn birds and embedded weights, made once for all tests."""
-    return tmp_path_factory.mktemp("data")
+    """Drawn birds and embedded weights, made once for all tests and for all the processes that run them."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "shared_data"
+    folder.mkdir(exist_ok=True)
+    return folder
 
 
 @pytest.fixture
