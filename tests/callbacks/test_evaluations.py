@@ -159,6 +159,7 @@ def test_a_real_run_in_a_terminal(train: Callable[..., Path], monkeypatch: pytes
     terminal = Terminal()
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "160")
+    monkeypatch.setattr("rich._console", None)  # an earlier test may have made it, with another width
     monkeypatch.setattr(sys, "stdout", terminal)
     train(*DIVERGING)
     lines = shown(terminal)
