@@ -6,10 +6,13 @@ The page lists examples, experiments by practical, grids and axes, read from `co
 import hashlib
 import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from omegaconf import OmegaConf
+
+from labs.runs.recipe import THE_CALL, is_part
 
 EXAMPLES = """\
   python train.py                                                  quick start: real digits, offline, a minute
@@ -47,14 +50,15 @@ def _times(number: Any, factor: Any) -> Any:
     return number * factor if isinstance(number, int) and isinstance(factor, int) else number
 
 
-def cell_name(overrides: str) -> str:
+def cell_name(overrides: Sequence[str]) -> str:
     """Name a cell's folder by its overrides, shortened where a file system would refuse the name.
 
     Examples:
-        >>> cell_name("experiment=cub_full,seed=1")
+        >>> cell_name(["seed=1", "grid=cub_table4", "experiment=cub_full"])
         'experiment=cub_full,seed=1'
     """
-    name = re.sub(r'[<>:"/\\\\|?*]', "_", overrides)
+    named = sorted(override for override in overrides if is_part(override.partition("=")[0], (*THE_CALL, "paths")))
+    name = re.sub(r'[<>:"/\\\\|?*]', "_", ",".join(named))
     if len(name) <= 160:
         return name
     return f"{name[:140]}...{hashlib.sha256(name.encode()).hexdigest()[:8]}"
