@@ -35,7 +35,7 @@ def train(cfg: DictConfig, run: "Run") -> dict[str, float]:
     from labs.cli.quiet import quiet
 
     quiet()
-    check_recipe(cfg)  # before what takes seconds to import
+    check_recipe(cfg)  # before any data or device is touched
 
     import lightning.pytorch as pl
     from lightning.pytorch.utilities.model_helpers import is_overridden
