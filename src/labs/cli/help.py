@@ -77,8 +77,7 @@ def help_text(conf: Path) -> str:
     ]
     by_practical: dict[str, list[tuple[str, str]]] = {}
     for path in sorted((conf / "experiment").glob("*.yaml")):
-        practical = str(OmegaConf.select(OmegaConf.load(path), "practical", default="other"))
-        by_practical.setdefault(practical, []).append((path.stem, header(path)))
+        by_practical.setdefault(_practical(path), []).append((path.stem, header(path)))
     for practical, experiments in sorted(by_practical.items()):
         lines.append(f"  {practical} (docs/{practical}.md)")
         lines += [f"    {name:<24}{what}" for name, what in experiments]
@@ -100,6 +99,13 @@ def help_text(conf: Path) -> str:
         "Anything in `python train.py experiment=... --cfg job` can be set: trainer.max_epochs=5",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _practical(path: Path) -> str:
+    """Return the practical of an experiment: its own, or that of the experiment that it changes."""
+    recipe: Any = OmegaConf.load(path)
+    base = next((name for name in recipe.get("defaults", []) if isinstance(name, str) and name != "_self_"), None)
+    return str(recipe.get("practical") or (_practical(path.with_stem(base)) if base else "other"))
 
 
 def header(path: Path) -> str:
