@@ -38,7 +38,7 @@ def train(cfg: DictConfig, recipe: dict[str, Any]) -> dict[str, float]:
     from labs.cli.quiet import quiet
 
     quiet()
-    check_recipe(cfg)  # before what takes seconds to import
+    check_recipe(cfg)  # before any data or device is touched
 
     import lightning.pytorch as pl
 
