@@ -140,6 +140,12 @@ def test_a_constructor_is_read_once_for_all_cells() -> None:
         ("+trainer.device=1", "trainer.device: Trainer takes no argument 'device'; did you mean trainer.devices?"),
         ("+optimizer.amsgrid=true", "module.optimizer.amsgrid: SGD takes no argument 'amsgrid'; it takes params,"),
         ("experiment=dann_mnistm reversal.weight=a", "module.reversal.weight=a: expected a number."),
+        ("experiment=cdan_mnistm module.entropy_weights=5", "module.entropy_weights=5: expected true or false."),
+        ("experiment=cdan_mnistm module.batch_norm=off", "module.batch_norm=off: expected one of mixed, separate."),
+        (
+            "experiment=pseudo_label_mnistm +module.domain_hide=[5]",
+            "module.domain_hide: PseudoLabel takes no argument 'domain_hide'; did you mean module.domain_hidden?",
+        ),
         ("experiment=dcgan_mnist net.nz=a", "module.net.nz=a: expected a whole number."),
     ],
 )

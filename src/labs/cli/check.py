@@ -91,12 +91,21 @@ def _check_call(node: dict[str, Any], key: str) -> None:
 
 @cache  # the cells of a grid call the same constructors
 def _parameters(target: str) -> Mapping[str, inspect.Parameter]:
-    """Return the parameters of a class or function; types that cannot be resolved stay strings."""
+    """Return the parameters of a class or function; types that cannot be resolved stay strings.
+
+    A class of ours hands the settings that it does not name, its `**settings`, to its base.
+    """
     call = get_object(target)
     try:
-        return inspect.signature(call, eval_str=True).parameters
+        found = dict(inspect.signature(call, eval_str=True).parameters)
     except NameError:
-        return inspect.signature(call).parameters
+        found = dict(inspect.signature(call).parameters)
+    rest = [name for name, p in found.items() if p.kind is p.VAR_KEYWORD]
+    if rest and inspect.isclass(call) and call.__module__.startswith("labs."):
+        base = call.__bases__[0]
+        found = {**_parameters(f"{base.__module__}.{base.__qualname__}"), **found}
+        del found[rest[0]]
+    return found
 
 
 def _check_value(value: Any, hint: Any, key: str) -> None:
