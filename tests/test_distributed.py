@@ -27,7 +27,7 @@ def test_two_processes(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_two_processes_train_one_gan(tmp_path: Path) -> None:
-    tiny = ["net.ngf=4", "net.ndf=4", "epochs=1", "passes=2", "module.ema=0.9", "seed=3", "logger=none"]
+    tiny = ["net.ngf=4", "net.ndf=4", "trainer.max_epochs=2", "module.ema=0.9", "seed=3", "logger=none"]
     arguments = ["experiment=dcgan_mnist", "data=embedded", "trainer=cpu", "trainer.devices=2", *tiny]
     command = [sys.executable, str(ROOT / "train.py"), *arguments, "hydra.run.dir=run"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=240, check=False)

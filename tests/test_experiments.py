@@ -104,6 +104,8 @@ def test_help_lists_every_experiment_grid_and_axis() -> None:
     text = help_text(CONF)
     for name in (*EXPERIMENTS, *GRIDS, "freeze", "normalization", "precision", "layer1", "sgd"):
         assert name in text
+    for page in re.findall(r"\((docs/\w+\.md)\)", text):
+        assert (ROOT / page).is_file()
 
 
 def test_every_method_has_one_name() -> None:

@@ -52,15 +52,12 @@ def test_light_answers(arguments: list[str], tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["optimizer.lr=abc"], "module.optimizer.lr=abc: expected a number."),
-        (["trainer.max_epochs=2.5"], "trainer.max_epochs=2.5: expected a whole number or null."),
-        (["freeze.batch_norm=off"], "callbacks.freeze.batch_norm=off: expected one of eval, affine, train."),
-        (["module.net.name=5"], "module.net.name=5: expected a word."),
-        (["+trainer.device=1"], "trainer.device: Trainer takes no argument 'device'; did you mean trainer.devices?"),
-        (["+optimizer.amsgrid=true"], "module.optimizer.amsgrid: SGD takes no argument 'amsgrid'; it takes params,"),
-        (["experiment=dann_mnistm", "reversal.weight=a"], "module.reversal.weight=a: expected a number."),
-        (["experiment=dcgan_mnist", "net.nz=a"], "module.net.nz=a: expected a whole number."),
-        (["-m", "seed=0,1", "optimizer.lr=abc"], "module.optimizer.lr=abc: expected a number."),
+        (["optimzer.lr=0.1"], "there is no setting 'optimzer.lr'. Did you mean module.optimizer.lr?"),
+        (["seed=one"], "seed=one: expected a whole number from 0 to 4294967295, such as seed=1."),
+        (["compile=maybe"], "compile=maybe: expected true or false."),
+        (["experiment=nst_a", "compile=true"], "compile=true: nothing is compiled in this practical; leave it out."),
+        (["trainer.max_epochs=0"], "trainer.max_epochs=0: nothing would be trained; type 1 or more."),
+        (["-m", "seed=0,1", "trainer.max_epochs=0"], "trainer.max_epochs=0: nothing would be trained; type 1 or more."),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

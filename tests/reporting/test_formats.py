@@ -102,6 +102,22 @@ def test_csv_holds_full_precision_and_the_units_of_the_record(tables: list[Table
     assert table.loc[table["status"] == "failed", "test/acc"].isna().all()
 
 
+def test_nothing_in_a_run_directory_is_markup_or_a_template(tmp_path: Path) -> None:
+    said = "</td><script>1</script> & \"quoted\" 'single' {{ 7 * 7 }} {% raw %} {# gone #}"
+    folder = tmp_path / "we<b>ird & 'named'"
+    write_run(folder / "a", picture=True, labels=[said, "embedded data"])
+    write_run(folder / "b", "cub_conv_frozen", status="failed", error=said)
+    write_run(folder / "c", "<i>" + said.replace("/", ""))
+    tables = build_tables(find_runs([folder]))
+    page = Page(render_page(tables, draw(tables), said))
+
+    assert not {"script", "i"} & set(page.tags)
+    assert page.text.count(said) >= 5  # the date, the label beside the row, over its runs and its picture; the error
+    assert "<i></td" not in page.text
+    assert "<i><td><script>1<script>" in page.text
+    assert "we<b>ird & 'named'/a" in page.text
+
+
 def test_the_page_stands_alone_and_is_escaped(tables: list[Table]) -> None:
     text = render_page(tables, draw(tables), "today")
 

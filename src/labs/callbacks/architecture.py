@@ -11,6 +11,7 @@ from torch import nn
 from labs.callbacks.tensorboard import writer
 from labs.inspection.picture import draw_architecture
 from labs.inspection.summary import summarize
+from labs.storage.files import replacing, write_text
 
 
 class Architecture(pl.Callback):
@@ -37,10 +38,11 @@ class Architecture(pl.Callback):
             texts.append(f"{name}\n\n" * bool(name) + summarize(view, shape).to_text() + "\n")
             if self.picture:
                 path = run_dir / f"{'_'.join(filter(None, ('architecture', name)))}.png"
-                draw_architecture(view, shape, path, title=name or type(net).__name__)
+                with replacing(path) as staged:
+                    draw_architecture(view, shape, staged, title=name or type(net).__name__)
                 if board is not None:
                     board.add_image(path.stem, _pixels(path), dataformats="HWC")
-        (run_dir / "net.txt").write_text("\n".join(texts), encoding="utf-8")
+        write_text(run_dir / "net.txt", "\n".join(texts))
 
 
 def _pixels(path: Path) -> Any:

@@ -21,6 +21,7 @@ from labs import LabsError
 from labs.callbacks.tensorboard import writer
 from labs.functional.tiles import tiled
 from labs.nets.eval_mode import evaluating
+from labs.storage.files import replacing
 
 AT_ONCE = 500  # images that go through the net together
 PERPLEXITY = 30.0  # neighbours that t-SNE looks at, where there are enough images
@@ -89,7 +90,8 @@ class DomainFeatures(pl.Callback):
         folder.mkdir(exist_ok=True)
         board = writer(trainer)
         for name, figure in figures.items():
-            figure.savefig(folder / f"{name}.png", dpi=110)
+            with replacing(folder / f"{name}.png") as staged:
+                figure.savefig(staged, format="png", dpi=110)
             if board is not None:
                 board.add_figure(f"test/{name}", figure, global_step=trainer.global_step, close=False)
 

@@ -1,6 +1,7 @@
 """Freeze parts of a net by a policy that can be read, and prove at the end that they stayed as they were."""
 
 import hashlib
+import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -14,6 +15,7 @@ from torch import nn
 
 from labs import LabsError
 from labs.inspection.parameters import BATCH_NORMS, select
+from labs.storage.files import write_text
 
 DROPOUTS = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout)
 Mode = Literal["eval", "affine", "train"]
@@ -173,8 +175,9 @@ class Freeze(pl.Callback):
     def _write_table(self, trainer: pl.Trainer, net: nn.Module) -> None:
         table = self.table(net, trainer.current_epoch)
         Console().print(table)
-        with (Path(trainer.default_root_dir) / "freeze.txt").open("w", encoding="utf-8") as file:
-            Console(file=file, width=110).print(table)
+        text = io.StringIO()
+        Console(file=text, width=110).print(table)
+        write_text(Path(trainer.default_root_dir) / "freeze.txt", text.getvalue())
 
     def table(self, net: nn.Module, epoch: int) -> Table:
         """Return the truth table of an epoch: each part of the net, what trains in it, and how its batch norm runs."""

@@ -12,6 +12,7 @@ from torchmetrics.classification import MulticlassConfusionMatrix
 
 from labs import LabsError
 from labs.callbacks.tensorboard import writer
+from labs.storage.files import replacing
 
 
 class Pictures(pl.Callback):
@@ -77,7 +78,8 @@ class Pictures(pl.Callback):
         }
         board = writer(trainer)
         for name, figure in figures.items():
-            figure.savefig(folder / f"{name}.png", dpi=110)
+            with replacing(folder / f"{name}.png") as staged:
+                figure.savefig(staged, format="png", dpi=110)
             if board is not None:
                 board.add_figure(f"test/{name}", figure, global_step=trainer.global_step, close=False)
 

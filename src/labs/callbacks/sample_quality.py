@@ -25,6 +25,7 @@ from labs.functional.sample_metrics import (
 from labs.functional.tiles import tiled
 from labs.metrics.inception import check_weights, inception_distance
 from labs.metrics.judge import SIZE, Judge, trained_judge
+from labs.storage.files import replacing, write_text
 
 SHOWN = 10  # samples that are shown beside their nearest training images
 COMPARED = 1000  # images whose nearest training image is looked for, at most
@@ -188,7 +189,8 @@ class SampleQuality(pl.Callback):
         picture = tiled(torch.cat([fake[closest], train[places[closest]]]), columns=len(closest))
         folder = Path(trainer.default_root_dir) / "images"
         folder.mkdir(exist_ok=True)
-        Image.fromarray(picture).save(folder / "neighbours.png")
+        with replacing(folder / "neighbours.png") as staged:
+            Image.fromarray(picture).save(staged, format="PNG")
         if (board := writer(trainer)) is not None:
             board.add_image("samples above their nearest training images", picture, dataformats="HWC")
         return float(distances.mean() / of_real.mean())
@@ -206,8 +208,7 @@ class SampleQuality(pl.Callback):
             "generated_per_class": self._histogram(self.judge.classify(features)).tolist(),
             "real_per_class": self._histogram(self.judge.classify(self.real)).tolist(),
         }
-        file = Path(trainer.default_root_dir) / "quality.json"
-        file.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+        write_text(Path(trainer.default_root_dir) / "quality.json", json.dumps(facts, indent=2) + "\n")
 
 
 def _data(trainer: pl.Trainer) -> Any:

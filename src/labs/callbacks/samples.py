@@ -18,6 +18,7 @@ from labs.functional.latents import interpolate, seeded_latents
 from labs.functional.tiles import tiled
 from labs.reporting.gan_sheet import gan_sheet
 from labs.runs.directory import read_facts
+from labs.storage.files import replacing, write_text
 
 PATHS = ("linear", "spherical")
 
@@ -97,7 +98,8 @@ class Samples(pl.Callback):
         new = [(first + place, *row) for place, row in enumerate(losses.tolist())]
         self.losses += new
         table = pd.DataFrame(self.losses, columns=["iteration", "discriminator", "generator"])
-        _replace(table, Path(trainer.default_root_dir) / "losses.tsv")
+        text = table.to_csv(sep="\t", index=False, float_format="%.6g")
+        write_text(Path(trainer.default_root_dir) / "losses.tsv", text)
         board = writer(trainer)
         if board is not None:
             for iteration, discriminator, generator in new:
@@ -111,7 +113,8 @@ class Samples(pl.Callback):
         images.mkdir(exist_ok=True)
         for path in PATHS:
             picture = tiled(_bytes(self.interpolated(pl_module, path).flatten(0, 1)), self.columns)
-            Image.fromarray(picture).save(images / f"interpolation_{path}.png")
+            with replacing(images / f"interpolation_{path}.png") as staged:
+                Image.fromarray(picture).save(staged, format="PNG")
         run_dir = Path(trainer.default_root_dir)
         facts = read_facts(run_dir)
         frames = sorted(_folder(trainer).glob("[0-9]*.png"))
@@ -158,10 +161,8 @@ class Samples(pl.Callback):
         # before training batch norm has no running statistics, and every image would be the same grey
         images = module.sample(latents, labels, batch_statistics=not module.iterations)
         picture = tiled(_bytes(images), self.columns)
-        file = _folder(trainer) / f"{module.iterations:06d}.png"
-        temporary = file.with_name(f".{file.name}.part")
-        Image.fromarray(picture).save(temporary, format="PNG")
-        temporary.replace(file)
+        with replacing(_folder(trainer) / f"{module.iterations:06d}.png") as staged:
+            Image.fromarray(picture).save(staged, format="PNG")
         board = writer(trainer)
         if board is not None:
             board.add_image("samples", picture, module.iterations, dataformats="HWC")
@@ -173,9 +174,3 @@ def _bytes(images: Tensor) -> Tensor:
 
 def _folder(trainer: pl.Trainer) -> Path:
     return Path(trainer.default_root_dir) / "images" / "samples"
-
-
-def _replace(table: pd.DataFrame, path: Path) -> None:
-    temporary = path.with_name(f".{path.name}")
-    table.to_csv(temporary, sep="\t", index=False, float_format="%.6g")
-    temporary.replace(path)

@@ -7,9 +7,9 @@ import lightning.pytorch as pl
 import pandas as pd
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
-from lightning.pytorch.utilities import rank_zero_only
 
 from labs import LabsError
+from labs.storage.files import write_text
 
 AT_ONCE = 500  # images that are predicted together
 
@@ -53,13 +53,9 @@ class Selections(pl.Callback):
             if callback.monitor:
                 pl_module.log(f"test/target_acc_{callback.filename}", acc)
         pl_module.load_state_dict(current)
-        self._write(Path(trainer.default_root_dir) / "selections.tsv", rows)
-
-    @rank_zero_only
-    def _write(self, file: Path, rows: list[dict[str, Any]]) -> None:
-        temporary = file.with_name(f".{file.name}")
-        pd.DataFrame(rows).to_csv(temporary, sep="\t", index=False)
-        temporary.replace(file)
+        if trainer.is_global_zero:
+            table = pd.DataFrame(rows).to_csv(sep="\t", index=False)
+            write_text(Path(trainer.default_root_dir) / "selections.tsv", table)
 
 
 @torch.no_grad()

@@ -17,6 +17,7 @@ from labs import LabsError
 from labs.callbacks.tensorboard import writer
 from labs.drawing.picture_sheets import growth_gif, losses_png, pairs_sheet
 from labs.runs.directory import read_facts
+from labs.storage.files import replacing, write_text
 
 
 class StylePictures(pl.Callback):
@@ -51,8 +52,8 @@ class StylePictures(pl.Callback):
         inputs = _folder(trainer) / "inputs"
         inputs.mkdir(exist_ok=True)
         for place, name in enumerate(data.names):
-            _image(data.pictures.contents[place]).save(inputs / f"{name}-content.png")
-            _image(data.pictures.styles[place]).save(inputs / f"{name}-style.png")
+            _save_png(_image(data.pictures.contents[place]), inputs / f"{name}-content.png", {})
+            _save_png(_image(data.pictures.styles[place]), inputs / f"{name}-style.png", {})
         if board is not None and not done:
             board.add_images("contents", _small(data.pictures.contents, self.frame_size), 0)
             board.add_images("styles", _small(data.pictures.styles, self.frame_size), 0)
@@ -68,10 +69,10 @@ class StylePictures(pl.Callback):
             for place, number in enumerate(range(first, module.evaluations + 1))
             for pair, name in enumerate(_data(trainer).names)
         ]
-        _write(_losses(self.rows), _run_dir(trainer) / "losses.tsv")
+        write_text(_run_dir(trainer) / "losses.tsv", _losses(self.rows).to_csv(sep="\t", index=False))
         small = _small(_pictures(trainer, pl_module), self.frame_size)
         strip = torch.cat(list(small), dim=2)
-        _image(strip).save(_folder(trainer) / "growth" / f"{module.evaluations:06d}.png")
+        _save_png(_image(strip), _folder(trainer) / "growth" / f"{module.evaluations:06d}.png", {})
         board = writer(trainer)
         if board is not None:
             board.add_images("generated", small, module.evaluations)
@@ -82,7 +83,7 @@ class StylePictures(pl.Callback):
         module: Any = pl_module
         results = {name: values.tolist() for name, values in module.results.items()}
         table = pd.DataFrame({"picture": _data(trainer).names, **results})
-        _write(table, _run_dir(trainer) / "pictures.tsv")
+        write_text(_run_dir(trainer) / "pictures.tsv", table.to_csv(sep="\t", index=False))
         self._save(trainer, pl_module, table)
 
     @rank_zero_only
@@ -138,12 +139,6 @@ def _losses(rows: list[tuple[int, str, float, float, float]]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["evaluation", "picture", "content", "style", "total"])
 
 
-def _write(table: pd.DataFrame, path: Path) -> None:
-    temporary = path.with_name(f".{path.name}")
-    table.to_csv(temporary, sep="\t", index=False)
-    temporary.replace(path)
-
-
 def _data(trainer: pl.Trainer) -> Any:
     return trainer.datamodule  # type: ignore[attr-defined]
 
@@ -178,6 +173,5 @@ def _save_png(image: Image.Image, path: Path, texts: dict[str, str]) -> None:
     info = PngInfo()
     for name, text in texts.items():
         info.add_itxt(name, text)
-    temporary = path.with_name(f".{path.name}")
-    image.save(temporary, format="PNG", pnginfo=info)
-    temporary.replace(path)
+    with replacing(path) as staged:
+        image.save(staged, format="PNG", pnginfo=info)

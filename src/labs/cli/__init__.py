@@ -1,7 +1,7 @@
 """The command line: the only part of `labs` that knows Hydra's configuration.
 
-Light by design: nothing here imports torch before a run starts, so `--help`, `--cfg job` and most errors answer at
-once.
+Light by design: `--help`, `--cfg job` and mistyped names of groups and settings answer at once, without torch. A value
+of the wrong type is found against the constructor that receives it, which has to be imported for that.
 """
 
 import os

@@ -3,7 +3,8 @@
 import difflib
 import inspect
 import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,12 @@ from omegaconf import DictConfig, OmegaConf
 from typeguard import CollectionCheckStrategy, TypeCheckError, check_type
 
 from labs import LabsError
-from labs.cli.signatures import Signature, signature_of
 
 
 def check_recipe(cfg: DictConfig) -> None:
     """Check every setting's name and type against the signature of the `_target_` it goes to.
+
+    What needs no signature is checked first, and is answered before anything heavy is imported.
 
     Raises:
         LabsError: a name that the constructor does not take, or a value of another type.
@@ -27,13 +29,13 @@ def check_recipe(cfg: DictConfig) -> None:
     for name in ("resume", "rerun", "draw_architecture", "channels_last", "compile"):
         if not isinstance(cfg[name], bool):
             raise LabsError(f"{name}={cfg[name]}: expected true or false.")
+    if cfg.compile and "execution" not in cfg.callbacks:
+        raise LabsError("compile=true: nothing is compiled in this practical; leave it out.")
+    if str(cfg.trainer.max_epochs) == "0":  # false, which equals 0, is a value of the wrong type
+        raise LabsError("trainer.max_epochs=0: nothing would be trained; type 1 or more.")
     for section in ("datamodule", "module", "trainer", "callbacks", "logger"):
         if OmegaConf.is_config(cfg[section]):
             _check_node(OmegaConf.to_container(cfg[section], resolve=True), section)
-    if cfg.compile and "execution" not in cfg.callbacks:
-        raise LabsError("compile=true: nothing is compiled in this practical; leave it out.")
-    if cfg.trainer.max_epochs == 0:
-        raise LabsError("trainer.max_epochs=0: nothing would be trained; type 1 or more.")
 
 
 def build(node: DictConfig, key: str, **given: Any) -> Any:
@@ -69,36 +71,41 @@ def _check_node(node: Any, key: str) -> None:
 
 
 def _check_call(node: dict[str, Any], key: str) -> None:
-    signature = signature_of(node["_target_"])
-    if signature is None or any(name in node and not _is_built(node[name]) for name in signature.unread):
-        signature = _imported(node["_target_"], key)
-    for name, value in node.items():
-        if name in ("_target_", "_partial_", "_convert_", "_recursive_", "_args_"):
-            continue
-        if name not in signature.parameters:
-            if signature.takes_any:
-                continue
-            names = [n for n in signature.parameters if n != "self"]
-            close = difflib.get_close_matches(str(name), names, n=1)
-            hint = f"did you mean {key}.{close[0]}?" if close else f"it takes {', '.join(names)}."
-            raise LabsError(f"{key}.{name}: {signature.name} takes no argument '{name}'; {hint}")
-        if name in signature.hints and not _is_built(value):
-            _check_value(value, signature.hints[name], f"{key}.{name}")
-
-
-def _is_built(value: Any) -> bool:
-    """Say whether a value is an object that is built later, and checked on its own."""
-    return isinstance(value, dict) and "_target_" in value
-
-
-def _imported(target: str, key: str) -> Signature:
+    target = node["_target_"]
     try:
-        call = get_object(target)
+        parameters = _parameters(target)
     except Exception as error:
         raise LabsError(f"{key}._target_={target}: nothing can be imported under this name ({error}).") from error
-    parameters = inspect.signature(call).parameters
+    names = [name for name, p in parameters.items() if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
     takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
-    return Signature(getattr(call, "__name__", target), tuple(parameters), takes_any, _hints(call))
+    for name, value in node.items():
+        if name in names:
+            expected, is_built_later = parameters[name].annotation, isinstance(value, dict) and "_target_" in value
+            if expected is not inspect.Parameter.empty and not isinstance(expected, str) and not is_built_later:
+                _check_value(value, expected, f"{key}.{name}")
+        elif not takes_any and name not in ("_target_", "_partial_", "_convert_", "_recursive_", "_args_"):
+            close = difflib.get_close_matches(str(name), names, n=1)
+            hint = f"did you mean {key}.{close[0]}?" if close else f"it takes {', '.join(names)}."
+            raise LabsError(f"{key}.{name}: {target.rpartition('.')[2]} takes no argument '{name}'; {hint}")
+
+
+@cache  # the cells of a grid call the same constructors
+def _parameters(target: str) -> Mapping[str, inspect.Parameter]:
+    """Return the parameters of a class or function; types that cannot be resolved stay strings.
+
+    A class of ours hands the settings that it does not name, its `**settings`, to its base.
+    """
+    call = get_object(target)
+    try:
+        found = dict(inspect.signature(call, eval_str=True).parameters)
+    except NameError:
+        found = dict(inspect.signature(call).parameters)
+    rest = [name for name, p in found.items() if p.kind is p.VAR_KEYWORD]
+    if rest and inspect.isclass(call) and call.__module__.startswith("labs."):
+        base = call.__bases__[0]
+        found = {**_parameters(f"{base.__module__}.{base.__qualname__}"), **found}
+        del found[rest[0]]
+    return found
 
 
 def _check_value(value: Any, hint: Any, key: str) -> None:
@@ -158,11 +165,3 @@ def _readable(hint: Any) -> str:
 
 def _is_left_out(hint: Any) -> bool:
     return hint is Path or getattr(hint, "__name__", "") == "Tensor"
-
-
-def _hints(target: Callable[..., Any]) -> dict[str, Any]:
-    function = target.__init__ if inspect.isclass(target) else target
-    try:
-        return typing.get_type_hints(inspect.unwrap(function))
-    except (NameError, TypeError):  # annotations that cannot be resolved are left to the constructor
-        return {}

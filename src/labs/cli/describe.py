@@ -1,58 +1,100 @@
-"""What a run is, in plain words."""
+"""What a run is: its recipe in normal form, and the same in plain words."""
 
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from hydra import compose
 from omegaconf import DictConfig, OmegaConf
 
-from labs.cli.again import recipe_key
-from labs.cli.overrides import ABOUT_THE_CALL
-from labs.runs.directory import read_facts
+from labs.cli.overrides import expand, quote
+from labs.practicals import sheet_of
+from labs.runs.directory import read_facts, weights_file
+from labs.runs.life import Run
+from labs.runs.recipe import THE_CALL, Recipe, digest_of_file, is_part, normal_form
 
-# Settings that are compared between runs whether they were typed or not.
-ALWAYS_TOLD = (
-    "module.optimizer.lr",
-    "module.optimizer.momentum",
-    "module.optimizer.weight_decay",
-    "datamodule.batch_size",
-    "trainer.max_epochs",
-    "module.content_layers",
-    "module.style_layers",
-    "module.content_weight",
-    "module.style_weight",
-    "steps",
-    "module.reversal.weight",
-    "module.batch_norm",
-)
+THE_SEED = "the run's"  # stands for the number in everything that follows the seed
 
 
-def describe(cfg: DictConfig, choices: Mapping[str, str], overrides: list[str]) -> dict[str, Any]:
-    """Say in plain words what a run is: part of its `metrics.json`, and what reports group by."""
-    apart = ("experiment", "grid", "hydra", "paths", "data", "debug", "feature_cache")
-    typed = [o for o in overrides if o.partition("=")[0] not in ABOUT_THE_CALL]
-    chosen = {name: choice for name, choice in choices.items() if str(choice) != "None"}
-    axes = {name: choice for name, choice in chosen.items() if "/" not in name and "@" not in name}
-    return {
-        "key": recipe_key(cfg, choices["experiment"]),
+def run_of(cfg: DictConfig, job: Any) -> Run:
+    """Return the run that a command asks for, in its directory; `job` is Hydra's own configuration."""
+    typed: Any = OmegaConf.to_container(job.overrides.task, resolve=False)
+    recipe = describe(cfg, dict(job.runtime.choices), typed)
+    documents = {"config": OmegaConf.to_yaml(cfg), "overrides": OmegaConf.to_yaml(job.overrides.task)}
+    documents = {f".hydra/{name}.yaml": text for name, text in documents.items()}
+    return Run(Path(cfg.paths.run_dir), recipe, documents, resume=cfg.resume, rerun=cfg.rerun)
+
+
+def describe(cfg: DictConfig, choices: Mapping[str, str], overrides: list[str]) -> Recipe:
+    """Return the recipe of a run, from its composed configuration and from what was typed for it."""
+    typed = [override for override in overrides if is_part(override.partition("=")[0], THE_CALL)]
+    axes = {name: choice for name, choice in choices.items() if str(choice) != "None" and not set("/@") & set(name)}
+    net = OmegaConf.select(cfg, "module.net.weights")
+    weights, start = _weights(cfg, str(net), choices)
+    facts = {
         "experiment": choices["experiment"],
         "practical": cfg.practical,
         "data": choices["data"],
         "seed": cfg.seed,
         "command": shlex.join(["python", "train.py", *typed]),
-        "choices": {name: choice for name, choice in axes.items() if name not in apart},
-        "settings": _settings(cfg, typed, axes),
+        "choices": {n: choice for n, choice in axes.items() if n not in ("experiment", "data") and is_part(n)},
+        "settings": _settings(cfg, typed, axes, weights),
     }
+    text = normal_form({"experiment": choices["experiment"], **_resolved(cfg, weights)}, cfg.seed, start)
+    return Recipe(text, {"key": "", **facts})
 
 
-def _settings(cfg: DictConfig, typed: list[str], axes: Mapping[str, str]) -> dict[str, Any]:
+def upstream(cfg: DictConfig, net: str) -> tuple[DictConfig, Recipe]:
+    """Return the configuration and the recipe of the run that makes the embedded weights of a net."""
+    composed = compose(
+        "train",
+        overrides=[
+            f"experiment={cfg.upstream.experiment}",
+            f"net={net}",
+            f"datamodule.image_size={cfg.datamodule.image_size}",
+            f"trainer.accelerator={cfg.trainer.accelerator}",
+            f"paths.data={quote(cfg.paths.data)}",
+            *expand(list(cfg.upstream.overrides)),
+        ],
+        return_hydra_config=True,
+    )
+    choices = {str(name): str(choice) for name, choice in composed.hydra.runtime.choices.items()}
+    own = OmegaConf.masked_copy(composed, [str(key) for key in composed if key != "hydra"])
+    own.paths.run_dir = ""
+    return own, describe(own, choices, [f"experiment={cfg.upstream.experiment}", f"net={net}"])
+
+
+def _resolved(cfg: DictConfig, weights: str) -> dict[str, Any]:
+    """Return the settings; what refers to a path or to the seed is the same everywhere and for every seed."""
+    known = OmegaConf.masked_copy(cfg, [str(key) for key in cfg if is_part(str(key), THE_CALL)])
+    known.paths = dict.fromkeys(cfg.paths, "")
+    known.seed = THE_SEED
+    if OmegaConf.select(known, "module.net") is not None:
+        known.module.net.weights = weights
+    resolved: Any = OmegaConf.to_container(known, resolve=True)
+    return {name: value for name, value in resolved.items() if name != "seed"}
+
+
+def _weights(cfg: DictConfig, weights: str, choices: Mapping[str, str]) -> tuple[str, str]:
+    """Return what tells weights apart whatever their place, and the content of those of a run."""
+    if weights == "embedded" and cfg.upstream.experiment is not None:
+        return f"embedded: {upstream(cfg, choices['net'])[1].key}", ""
+    file = weights_file(Path(weights).expanduser())
+    if file is None:
+        return weights, ""
+    digest = digest_of_file(file)
+    run = read_facts(Path(weights).expanduser())
+    return (f"a run of {run.get('experiment')}", digest) if run else (f"sha256 {digest}", "")
+
+
+def _settings(cfg: DictConfig, typed: list[str], axes: Mapping[str, str], weights: str) -> dict[str, Any]:
     """Return what was typed beyond the axes, and what is always told, by its full name."""
-    names = [*ALWAYS_TOLD, *sorted(override.partition("=")[0].lstrip("+") for override in typed)]
+    names = [*sheet_of(cfg.practical).settings, *sorted(o.partition("=")[0].lstrip("+") for o in typed)]
     apart = ("~", "hydra.", "paths.")
-    found = {n: OmegaConf.select(cfg, n) for n in names if n not in axes and n != "seed" and not n.startswith(apart)}
+    names = [name for name in names if name not in axes and name != "seed" and not name.startswith(apart)]
+    found = {name: OmegaConf.select(cfg, name) for name in names}
     told = {n: OmegaConf.to_container(v) if OmegaConf.is_config(v) else v for n, v in found.items() if v is not None}
-    weights = read_facts(Path(str(told.get("module.net.weights", ""))))
-    if weights:  # the run's directory is another for each seed; `command` has it
-        told["module.net.weights"] = f"a run of {weights.get('experiment')}"
+    if "module.net.weights" in told:  # its place is another for each seed; `command` has it
+        told["module.net.weights"] = weights
     return told

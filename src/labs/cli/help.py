@@ -1,4 +1,4 @@
-"""What conf/ computes: the name of a grid's cell, the page of `python train.py --help`, the epochs of a picture.
+"""What conf/ computes: the name of a grid's cell, the page of `python train.py --help`, products and quotients.
 
 The page lists examples, experiments by practical, grids and axes, read from `conf/` as it stands.
 """
@@ -6,10 +6,13 @@ The page lists examples, experiments by practical, grids and axes, read from `co
 import hashlib
 import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from omegaconf import OmegaConf
+
+from labs.runs.recipe import THE_CALL, is_part
 
 EXAMPLES = """\
   python train.py                                                  quick start: real digits, offline, a minute
@@ -30,31 +33,32 @@ _GROUPS_APART = ("experiment", "grid", "hydra", "paths")
 
 def register_resolvers() -> None:
     """Make what conf/ computes known to it: `${labs_help:}`, `${labs_cell:...}` and so on."""
-    OmegaConf.register_new_resolver("labs_epochs", _epochs, replace=True)
-    OmegaConf.register_new_resolver("labs_times", _times, replace=True)
+    OmegaConf.register_new_resolver("multiply", _multiply, replace=True)
+    OmegaConf.register_new_resolver("divide_rounding_up", _divide_rounding_up, replace=True)
     OmegaConf.register_new_resolver("labs_help", lambda: help_text(config_folder()).replace("$", "$$"), replace=True)
     OmegaConf.register_new_resolver("labs_cell", cell_name, replace=True)
 
 
-def _epochs(steps: Any, every: Any) -> int:
-    """Return the epochs of `every` evaluations that `steps` evaluations take; what is no number is refused later."""
-    numbers = isinstance(steps, int) and isinstance(every, int)
-    return max(-(-steps // max(every, 1)), 1) if numbers else 1
+def _multiply(number: Any, factor: int) -> Any:
+    """Return a product; what is not a whole number is refused later, under the name of the setting."""
+    return number * factor if isinstance(number, int) else number
 
 
-def _times(number: Any, factor: Any) -> Any:
-    """Return a product of whole numbers; what is no number is refused later, under the name of what it is for."""
-    return number * factor if isinstance(number, int) and isinstance(factor, int) else number
+def _divide_rounding_up(number: Any, divisor: Any) -> int:
+    """Return a quotient of at least 1; what is not a whole number is refused later, under the name of the setting."""
+    numbers = isinstance(number, int) and isinstance(divisor, int)
+    return max(-(-number // max(divisor, 1)), 1) if numbers else 1
 
 
-def cell_name(overrides: str) -> str:
+def cell_name(overrides: Sequence[str]) -> str:
     """Name a cell's folder by its overrides, shortened where a file system would refuse the name.
 
     Examples:
-        >>> cell_name("experiment=cub_full,seed=1")
+        >>> cell_name(["seed=1", "grid=cub_table4", "experiment=cub_full"])
         'experiment=cub_full,seed=1'
     """
-    name = re.sub(r'[<>:"/\\\\|?*]', "_", overrides)
+    named = sorted(override for override in overrides if is_part(override.partition("=")[0], (*THE_CALL, "paths")))
+    name = re.sub(r'[<>:"/\\\\|?*]', "_", ",".join(named))
     if len(name) <= 160:
         return name
     return f"{name[:140]}...{hashlib.sha256(name.encode()).hexdigest()[:8]}"
@@ -77,8 +81,7 @@ def help_text(conf: Path) -> str:
     ]
     by_practical: dict[str, list[tuple[str, str]]] = {}
     for path in sorted((conf / "experiment").glob("*.yaml")):
-        practical = str(OmegaConf.select(OmegaConf.load(path), "practical", default="other"))
-        by_practical.setdefault(practical, []).append((path.stem, header(path)))
+        by_practical.setdefault(_practical(path), []).append((path.stem, header(path)))
     for practical, experiments in sorted(by_practical.items()):
         lines.append(f"  {practical} (docs/{practical}.md)")
         lines += [f"    {name:<24}{what}" for name, what in experiments]
@@ -100,6 +103,13 @@ def help_text(conf: Path) -> str:
         "Anything in `python train.py experiment=... --cfg job` can be set: trainer.max_epochs=5",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _practical(path: Path) -> str:
+    """Return the practical of an experiment: its own, or that of the experiment that it changes."""
+    recipe: Any = OmegaConf.load(path)
+    base = next((name for name in recipe.get("defaults", []) if isinstance(name, str) and name != "_self_"), None)
+    return str(recipe.get("practical") or (_practical(path.with_stem(base)) if base else "other"))
 
 
 def header(path: Path) -> str:

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 from labs import LabsError
+from labs.runs.recipe import THE_CALL, is_part
 
 # An axis is one word, and its settings hang under that word: freeze.batch_norm=train is
 # callbacks.freeze.batch_norm=train.
@@ -23,9 +24,6 @@ FREE_MAPPINGS = ("module.lr_scale", "callbacks.freeze.unfreeze")
 
 # Options and values that are called `true`, which Hydra would take for a truth value.
 CALLED_TRUE = ("gan_loss", "module.loss")
-
-# What says how or where a recipe is run, and is not repeated with it.
-ABOUT_THE_CALL = ("grid", "resume", "rerun", "sweep.on_error", "hydra.run.dir")
 
 
 def expand(arguments: list[str]) -> list[str]:
@@ -82,7 +80,7 @@ def _repeat(key: str, run_dir: Path) -> list[str]:
     from omegaconf import OmegaConf
 
     overrides = [str(o) for o in OmegaConf.load(recipe)]
-    own = [o for o in overrides if o.partition("=")[0] not in ABOUT_THE_CALL]
+    own = [o for o in overrides if is_part(o.partition("=")[0], THE_CALL)]
     return [*own, f"hydra.run.dir={quote(str(run_dir))}"]
 
 

@@ -1,74 +1,39 @@
-"""What a run says when it ends, and what it takes with it when it could not start."""
+"""What a run says when it ends."""
 
 import csv
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig
 from rich.console import Console
 from rich.table import Table
 
-from labs.cli.again import rank
-from labs.runs.directory import give_back_recipe, read_facts, shown_path
-
-# What exists of a run before its first epoch has ended.
-BEFORE_TRAINING = (
-    "train.log",
-    "metrics.json",
-    "environment.json",
-    "freeze.txt",
-    "net.txt",
-    "architecture.png",
-    "architecture_generator.png",
-    "architecture_discriminator.png",
-    "traceback.txt",
-)
+from labs.runs.directory import read_facts, shown_path
+from labs.runs.life import Run
 
 
-@contextmanager
-def leave_no_trace(cfg: DictConfig) -> Iterator[None]:
-    """Take back what a run wrote if an error stopped it before its first epoch ended; other files stay.
-
-    A resumed run that was refused leaves the recipe of the run that it could not go on with.
-    """
-    run_dir = Path(cfg.paths.run_dir)
-    try:
-        yield
-    except Exception:
-        if not (run_dir / "log.tsv").exists() and not cfg.resume:
-            _take_back(run_dir)
-        elif cfg.resume:
-            give_back_recipe(run_dir)
-        raise
-
-
-def say_results(cfg: DictConfig, recipe: dict[str, Any], *, before: bool) -> None:
-    """Print the closing table of metrics, where they are kept, and how to look at them; once for all processes.
-
-    `before` says that the run had finished before this command.
-    """
-    if rank() > 0:
+def say_results(run: Run, outputs: str) -> None:
+    """Print the closing table of metrics, where they are kept, and how to look at them; once for all processes."""
+    if not run.is_first:
         return
-    facts = read_facts(Path(cfg.paths.run_dir))
+    facts = read_facts(run.directory)
     notes = f"  ({', '.join(facts['labels'])})" if facts["labels"] else ""
     epoch = f", epoch {facts['best_epoch']} of {facts['epochs']}" if "best_epoch" in facts else ""
-    pictures = Path(cfg.paths.run_dir) / "pictures.tsv"
+    pictures = run.directory / "pictures.tsv"
     table = _of_pictures(pictures) if pictures.is_file() else _of_splits(facts)
     console = Console()
     console.print(
-        f"{recipe['experiment']}, seed {recipe['seed']}{epoch}{notes}", style="italic", highlight=False, soft_wrap=True
+        f"{facts['experiment']}, seed {facts['seed']}{epoch}{notes}", style="italic", highlight=False, soft_wrap=True
     )
     console.print(table)
-    if before:
+    if run.recorded_before:
+        console.print("recorded before  by an earlier labs: its recipe is known by what was typed", soft_wrap=True)
+    if not run.is_needed:
         console.print("finished before  nothing was trained; rerun=true starts anew", highlight=False, soft_wrap=True)
-    console.print(f"run directory  {shown_path(cfg.paths.run_dir)}", highlight=False, soft_wrap=True)
-    sheet = Path(cfg.paths.run_dir) / "images" / "sheet.png"
+    console.print(f"run directory  {shown_path(run.directory)}", highlight=False, soft_wrap=True)
+    sheet = run.directory / "images" / "sheet.png"
     if sheet.is_file():
         console.print(f"pictures       {shown_path(sheet)}", highlight=False, soft_wrap=True)
-    console.print(f"look at it     tensorboard --logdir {cfg.paths.outputs}", highlight=False, soft_wrap=True)
+    console.print(f"look at it     tensorboard --logdir {outputs}", highlight=False, soft_wrap=True)
 
 
 def _of_splits(facts: dict[str, Any]) -> Table:
@@ -103,14 +68,3 @@ def _table(first: str, *others: str) -> Table:
     for column in others:
         table.add_column(column, justify="right")
     return table
-
-
-def _take_back(run_dir: Path) -> None:
-    if rank() > 0:
-        return
-    for name in BEFORE_TRAINING:
-        (run_dir / name).unlink(missing_ok=True)
-    for name in (".hydra", "tensorboard", "csv"):
-        shutil.rmtree(run_dir / name, ignore_errors=True)
-    with suppress(OSError):  # not empty: something else is in there
-        run_dir.rmdir()

@@ -1,7 +1,6 @@
 """Normalisation statistics: ImageNet's, or measured on the training split and cached."""
 
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,6 +10,7 @@ import torch
 from torch import Tensor
 
 from labs import LabsError
+from labs.storage.files import write_text
 from labs.storage.stores import digest
 
 
@@ -96,9 +96,7 @@ def cached_statistics(pixels: np.ndarray, rows: np.ndarray, cache: Path, key: Se
     except (OSError, ValueError, KeyError, TypeError):  # missing or damaged: measure
         measured = channel_statistics(pixels, rows)
     cache.mkdir(parents=True, exist_ok=True)
-    temporary = file.with_name(f".{file.name}.{os.getpid()}")
-    temporary.write_text(json.dumps({"mean": measured.mean, "std": measured.std, "images": len(rows)}))
-    temporary.replace(file)
+    write_text(file, json.dumps({"mean": measured.mean, "std": measured.std, "images": len(rows)}))
     return measured
 
 

@@ -15,6 +15,8 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 from PIL import Image
 
+from labs.storage.files import replacing
+
 # Okabe and Ito's palette: told apart with every common colour blindness. Its yellow is too pale on white.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 STAGES = {"train": ("training", PALETTE[0], "o"), "val": ("validation", PALETTE[1], "s")}
@@ -47,7 +49,8 @@ def curves_png(log: pd.DataFrame, path: Path, title: str, labels: Sequence[str])
         labels: What a reader must know of the numbers, such as "embedded data"; printed in the picture.
     """
     figure, _ = _run_figure(log, title, labels)
-    figure.savefig(path, format="png", dpi=110)
+    with replacing(path) as staged:
+        figure.savefig(staged, format="png", dpi=110)
 
 
 def curves_gif(log: pd.DataFrame, path: Path, title: str, labels: Sequence[str]) -> None:
@@ -77,7 +80,8 @@ def curves_gif(log: pd.DataFrame, path: Path, title: str, labels: Sequence[str])
     palette = _palette(frames[-1])
     first, *rest = [frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
     durations = [FRAME_MS] * len(rest) + [HOLD_MS]
-    first.save(path, format="GIF", save_all=True, append_images=rest, duration=durations, loop=0, optimize=False)
+    with replacing(path) as staged:
+        first.save(staged, format="GIF", save_all=True, append_images=rest, duration=durations, loop=0, optimize=False)
 
 
 def _palette(frame: Image.Image) -> Image.Image:

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from PIL import Image, ImageDraw
 
 from labs.drawing.curves import HOLD_MS, MAX_FRAMES, PALETTE
+from labs.storage.files import replacing
 
 GROWTH_MS = 120
 NAME_WIDTH = 44  # letters of the name of a pair above its picture
@@ -47,7 +48,8 @@ def pairs_sheet(
             axes.set_title(word, fontsize=9)
         if "style" in measured:
             line[2].set_title(f"{name}\n{losses_in_words(measured)}", fontsize=8)
-    figure.savefig(path, format="png", dpi=max(110, min(width // 3, 300)))
+    with replacing(path) as staged:
+        figure.savefig(staged, format="png", dpi=max(110, min(width // 3, 300)))
 
 
 def losses_in_words(measured: Mapping[str, Any]) -> str:
@@ -82,7 +84,8 @@ def losses_png(losses: pd.DataFrame, path: Path, title: str, labels: Sequence[st
         axes.grid(alpha=0.25, linewidth=0.6)
         axes.tick_params(labelsize=8)
     axes.legend(fontsize=8, frameon=False)
-    figure.savefig(path, format="png", dpi=110)
+    with replacing(path) as staged:
+        figure.savefig(staged, format="png", dpi=110)
 
 
 def show(axes: Axes, file: Path, title: str) -> None:
@@ -112,7 +115,8 @@ def growth_gif(frames: Sequence[Path], path: Path, labels: Sequence[str], unit: 
     palette = both.quantize(colors=256)
     first, *rest = [image.quantize(palette=palette) for image in images]
     durations = [GROWTH_MS] * len(rest) + [HOLD_MS]
-    first.save(path, format="GIF", save_all=True, append_images=rest, duration=durations, loop=0, optimize=False)
+    with replacing(path) as staged:
+        first.save(staged, format="GIF", save_all=True, append_images=rest, duration=durations, loop=0, optimize=False)
 
 
 def _captioned(frames: Sequence[Path], labels: Sequence[str], unit: str) -> list[Image.Image]:

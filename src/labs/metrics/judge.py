@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from labs.datamodules.batches import EpochBatches
 from labs.datamodules.sources import LabeledImages
+from labs.storage.files import replacing
 from labs.storage.stores import content
 
 SIZE = 32  # pixels: larger images are averaged down to it, so that all sizes are judged alike
@@ -96,9 +97,8 @@ def trained_judge(images: LabeledImages, folder: Path) -> Judge:
             torch.manual_seed(0)
             judge = Judge(images.pixels.shape[1], len(images.classes))
             _train(judge, images)
-            temporary = file.with_suffix(".part")
-            torch.save(judge.state_dict(), temporary)
-            temporary.replace(file)
+            with replacing(file) as staged:
+                torch.save(judge.state_dict(), staged)
     judge.eval().requires_grad_(False)
     test = images.is_test
     right = [

@@ -9,14 +9,12 @@ so that classes are aligned with classes, and images whose class is certain coun
 (in the authors' code one goes through w), and the product is whole at any size (there it is sampled above 4,096).
 """
 
-from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-from labs.functional.gradient_reversal import ReversalWeight
 from labs.modules.dann import DANN
 
 
@@ -25,40 +23,15 @@ class CDAN(DANN):
 
     Args:
         entropy_weights: weight images by the certainty of their predictions.
-        net: this and the following as in `labs.modules.dann.DANN`.
-        num_classes: classes of both domains.
-        optimizer: builds the optimizer.
-        scheduler: builds the schedule.
-        reversal: lambda, of training progress.
-        domain_hidden: widths of the domain head's hidden layers.
-        batch_norm: `mixed` or `separate`.
+        dann: what `labs.modules.dann.DANN` takes.
     """
 
-    def __init__(
-        self,
-        *,
-        entropy_weights: bool = True,
-        net: nn.Module,
-        num_classes: int,
-        optimizer: Callable[..., torch.optim.Optimizer],
-        scheduler: Callable[..., Any] | None = None,
-        reversal: ReversalWeight | None = None,
-        domain_hidden: Sequence[int] = (100,),
-        batch_norm: Literal["mixed", "separate"] = "mixed",
-    ) -> None:
-        super().__init__(
-            net=net,
-            num_classes=num_classes,
-            optimizer=optimizer,
-            scheduler=scheduler,
-            reversal=reversal,
-            domain_hidden=domain_hidden,
-            batch_norm=batch_norm,
-        )
+    def __init__(self, *, entropy_weights: bool = True, **dann: Any) -> None:
+        super().__init__(**dann)
         self.entropy_weights = entropy_weights
 
     def domain_features(self, num_classes: int) -> int:
-        """Return how many numbers the domain head sees, an image: a feature for each class."""
+        """Return the domain head's input size: every feature for each class."""
         return super().domain_features(num_classes) * num_classes
 
     def domain_logits(self, features: Tensor, logits: Tensor) -> Tensor:

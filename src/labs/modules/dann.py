@@ -115,7 +115,7 @@ class DANN(pl.LightningModule):
         return F.cross_entropy(logits[: len(labeled.images)], labeled.labels)
 
     def domain_features(self, num_classes: int) -> int:
-        """Return how many numbers the domain head sees, an image."""
+        """Return the domain head's input size."""
         return feature_size(self.net)
 
     def domain_logits(self, features: Tensor, logits: Tensor) -> Tensor:

@@ -10,19 +10,17 @@ Rounds share the run's epochs. Without weights to start from, the first one lear
 else is `labs.modules.dann`: with a reversal, pseudo-labels and domain-adversarial training go together.
 """
 
-from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from lightning.pytorch.utilities import rank_zero_only
 from rich.console import Console
-from torch import Tensor, nn
+from torch import Tensor
 
 from labs import LabsError
 from labs.datamodules.batches import Batch, Unlabeled
-from labs.functional.gradient_reversal import ReversalWeight
 from labs.functional.pseudo_labels import NO_LABEL, pseudo_labels
 from labs.modules.dann import DANN
 from labs.nets.eval_mode import evaluating
@@ -42,13 +40,7 @@ class PseudoLabel(DANN):
         balanced: believe no more images of one class than of the mean class, the most confident ones.
         restart: begin each round from the weights of the start, so that old mistakes are not learnt by heart
             (Cascante-Bonilla et al. 2020, arXiv:2001.06001); learning rate and domain head go on as they are.
-        net: this and the following as in `labs.modules.dann.DANN`.
-        num_classes: classes of both domains.
-        optimizer: builds the optimizer.
-        scheduler: builds the schedule.
-        reversal: lambda, of training progress.
-        domain_hidden: widths of the domain head's hidden layers.
-        batch_norm: `mixed` or `separate`.
+        dann: what `labs.modules.dann.DANN` takes.
 
     Raises:
         LabsError: a value that makes no sense.
@@ -62,30 +54,16 @@ class PseudoLabel(DANN):
         threshold: float = 0.95,
         balanced: bool = True,
         restart: bool = False,
-        net: nn.Module,
-        num_classes: int,
-        optimizer: Callable[..., torch.optim.Optimizer],
-        scheduler: Callable[..., Any] | None = None,
-        reversal: ReversalWeight | None = None,
-        domain_hidden: Sequence[int] = (100,),
-        batch_norm: Literal["mixed", "separate"] = "mixed",
+        **dann: Any,
     ) -> None:
-        super().__init__(
-            net=net,
-            num_classes=num_classes,
-            optimizer=optimizer,
-            scheduler=scheduler,
-            reversal=reversal,
-            domain_hidden=domain_hidden,
-            batch_norm=batch_norm,
-        )
+        super().__init__(**dann)
         if rounds < 1:
             raise LabsError(f"module.rounds={rounds}: expected 1 or more.")
         if not 0 <= threshold <= 1:
             raise LabsError(f"module.threshold={threshold}: expected a probability from 0 to 1, such as 0.95.")
         untrained = start in ("random", "imagenet")
         if not untrained:
-            load_weights(net, start, keep_head=True)  # once more, now that there is a place for all of them
+            load_weights(self.net, start, keep_head=True)  # once more, now that there is a place for all of them
         self.rounds, self.threshold, self.balanced, self.restart = rounds, threshold, balanced, restart
         self.warm_up = int(untrained)  # rounds on the source alone
         self.labels = [] if untrained else _labels_of(Path(start).expanduser())

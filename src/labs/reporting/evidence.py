@@ -49,6 +49,18 @@ def read_json(path: Path) -> dict[str, Any]:
     return record
 
 
+def read_text(path: Path) -> str:
+    """Read a text file.
+
+    Raises:
+        BrokenRunError: The file cannot be read.
+    """
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise BrokenRunError(f"{path.name} cannot be read: {one_line(error)}") from error
+
+
 def expect(record: Mapping[str, Any], name: str, kind: type, default: Any = ...) -> Any:
     """Return an entry of a record.
 

@@ -17,6 +17,7 @@ from yaml import YAMLError
 
 from labs.drawing.curves import PALETTE
 from labs.drawing.picture_sheets import show
+from labs.storage.files import replacing
 
 LOSSES = {"discriminator": PALETTE[0], "generator": PALETTE[1]}
 # where the iterations that hand-out 002 shows before the end lie in its run: 400 and 2,000 of 2,345
@@ -58,7 +59,8 @@ def gan_sheet(run_dir: Path, metrics: Mapping[str, float], at: Sequence[int], fa
     below.text(0, 1, in_words(metrics, quality), va="top", fontsize=10, transform=below.transAxes)
     for axes in (below, *(axes for row in panels for axes in row if not axes.has_data())):
         axes.set_axis_off()
-    figure.savefig(images / "sheet.png", format="png", dpi=100)
+    with replacing(images / "sheet.png") as staged:
+        figure.savefig(staged, format="png", dpi=100)
 
 
 def in_words(metrics: Mapping[str, float], quality: Mapping[str, object]) -> str:

@@ -10,6 +10,7 @@ from labs.reporting.names import name_rows
 from labs.reporting.recorded_run import EMBEDDED, MISSING, Run
 from labs.reporting.row import NOT_RUN, Row
 from labs.reporting.statistics import Estimate, over_images, over_seeds
+from labs.runs.recipe import of_every_seed
 
 
 def build_rows(runs: Sequence[Run], layout: Layout) -> list[Row]:
@@ -45,10 +46,11 @@ def group_by_recipe(runs: Iterable[Run]) -> list[list[Run]]:
     runs = list(runs)
     for run in sorted(runs, key=lambda run: not run.finished):
         if run.finished:
-            groups[(*_recipe(run), _fixed(run.settings), _fixed(run.counts), run.labels)].append(run)
+            settings = () if run.recipe else _fixed(run.settings)
+            groups[(_recipe(run), settings, _fixed(run.counts), run.labels)].append(run)
             continue
-        same = (key for key in groups if run.experiment and key[:3] == _recipe(run))
-        groups[next(same, _recipe(run) if run.experiment else (run.place,))].append(run)
+        same = (key for key in groups if run.experiment and key[0] == _recipe(run))
+        groups[next(same, (_recipe(run) if run.experiment else run.place,))].append(run)
     return sorted(groups.values(), key=lambda group: min(map(runs.index, group)))
 
 
@@ -63,7 +65,10 @@ def estimate_of_run(run: Run, column: Column) -> Estimate | None:
     return over_seeds([value])
 
 
-def _recipe(run: Run) -> tuple[object, ...]:
+def _recipe(run: Run) -> object:
+    """Return what runs of one row have in common: the recipe but for the seed, or its words in a run of format 1."""
+    if run.recipe:
+        return of_every_seed(run.recipe)
     return run.experiment, _fixed(run.choices), _fixed(run.overrides)
 
 

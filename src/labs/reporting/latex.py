@@ -2,12 +2,22 @@
 
 import re
 from collections.abc import Sequence
-from itertools import groupby
 
 from labs.reporting.layout import Column
 from labs.reporting.row import Row
 from labs.reporting.tables import Table
-from labs.reporting.texts import ABSENT, RUNS_TITLE, cell, row_size, row_title, run_cells, run_headings, runs_caption
+from labs.reporting.texts import (
+    ABSENT,
+    RUNS_TITLE,
+    cell,
+    column_groups,
+    lines_by_row,
+    row_size,
+    row_title,
+    run_cells,
+    run_headings,
+    runs_caption,
+)
 
 LATEX = {
     "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "|": r"\textbar{}",
@@ -29,7 +39,7 @@ def _tex(text: str) -> str:
 def _latex(table: Table) -> str:
     columns = table.layout.columns
     groups, rules, place = [], [], 3
-    for name, width in _spans([column.group for column in columns]):
+    for name, width in column_groups(table):
         groups.append(rf"\multicolumn{{{width}}}{{c}}{{{_tex(name.upper())}}}")
         if name:
             rules.append(rf"\cmidrule(lr){{{place}-{place + width - 1}}}")
@@ -65,21 +75,11 @@ def _latex_cell(row: Row, column: Column, ranked: bool) -> str:
     return text + (rf" {{\scriptsize({_tex(parts.published)})}}" if parts.published else "")
 
 
-def _spans(names: Sequence[str]) -> list[tuple[str, int]]:
-    spans: list[tuple[str, int]] = []
-    for name in names:
-        if spans and spans[-1][0] == name:
-            spans[-1] = (name, spans[-1][1] + 1)
-        else:
-            spans.append((name, 1))
-    return spans
-
-
 def _latex_runs(table: Table) -> str:
     """Write every run under the name of its row: longer than a page for a large grid, so not a float."""
     titles = run_headings(table)
     body = []
-    for name, lines in groupby(table.lines, key=lambda line: row_title(line.row)):
+    for name, lines in lines_by_row(table):
         body.append(rf"\multicolumn{{{len(titles)}}}{{@{{}}p{{\linewidth}}}}{{\textbf{{{_tex(name)}}}}} \\*")
         for *texts, place in (run_cells(table, line) for line in lines):
             body.append(" & ".join([*map(_tex, texts), _breakable(place)]) + r" \\")

@@ -6,6 +6,9 @@ from hashlib import sha256
 
 from labs.reporting.recorded_run import Run
 from labs.reporting.row import Row
+from labs.runs.recipe import flat
+
+MOST = 4  # settings in a name
 
 
 def name_rows(rows: Sequence[Row]) -> None:
@@ -46,9 +49,10 @@ def _tell_apart(rows: Sequence[Row]) -> None:
         details = [_details((row.runs or row.others)[0]) for row in same]
         for place, (row, detail) in enumerate(zip(same, details, strict=True), start=1):
             parts = [f"{key}={value}" for key, value in detail.items() if any(d.get(key) != value for d in details)]
+            parts = parts[:MOST] + [f"{len(parts) - MOST} more settings"] * (len(parts) > MOST)
             row.details += parts or ([f"recipe {place}"] if len(same) > 1 else [])
 
 
 def _details(run: Run) -> dict[str, str]:
-    settings = {name: f"{value:g}" for name, value in run.settings.items()}
+    settings = flat(run.recipe) or {name: f"{value:g}" for name, value in run.settings.items()}
     return {**settings, **{f"{split} images": str(number) for split, number in run.counts.items()}}

@@ -9,10 +9,11 @@ import pandas as pd
 
 from labs.reporting import evidence
 from labs.reporting.evidence import BrokenRunError, expect, of_file, one_line, read_json
-from labs.reporting.recipe import NOT_RECIPE, read_settings, recipe_facts
+from labs.reporting.recipe import read_settings
+from labs.runs.recipe import is_part, typed_settings
 
-FORMAT = 1
-STATUSES = ("running", "finished", "failed", "interrupted")
+FORMATS = (1, 2)
+STATUSES = ("begun", "running", "finished", "failed", "interrupted")
 MISSING = "missing"
 EMBEDDED = "embedded data"
 WEIGHTS = "module.net.weights"
@@ -22,10 +23,11 @@ WEIGHTS = "module.net.weights"
 class Run:
     """Hold what one run directory says.
 
-    `status` is one of its four words, "missing" (a grid plans it, no run is there) or "broken" (`error` says why).
+    `status` is a state of a run, "missing" (a grid plans it, no run is there) or "broken" (`error` says why).
     `place` is the directory as a reader should see it; `choices` are its options (net, freeze, ...) and
     `overrides` what its command changed beyond them; `settings` are hyper-parameters that hand-outs state;
-    `key` is the hash of the recipe and `grid_command` what starts the grid that the run is a cell of, if known.
+    `recipe` is its recipe in normal form (empty for a run of format 1), `key` its hash, and `grid_command` what starts
+    the grid that the run is a cell of, if known.
     """
 
     directory: Path
@@ -38,6 +40,7 @@ class Run:
     seed: int | None = None
     command: str = ""
     key: str = ""
+    recipe: str = ""
     grid_command: str = ""
     choices: dict[str, str] = field(default_factory=dict)
     overrides: dict[str, str] = field(default_factory=dict)
@@ -77,11 +80,15 @@ def read_run(directory: Path, place: str | None = None) -> Run:
     try:
         record = read_json(directory / "metrics.json")
         with of_file("metrics.json"):
-            if record.get("format") != FORMAT:
-                raise BrokenRunError(f"it has format {record.get('format')!r}, this report reads format {FORMAT}")  # noqa: TRY301
+            if record.get("format") not in FORMATS:
+                raise BrokenRunError(  # noqa: TRY301
+                    f"it has format {record.get('format')!r}, this report reads {' and '.join(map(str, FORMATS))}"
+                )
             identity = read_identity(record)
             content = _read_record(record)
         content |= _read_files(directory, content)
+        if record["format"] > 1:
+            identity["recipe"] = evidence.read_text(directory / ".hydra" / "recipe.yaml")
     except BrokenRunError as error:
         return Run(directory, place, "broken", str(error), **identity)
     return Run(directory, place, **identity, **content)
@@ -99,7 +106,7 @@ def read_identity(record: Mapping[str, Any]) -> dict[str, Any]:
     data = expect(record, "data", str)
     if data not in ("embedded", "online"):
         raise BrokenRunError(f"data should be 'embedded' or 'online', it is {data!r}")
-    settings, overrides = expect(record, "settings", dict, {}), recipe_facts(command, choices)
+    settings, overrides = expect(record, "settings", dict, {}), typed_settings(command, choices)
     if str(settings.get(WEIGHTS, "")).startswith("a run of "):  # of whichever seed: `labs.cli.describe`
         overrides[WEIGHTS] = settings[WEIGHTS]
     return {
@@ -109,7 +116,8 @@ def read_identity(record: Mapping[str, Any]) -> dict[str, Any]:
         "seed": expect(record, "seed", int),
         "command": command,
         "key": expect(record, "key", str, ""),
-        "choices": {str(name): str(value) for name, value in choices.items() if name not in NOT_RECIPE and value},
+        "recipe": expect(record, "recipe", str, ""),  # of a cell that a grid plans
+        "choices": {str(name): str(value) for name, value in choices.items() if is_part(name) and value},
         "overrides": overrides,
         "settings": read_settings(settings),
         # the data field decides: a run on embedded data is labelled even if its own list forgot it

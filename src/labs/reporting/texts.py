@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 from labs.reporting.each_run import RunLine
 from labs.reporting.layout import Column
@@ -53,6 +54,16 @@ def row_size(row: Row) -> str:
 def headings(table: Table) -> list[str]:
     """Return the titles of the columns, each with its group."""
     return [f"{column.group} {column.title}".strip() for column in table.layout.columns]
+
+
+def column_groups(table: Table) -> list[tuple[str, int]]:
+    """Return the groups of the columns, and how many columns each spans."""
+    return [(name, len(list(same))) for name, same in groupby(column.group for column in table.layout.columns)]
+
+
+def lines_by_row(table: Table) -> list[tuple[str, list[RunLine]]]:
+    """Return every run, under the title of its row."""
+    return [(name, list(lines)) for name, lines in groupby(table.lines, key=lambda line: row_title(line.row))]
 
 
 def runs_caption(table: Table) -> str:

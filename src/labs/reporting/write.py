@@ -12,6 +12,7 @@ from labs.reporting.latex import to_latex
 from labs.reporting.markdown import hand_in
 from labs.reporting.page import render_page
 from labs.reporting.tables import Table, build_tables
+from labs.storage.files import replacing, write_text
 
 
 def write_report(paths: Sequence[Path], output: Path, rank_by: str | None = None) -> tuple[Path, list[Table]]:
@@ -35,9 +36,10 @@ def write_report(paths: Sequence[Path], output: Path, rank_by: str | None = None
     try:
         output.mkdir(parents=True, exist_ok=True)
         for name, text in texts.items():
-            (output / name).write_text(text, encoding="utf-8")
+            write_text(output / name, text)
         for drawing in (drawing for figures in drawings for drawing in figures):
-            (output / drawing.file).write_bytes(drawing.png)
+            with replacing(output / drawing.file) as staged:
+                staged.write_bytes(drawing.png)
     except OSError as error:
         raise LabsError(
             f"cannot write the report to {output}: {error.strerror}; choose another directory with --output"

@@ -1,9 +1,10 @@
 """Small things that every part knows of run directories."""
 
 import json
-import shutil
 from pathlib import Path
 from typing import Any
+
+FORMAT = 2  # of metrics.json; 1 had no recipe in normal form
 
 
 def read_facts(run_dir: Path) -> dict[str, Any]:
@@ -15,18 +16,10 @@ def read_facts(run_dir: Path) -> dict[str, Any]:
     return facts if isinstance(facts, dict) else {}
 
 
-def keep_recipe(run_dir: Path) -> None:
-    """Keep the recipe that a run has begun with: Hydra replaces it before anybody can refuse to resume the run."""
-    kept = run_dir / ".hydra" / "begun"
-    for file in run_dir.glob(".hydra/*.yaml"):
-        kept.mkdir(exist_ok=True)
-        shutil.copy2(file, kept)
-
-
-def give_back_recipe(run_dir: Path) -> None:
-    """Put the recipe that a run has begun with back in its place."""
-    for file in run_dir.glob(".hydra/begun/*.yaml"):
-        shutil.copy2(file, run_dir / ".hydra")
+def weights_file(weights: Path) -> Path | None:
+    """Return the file that weights are read from: itself, or the checkpoint of a run; None if there is none."""
+    checkpoints = [weights / "checkpoints" / f"{name}.ckpt" for name in ("best", "last")]  # some select no epoch
+    return next((path for path in (weights, *checkpoints) if path.is_file()), None)
 
 
 def shown_path(path: Path | str) -> str:

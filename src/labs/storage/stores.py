@@ -15,6 +15,7 @@ import numpy as np
 from filelock import FileLock
 
 from labs import LabsError
+from labs.storage.files import write_text
 
 
 class Stored(NamedTuple):
@@ -129,7 +130,7 @@ def _open(file: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Stored | 
         whole = known and (facts["stamp"] == stamp or digest(array) == facts["digest"])
         if whole and facts["stamp"] != stamp:
             with suppress(OSError):  # a folder that others may read only
-                _replace(notes, json.dumps({**facts, "stamp": stamp}))
+                write_text(notes, json.dumps({**facts, "stamp": stamp}))
     except Exception:  # a damaged header makes NumPy's parser fail in many ways
         return None
     return Stored(array, facts, built=False) if whole else None
@@ -156,7 +157,7 @@ def _write(file: Path, shape: tuple[int, ...], dtype: np.dtype[Any], fill: Fill)
             array.flush()
         facts |= {"shape": list(array.shape), "digest": digest(array), "stamp": _stamp(temporary)}
         try:
-            _replace(file.with_suffix(".json"), json.dumps(facts))
+            write_text(file.with_suffix(".json"), json.dumps(facts))
         except OSError as error:
             raise NoRoomError(f"{file.parent} cannot be written ({error.strerror}).") from error
         temporary.replace(file)
@@ -177,12 +178,3 @@ def _reserve(file: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.nda
     except OSError as error:
         raise NoRoomError(f"{file.parent} cannot hold {needed / 1e6:,.0f} MB ({error.strerror}).") from error
     return array
-
-
-def _replace(file: Path, text: str) -> None:
-    temporary = file.with_name(f".{file.name}.{os.getpid()}")
-    try:
-        temporary.write_text(text)
-        temporary.replace(file)
-    finally:
-        temporary.unlink(missing_ok=True)

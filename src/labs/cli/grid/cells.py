@@ -13,20 +13,21 @@ from hydra.core.config_loader import ConfigLoader
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from labs import LabsError
-from labs.cli.again import is_finished, is_occupied
 from labs.cli.describe import describe
 from labs.cli.overrides import quote
-from labs.runs.directory import read_facts, shown_path
+from labs.runs.directory import FORMAT, read_facts, shown_path
+from labs.runs.life import is_finished, is_occupied, is_of
+from labs.runs.recipe import Recipe, is_part
+from labs.storage.files import write_text
 
-# Settings of Hydra that say how a grid is run, and mean nothing to one of its cells.
-ABOUT_THE_GRID = ("hydra.sweep", "hydra.launcher", "hydra/launcher", "hydra/sweeper", "hydra.mode", "hydra.run")
+OF_A_JOB = ("hydra.job", "hydra.verbose")  # settings of Hydra that mean something to a single cell
 
 State = Literal["waiting", "running", "done", "skipped", "failed", "interrupted", "elsewhere"]
 
 
 @dataclass
 class Cell:
-    """Hold one cell. `config` is Hydra's, composed for this cell; `recipe` what its `metrics.json` says of it.
+    """Hold one cell. `config` is Hydra's, composed for this cell.
 
     `state` is "skipped" for a cell that had finished before, "elsewhere" for one that another process is training.
     `started` and `ended` are seconds of the monotonic clock.
@@ -34,7 +35,7 @@ class Cell:
 
     name: str
     config: DictConfig
-    recipe: dict[str, Any]
+    recipe: Recipe
     directory: Path
     state: State = "waiting"
     error: str = ""
@@ -50,8 +51,8 @@ class Cell:
     @property
     def arguments(self) -> list[str]:
         """Return the arguments of train.py that run this cell, and no other, in its directory."""
-        single = [o for o in self.overrides if o.partition("=")[0] not in ("grid", "sweep.on_error")]
-        hydra = [str(o) for o in self.config.hydra.overrides.hydra if not str(o).lstrip("+").startswith(ABOUT_THE_GRID)]
+        single = [o for o in self.overrides if is_part(o.partition("=")[0], ("grid", "sweep"))]
+        hydra = [str(o) for o in self.config.hydra.overrides.hydra if str(o).lstrip("+").startswith(OF_A_JOB)]
         return [*single, *hydra, f"hydra.run.dir={quote(str(self.directory))}"]
 
     @property
@@ -69,13 +70,13 @@ class Cell:
     def facts(self) -> dict[str, Any]:
         """Return the `metrics.json` of this very recipe; empty if it holds another's or none."""
         facts = read_facts(self.directory)
-        return facts if facts.get("key") == self.recipe["key"] else {}
+        return facts if is_of(facts, self.recipe) else {}
 
     def look(self) -> None:
         """Find out whether the cell needs a run; another process may have begun or finished it in the meantime."""
         if is_occupied(self.directory):
             self.state = "elsewhere"
-        elif not self.config.rerun and is_finished(self.directory, self.recipe["key"]):
+        elif not self.config.rerun and is_finished(self.directory, self.recipe):
             self.state = "skipped"
 
     def start(self) -> None:
@@ -106,14 +107,15 @@ class Cell:
     def _keep(self, error: str, trace: str) -> None:
         self.directory.mkdir(parents=True, exist_ok=True)
         if not (self.directory / "traceback.txt").is_file():  # a run that had begun has written its own
-            (self.directory / "traceback.txt").write_text(f"{self.recipe['command']}\n\n{trace}", encoding="utf-8")
+            write_text(self.directory / "traceback.txt", f"{self.recipe.facts['command']}\n\n{trace}")
         if not self.facts():  # finished results of this recipe stay, and what was stopped can still go on
-            record = {"format": 1, "status": "failed", **self.recipe, "metrics": {}, "labels": [], "error": error}
-            (self.directory / "metrics.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+            own = {**self.recipe.facts, "key": self.recipe.key}
+            record = {"format": FORMAT, "status": "failed", **own, "metrics": {}, "labels": [], "error": error}
+            write_text(self.directory / "metrics.json", json.dumps(record, indent=2) + "\n")
         saved = self.directory / ".hydra" / "overrides.yaml"
         if not saved.is_file():  # a run that could not start takes back what it wrote, but the retry needs its recipe
             saved.parent.mkdir(exist_ok=True)
-            OmegaConf.save(self.overrides, saved)
+            write_text(saved, OmegaConf.to_yaml(OmegaConf.create(self.overrides)))
 
     def _written(self) -> int | None:
         file = self.directory / "metrics.json"
@@ -135,7 +137,7 @@ def compose_cells(
         first: the number of the first cell, when a sweeper launches several batches.
     """
     grid = Path(config.hydra.sweep.dir).absolute()
-    known = {read_facts(file.parent).get("key"): file.parent for file in sorted(grid.glob("*/metrics.json"))}
+    known = {file.parent: read_facts(file.parent) for file in sorted(grid.glob("*/metrics.json"))}
     cells: list[Cell] = []
     for number, overrides in enumerate(job_overrides, start=first):
         composed = loader.load_sweep_config(config, list(overrides))
@@ -145,10 +147,10 @@ def compose_cells(
         typed = [str(override) for override in composed.hydra.overrides.task]
         recipe = describe(composed, choices, typed)
         directory = grid / str(composed.hydra.sweep.subdir)
-        if read_facts(directory).get("key") != recipe["key"]:
-            directory = known.get(recipe["key"], directory)
+        if not is_of(known.get(directory, {}), recipe):
+            directory = next((place for place, facts in known.items() if is_of(facts, recipe)), directory)
         if any(directory == other.directory for other in cells):
-            if any(recipe["key"] == other.recipe["key"] for other in cells):
+            if any(recipe.key == other.recipe.key for other in cells):
                 continue  # the same cell twice
             raise LabsError(f"two cells of the grid would share the directory {directory}; hydra.sweep.subdir says so.")
         composed.hydra.sweep.subdir = str(directory.relative_to(grid))
@@ -161,14 +163,17 @@ def compose_cells(
 
 def write_plan(cells: Sequence[Cell], grid: Path, command: str) -> None:
     """Write `cells.json`: which cells the grid has, so that a report can show those that were not run."""
-    plan = {
-        "command": command,
-        "cells": [{"directory": str(cell.directory.relative_to(grid.absolute())), **cell.recipe} for cell in cells],
-    }
+    planned = [
+        {
+            "directory": str(cell.directory.relative_to(grid.absolute())),
+            **cell.recipe.facts,
+            "key": cell.recipe.key,
+            "recipe": cell.recipe.text,
+        }
+        for cell in cells
+    ]
     grid.mkdir(parents=True, exist_ok=True)
-    temporary = grid / ".cells.json"
-    temporary.write_text(json.dumps(plan, indent=2) + "\n", encoding="utf-8")
-    temporary.replace(grid / "cells.json")
+    write_text(grid / "cells.json", json.dumps({"command": command, "cells": planned}, indent=2) + "\n")
 
 
 def _name(cells: Sequence[Cell]) -> None:

@@ -1,0 +1,294 @@
+"""The life of a run in its directory: begun, running, then finished, interrupted or failed.
+
+A run that has begun holds its directory, and has no result yet; whatever stops it now was a refusal, and what it wrote
+is taken back. With its first result it is running: from then on the directory is its own. It knows nothing of
+Lightning, epochs or metrics, so that whatever computes something can live it.
+"""
+
+import json
+import os
+import shlex
+import sys
+import traceback
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Self
+
+from filelock import FileLock, Timeout
+
+from labs import LabsError
+from labs.practicals import sheet_of
+from labs.runs.directory import FORMAT, read_facts, shown_path
+from labs.runs.recipe import Recipe, typed_settings
+from labs.storage.files import WRITTEN, write_text
+
+State = Literal["begun", "running", "finished", "interrupted", "failed"]
+
+WRITTEN_BEFORE = ".hydra/written.txt"  # what the runs of this directory have written
+# What a run may leave beside the files that its sheet names. A file of that name which no run wrote is never touched.
+COMMON_FILES = (
+    *("metrics.json", "log.tsv", "test_log.tsv", "predictions.csv", "result.png", "result.gif", "traceback.txt"),
+    *("environment.json", "freeze.txt", "net.txt", ".hydra/config.yaml", ".hydra/overrides.yaml", ".hydra/recipe.yaml"),
+    *("checkpoints/*.ckpt", "images/*.png", "images/*.gif"),
+)
+OF_LIBRARIES = ("tensorboard", "csv", "checkpoints")  # folders that others write into: new files there are the run's
+
+
+class Run:
+    """A run in its directory, used around all that it does: no other process has the directory meanwhile.
+
+    Args:
+        directory: where it lives.
+        recipe: what it is.
+        documents: further files that say how it was made, by name, such as `.hydra/config.yaml`.
+        resume: go on from the last checkpoint, whatever its recipe.
+        rerun: start anew even if it has finished.
+
+    Raises:
+        LabsError: another process has the directory, or files lie there that a run would overwrite.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        recipe: Recipe,
+        documents: Mapping[str, str],
+        *,
+        resume: bool = False,
+        rerun: bool = False,
+    ) -> None:
+        if resume and rerun:
+            raise LabsError("rerun=true starts anew and resume goes on: type one of them.")
+        self.directory, self.recipe, self.resumes, self.rerun = directory, recipe, resume, rerun
+        self.documents = {".hydra/recipe.yaml": recipe.text, **documents}
+        self.state: State = "begun"
+        self.facts: dict[str, Any] = {
+            "format": FORMAT, "status": "begun", **recipe.facts, "key": recipe.key, "metrics": {}, "labels": [],
+            "error": None,
+        }  # fmt: skip
+        self.is_needed = True
+        self.recorded_before = False  # in a format that knows no recipe in normal form
+        self.earlier: dict[Path, int] = {}  # results to replace, and when they were written
+        self.is_first = is_first_process()
+        self._there: set[Path] = set()  # what lay in the folders of libraries when it began
+        self._listed = ""
+
+    # Around the run
+
+    def __enter__(self) -> Self:
+        """Lock the directory and look at what is there: nothing is written before that is known."""
+        if not self.is_first:  # started by the process that holds the directory
+            self._look()
+            return self
+        self._lock = _lock(self.directory)
+        Path(self._lock.lock_file).parent.mkdir(parents=True, exist_ok=True)
+        try:
+            self._lock.acquire()
+        except Timeout:
+            raise LabsError(
+                f"another process is training in {self.directory}; wait for it, or choose another directory."
+            ) from None
+        try:
+            self._look()
+        except BaseException:
+            self._leave()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Say how the run ended; take back what a refused one wrote."""
+        if not self.is_first:
+            return
+        try:
+            if self.is_needed:
+                self._end(error)
+        finally:
+            self._leave()
+
+    def running(self) -> None:
+        """Say that there is a first result: the directory is this run's from now on, and says what it is."""
+        if self.state != "begun":
+            return
+        self._enter_state("running")
+        if self.is_first:
+            for file, written in self.earlier.items():
+                if file.exists() and file.stat().st_mtime_ns == written:  # not replaced yet
+                    file.unlink()
+            for name, text in self.documents.items():
+                write_text(self.directory / name, text)
+        self.save()
+
+    def save(self) -> None:
+        """Write `metrics.json`, unless an earlier run's results stand there and this one has none yet."""
+        if not self.is_first or (self.state == "begun" and (self.earlier or self.resumes)):
+            return
+        self.write_json("metrics.json", self.facts)
+        self._write_list()
+
+    def write(self, name: str, text: str) -> None:
+        """Write a text file of the run's, by its name in the directory."""
+        if self.is_first:
+            write_text(self.directory / name, text)
+
+    def write_json(self, name: str, content: Mapping[str, Any]) -> None:
+        """Write a JSON file of the run's, by its name in the directory."""
+        self.write(name, json.dumps(content, indent=2) + "\n")
+
+    # What the parts of its life do
+
+    def _look(self) -> None:
+        facts = read_facts(self.directory)
+        if not facts.get("format"):
+            self._refuse_what_is_not_ours()
+        if is_of(facts, self.recipe) and not self.rerun:
+            self.recorded_before = facts["format"] < FORMAT
+            self.resumes = self.resumes or facts.get("status") in ("running", "interrupted")
+            self.is_needed = facts.get("status") != "finished"
+        if not self.is_needed or not self.is_first:
+            return
+        WRITTEN.difference_update(self._own())  # of an earlier run in this process
+        self._there = set(self._of_libraries())
+        if not self.resumes:
+            self.earlier = {path: path.stat().st_mtime_ns for path in self._list() if path.is_file()}
+        self.save()
+
+    def _end(self, error: BaseException | None) -> None:
+        if error is None:
+            self._enter_state("finished")
+            self.save()
+            return
+        stopped = isinstance(error, (KeyboardInterrupt, SystemExit)) or "SIGTERM" in type(error).__name__
+        if self.state == "begun" and (not stopped or self.earlier or self.resumes):
+            self._take_back()
+        else:
+            self.running()
+            self._enter_state("interrupted" if stopped else "failed")
+            self.facts["error"] = one_line(error)
+            self.save()
+            if not stopped:
+                trace = "".join(traceback.format_exception(error))
+                self.write("traceback.txt", f"{self.facts['command']}\n\n{trace}")
+            command = f"python train.py {shlex.quote(f'resume={shown_path(self.directory)}')}"
+            print(f"\n{self.state} after {self.facts.get('epochs', 0)} epochs; go on with: {command}", file=sys.stderr)
+
+    def _enter_state(self, state: State) -> None:
+        self.state = self.facts["status"] = state
+
+    def _refuse_what_is_not_ours(self) -> None:
+        """Refuse a directory in which something lies under the name of a result that no run has written."""
+        if (self.directory / ".hydra" / "recipe.yaml").is_file():
+            return
+        if self.directory.resolve() == Path.cwd():
+            raise LabsError("hydra.run.dir: the working directory is no run directory; type the name of a new folder.")
+        found = [path for pattern in self._patterns() for path in sorted(self.directory.glob(pattern))]
+        if found:
+            names = ", ".join(path.relative_to(self.directory).as_posix() for path in found[:3])
+            raise LabsError(
+                f"{self.directory} holds files that no run of labs wrote, and a run would replace them ({names}). "
+                "Type another directory: hydra.run.dir=<new folder>."
+            )
+
+    def _patterns(self) -> tuple[str, ...]:
+        return (*COMMON_FILES, *sheet_of(self.recipe.facts["practical"]).files)
+
+    def _list(self) -> list[Path]:
+        """Return the files that runs of this directory have written: as they noted it, or by their names."""
+        try:
+            noted = (self.directory / WRITTEN_BEFORE).read_text(encoding="utf-8").splitlines()
+        except OSError:  # recorded before there was a list
+            return [path for pattern in self._patterns() for path in self.directory.glob(pattern)]
+        root = self.directory.absolute()
+        return [path for name in noted if (path := root / name).resolve().is_relative_to(root.resolve())]
+
+    def _write_list(self) -> None:
+        root = self.directory.absolute()
+        names = {path.relative_to(root).as_posix() for path in self._own()}
+        names |= {path.relative_to(root).as_posix() for path in self._list()} if self.resumes else set()
+        text = "".join(f"{name}\n" for name in sorted(names - {WRITTEN_BEFORE}))
+        if text != self._listed:
+            write_text(root / WRITTEN_BEFORE, text)
+            self._listed = text
+
+    def _own(self) -> set[Path]:
+        """Return what this very run has written: through our writer, or by libraries into their folders."""
+        root = self.directory.absolute()
+        return {path for path in WRITTEN if path.is_relative_to(root)} | (set(self._of_libraries()) - self._there)
+
+    def _of_libraries(self) -> Iterator[Path]:
+        for name in OF_LIBRARIES:
+            yield from (path for path in (self.directory.absolute() / name).rglob("*") if path.is_file())
+
+    def _take_back(self) -> None:
+        """Remove what this very run wrote, and the folders that are empty then; whatever else lies there stays."""
+        for path in self._own():
+            path.unlink(missing_ok=True)
+            WRITTEN.discard(path)
+            with suppress(OSError):  # not empty
+                for folder in path.relative_to(self.directory.absolute()).parents[:-1]:
+                    (self.directory / folder).rmdir()
+
+    def _leave(self) -> None:
+        """Free the directory; one in which nothing is left goes."""
+        self._lock.release()
+        if not read_facts(self.directory).get("format"):
+            with suppress(OSError):
+                Path(self._lock.lock_file).unlink()
+                (self.directory / ".hydra").rmdir()
+                self.directory.rmdir()
+
+
+def is_same_in_words(before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
+    """Say whether a run of format 1, which has no recipe in normal form, was typed as another is."""
+    names = ("experiment", "practical", "data", "seed")
+    typed = [typed_settings(facts.get("command", ""), facts.get("choices", {})) for facts in (before, now)]
+    pairs = [(before.get(group, {}), now[group]) for group in ("choices", "settings")]
+    return (
+        all(before.get(name) == now[name] for name in names)
+        and typed[0] == typed[1]
+        and all(one[name] == other[name] for one, other in pairs for name in one.keys() & other.keys())
+    )
+
+
+def is_of(facts: Mapping[str, Any], recipe: Recipe) -> bool:
+    """Say whether a record is of this very recipe: by its key, or by its words if it was made before there was one."""
+    return facts.get("key") == recipe.key or (facts.get("format") == 1 and is_same_in_words(facts, recipe.facts))
+
+
+def is_finished(run_dir: Path, recipe: Recipe) -> bool:
+    """Say whether a directory holds the finished run of this very recipe."""
+    facts = read_facts(run_dir)
+    return is_of(facts, recipe) and facts.get("status") == "finished"
+
+
+def is_occupied(run_dir: Path) -> bool:
+    """Say whether another process is training in a directory."""
+    lock = _lock(run_dir)
+    if not Path(lock.lock_file).is_file():
+        return False
+    try:
+        with lock:
+            return False
+    except Timeout:
+        return True
+
+
+def one_line(error: BaseException) -> str:
+    """Return an exception in one line of at most 300 letters."""
+    return f"{type(error).__name__}: {error}".splitlines()[0][:300]
+
+
+def is_first_process() -> bool:
+    """Say whether this is the process that the user started, whatever starts the others."""
+    from lightning_utilities.core.rank_zero import rank_zero_only
+
+    variables = ("RANK", "LOCAL_RANK", "SLURM_PROCID", "JSM_NAMESPACE_RANK")  # in the order that Lightning asks
+    of_environment = next((int(os.environ[name]) for name in variables if name in os.environ), 0)
+    return int(getattr(rank_zero_only, "rank", of_environment)) == 0
+
+
+def _lock(run_dir: Path) -> FileLock:
+    return FileLock(run_dir / ".hydra" / "run.lock", timeout=0)

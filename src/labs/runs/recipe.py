@@ -1,0 +1,134 @@
+"""The recipe of a run in its normal form: one text, from which come its key, a grid's cells and a report's rows.
+
+What is part of it: every setting that can change a number, with its value; the content of weights, not their place; the
+recipe of embedded weights. What is not part of it stands in one list, `NOT_PART`.
+"""
+
+import hashlib
+import shlex
+from collections.abc import Collection, Mapping
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+
+# What a command does with a run: never repeated with it.
+THE_CALL = ("grid", "resume", "rerun", "sweep", "hydra")
+# Where things lie, and what carries out the computation.
+PLACES = (
+    *("paths", "*.folder", "*.weights_folder", "*.dirpath", "trainer.default_root_dir", "trainer.accelerator"),
+    *("datamodule.num_workers", "pretrained", "upstream"),  # both are resolved in the weights
+)
+# What is shown or kept of a run.
+SHOWN = (
+    *("practical", "logger", "draw_architecture", "feature_cache"),
+    *("trainer.enable_*", "trainer.log_every_n_steps", "trainer.profiler"),
+    *("callbacks.architecture", "callbacks.feature_cache", "callbacks.features", "callbacks.learning_rate"),
+    *("callbacks.pictures", "callbacks.progress", "callbacks.samples", "callbacks.watch"),
+)
+# Each name or pattern stands for itself and for everything under it: none of it changes a number.
+NOT_PART = (*THE_CALL, *PLACES, *SHOWN)
+
+WEIGHT_FILES = (".ckpt", ".pt", ".pth", ".safetensors")
+
+
+class Recipe(NamedTuple):
+    """What a run is: its normal form, and what `metrics.json` says of it in words (experiment, seed, command, ...)."""
+
+    text: str
+    facts: dict[str, Any]
+
+    @property
+    def key(self) -> str:
+        """Return the twelve letters that name the recipe: the same key, the same numbers."""
+        return key_of(self.text)
+
+
+def is_part(name: str, apart: tuple[str, ...] = NOT_PART) -> bool:
+    """Say whether a setting belongs to the recipe.
+
+    Examples:
+        >>> is_part("module.optimizer.lr"), is_part("paths.data"), is_part("datamodule.source.folder")
+        (True, False, False)
+    """
+    words = name.lstrip("+~").replace("/", ".").split(".")
+    parents = [".".join(words[: place + 1]) for place in range(len(words))]
+    return not any(fnmatchcase(parent, pattern) for parent in parents for pattern in apart)
+
+
+def normal_form(settings: Mapping[str, Any], seed: int, start: str = "") -> str:
+    """Write a recipe: first what may differ from seed to seed, then the settings that are part of it, sorted.
+
+    Args:
+        settings: resolved, by name; what follows the seed is written as a word in place of the number.
+        seed: of the run.
+        start: digest of the weights that it starts from, where they are those of a run.
+    """
+    first = {"seed": seed, **({"start": start} if start else {})}
+    return f"{_dump(first)}---\n{_dump(_parts(settings, ''))}"
+
+
+def key_of(text: str) -> str:
+    """Return twelve letters that name a text."""
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def of_every_seed(text: str) -> str:
+    """Return what a recipe has in common with those of other seeds: what makes a row of a table."""
+    return text.partition("---\n")[2]
+
+
+def flat(text: str) -> dict[str, str]:
+    """Return the settings of a recipe by their full names, such as `module.optimizer.lr`."""
+    found: dict[str, str] = {}
+
+    def walk(node: Any, name: str) -> None:
+        if isinstance(node, dict) and (node or not name):
+            for key, value in node.items():
+                walk(value, f"{name}.{key}" if name else str(key))
+        else:
+            found[name] = "null" if node is None else str(node)
+
+    walk(yaml.safe_load(of_every_seed(text)) or {}, "")
+    return found
+
+
+def typed_settings(command: str, choices: Collection[str]) -> dict[str, str]:
+    """Return what a command sets of the recipe, by name, except what the record of a run holds apart.
+
+    That is the seed, the experiment, the data and the named choices.
+    """
+    try:
+        words = shlex.split(command)
+    except ValueError:  # a quote that is never closed: a command edited by hand
+        words = command.split()
+    overrides = [word for word in words if ("=" in word and not word.startswith("-")) or word.startswith("~")]
+    pairs = ((name.lstrip("+"), value) for name, _, value in (override.partition("=") for override in overrides))
+    apart = {"seed", "experiment", "data", "run", "tags", "datamodule.root", *choices}
+    # more devices than one are a larger batch
+    return {n: v for n, v in pairs if n not in apart and is_part(n) and (n, v) != ("trainer.devices", "1")}
+
+
+def digest_of_file(file: Path) -> str:
+    """Return the SHA-256 of a file's content."""
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
+
+
+def _parts(node: Any, name: str) -> Any:
+    """Return what is part of the recipe of a node: whole numbers as such, weight files by their content."""
+    if isinstance(node, Mapping):
+        inner = {str(key): (value, f"{name}.{key}" if name else str(key)) for key, value in node.items()}
+        return {key: _parts(v, full) for key, (v, full) in inner.items() if v is not None and is_part(full)}
+    if isinstance(node, (list, tuple)):
+        return [_parts(item, name) for item in node]
+    if isinstance(node, float) and node.is_integer():
+        return int(node)
+    if isinstance(node, str) and node.endswith(WEIGHT_FILES) and Path(node).is_file():
+        return f"sha256 {digest_of_file(Path(node))}"
+    return node
+
+
+def _dump(content: Any) -> str:
+    return yaml.safe_dump(content, sort_keys=True, allow_unicode=True, width=1000)

@@ -1,0 +1,33 @@
+"""Files that appear whole or not at all: staged beside the target, flushed to the disk, moved into its place."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+WRITTEN: set[Path] = set()  # what this process has written here, as absolute paths
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield a path beside `path`; what is written there takes its place if the block ends well.
+
+    Staged in the same folder, so that the last move is one step on any disk: a process that is killed, or a disk that
+    is full, leaves the earlier file as it was.
+    """
+    path = path.absolute()
+    staged = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        yield staged
+        with staged.open("rb+") as file:
+            os.fsync(file.fileno())
+        staged.replace(path)
+        WRITTEN.add(path)
+    finally:
+        staged.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file in one move."""
+    with replacing(path) as staged:
+        staged.write_text(text, encoding="utf-8")

@@ -1,0 +1,87 @@
+"""What a run is: the same key, the same numbers; and what changes no number changes no key."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+from project import ROOT
+
+from labs.cli.describe import describe
+from labs.cli.help import register_resolvers
+from labs.cli.overrides import expand
+from labs.runs.recipe import Recipe, of_every_seed
+
+
+def described(*overrides: str, conf: Path = ROOT / "conf") -> Recipe:
+    register_resolvers()
+    typed = expand(["experiment=cub_full", "data=embedded", *overrides])
+    with initialize_config_dir(str(conf), version_base="1.3"):
+        composed = compose("train", [*typed, "paths.run_dir=/nowhere"], return_hydra_config=True)
+        choices = {str(name): str(choice) for name, choice in composed.hydra.runtime.choices.items()}
+        return describe(composed, choices, typed)
+
+
+@pytest.fixture(scope="module")
+def key() -> str:
+    return described().key
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        *("paths.data=/scratch", "paths.outputs=/elsewhere", "resume=true", "rerun=true", "sweep.on_error=stop"),
+        *("feature_cache=off", "feature_cache.budget_gb=1", "logger=none", "logger=csv", "draw_architecture=true"),
+        *("callbacks.pictures=null", "callbacks.pictures.num_images=4", "trainer=cpu", "net.weights_folder=/elsewhere"),
+        *("datamodule.num_workers=2", "datamodule.source.folder=/elsewhere"),
+        *("seed=0", "freeze=none", "module.optimizer.lr=0.10"),  # the default, said aloud
+    ],
+)
+def test_what_changes_no_number_changes_no_key(override: str, key: str) -> None:
+    assert described(override).key == key
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        *("seed=1", "module.optimizer.lr=0.01", "freeze=layer1", "normalization=dataset", "trainer.max_epochs=5"),
+        *("weights=random", "debug=batches", "callbacks.best.monitor=val/loss", "trainer.devices=2", "precision=bf16"),
+        "experiment=cub_conv_frozen",
+    ],
+)
+def test_what_changes_the_numbers_changes_the_key(override: str, key: str) -> None:
+    assert described(override).key != key
+
+
+def test_recipes_of_two_seeds_make_one_row() -> None:
+    texts = [described(f"seed={seed}").text for seed in (0, 1)]
+    assert texts[0] != texts[1]
+    assert of_every_seed(texts[0]) == of_every_seed(texts[1])
+
+
+def test_the_recipe_of_embedded_weights_is_part_of_it(tmp_path: Path, key: str) -> None:
+    """An edited upstream experiment makes new weights, and so new runs."""
+    shutil.copytree(ROOT / "conf", tmp_path / "conf")
+    assert described(conf=tmp_path / "conf").key == key, "another checkout"
+    upstream = tmp_path / "conf" / "experiment" / "cub_upstream.yaml"
+    upstream.write_text(upstream.read_text().replace("max_epochs: 11", "max_epochs: 12"))
+    assert described(conf=tmp_path / "conf").key != key
+    random = [described("weights=random", conf=conf).key for conf in (ROOT / "conf", tmp_path / "conf")]
+    assert random[0] == random[1], "which start from nothing of it"
+
+
+def test_weights_count_by_what_they_are_not_by_where_they_lie(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, content in (("a", b"weights"), ("b", b"weights"), ("c", b"others")):
+        (tmp_path / name / "checkpoints").mkdir(parents=True)
+        (tmp_path / name / "checkpoints" / "best.ckpt").write_bytes(content)
+        (tmp_path / name / "metrics.json").write_text(json.dumps({"experiment": "cub_tuned"}))
+    monkeypatch.chdir(tmp_path)
+    recipes = [described(f"weights={path}") for path in ("./a", f"{tmp_path}/b", "./c")]
+    assert recipes[0].key == recipes[1].key != recipes[2].key
+    assert len({of_every_seed(recipe.text) for recipe in recipes}) == 1, "starts of several seeds make one row"
+    assert recipes[0].facts["settings"]["module.net.weights"] == "a run of cub_tuned"
+    (tmp_path / "alone.pth").write_bytes(b"weights")
+    assert of_every_seed(described("weights=./alone.pth").text) != of_every_seed(recipes[0].text)

@@ -1,0 +1,64 @@
+"""Files that appear whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from labs.storage.files import WRITTEN, replacing, write_text
+
+
+def test_a_file_is_replaced_in_one_move_and_noted(tmp_path: Path) -> None:
+    file = tmp_path / "log.tsv"
+    file.write_text("before")
+    with replacing(file) as staged:
+        staged.write_text("after")
+        assert file.read_text() == "before"
+        assert staged.parent == tmp_path, "on the same disk, so that the move is one step"
+    assert file.read_text() == "after"
+    assert [path.name for path in tmp_path.iterdir()] == ["log.tsv"]
+    assert file.absolute() in WRITTEN
+
+
+def test_an_error_leaves_the_file_before_and_nothing_else(tmp_path: Path) -> None:
+    write_text(tmp_path / "a", "whole")
+    WRITTEN.clear()
+    with pytest.raises(OSError, match="No space"):
+        _fill_the_disk(tmp_path / "a")
+    assert (tmp_path / "a").read_text() == "whole"
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+    assert not WRITTEN
+
+
+def _fill_the_disk(file: Path) -> None:
+    with replacing(file) as staged:
+        staged.write_text("ha")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_the_content_is_on_the_disk_before_it_takes_the_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    order: list[str] = []
+    monkeypatch.setattr(os, "fsync", lambda _: order.append("flushed"))
+    move = Path.replace
+    monkeypatch.setattr(Path, "replace", lambda one, other: (order.append("moved"), move(one, other))[1])
+    write_text(tmp_path / "a", "text")
+    assert order == ["flushed", "moved"]
+
+
+def test_a_killed_process_leaves_the_file_before(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("before")
+    program = (
+        "import os, signal, sys; from pathlib import Path; from labs.storage.files import replacing\n"
+        "with replacing(Path(sys.argv[1])) as staged:\n"
+        "    staged.write_text('ha')\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program, str(tmp_path / "a")], check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert (tmp_path / "a").read_text() == "before"
