@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 from filelock import FileLock
+from hydra._internal.hydra import Hydra
 from project import ROOT
 
 pytest_plugins = ["archive_fixtures"]
@@ -59,12 +60,20 @@ def data_folder(shared: Path) -> Path:
 
 
 @pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave out the curves of every run, a quarter of a small run's time; the tests of experiments draw them all."""
+    monkeypatch.setattr("labs.callbacks.record.Record.draw", lambda self: None)
+
+
+@pytest.fixture
 def train(data_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
     """Type `python train.py ...` in an empty folder; return the folder of its run directories.
 
     The embedded weights are made from two batches, and the judge of GANs in a few steps: enough to run on.
     """
     monkeypatch.setattr("labs.metrics.judge.STEPS", 20)
+    # Hydra composes everything once more to read `hydra.mode`, which nobody sets: a tenth of a small run's time.
+    monkeypatch.setattr(Hydra, "get_mode", lambda *_, **__: None)
 
     def run(*arguments: str) -> Path:
         quick = [f"paths.data='{data_folder}'", 'upstream.overrides=["debug=batches"]']

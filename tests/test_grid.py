@@ -21,6 +21,7 @@ from project import ROOT
 
 from labs.modules.classifier import Classifier
 
+pytestmark = pytest.mark.usefixtures("undrawn")
 Train = Callable[..., Path]
 SWEEP = (
     "-m", "trainer=cpu", "trainer.max_epochs=3", "weights=random", "logger=none", "callbacks.pictures=null",
