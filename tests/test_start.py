@@ -8,10 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from labs.cli.again import recipe_key
 from project import ROOT
 from test_experiments import composed
-
-from labs.cli.again import recipe_key
 
 HEAVY = ("torch", "lightning", "torchvision", "pandas", "matplotlib", "sklearn")
 
