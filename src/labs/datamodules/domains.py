@@ -22,10 +22,11 @@ from labs.datamodules.batches import (
     Unlabeled,
     loader,
 )
+from labs.datamodules.cached_statistics import cached_statistics
 from labs.datamodules.domain_splits import Domain, check_domains, cut_domain
-from labs.datamodules.normalization import FIXED, Normalization, Normalizer, cached_statistics, mixed_statistics
 from labs.datamodules.sources import LabeledImages, Source
 from labs.datamodules.splits import split_hash
+from labs.functional.normalization import FIXED, Normalization, Normalizer, mixed_statistics
 
 DOMAINS: tuple[Domain, Domain] = ("source", "target")
 

@@ -12,10 +12,11 @@ from torch.utils.data import DataLoader
 
 from labs import LabsError
 from labs.datamodules.batches import Batch, EpochBatches, Positions, Resident, StoredImages, fits, loader
-from labs.datamodules.normalization import FIXED, Normalization, cached_statistics
+from labs.datamodules.cached_statistics import cached_statistics
 from labs.datamodules.sources import LabeledImages, Source, tell
 from labs.datamodules.splits import split_hash, three_splits
 from labs.datamodules.transforms import Transforms
+from labs.functional.normalization import FIXED, Normalization
 from labs.storage.stores import content
 
 EVALUATED = 16 * 2**20  # bytes of features that are evaluated at once

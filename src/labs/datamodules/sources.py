@@ -9,7 +9,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from rich.console import Console
 from rich.table import Table
 
-from labs.datamodules.normalization import IMAGENET, Normalization
+from labs.functional.normalization import IMAGENET, Normalization
 
 
 class LabeledImages(NamedTuple):
