@@ -170,7 +170,7 @@ def test_the_images_are_those_of_the_dataset(data: Domains) -> None:
     for split, domain in (("train", "source"), ("train", "target"), ("test", "target")):
         picture = domain_features._tiles(data, split, domain, torch.device("cpu"))
         assert picture[2:66, 2:66].shape == (64, 64, 3)
-        stored = data._parts[split, domain].images[0].permute(1, 2, 0).numpy()  # type: ignore[index]
+        stored = data._parts[split, domain].host[0].transpose(1, 2, 0)  # type: ignore[index]
         np.testing.assert_array_equal(picture[2:66:8, 2:66:8], stored)
 
 

@@ -224,8 +224,8 @@ def _difference(
     for view in {0, len(features) // count - 1}:
         epoch = view if len(features) > count or (split == "train" and data.transforms.views) else None
         whole = net(data.transformed(pixels, positions.to(device), epoch)).float()
-        held = Resident(features, np.zeros(count), views=len(features) // count, dtype=dtype)
-        resumed = rest(held.batch(positions, device, view).images).float()
+        held = Resident(features, None, views=len(features) // count, dtype=dtype)
+        resumed = rest(held.values(positions, device, view)).float()
         worst = max(worst, float((whole - resumed).abs().max() / whole.abs().max().clamp(min=1)))
     return worst if math.isfinite(worst) else math.inf
 

@@ -111,7 +111,7 @@ class SampleQuality(pl.Callback):
         with isolate_rng(include_cuda=False):
             torch.manual_seed(self.seed)
             results["kid"], results["kid_floor"] = (kernel_distance(some, self.real) for some in (features, floor))
-        inception = inception_distance(fake, _data(trainer).resident["test"].images.cpu(), self.inception_weights)
+        inception = inception_distance(fake, _data(trainer).stored("test").images, self.inception_weights)
         results |= {} if inception is None else {"inception_fid": inception}
         for name, value in results.items():
             pl_module.log(f"test/{name}", value, rank_zero_only=True, batch_size=1)
@@ -134,7 +134,7 @@ class SampleQuality(pl.Callback):
         data = _data(trainer)
         if hasattr(self, "judge"):
             return
-        held_out = data.resident["test"]
+        held_out = data.stored("test")
         if self.neighbours >= len(held_out.labels):
             raise LabsError(
                 f"callbacks.quality.neighbours={self.neighbours}: expected fewer than the {len(held_out.labels)} "
@@ -143,7 +143,7 @@ class SampleQuality(pl.Callback):
         images = data.images if data.image_size == SIZE else data.source.load(SIZE)
         self.judge = trained_judge(images, self.folder).to(trainer.strategy.root_device)
         self.real = self._features(held_out.images)
-        self.wanted = held_out.labels.cpu()
+        self.wanted = held_out.labels
         if self.judge.accuracy < TRUSTED:
             rank_zero_warn(
                 f"the judge names {100 * self.judge.accuracy:.0f} % of held-out images rightly: coverage and label "
@@ -158,13 +158,13 @@ class SampleQuality(pl.Callback):
 
     def _fake(self, trainer: pl.Trainer, module: Any, *, batch_statistics: bool = False) -> Tensor:
         """Generate an image for each held-out one: uint8 on the CPU, as they would be saved."""
-        held_out: Batch = _data(trainer).resident["test"]
+        held_out: Batch = _data(trainer).stored("test")
         images: Tensor = module.samples_like(held_out, self.seed, batch_statistics=batch_statistics)
         return images.mul(255).round().byte().cpu()
 
     def _some_training_images(self, trainer: pl.Trainer) -> Tensor:
         """Draw as many training images as there are held-out ones, or all."""
-        train: Tensor = _data(trainer).resident["train"].images.cpu()
+        train: Tensor = _data(trainer).stored("train").images
         return train[torch.randperm(len(train), generator=torch.Generator().manual_seed(self.seed))[: len(self.real)]]
 
     def _of_classes(self, features: Tensor, module: Any) -> dict[str, float]:
@@ -180,7 +180,7 @@ class SampleQuality(pl.Callback):
 
     def _neighbours(self, trainer: pl.Trainer, fake: Tensor) -> float:
         """Draw the samples nearest to a training image; return how near they are, beside held-out images."""
-        train, held_out = (_data(trainer).resident[split].images.cpu() for split in ("train", "test"))
+        train, held_out = (_data(trainer).stored(split).images for split in ("train", "test"))
         others = _flat(train)
         distances, places = nearest(_flat(fake[:COMPARED]), others)
         of_real = nearest(_flat(held_out[:COMPARED]), others).distances
