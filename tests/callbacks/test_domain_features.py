@@ -21,6 +21,7 @@ from labs import LabsError
 from labs.callbacks import domain_features
 from labs.callbacks.domain_features import DomainFeatures, class_colours, domains_figure, project, take_features
 from labs.datamodules.domains import Domains
+from labs.datamodules.image_pair import ImagePair
 from labs.datamodules.sources import LabeledImages
 from labs.functional.gradient_reversal import ReversalWeight
 from labs.modules.dann import DANN
@@ -212,5 +213,14 @@ def test_mistakes() -> None:
         DomainFeatures(method=cast(Any, "umap"))
     with pytest.raises(LabsError, match=r"callbacks\.features\.images=1: expected 2 or more"):
         DomainFeatures(images=1)
-    with pytest.raises(LabsError, match="two domains; leave callbacks= out"):
-        DomainFeatures().setup(cast(Any, None), cast(Any, SimpleNamespace()), "fit")
+    with pytest.raises(LabsError, match="DomainFeatures does not go with ImagePair: it needs images of two domains"):
+        DomainFeatures().setup(
+            cast(
+                Any,
+                SimpleNamespace(
+                    datamodule=ImagePair(content="astronaut", style="hubble", image_size=16, embedded=True)
+                ),
+            ),
+            cast(Any, None),
+            "fit",
+        )

@@ -18,6 +18,7 @@ import torch.distributed
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.utilities import rank_zero_only
 
+from labs.datamodules.protocols import ImagesOfClasses, Recorded, handed_over
 from labs.drawing.curves import curves_gif, curves_png
 from labs.runs.directory import keep_recipe
 from labs.runs.environment import environment
@@ -85,8 +86,7 @@ class Record(pl.Callback):
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Note what is known once the data is there."""
-        data: Any = trainer.datamodule  # type: ignore[attr-defined]
-        facts = data.facts()
+        facts = handed_over(trainer, Recorded, to=self).facts()
         labels = [*facts["labels"], *getattr(pl_module, "labels", [])]
         self.facts |= {**facts, "labels": labels, "max_epochs": trainer.max_epochs}
         self._write_json("environment.json", environment(pl_module.device))
@@ -165,7 +165,7 @@ class Record(pl.Callback):
         if self.predictions:
             counts = {**self.facts["counts"], "test": len(self.predictions)}  # fewer than all in a try-out
             self.facts["counts"] = counts
-            self._write_predictions(trainer.datamodule)  # type: ignore[attr-defined]
+            self._write_predictions(handed_over(trainer, ImagesOfClasses, to=self))
 
     def state_dict(self) -> dict[str, Any]:
         """Save the log with the checkpoint."""
@@ -238,7 +238,7 @@ class Record(pl.Callback):
         self._replace("test_log.tsv", pd.DataFrame([results]).to_csv(sep="\t", index=False))
 
     @rank_zero_only
-    def _write_predictions(self, data: Any) -> None:
+    def _write_predictions(self, data: ImagesOfClasses) -> None:
         temporary = self.run_dir / ".predictions.csv"
         with temporary.open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)

@@ -27,6 +27,7 @@ from labs.datamodules.batches import (
 )
 from labs.datamodules.cached_statistics import cached_statistics
 from labs.datamodules.domain_splits import Domain, check_domains, cut_domain
+from labs.datamodules.protocols import AdaptsDomains, needed
 from labs.datamodules.sources import LabeledImages, Source
 from labs.datamodules.splits import check_fraction, check_same_data, split_hash
 from labs.functional.normalization import FIXED, Normalization, Normalizer, mixed_statistics
@@ -122,12 +123,11 @@ class Domains(pl.LightningDataModule):
         """Check that the domains fit each other, cut the splits, and measure the normalisation.
 
         Raises:
-            LabsError: a method that knows one domain, domains of different classes, a domain without training or test
+            LabsError: a method that does not adapt, domains of different classes, a domain without training or test
                 images, or one with fewer images than a batch.
         """
-        module = self.trainer.lightning_module if self.trainer else None
-        if module is not None and not getattr(module, "adapts", False):
-            raise LabsError("datamodule=domains serves two domains at a time; type module=dann, cdan or pseudo_label.")
+        if self.trainer and self.trainer.lightning_module is not None:
+            needed(self.trainer.lightning_module, AdaptsDomains, by=self)
         if self.normalization is not None:
             return
         images = self._load()

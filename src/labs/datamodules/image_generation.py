@@ -16,7 +16,7 @@ from labs.datamodules.sources import LabeledImages, Source, check_classes
 from labs.datamodules.splits import check_same_data, split_hash
 
 
-class ImagesToImitate(Source, Protocol):
+class CreditedSource(Source, Protocol):
     """A source that says how many channels its images have, and whom to name where they are shown."""
 
     channels: int
@@ -42,7 +42,7 @@ class ImageGeneration(pl.LightningDataModule):
     def __init__(
         self,
         *,
-        source: ImagesToImitate,
+        source: CreditedSource,
         num_classes: int,
         image_size: int,
         channels: int,
@@ -60,7 +60,7 @@ class ImageGeneration(pl.LightningDataModule):
             )
         self.source, self.num_classes, self.image_size, self.channels = source, num_classes, image_size, channels
         self.batch_size, self.seed, self.embedded = batch_size, seed, embedded
-        self.images: LabeledImages | None = None  # known after setup
+        self._loaded: LabeledImages | None = None
         self._resident: dict[str, Resident] = {}  # of each split all images, uint8
 
     @property
@@ -80,7 +80,7 @@ class ImageGeneration(pl.LightningDataModule):
 
     def prepare_data(self) -> None:
         """Download and decode, once, before the processes of a run part ways."""
-        self.images = self.images or self.source.load(self.image_size)
+        self._loaded = self._loaded or self.source.load(self.image_size)
 
     def setup(self, stage: str) -> None:
         """Cut the images into those to imitate and those to measure against.
@@ -90,7 +90,7 @@ class ImageGeneration(pl.LightningDataModule):
         """
         if self._resident:
             return
-        images = self.images = self.images or self.source.load(self.image_size)
+        images = self.images = self._loaded = self._loaded or self.source.load(self.image_size)
         check_classes(self.num_classes, images.classes, self.source.name)
         rows = {"train": np.flatnonzero(~images.is_test), "test": np.flatnonzero(images.is_test)}
         self.split_hash = split_hash(images.names, rows)
