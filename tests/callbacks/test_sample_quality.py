@@ -163,7 +163,7 @@ def fid_of(module: Any, *, batch_statistics: bool = False) -> float:
     """Measure beside the callback."""
     source = data()
     source.setup("fit")
-    samples = module.samples_like(source.resident["test"], 0, batch_statistics=batch_statistics)
+    samples = module.samples_like(source.stored("test"), 0, batch_statistics=batch_statistics)
     fake = (samples * 255).round().byte()
     return frechet_distance(features(fake), features(stored(held_out=True)[0]))
 

@@ -9,7 +9,8 @@ from lightning.pytorch.utilities import rank_zero_only
 from rich.console import Console
 from rich.table import Table
 
-from labs.datamodules.normalization import IMAGENET, Normalization
+from labs import LabsError
+from labs.functional.normalization import IMAGENET, Normalization
 
 
 class LabeledImages(NamedTuple):
@@ -32,6 +33,19 @@ class Source(Protocol):
     def load(self, size: int) -> LabeledImages:
         """Download or draw, decode at `size` pixels, and return the images; cheap when that has been done before."""
         ...
+
+
+def check_classes(num_classes: int, classes: Sequence[str], where: str) -> None:
+    """Refuse a number of classes that is not that of the images.
+
+    Raises:
+        LabsError: says what to type instead.
+    """
+    if len(classes) != num_classes:
+        raise LabsError(
+            f"datamodule.num_classes={num_classes}: there are {len(classes)} classes in {where}; "
+            f"type datamodule.num_classes={len(classes)}."
+        )
 
 
 @rank_zero_only

@@ -1,8 +1,6 @@
-"""Normalisation statistics: ImageNet's, or measured on the training split and cached."""
+"""Normalization: statistics of the channels of images, fixed or measured, and what divides by them."""
 
-import json
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,8 +8,6 @@ import torch
 from torch import Tensor
 
 from labs import LabsError
-from labs.storage.files import write_text
-from labs.storage.stores import digest
 
 
 class Normalization(NamedTuple):
@@ -56,8 +52,7 @@ def channel_statistics(pixels: np.ndarray, rows: np.ndarray, chunk: int = 256) -
     """Measure mean and standard deviation of each channel over all pixels of the given images.
 
     Sums of pixels and of their squares are exact (64-bit integers over chunks); the moments are float64. The
-    standard deviation is that of all
-    pixels, not the mean of the images' own.
+    standard deviation is that of all pixels, not the mean of the images' own.
 
     Args:
         pixels: uint8 images (images, channels, height, width).
@@ -84,20 +79,6 @@ def channel_statistics(pixels: np.ndarray, rows: np.ndarray, chunk: int = 256) -
     if (std == 0).any():
         raise LabsError("normalization=dataset: a channel has the same value in every pixel; use normalization=none.")
     return Normalization("dataset", tuple((mean / 255).tolist()), tuple((std / 255).tolist()))
-
-
-def cached_statistics(pixels: np.ndarray, rows: np.ndarray, cache: Path, key: Sequence[object]) -> Normalization:
-    """Measure once for each key (dataset, split, size) and content, and read the result from `cache` afterwards."""
-    words = (str(part).replace("/", "_")[-80:] for part in (*key, digest(pixels, rows)))  # a name may hold a path
-    file = cache / ("-".join(words) + ".json")
-    try:
-        stored = json.loads(file.read_text())
-        return Normalization("dataset", tuple(stored["mean"]), tuple(stored["std"]))
-    except (OSError, ValueError, KeyError, TypeError):  # missing or damaged: measure
-        measured = channel_statistics(pixels, rows)
-    cache.mkdir(parents=True, exist_ok=True)
-    write_text(file, json.dumps({"mean": measured.mean, "std": measured.std, "images": len(rows)}))
-    return measured
 
 
 def mixed_statistics(measured: Sequence[Normalization]) -> Normalization:

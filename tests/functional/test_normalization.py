@@ -1,16 +1,10 @@
-import json
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
 from sklearn.preprocessing import StandardScaler
 
 from labs import LabsError
-from labs.datamodules import normalization as module
-from labs.datamodules.normalization import FIXED, IMAGENET, cached_statistics, channel_statistics
-
-KEY = ("birds", "0123abcd", 9)
+from labs.functional.normalization import FIXED, IMAGENET, channel_statistics
 
 
 def random_images(count: int = 23, seed: int = 0) -> np.ndarray:
@@ -94,36 +88,3 @@ def test_fixed_statistics_are_those_of_their_names() -> None:
     assert ends["half"] == [-0.5, 0.5]
     assert ends["none"] == [0.0, 1.0]
     assert all(statistics.name == name for name, statistics in FIXED.items())
-
-
-class TestCache:
-    def test_the_second_call_measures_nothing(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        pixels, rows = random_images(), np.arange(5)
-        first = cached_statistics(pixels, rows, tmp_path / "statistics", KEY)
-        assert first == channel_statistics(pixels, rows)
-        monkeypatch.setattr(module, "channel_statistics", None)
-        assert cached_statistics(pixels, rows, tmp_path / "statistics", KEY) == first
-
-    @pytest.mark.parametrize("other", [("bees", "0123abcd", 9), ("birds", "0123abce", 9), ("birds", "0123abcd", 8)])
-    def test_another_dataset_split_or_size_is_measured_anew(self, tmp_path: Path, other: tuple[str, str, int]) -> None:
-        first, second = random_images(seed=0), random_images(seed=1)
-        rows = np.arange(5)
-        cached_statistics(first, rows, tmp_path, KEY)
-        assert cached_statistics(second, rows, tmp_path, other) == channel_statistics(second, rows)
-        assert len(list(tmp_path.iterdir())) == 2
-
-    def test_other_pixels_under_the_same_names_are_measured_anew(self, tmp_path: Path) -> None:
-        first, second = random_images(seed=0), random_images(seed=1)
-        rows = np.arange(5)
-        cached_statistics(first, rows, tmp_path, KEY)
-        assert cached_statistics(second, rows, tmp_path, KEY) == channel_statistics(second, rows)
-
-    @pytest.mark.parametrize("content", ["", '{"mean": [0.1, 0.2', '{"mean": [0.1, 0.2, 0.3]}', "\x00\xff"])
-    def test_a_damaged_file_is_measured_anew_and_mended(self, tmp_path: Path, content: str) -> None:
-        pixels, rows = random_images(), np.arange(5)
-        expected = cached_statistics(pixels, rows, tmp_path, KEY)
-        (file,) = tmp_path.iterdir()
-        file.write_text(content)
-        assert cached_statistics(pixels, rows, tmp_path, KEY) == expected
-        assert json.loads(file.read_text())["mean"] == list(expected.mean)
-        assert list(tmp_path.iterdir()) == [file]  # no temporary file stays behind
