@@ -33,7 +33,7 @@ class Pictures(pl.Callback):
         Raises:
             LabsError: says which callbacks to choose instead.
         """
-        if not (hasattr(pl_module, "test_acc") or hasattr(pl_module, "adapts")):
+        if not getattr(pl_module, "predicts", False):
             raise LabsError("callbacks=default draws predictions, and this practical makes none; leave callbacks= out.")
 
     def on_test_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

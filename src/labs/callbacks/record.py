@@ -19,6 +19,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.utilities import rank_zero_only
 
 from labs.drawing.curves import curves_gif, curves_png
+from labs.practicals import sheet_of
 from labs.runs.directory import keep_recipe
 from labs.runs.environment import environment
 
@@ -224,9 +225,9 @@ class Record(pl.Callback):
         """Draw `result.png` and `result.gif` from the log so far."""
         if self.rows:
             frame = pd.DataFrame(self.rows)
-            labels = self.facts["labels"]
-            curves_png(frame, self.run_dir / "result.png", self.facts["experiment"], labels)
-            curves_gif(frame, self.run_dir / "result.gif", self.facts["experiment"], labels)
+            labels, panels = self.facts["labels"], sheet_of(self.facts["practical"]).panels
+            curves_png(frame, self.run_dir / "result.png", self.facts["experiment"], labels, panels)
+            curves_gif(frame, self.run_dir / "result.gif", self.facts["experiment"], labels, panels)
 
     @rank_zero_only
     def _write_log(self) -> None:

@@ -9,23 +9,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from labs.cli.again import recipe_key
 from labs.cli.overrides import ABOUT_THE_CALL
+from labs.practicals import sheet_of
 from labs.runs.directory import read_facts
-
-# Settings that are compared between runs whether they were typed or not.
-ALWAYS_TOLD = (
-    "module.optimizer.lr",
-    "module.optimizer.momentum",
-    "module.optimizer.weight_decay",
-    "datamodule.batch_size",
-    "trainer.max_epochs",
-    "module.content_layers",
-    "module.style_layers",
-    "module.content_weight",
-    "module.style_weight",
-    "steps",
-    "module.reversal.weight",
-    "module.batch_norm",
-)
 
 
 def describe(cfg: DictConfig, choices: Mapping[str, str], overrides: list[str]) -> dict[str, Any]:
@@ -48,7 +33,7 @@ def describe(cfg: DictConfig, choices: Mapping[str, str], overrides: list[str]) 
 
 def _settings(cfg: DictConfig, typed: list[str], axes: Mapping[str, str]) -> dict[str, Any]:
     """Return what was typed beyond the axes, and what is always told, by its full name."""
-    names = [*ALWAYS_TOLD, *sorted(override.partition("=")[0].lstrip("+") for override in typed)]
+    names = [*sheet_of(cfg.practical).settings, *sorted(override.partition("=")[0].lstrip("+") for override in typed)]
     apart = ("~", "hydra.", "paths.")
     found = {n: OmegaConf.select(cfg, n) for n in names if n not in axes and n != "seed" and not n.startswith(apart)}
     told = {n: OmegaConf.to_container(v) if OmegaConf.is_config(v) else v for n, v in found.items() if v is not None}

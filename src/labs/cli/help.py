@@ -1,6 +1,6 @@
 """What conf/ computes: the name of a grid's cell, the page of `python train.py --help`, the epochs of a picture.
 
-The page lists examples, experiments by practical, grids and axes, read from `conf/` as it stands.
+The page lists experiments by practical, grids and axes, read from `conf/` and the sheets as they stand.
 """
 
 import hashlib
@@ -11,12 +11,7 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-EXAMPLES = """\
-  python train.py                                                  quick start: real digits, offline, a minute
-  python train.py experiment=cub_layer1_frozen trainer.devices=1   the real thing: downloads CUB-200 and the weights
-  python train.py experiment=cub_full data=embedded freeze=backbone normalization=dataset optimizer.lr=0.01
-  python train.py -m grid=cub_table4 data=embedded seed=0,1,2      a table: every cell of a grid, three seeds, offline
-  python report.py outputs/cub_table4                              run directories to tables, curves and a page"""
+from labs.practicals import sheet_of
 
 # Hydra's own flags that a student needs; --hydra-help has the rest.
 FLAGS = """\
@@ -67,20 +62,14 @@ def config_folder() -> Path:
 
 def help_text(conf: Path) -> str:
     """Write the help page from the option files under `conf` and the first words of their headers."""
-    lines = [
-        "labs: the practicals of five deep-learning vision courses.",
-        "",
-        "Examples",
-        EXAMPLES,
-        "",
-        "Experiments",
-    ]
+    lines = ["Experiments"]
     by_practical: dict[str, list[tuple[str, str]]] = {}
     for path in sorted((conf / "experiment").glob("*.yaml")):
         practical = str(OmegaConf.select(OmegaConf.load(path), "practical", default="other"))
         by_practical.setdefault(practical, []).append((path.stem, header(path)))
     for practical, experiments in sorted(by_practical.items()):
-        lines.append(f"  {practical} (docs/{practical}.md)")
+        sheet = sheet_of(practical)
+        lines.append(f"  {practical}: {sheet.title} ({', '.join(filter(None, (sheet.handout, sheet.docs)))})")
         lines += [f"    {name:<24}{what}" for name, what in experiments]
     lines += ["", "Grids (python train.py -m grid=...)"]
     lines += [f"    {path.stem:<24}{header(path)}" for path in sorted((conf / "grid").glob("*.yaml"))]

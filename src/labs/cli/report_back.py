@@ -1,6 +1,5 @@
 """What a run says when it ends, and what it takes with it when it could not start."""
 
-import csv
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -9,9 +8,10 @@ from typing import Any
 
 from omegaconf import DictConfig
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from labs.cli.again import rank
+from labs.practicals import sheet_of
 from labs.runs.directory import give_back_recipe, read_facts, shown_path
 
 # What exists of a run before its first epoch has ended.
@@ -52,11 +52,15 @@ def say_results(cfg: DictConfig, recipe: dict[str, Any], *, before: bool) -> Non
     """
     if rank() > 0:
         return
-    facts = read_facts(Path(cfg.paths.run_dir))
+    run_dir = Path(cfg.paths.run_dir)
+    facts, sheet = read_facts(run_dir), sheet_of(recipe["practical"])
     notes = f"  ({', '.join(facts['labels'])})" if facts["labels"] else ""
     epoch = f", epoch {facts['best_epoch']} of {facts['epochs']}" if "best_epoch" in facts else ""
-    pictures = Path(cfg.paths.run_dir) / "pictures.tsv"
-    table = _of_pictures(pictures) if pictures.is_file() else _of_splits(facts)
+    heads, *lines = sheet.results(facts, run_dir)
+    table = Table(heads[0], *(Column(head, justify="right") for head in heads[1:]))
+    table.columns[0].no_wrap = True
+    for line in lines:
+        table.add_row(*line)
     console = Console()
     console.print(
         f"{recipe['experiment']}, seed {recipe['seed']}{epoch}{notes}", style="italic", highlight=False, soft_wrap=True
@@ -64,45 +68,10 @@ def say_results(cfg: DictConfig, recipe: dict[str, Any], *, before: bool) -> Non
     console.print(table)
     if before:
         console.print("finished before  nothing was trained; rerun=true starts anew", highlight=False, soft_wrap=True)
-    console.print(f"run directory  {shown_path(cfg.paths.run_dir)}", highlight=False, soft_wrap=True)
-    sheet = Path(cfg.paths.run_dir) / "images" / "sheet.png"
-    if sheet.is_file():
-        console.print(f"pictures       {shown_path(sheet)}", highlight=False, soft_wrap=True)
+    console.print(f"run directory  {shown_path(run_dir)}", highlight=False, soft_wrap=True)
+    if (run_dir / sheet.picture).is_file():
+        console.print(f"picture        {shown_path(run_dir / sheet.picture)}", highlight=False, soft_wrap=True)
     console.print(f"look at it     tensorboard --logdir {cfg.paths.outputs}", highlight=False, soft_wrap=True)
-
-
-def _of_splits(facts: dict[str, Any]) -> Table:
-    metrics = facts["metrics"]
-    if "test/acc" not in metrics:
-        table = _table("measured", "value")
-        for name, value in metrics.items():
-            table.add_row(name, f"{value:.4g}")
-        return table
-    table = _table("split", "images", "accuracy", "loss")
-    for split, count in facts["counts"].items():
-        accuracy, loss = metrics.get(f"{split}/acc"), metrics.get(f"{split}/loss")
-        if accuracy is not None and loss is not None:
-            table.add_row(split, str(count), f"{100 * accuracy:.2f} %", f"{loss:.4f}")
-    return table
-
-
-def _of_pictures(file: Path) -> Table:
-    """Return what was measured of each picture, as the run wrote it down."""
-    with file.open(newline="", encoding="utf-8") as lines:
-        heads, *rows = csv.reader(lines, delimiter="\t")
-    shown = [place for place, head in enumerate(heads) if not head.endswith(("_start", "rollbacks"))]  # 80 columns
-    table = _table(*(heads[place].replace("_", " ") for place in shown))
-    for row in rows:
-        table.add_row(row[0], *(f"{float(row[place]):.3g}" for place in shown[1:]))
-    return table
-
-
-def _table(first: str, *others: str) -> Table:
-    table = Table()
-    table.add_column(first, no_wrap=True)
-    for column in others:
-        table.add_column(column, justify="right")
-    return table
 
 
 def _take_back(run_dir: Path) -> None:

@@ -133,7 +133,10 @@ class Domains(pl.LightningDataModule):
         """
         module = self.trainer.lightning_module if self.trainer else None
         if module is not None and not getattr(module, "adapts", False):
-            raise LabsError("datamodule=domains serves two domains at a time; type module=dann, cdan or pseudo_label.")
+            raise LabsError(
+                "datamodule=domains serves two domains at a time, and this module takes one; type an experiment of two "
+                "domains, such as `python train.py --help` lists."
+            )
         if self.normalization is not None:
             return
         images = self._load()

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from itertools import groupby
 
-from labs.reporting.layout import Column
+from labs.practicals import Column
 from labs.reporting.row import Row
 from labs.reporting.tables import Table
 from labs.reporting.texts import ABSENT, RUNS_TITLE, cell, row_size, row_title, run_cells, run_headings, runs_caption
@@ -27,7 +27,7 @@ def _tex(text: str) -> str:
 
 
 def _latex(table: Table) -> str:
-    columns = table.layout.columns
+    columns = table.columns
     groups, rules, place = [], [], 3
     for name, width in _spans([column.group for column in columns]):
         groups.append(rf"\multicolumn{{{width}}}{{c}}{{{_tex(name.upper())}}}")

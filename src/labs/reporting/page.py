@@ -10,9 +10,9 @@ from pathlib import Path
 
 from PIL import Image
 
+from labs.practicals import Column
 from labs.reporting.drawings import Drawing
 from labs.reporting.each_run import RunLine
-from labs.reporting.layout import Column
 from labs.reporting.recorded_run import MISSING, Run
 from labs.reporting.row import NOT_RUN, Row
 from labs.reporting.tables import Table
@@ -83,7 +83,7 @@ def _section(table: Table, drawings: Sequence[Drawing]) -> str:
         _thumbnail(row, run, path)
         for row in table.rows
         for run in row.runs
-        for path in run.pictures(table.layout.pictures)
+        for path in run.pictures(table.sheet.pictures)
     ]
     if pictures:
         parts.append(f'<h3>Pictures</h3><div class="pictures">{"".join(pictures)}</div>')
@@ -97,7 +97,7 @@ def _section(table: Table, drawings: Sequence[Drawing]) -> str:
 
 
 def _table(table: Table) -> str:
-    columns = table.layout.columns
+    columns = table.columns
     groups = ""
     if any(column.group for column in columns):
         spans = [(name, len(list(together))) for name, together in groupby(column.group for column in columns)]
@@ -114,7 +114,7 @@ def _row(table: Table, row: Row) -> str:
     tags = "".join(f'<span class="tag">{escape(label)}</span>' for label in row.labels)
     tags = f"<br>{tags}" if tags else ""
     details = f"<br><small>{escape(', '.join(row.details))}</small>" if row.details else ""
-    cells = "".join(_cell(row, column, column is table.ranked) for column in table.layout.columns)
+    cells = "".join(_cell(row, column, column is table.ranked) for column in table.columns)
     bad = "bad" if any(run.status != MISSING for run in row.others) else ""
     kind = " ".join(filter(None, (row.mark, "none" if row.status in (NOT_RUN, MISSING) else "", bad)))
     notes = escape("; ".join(row.notes))

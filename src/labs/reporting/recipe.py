@@ -1,8 +1,7 @@
 """What a run's command changed beyond its named choices, so that two recipes are never taken for one."""
 
 import shlex
-from collections.abc import Collection, Mapping
-from typing import Any
+from collections.abc import Collection
 
 # Words that say where or how often a run is made, or that the record holds itself: not part of the recipe.
 NOT_RECIPE = (
@@ -27,16 +26,6 @@ NOT_RECIPE_KEYS = (
     "datamodule.root",
 )
 
-# Hyper-parameters that footnotes compare with the hand-out's: our name, what `settings` of metrics.json calls it.
-SETTINGS = {
-    "batch_size": "datamodule.batch_size",
-    "lr": "module.optimizer.lr",
-    "momentum": "module.optimizer.momentum",
-    "weight_decay": "module.optimizer.weight_decay",
-    "content_weight": "module.content_weight",
-    "style_weight": "module.style_weight",
-}
-
 
 def recipe_facts(command: str, choices: Collection[str]) -> dict[str, str]:
     """Return the overrides of a command that belong to the recipe, by name, except the named choices."""
@@ -49,12 +38,6 @@ def recipe_facts(command: str, choices: Collection[str]) -> dict[str, str]:
         if not known and name.replace("/", ".").split(".")[0] not in NOT_RECIPE_UNDER:
             facts[name] = value
     return facts
-
-
-def read_settings(settings: Mapping[str, Any]) -> dict[str, float]:
-    """Read the hyper-parameters that a hand-out states from the `settings` of metrics.json."""
-    found = {name: settings.get(key) for name, key in SETTINGS.items()}
-    return {name: float(value) for name, value in found.items() if isinstance(value, (int, float))}
 
 
 def _overrides(command: str) -> list[str]:

@@ -7,9 +7,10 @@ from typing import Any
 
 import pandas as pd
 
+from labs.practicals import sheet_of
 from labs.reporting import evidence
 from labs.reporting.evidence import BrokenRunError, expect, of_file, one_line, read_json
-from labs.reporting.recipe import NOT_RECIPE, read_settings, recipe_facts
+from labs.reporting.recipe import NOT_RECIPE, recipe_facts
 
 FORMAT = 1
 STATUSES = ("running", "finished", "failed", "interrupted")
@@ -24,7 +25,7 @@ class Run:
 
     `status` is one of its four words, "missing" (a grid plans it, no run is there) or "broken" (`error` says why).
     `place` is the directory as a reader should see it; `choices` are its options (net, freeze, ...) and
-    `overrides` what its command changed beyond them; `settings` are hyper-parameters that hand-outs state;
+    `overrides` what its command changed beyond them; `settings` are the numbers among those that are always recorded;
     `key` is the hash of the recipe and `grid_command` what starts the grid that the run is a cell of, if known.
     """
 
@@ -81,7 +82,7 @@ def read_run(directory: Path, place: str | None = None) -> Run:
                 raise BrokenRunError(f"it has format {record.get('format')!r}, this report reads format {FORMAT}")  # noqa: TRY301
             identity = read_identity(record)
             content = _read_record(record)
-        content |= _read_files(directory, content)
+        content |= _read_files(directory, {**identity, **content})
     except BrokenRunError as error:
         return Run(directory, place, "broken", str(error), **identity)
     return Run(directory, place, **identity, **content)
@@ -94,6 +95,7 @@ def read_identity(record: Mapping[str, Any]) -> dict[str, Any]:
         BrokenRunError: Something is missing or of another type.
     """
     choices = expect(record, "choices", dict)
+    practical = expect(record, "practical", str, "other")
     labels = expect(record, "labels", list, [])
     command = expect(record, "command", str, "")
     data = expect(record, "data", str)
@@ -103,7 +105,7 @@ def read_identity(record: Mapping[str, Any]) -> dict[str, Any]:
     if str(settings.get(WEIGHTS, "")).startswith("a run of "):  # of whichever seed: `labs.cli.describe`
         overrides[WEIGHTS] = settings[WEIGHTS]
     return {
-        "practical": expect(record, "practical", str, "other"),
+        "practical": practical,
         "experiment": expect(record, "experiment", str),
         "data": data,
         "seed": expect(record, "seed", int),
@@ -111,7 +113,9 @@ def read_identity(record: Mapping[str, Any]) -> dict[str, Any]:
         "key": expect(record, "key", str, ""),
         "choices": {str(name): str(value) for name, value in choices.items() if name not in NOT_RECIPE and value},
         "overrides": overrides,
-        "settings": read_settings(settings),
+        "settings": {
+            n: float(v) for n in sheet_of(practical).settings if isinstance(v := settings.get(n), (int, float))
+        },
         # the data field decides: a run on embedded data is labelled even if its own list forgot it
         "labels": tuple(dict.fromkeys([*([EMBEDDED] if data == "embedded" else []), *map(str, labels)])),
     }

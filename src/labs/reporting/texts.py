@@ -4,8 +4,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from labs.practicals import Column
 from labs.reporting.each_run import RunLine
-from labs.reporting.layout import Column
 from labs.reporting.recorded_run import Run
 from labs.reporting.row import Row
 from labs.reporting.statistics import Estimate
@@ -52,7 +52,7 @@ def row_size(row: Row) -> str:
 
 def headings(table: Table) -> list[str]:
     """Return the titles of the columns, each with its group."""
-    return [f"{column.group} {column.title}".strip() for column in table.layout.columns]
+    return [f"{column.group} {column.title}".strip() for column in table.columns]
 
 
 def runs_caption(table: Table) -> str:
@@ -146,7 +146,7 @@ def _cell(estimate: Estimate | None, column: Column, published: str) -> Cell:
 def _value(value: float, column: Column, averaged: bool) -> str:
     if column.unit == "percent":
         return f"{100 * value:.2f}"
-    if column.unit == "epoch":
+    if column.unit == "count":
         return f"{value:.1f}" if averaged else f"{value:.0f}"
     if not 0.1 <= abs(value) < 1000:
         return f"{value:.3g}"

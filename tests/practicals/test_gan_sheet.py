@@ -11,19 +11,19 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from fake_runs import count, pixels, rows, write_run
+from labs.reporting.gan_sheet import choose, draw_losses, read_losses, stated_iterations
+from labs.reporting.layout import Column
+from labs.reporting.layouts import GAN_COLUMNS
+from labs.reporting.sample_observations import observations
+from labs.reporting.table_of_samples import draw_table_of_samples
 from matplotlib.figure import Figure
 from PIL import Image
+from reporting.fake_runs import count, pixels, rows, write_run
 
 from labs.reporting import table_of_samples
 from labs.reporting.claims import verdict
 from labs.reporting.find import find_runs
-from labs.reporting.gan_sheet import choose, draw_losses, read_losses, stated_iterations
-from labs.reporting.layout import Column
-from labs.reporting.layouts import GAN_COLUMNS
 from labs.reporting.published import load_published
-from labs.reporting.sample_observations import observations
-from labs.reporting.table_of_samples import draw_table_of_samples
 from labs.reporting.tables import build_tables
 from labs.reporting.write import write_report
 

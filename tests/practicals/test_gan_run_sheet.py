@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from labs.reporting.gan_sheet import draw_losses, gan_sheet, in_words, read_losses
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
 from labs.drawing.curves import PALETTE
-from labs.reporting.gan_sheet import draw_losses, gan_sheet, in_words, read_losses
 
 METRICS = {
     "test/fid": 12.345,

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from fake_runs import rows, write_run
+from labs.reporting.domain_observations import _off, observations
+from reporting.fake_runs import rows, write_run
 
 from labs.drawing import curves as figures
 from labs.reporting import comparison
 from labs.reporting.comparison import Curve, comparison_png
-from labs.reporting.domain_observations import _off, observations
 from labs.reporting.find import find_runs
 from labs.reporting.published import load_published
 from labs.reporting.tables import Table, build_tables
