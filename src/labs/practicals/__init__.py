@@ -29,7 +29,7 @@ class Column:
         group: the heading that it shares with its neighbors.
         interval: whether its interval is shown.
         read: how a run gives the number; None: it is the final metric of the name `key`.
-        note: of a column that stands only where a run has the number: what the caption then says of it.
+        note: what the caption says of a column that stands only where a run has such a number, or one of its group.
     """
 
     key: str

@@ -84,9 +84,9 @@ def build_tables(runs: Sequence[Run], rank_by: str | None = None) -> list[Table]
 def _build(practical: str, data: str, runs: Sequence[Run], rank_by: str | None) -> Table:
     sheet = sheet_of(practical)
     published = load_published(sheet)
-    columns = [
-        c for c in sheet.columns or _of_metrics(runs) if not c.note or any(c.value(run) is not None for run in runs)
-    ]
+    known = sheet.columns or _of_metrics(runs)
+    needed = {column.group for column in known if column.note and any(column.value(run) is not None for run in runs)}
+    columns = [column for column in known if not column.note or column.group in needed]
     rows = build_rows(runs, columns, published.rows if published else ())
     key = rank_by or (sheet.leads if sheet.ranks else "")
     column = next((column for column in columns if column.key == key and column.better != "neither"), None)
