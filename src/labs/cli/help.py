@@ -65,8 +65,7 @@ def help_text(conf: Path) -> str:
     lines = ["Experiments"]
     by_practical: dict[str, list[tuple[str, str]]] = {}
     for path in sorted((conf / "experiment").glob("*.yaml")):
-        practical = str(OmegaConf.select(OmegaConf.load(path), "practical", default="other"))
-        by_practical.setdefault(practical, []).append((path.stem, header(path)))
+        by_practical.setdefault(practical_of(path), []).append((path.stem, header(path)))
     for practical, experiments in sorted(by_practical.items()):
         sheet = sheet_of(practical)
         lines.append(f"  {practical}: {sheet.title} ({', '.join(filter(None, (sheet.handout, sheet.docs)))})")
@@ -89,6 +88,14 @@ def help_text(conf: Path) -> str:
         "Anything in `python train.py experiment=... --cfg job` can be set: trainer.max_epochs=5",
     ]
     return "\n".join(lines) + "\n"
+
+
+def practical_of(experiment: Path) -> str:
+    """Return the practical of an experiment's file, which another experiment may say that it builds on."""
+    config: Any = OmegaConf.to_container(OmegaConf.load(experiment), resolve=False)
+    bases = (name for name in config.get("defaults", []) if isinstance(name, str) and name != "_self_")
+    own = (practical_of(experiment.with_name(f"{name}.yaml")) for name in bases)
+    return str(config.get("practical") or next(own, "other"))
 
 
 def header(path: Path) -> str:
