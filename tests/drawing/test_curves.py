@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from fake_runs import make_log
+from reporting.fake_runs import make_log
 from PIL import Image
 
 from labs.drawing import curves as figures
