@@ -17,15 +17,11 @@ from project import ROOT
 from labs.cli.check import check_recipe
 from labs.cli.help import header, help_text, register_resolvers
 from labs.cli.overrides import expand
+from labs.practicals import sheet_of
 
 CONF = ROOT / "conf"
 EXPERIMENTS = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
 GRIDS = sorted(path.stem for path in (CONF / "grid").glob("*.yaml"))
-SMALLER = {  # than embedded: enough to run on
-    "style_transfer": ["datamodule.image_size=32", "every=2", "steps=4"],
-    "gan": ["module.net.ngf=4", "module.net.ndf=4"],
-    "dann": ["callbacks.pictures=null", "callbacks.features.images=10"],
-}
 
 
 def composed(*overrides: str) -> DictConfig:
@@ -67,7 +63,7 @@ def test_every_option_composes(option: str) -> None:
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
 def test_every_experiment_runs_on_embedded_data(experiment: str, train: Callable[..., Path]) -> None:
-    smaller = SMALLER.get(composed(f"experiment={experiment}").practical, ["callbacks.pictures=null"])
+    smaller = sheet_of(composed(f"experiment={experiment}").practical).try_out
     outputs = train(f"experiment={experiment}", "data=embedded", "debug=batches", "logger=none", *smaller)
     (run_dir,) = (outputs / experiment).iterdir()
     facts = json.loads((run_dir / "metrics.json").read_text())

@@ -14,6 +14,7 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from labs.datamodules.protocols import ImagesOfClasses, Recorded, handed_over
 from labs.drawing.curves import curves_gif, curves_png
+from labs.practicals import sheet_of
 from labs.runs.environment import environment
 from labs.runs.life import Run
 
@@ -138,9 +139,10 @@ class Record(pl.Callback):
         """Draw `result.png` and `result.gif` from the log so far."""
         if not self.rows:
             return
-        frame = pd.DataFrame(self.rows)
+        frame, facts = pd.DataFrame(self.rows), self.run.facts
+        panels = sheet_of(facts["practical"]).panels
         for name, draw in {"result.png": curves_png, "result.gif": curves_gif}.items():
-            draw(frame, self.run.directory / name, self.run.facts["experiment"], self.run.facts["labels"])
+            draw(frame, self.run.directory / name, facts["experiment"], facts["labels"], panels)
 
     def _note_data(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         facts = handed_over(trainer, Recorded, to=self).facts()

@@ -88,10 +88,9 @@ class SampleQuality(pl.Callback):
         assert isinstance(pl_module, MakesSamples)
         if trainer.is_last_batch:
             features = self._features(self._fake(trainer, pl_module))
-            for name, value in self._of_classes(features, pl_module).items():
-                pl_module.log(f"val/{name}", value, on_step=False, on_epoch=True, rank_zero_only=True, batch_size=1)
             fid = frechet_distance(features, self.real)
-            pl_module.log("val/fid", fid, on_step=False, on_epoch=True, rank_zero_only=True, batch_size=1)
+            for name, value in {**self._of_classes(features, pl_module), "fid": fid}.items():
+                pl_module.log(f"val/{name}", value, on_step=False, on_epoch=True, rank_zero_only=True, batch_size=1)
 
     @rank_zero_only
     def on_test_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

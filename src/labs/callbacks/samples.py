@@ -18,7 +18,7 @@ from labs.datamodules.protocols import needed
 from labs.drawing.picture_sheets import growth_gif
 from labs.functional.latents import interpolate, seeded_latents
 from labs.functional.tiles import tiled
-from labs.reporting.gan_sheet import gan_sheet
+from labs.practicals import sheet_of
 from labs.runs.directory import read_facts
 from labs.storage.files import replacing, write_text
 
@@ -140,11 +140,13 @@ class Samples(pl.Callback):
         frames = sorted(_folder(trainer).glob("[0-9]*.png"))
         growth_gif(frames, images / "samples.gif", facts.get("labels", []), unit="iterations")
         metrics = {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith("test/")}
-        gan_sheet(run_dir, metrics, self.at, facts)
+        sheet = sheet_of(facts.get("practical", ""))
+        if sheet.draw is not None:
+            sheet.draw(run_dir, metrics)
         board = writer(trainer)
-        if board is not None:
-            with Image.open(images / "sheet.png") as sheet:
-                pixels = np.asarray(sheet.convert("RGB"))
+        if board is not None and sheet.draw is not None:
+            with Image.open(run_dir / sheet.picture) as drawn:
+                pixels = np.asarray(drawn.convert("RGB"))
             board.add_image("sheet", pixels, pl_module.iterations, dataformats="HWC")
 
     def interpolated(self, module: MakesSamples, path: Literal["linear", "spherical"]) -> Tensor:

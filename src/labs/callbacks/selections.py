@@ -17,9 +17,15 @@ class Selections(pl.Callback):
     """Test what each criterion chose, and write `selections.tsv`.
 
     A criterion is a checkpoint callback that monitors something. Of each the accuracy on the target's test images is
-    logged as `test/target_acc_<name of its file>`, beside `test/target_acc`, which is that of the last epoch. The
+    logged as `<metric>_<name of its file>`, beside `metric`, which is that of the last epoch. The
     table says which criterion has seen target labels: an oracle that nobody has who needs to adapt.
+
+    Args:
+        metric: the accuracy on the target's test images, as the module logs it.
     """
+
+    def __init__(self, *, metric: str) -> None:
+        self.metric = metric
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Refuse data of one domain."""
@@ -45,7 +51,7 @@ class Selections(pl.Callback):
             row = {"criterion": criterion, "sees_target_labels": oracle, "epoch": saved["epoch"] + 1, "target_acc": acc}
             rows.append(row)
             if callback.monitor:
-                pl_module.log(f"test/target_acc_{callback.filename}", acc)
+                pl_module.log(f"{self.metric}_{callback.filename}", acc)
         pl_module.load_state_dict(current)
         if trainer.is_global_zero:
             table = pd.DataFrame(rows).to_csv(sep="\t", index=False)

@@ -41,6 +41,8 @@ class Classifier(pl.LightningModule):
             counts.
     """
 
+    predicts = True
+
     def __init__(
         self,
         *,

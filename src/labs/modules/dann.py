@@ -50,7 +50,7 @@ class DANN(pl.LightningModule):
         LabsError: a value that makes no sense.
     """
 
-    adapts = True
+    adapts = predicts = True
 
     def __init__(
         self,

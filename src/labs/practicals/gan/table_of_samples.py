@@ -9,7 +9,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from labs.drawing.picture_sheets import show
-from labs.reporting.gan_sheet import choose, draw_losses, read_losses, stated_iterations
+from labs.practicals.gan.run_sheet import choose, draw_losses, read_losses, stated_iterations
 from labs.reporting.recorded_run import Run
 from labs.reporting.row import Row
 from labs.reporting.statistics import over_seeds

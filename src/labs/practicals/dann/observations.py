@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from labs.practicals.dann import ACCURACY, CHOICES, ORACLE
 from labs.reporting.claims import Claim, higher, judge, lower, seen, verdict
 from labs.reporting.recorded_run import WEIGHTS, Run
 from labs.reporting.row import Row
@@ -11,14 +12,8 @@ from labs.reporting.statistics import over_seeds
 
 SOURCE_ONLY, TARGET_ONLY = "dann_source_only", "dann_target_only"
 BOUNDS = {SOURCE_ONLY: "source only", TARGET_ONLY: "target only"}
-CHOICES = {
-    "source_acc": "source validation",
-    "target_entropy": "entropy",
-    "target_density": "soft neighbourhood density",
-}
-ORACLE = "test/target_acc_by_oracle"
 ON_TARGET = "trained on target labels"
-TARGET, SOURCE, DOMAIN = "test/target_acc", "test/source_acc", "test/domain_acc"
+TARGET, SOURCE, DOMAIN = ACCURACY, "test/source_acc", "test/domain_acc"
 SAME = 0.05  # points: less is not printed
 OF_THE_METHOD = ("module", "reversal")  # overrides that a bound need not share ...
 OF_THE_NET = ("module.net", "module.optimizer", "module.scheduler", "module.batch_norm")  # ... except these

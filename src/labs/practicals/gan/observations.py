@@ -4,9 +4,8 @@ from collections.abc import Callable, Sequence
 
 import pandas as pd
 
-from labs.reporting.claims import Claim, higher, judge, lower
-from labs.reporting.gan_sheet import read_losses
-from labs.reporting.layout import metric
+from labs.practicals.gan.run_sheet import read_losses
+from labs.reporting.claims import Claim, higher, judge, lower, metric
 from labs.reporting.recorded_run import Run
 from labs.reporting.row import Row
 

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from fake_runs import count, pixels, rows, write_run
 from PIL import Image
+from reporting.fake_runs import count, pixels, rows, write_run
 
-from labs.reporting.table_of_pictures import draw_table_of_pictures, observations, read_pictures
+from labs.practicals.style_transfer.table_of_pictures import draw_table_of_pictures, observations, read_pictures
 from labs.reporting.write import write_report
 
 NAMES = ("cat_hubble", "cat_gravel", "cat_ihc")

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,7 +12,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from labs.drawing.curves import PALETTE
-from labs.reporting.gan_sheet import draw_losses, gan_sheet, in_words, read_losses
+from labs.practicals.gan.run_sheet import draw_losses, draw_run_sheet, in_words, read_losses
 
 METRICS = {
     "test/fid": 12.345,
@@ -68,6 +69,14 @@ def colours(run_dir: Path) -> set[tuple[int, ...]]:
     with Image.open(run_dir / "images" / "sheet.png") as sheet:
         found, counts = np.unique(np.asarray(sheet.convert("RGB")).reshape(-1, 3), axis=0, return_counts=True)
     return {tuple(colour.tolist()) for colour in found[counts > 500]}
+
+
+def gan_sheet(run_dir: Path, metrics: dict[str, float], at: list[int], facts: dict[str, Any]) -> None:
+    """Draw the sheet of a run whose recipe states iterations, and whose record has these facts."""
+    (run_dir / ".hydra").mkdir(exist_ok=True)
+    (run_dir / ".hydra" / "config.yaml").write_text(f"callbacks: {{samples: {{at: {at}}}}}")
+    (run_dir / "metrics.json").write_text(json.dumps(facts))
+    draw_run_sheet(run_dir, metrics)
 
 
 def test_shows_the_stated_samples_the_last_ones_and_the_pictures(tmp_path: Path) -> None:

@@ -4,7 +4,6 @@ import json
 import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,6 +16,7 @@ from yaml import YAMLError
 
 from labs.drawing.curves import PALETTE
 from labs.drawing.picture_sheets import show
+from labs.runs.directory import read_facts
 from labs.storage.files import replacing
 
 LOSSES = {"discriminator": PALETTE[0], "generator": PALETTE[1]}
@@ -25,17 +25,15 @@ PLACES = (1 / 6, 5 / 6)
 SMOOTHED = 50  # a moving median is taken over one part in so many of the iterations
 
 
-def gan_sheet(run_dir: Path, metrics: Mapping[str, float], at: Sequence[int], facts: Mapping[str, Any]) -> None:
+def draw_run_sheet(run_dir: Path, metrics: Mapping[str, float]) -> None:
     """Draw `images/sheet.png` from the files of a run directory.
 
     Args:
         run_dir: with `images/samples/`, `losses.tsv`, `quality.json` and the pictures of the end; what is missing is
             left blank.
-        metrics: by name, such as `test/fid`.
-        at: iterations whose samples are shown beside those of the end.
-        facts: of `metrics.json`: the experiment and its labels stand above, credits of photographs below.
+        metrics: by name, such as `test/fid`; `metrics.json` has them only when the run has ended.
     """
-    images = run_dir / "images"
+    images, facts = run_dir / "images", read_facts(run_dir)
     figure = Figure(figsize=(15, 15.5), layout="constrained", facecolor="white")
     FigureCanvasAgg(figure)
     title = facts.get("experiment", ""), " · ".join(facts.get("labels", []))
@@ -44,7 +42,7 @@ def gan_sheet(run_dir: Path, metrics: Mapping[str, float], at: Sequence[int], fa
         figure.supxlabel(textwrap.fill("; ".join(facts["credits"]), 190), fontsize=7)
     panels = figure.subplots(3, 3, gridspec_kw={"height_ratios": (1.2, 0.9, 1.2)})
     samples = {int(file.stem): file for file in (images / "samples").glob("*.png") if file.stem.isdecimal()}
-    for axes, iteration in zip(panels[0], choose(list(samples), at), strict=False):
+    for axes, iteration in zip(panels[0], choose(list(samples), stated_iterations(run_dir)), strict=False):
         show(axes, samples[iteration], f"iteration {iteration}")
     losses = read_losses(run_dir)
     if losses is not None:

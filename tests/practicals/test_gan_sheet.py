@@ -11,19 +11,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from fake_runs import count, pixels, rows, write_run
 from matplotlib.figure import Figure
 from PIL import Image
+from reporting.fake_runs import count, pixels, rows, write_run
 
-from labs.reporting import table_of_samples
+from labs.practicals import sheet_of
+from labs.practicals.gan import table_of_samples
+from labs.practicals.gan.observations import observations
+from labs.practicals.gan.run_sheet import choose, draw_losses, read_losses, stated_iterations
+from labs.practicals.gan.table_of_samples import draw_table_of_samples
 from labs.reporting.claims import verdict
 from labs.reporting.find import find_runs
-from labs.reporting.gan_sheet import choose, draw_losses, read_losses, stated_iterations
-from labs.reporting.layout import Column
-from labs.reporting.layouts import GAN_COLUMNS
 from labs.reporting.published import load_published
-from labs.reporting.sample_observations import observations
-from labs.reporting.table_of_samples import draw_table_of_samples
 from labs.reporting.tables import build_tables
 from labs.reporting.write import write_report
 
@@ -482,15 +481,14 @@ def test_of_two_bases_the_more_alike_is_compared(tmp_path: Path) -> None:
 
 
 def test_higher_is_better_where_it_is() -> None:
-    better = {column.key for column in GAN_COLUMNS if column.higher_is_better} - {"epochs"}
-    assert better == {
-        "test/coverage", "test/precision", "test/recall", "test/label_agreement", "test/neighbour_ratio",
-    }  # fmt: skip
-    assert not Column("test/histogram_distance", "histogram distance", lambda run: None).higher_is_better
+    better = {end: {c.key for c in sheet_of("gan").columns if c.better == end} for end in ("higher", "lower")}
+    assert better["higher"] == {"test/coverage", "test/precision", "test/recall", "test/label_agreement"}
+    assert better["lower"] == {"test/fid", "test/kid", "seconds"}
 
 
 def test_the_hand_out_is_read() -> None:
-    table = load_published("002", "5")
+    table = load_published(sheet_of("gan"))
+    assert table is not None
     values = {row.match["experiment"][0]: row.values for row in table.rows}
     assert len(values) == len(table.rows) == 13
     assert values["dcgan_long"] == {"epochs": 30}
@@ -529,7 +527,7 @@ def test_label_agreement_is_a_column_where_a_run_has_it(tmp_path: Path) -> None:
     write_gan_run(tmp_path / "a")
     write_gan_run(tmp_path / "b", "cdcgan_mnist", label_agreement=0.97)
     (table,) = build_tables(find_runs([tmp_path]))
-    assert "test/label_agreement" in [column.key for column in table.layout.columns]
+    assert "test/label_agreement" in [column.key for column in table.columns]
     assert [row.estimates["test/label_agreement"].mean for row in table.rows if row.experiment == "cdcgan_mnist"] == [
         0.97
     ]

@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from fake_runs import rows, write_run
+from reporting.fake_runs import rows, write_run
 
 from labs.drawing import curves as figures
+from labs.practicals import sheet_of
+from labs.practicals.dann.observations import _off, observations
 from labs.reporting import comparison
 from labs.reporting.comparison import Curve, comparison_png
-from labs.reporting.domain_observations import _off, observations
 from labs.reporting.find import find_runs
 from labs.reporting.published import load_published
 from labs.reporting.tables import Table, build_tables
@@ -32,6 +33,7 @@ EXPERIMENTS: dict[str, dict[str, str]] = {
     "pseudo_label_mnistm": {"module": "pseudo_label", "reversal": "none"},
 }
 EPOCHS = 4
+PANELS = sheet_of("dann").panels
 
 
 def domain_log() -> pd.DataFrame:
@@ -108,19 +110,20 @@ def test_three_modules_share_a_table_in_the_order_of_the_hand_out(tmp_path: Path
         "Source only [dann_source_only]", "Without the reversal [dann_no_reversal]", "DANN [dann_mnistm]",
         "Target only [dann_target_only]", "cdan_mnistm", "pseudo_label_mnistm",
     ]  # fmt: skip
-    assert one.layout.title == "Domain adaptation"
+    assert one.sheet.title == "Domain adaptation"
     assert one.rows[3].labels == ("embedded data", "trained on target labels")
     assert one.ranked is not None
     assert one.ranked.key == "test/target_acc"
     assert "hand-out 002, 2-c, prints no numbers" in one.caption
     assert "The last epoch was tested." in one.caption
-    groups = list(dict.fromkeys(column.group for column in one.layout.columns))
+    groups = list(dict.fromkeys(column.group for column in one.columns))
     assert groups == ["Last epoch", "Chosen without target labels", "Chosen with target labels (oracle)", ""]
-    assert [column.title for column in one.layout.columns if "oracle" in column.key] == ["by target validation (%)"]
+    assert [column.title for column in one.columns if "oracle" in column.key] == ["by target validation (%)"]
 
 
 def test_the_published_numbers_are_the_papers(tmp_path: Path) -> None:
-    published = load_published("002", "2-c")
+    published = load_published(sheet_of("dann"))
+    assert published is not None
     numbers = {row.name: row.values.get("test/target_acc") for row in published.rows}
     assert numbers == {"Source only": 0.5225, "Without the reversal": None, "DANN": 0.7666, "Target only": 0.9596}
     assert published.source.startswith("Y. Ganin et al., JMLR 2016")
@@ -150,12 +153,12 @@ def test_rows_of_the_grid_are_told_apart_by_their_lambda(tmp_path: Path) -> None
 
 def test_pseudo_labels_have_columns_where_a_run_has_them(tmp_path: Path) -> None:
     adapt(tmp_path, "dann_mnistm", 0.5)
-    assert not [column for column in table(tmp_path).layout.columns if "pseudo" in column.key]
+    assert not [column for column in table(tmp_path).columns if "pseudo" in column.key]
 
     adapt(tmp_path, "pseudo_label_mnistm", 0.5, more={"test/pseudo_share": 0.4, "test/pseudo_precision": 0.75})
 
     one = table(tmp_path)
-    assert [c.title for c in one.layout.columns if "pseudo" in c.key] == ["share (%)", "precision (%)"]
+    assert [c.title for c in one.columns if "pseudo" in c.key] == ["share (%)", "precision (%)"]
     (row,) = [row for row in one.rows if row.experiment == "pseudo_label_mnistm"]
     assert row.estimates["test/pseudo_precision"].mean == 0.75
 
@@ -269,7 +272,7 @@ def test_headings_of_groups_stand_over_their_columns(tmp_path: Path) -> None:
 
 
 def test_curves_of_a_run_are_named_and_in_percent() -> None:
-    figure, lines = figures._run_figure(domain_log(), "a run", [])
+    figure, lines = figures._run_figure(domain_log(), "a run", [], PANELS)
 
     assert [axes.get_title() for axes in figure.axes if axes.axison] == [
         "target accuracy (%), an oracle", "source accuracy (%)", "accuracy on labelled images (%)",
@@ -281,8 +284,8 @@ def test_curves_of_a_run_are_named_and_in_percent() -> None:
 
 
 def test_a_learning_rate_that_stays_has_no_curve() -> None:
-    assert "lr" not in figures.panel_names([domain_log().assign(lr=0.1)])
-    assert "lr" not in figures.panel_names([domain_log()[["epoch", "lr"]]])
+    for log in (domain_log().assign(lr=0.1), domain_log()[["epoch", "lr"]]):
+        assert figures.LEARNING_RATE not in figures.columns_of_panels([log], PANELS)
 
 
 def test_curves_of_a_table_leave_no_hole_for_what_is_not_logged(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -290,9 +293,9 @@ def test_curves_of_a_table_leave_no_hole_for_what_is_not_logged(monkeypatch: pyt
     new_figure = figures.new_figure
     monkeypatch.setattr(comparison, "new_figure", lambda *given: made.append(new_figure(*given)) or made[-1])
 
-    assert comparison_png([Curve("a", "a", (domain_log(),))], "", []) is not None
+    assert comparison_png([Curve("a", "a", (domain_log(),))], "", [], PANELS) is not None
     paired = domain_log().assign(**{"val/label_loss": 1.0})
-    assert comparison_png([Curve("a", "a", (paired,))], "", []) is not None
+    assert comparison_png([Curve("a", "a", (paired,))], "", [], PANELS) is not None
 
     titles = [[axes.get_title() for axes in figure.axes if axes.axison] for figure, _ in made]
     assert titles[0][:2] == ["validation target accuracy (%), an oracle", "validation source accuracy (%)"]
