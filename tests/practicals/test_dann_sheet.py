@@ -268,7 +268,7 @@ def test_headings_of_groups_stand_over_their_columns(tmp_path: Path) -> None:
 
     groups = page.read_text().split("<thead>")[1].split("</tr>")[0]
     widths = [part.split('"')[0] for part in groups.split('colspan="')[1:]]
-    assert widths == ["3", "3", "1", "1"]
+    assert widths == ["2", "3", "3", "1", "1"], "the first stands over the names and the numbers of seeds"
 
 
 def test_curves_of_a_run_are_named_and_in_percent() -> None:

@@ -41,8 +41,6 @@ class Classifier(pl.LightningModule):
             counts.
     """
 
-    predicts = True
-
     def __init__(
         self,
         *,

@@ -50,8 +50,6 @@ class DANN(pl.LightningModule):
         LabsError: a value that makes no sense.
     """
 
-    adapts = predicts = True
-
     def __init__(
         self,
         *,
