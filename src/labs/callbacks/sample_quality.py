@@ -12,9 +12,8 @@ from PIL import Image
 from torch import Tensor
 
 from labs import LabsError
-from labs.callbacks.samples import MakesSamples
 from labs.callbacks.tensorboard import writer
-from labs.datamodules.protocols import ImagesToImitate, handed_over
+from labs.datamodules.protocols import ImagesToImitate, MakesSamples, handed_over
 from labs.functional.sample_metrics import (
     coverage,
     frechet_distance,

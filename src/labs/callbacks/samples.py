@@ -1,7 +1,7 @@
 """Show what a GAN makes: samples from the same latents as training goes on, ways between latents, the losses."""
 
 from pathlib import Path
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Literal
 
 import lightning.pytorch as pl
 import numpy as np
@@ -13,8 +13,7 @@ from torch import Tensor
 
 from labs import LabsError
 from labs.callbacks.tensorboard import writer
-from labs.datamodules.batches import Batch
-from labs.datamodules.protocols import needed
+from labs.datamodules.protocols import MakesSamples, needed
 from labs.drawing.picture_sheets import growth_gif
 from labs.functional.latents import interpolate, seeded_latents
 from labs.functional.tiles import tiled
@@ -23,24 +22,6 @@ from labs.runs.directory import read_facts
 from labs.storage.files import replacing, write_text
 
 PATHS: tuple[Literal["linear", "spherical"], ...] = ("linear", "spherical")
-
-
-@runtime_checkable
-class MakesSamples(Protocol):
-    """A method that makes images of latents."""
-
-    nz: int  # numbers in a latent
-    num_classes: int | None  # labels that an image can be asked for; None: unconditional
-    iterations: int
-    batches: int
-    discriminator_steps: int
-    trace: list[Tensor]
-
-    def sample(self, latents: Tensor, labels: Tensor, *, batch_statistics: bool = False) -> Tensor:
-        """Return images in [0, 1] of latents and labels."""
-
-    def samples_like(self, batch: Batch, seed: int = 0, *, batch_statistics: bool = False) -> Tensor:
-        """Return an image in [0, 1] for each one of a batch, with its label."""
 
 
 class Samples(pl.Callback):
@@ -82,7 +63,7 @@ class Samples(pl.Callback):
         classes = needed(pl_module, MakesSamples, by=self).num_classes
         if self.labels is not None and classes is None:
             raise LabsError(f"callbacks.samples.labels={self.labels}: this net is unconditional; type net=cdcgan.")
-        if classes is not None and not all(0 <= label < classes for label in self.labels or ()):
+        if classes is not None and not all(0 <= label < classes for label in self.labels or []):
             raise LabsError(f"callbacks.samples.labels={self.labels}: expected labels from 0 to {classes - 1}.")
 
     @rank_zero_only

@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import lightning.pytorch as pl
 import numpy as np
@@ -16,30 +16,10 @@ from torch import Tensor
 from labs import LabsError
 from labs.callbacks.tensorboard import writer
 from labs.datamodules.image_pair import Pairs
-from labs.datamodules.protocols import PicturePairs, handed_over, needed
+from labs.datamodules.protocols import MakesPictures, PicturePairs, handed_over, needed
 from labs.drawing.picture_sheets import growth_gif, losses_png, pairs_sheet
 from labs.runs.directory import read_facts
 from labs.storage.files import replacing, write_text
-
-
-@runtime_checkable
-class MakesPictures(Protocol):
-    """A method that makes a picture of each pair, step by step."""
-
-    evaluations: int
-    trace: list[Tensor]
-    results: dict[str, Tensor]
-
-    @property
-    def labels(self) -> list[str]:
-        """What every picture must carry."""
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        """What a picture should tell of how it was made."""
-
-    def pictures(self, batch: Pairs) -> Tensor:
-        """Return the best pictures so far, RGB in [0, 1]."""
 
 
 class StylePictures(pl.Callback):

@@ -152,13 +152,8 @@ class EpochBatches(Sampler[list[int]]):
             yield mine[start:end]
 
     def __len__(self) -> int:
-        mine = len(
-            range(
-                self.rank,
-                self.count + (-self.count % self.world_size if self.shuffle else 0),
-                self.world_size,
-            )
-        )
+        shared_out = self.count + (-self.count % self.world_size if self.shuffle else 0)
+        mine = len(range(self.rank, shared_out, self.world_size))
         batches = -(-mine // self.batch_size)
         return batches - 1 if self.shuffle and batches > 1 and mine % self.batch_size == 1 else batches
 

@@ -5,8 +5,6 @@ from typing import Any, Literal
 import lightning.pytorch as pl
 import numpy as np
 import torch
-from lightning.pytorch.utilities import rank_zero_only
-from rich.console import Console
 from torch import Tensor
 from torch.utils.data import DataLoader
 
@@ -28,7 +26,7 @@ from labs.datamodules.batches import (
 from labs.datamodules.cached_statistics import cached_statistics
 from labs.datamodules.domain_splits import Domain, check_domains, cut_domain
 from labs.datamodules.protocols import AdaptsDomains, needed
-from labs.datamodules.sources import LabeledImages, Source
+from labs.datamodules.sources import LabeledImages, Source, say
 from labs.datamodules.splits import check_fraction, check_same_data, split_hash
 from labs.functional.normalization import FIXED, Normalization, Normalizer, mixed_statistics
 
@@ -152,7 +150,13 @@ class Domains(pl.LightningDataModule):
             [self._measure(images[domain], domain, rows[domain]["train"]) for domain in DOMAINS]
         )
         self.normalizer = Normalizer(self.normalization)
-        self._describe()
+        for domain in DOMAINS:
+            counts = ", ".join(f"{self.count(split, domain)} {split}" for split in ("train", "val", "test"))
+            seen = "with labels" if domain == self.labeled else "without labels"
+            say(
+                f"{domain}: {self.sources[domain].name}; {counts}; trains {seen}",
+                self.labels if domain == "target" else [],
+            )
 
     def train_dataloader(self) -> DataLoader[tuple[Tensor, Tensor]]:
         """Serve pairs of positions, in an order that is a function of (seed, epoch)."""
@@ -237,18 +241,6 @@ class Domains(pl.LightningDataModule):
     def _in_order(self, split: str, domain: Domain) -> DataLoader[Tensor]:
         count = self.count(split, domain)
         return loader(Positions(count), EpochBatches(count, 4 * self.batch_size, shuffle=False, **share(self.trainer)))
-
-    @rank_zero_only
-    def _describe(self) -> None:
-        for domain in DOMAINS:
-            counts = ", ".join(f"{self.count(split, domain)} {split}" for split in ("train", "val", "test"))
-            seen = "with labels" if domain == self.labeled else "without labels"
-            notes = f" [bold yellow]({', '.join(self.labels)})[/]" if self.labels and domain == "target" else ""
-            Console().print(
-                f"{domain}: {self.sources[domain].name}; {counts}; trains {seen}{notes}",
-                highlight=False,
-                soft_wrap=True,
-            )
 
 
 def _three_channels(pixels: np.ndarray) -> np.ndarray:

@@ -5,14 +5,12 @@ from typing import Any, Protocol
 import lightning.pytorch as pl
 import numpy as np
 import torch
-from lightning.pytorch.utilities import rank_zero_only
-from rich.console import Console
 from torch import Tensor
 from torch.utils.data import DataLoader
 
 from labs import LabsError
 from labs.datamodules.batches import Batch, EpochBatches, Positions, Resident, loader, share, split_of
-from labs.datamodules.sources import LabeledImages, Source, check_classes
+from labs.datamodules.sources import LabeledImages, Source, check_classes, say
 from labs.datamodules.splits import check_same_data, split_hash
 
 
@@ -96,7 +94,8 @@ class ImageGeneration(pl.LightningDataModule):
         self.split_hash = split_hash(images.names, rows)
         for split, chosen in rows.items():
             self._resident[split] = Resident(images.pixels[chosen], images.labels[chosen])
-        self._describe()
+        told = f"{len(self._resident['train'])} to imitate, {len(self._resident['test'])} to measure against"
+        say(f"{self.source.name}: {told}, {self.image_size}x{self.image_size} pixels", self.labels)
 
     def train_dataloader(self) -> DataLoader[Tensor]:
         """Serve the positions of the training images in an order that is a function of (seed, epoch)."""
@@ -133,10 +132,3 @@ class ImageGeneration(pl.LightningDataModule):
         count = len(self._resident[split])
         batches = EpochBatches(count, self.batch_size, shuffle=shuffle, seed=self.seed, **share(self.trainer))
         return loader(Positions(count), batches)
-
-    @rank_zero_only
-    def _describe(self) -> None:
-        told = f"{len(self._resident['train'])} to imitate, {len(self._resident['test'])} to measure against"
-        notes = f" [bold yellow]({', '.join(self.labels)})[/]" if self.labels else ""
-        size = f"{self.image_size}x{self.image_size} pixels"
-        Console().print(f"{self.source.name}: {told}, {size}{notes}", highlight=False, soft_wrap=True)

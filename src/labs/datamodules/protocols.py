@@ -1,4 +1,8 @@
-"""What methods and callbacks may ask of a datamodule, and how they are told where it hands over something else."""
+"""What methods, callbacks and datamodules may ask of each other, and what is said where two do not go together.
+
+Each protocol begins with the words that an error message takes for it.
+"""
+# ruff: noqa: D102 - what a function returns is said where it is written
 
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
@@ -16,17 +20,16 @@ from labs.functional.normalization import Normalization
 
 T = TypeVar("T")
 
+# Of datamodules
+
 
 @runtime_checkable
 class Recorded(Protocol):
     """Data of which a run's record can tell."""
 
     @property
-    def labels(self) -> list[str]:
-        """What every number of a run on this data must carry."""
-
-    def facts(self) -> dict[str, Any]:
-        """Say what `metrics.json` tells of the data."""
+    def labels(self) -> list[str]: ...
+    def facts(self) -> dict[str, Any]: ...
 
 
 @runtime_checkable
@@ -46,8 +49,7 @@ class ImagesOfClasses(Recorded, Protocol):
     images: dict[str, StoredImages]  # of each split
 
     @property
-    def dataset(self) -> str:
-        """The dataset's name."""
+    def dataset(self) -> str: ...
 
 
 @runtime_checkable
@@ -59,17 +61,10 @@ class TwoDomains(ImagesOfClasses, Protocol):
     unlabeled: Domain
     normalization: Normalization | None
 
-    def count(self, split: str, domain: Domain) -> int:
-        """Return how many images a split of a domain has."""
-
-    def batch(self, split: str, domain: Domain, positions: Tensor, device: torch.device | None = None) -> Batch:
-        """Return normalised images of a split, with their labels; of unlabelled training images this is an error."""
-
-    def unlabeled_images(self, positions: Tensor, device: torch.device | None = None) -> Unlabeled:
-        """Return normalised training images of the unlabelled domain."""
-
-    def accuracy_of(self, positions: Tensor, preds: Tensor) -> float:
-        """Return the share of right predictions of unlabelled training images: to report, never to train."""
+    def count(self, split: str, domain: Domain) -> int: ...
+    def batch(self, split: str, domain: Domain, positions: Tensor, device: torch.device | None = None) -> Batch: ...
+    def unlabeled_images(self, positions: Tensor, device: torch.device | None = None) -> Unlabeled: ...
+    def accuracy_of(self, positions: Tensor, preds: Tensor) -> float: ...
 
 
 @runtime_checkable
@@ -80,11 +75,8 @@ class ImagesToImitate(Recorded, SizedImages, Protocol):
     images: LabeledImages  # all of the source
 
     @property
-    def source(self) -> Source:
-        """Where the images come from."""
-
-    def stored(self, split: str) -> Batch:
-        """Return all images of a split, `train` or `test`, as they are stored: uint8, on the CPU."""
+    def source(self) -> Source: ...
+    def stored(self, split: str) -> Batch: ...
 
 
 @runtime_checkable
@@ -98,25 +90,48 @@ class PicturePairs(Recorded, Protocol):
     credits: list[str]
 
 
+# Of methods
+
+
 @runtime_checkable
 class AdaptsDomains(Protocol):
     """A method that learns from two domains, one of which has no labels."""
 
-    def features_and_logits(self, images: Tensor, domain: str) -> tuple[Tensor, Tensor]:
-        """Return features (batch, features) and logits (batch, classes) of images of a domain."""
+    def features_and_logits(self, images: Tensor, domain: str) -> tuple[Tensor, Tensor]: ...
+
+
+@runtime_checkable
+class MakesSamples(Protocol):
+    """A method that makes images of latents."""
+
+    nz: int  # numbers in a latent
+    num_classes: int | None  # labels that an image can be asked for; None: unconditional
+    iterations: int
+    batches: int
+    discriminator_steps: int
+    trace: list[Tensor]
+
+    def sample(self, latents: Tensor, labels: Tensor, *, batch_statistics: bool = False) -> Tensor: ...
+    def samples_like(self, batch: Batch, seed: int = 0, *, batch_statistics: bool = False) -> Tensor: ...
+
+
+@runtime_checkable
+class MakesPictures(Protocol):
+    """A method that makes a picture of each pair, step by step."""
+
+    evaluations: int
+    trace: list[Tensor]
+    results: dict[str, Tensor]
+
+    @property
+    def labels(self) -> list[str]: ...
+    @property
+    def settings(self) -> dict[str, Any]: ...
+    def pictures(self, batch: Pairs) -> Tensor: ...
 
 
 def handed_over(trainer: pl.Trainer, kind: type[T], *, to: object) -> T:
-    """Return the datamodule of a run as what a method or a callback needs.
-
-    Args:
-        trainer: of the run, once the datamodule is set up.
-        kind: one of the protocols here, or a datamodule.
-        to: the method or the callback.
-
-    Raises:
-        LabsError: the datamodule hands over something else; says what to type instead.
-    """
+    """Return the datamodule of a run, once it is set up, as what a method or a callback needs; see `needed`."""
     return needed(getattr(trainer, "datamodule", None), kind, by=to)
 
 

@@ -68,16 +68,7 @@ def check_fraction(fraction: float) -> None:
 
 
 def check_same_data(saved: Mapping[str, Any], here: Mapping[str, Any], *keys: str) -> None:
-    """Refuse to go on from a checkpoint of other data.
-
-    Args:
-        saved: the state of the checkpoint's datamodule.
-        here: the state of this run's.
-        keys: what must be the same in both.
-
-    Raises:
-        LabsError: names what differs.
-    """
+    """Refuse to go on from a checkpoint whose datamodule had another state than this run's, in one of the keys."""
     for key in keys:
         if saved[key] != here[key]:
             raise LabsError(

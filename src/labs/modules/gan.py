@@ -228,8 +228,7 @@ class GAN(pl.LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Save how far the run is, and which net made it."""
-        checkpoint["gan"] = {"iterations": self.iterations, "batches": self.batches}
-        checkpoint["net"] = self.net.settings
+        checkpoint["gan"] = {"iterations": self.iterations, "batches": self.batches, "net": self.net.settings}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Go on from there.
@@ -237,9 +236,9 @@ class GAN(pl.LightningModule):
         Raises:
             LabsError: the checkpoint is of another net or method, or has an averaged generator where this run has none.
         """
-        if not {"gan", "net"} <= checkpoint.keys():
+        if "gan" not in checkpoint:
             raise LabsError("the checkpoint is not that of a GAN; start a new run instead of resuming this one.")
-        self.net.check_same(checkpoint["net"], "the checkpoint")
+        self.net.check_same(checkpoint["gan"]["net"], "the checkpoint")
         if any(name.startswith("averaged.") for name in checkpoint["state_dict"]) != (self.averaged is not None):
             raise LabsError("the checkpoint and this recipe differ in module.ema; type the same, or start a new run.")
         self.iterations, self.batches = checkpoint["gan"]["iterations"], checkpoint["gan"]["batches"]
