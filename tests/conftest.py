@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import runpy
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
+from filelock import FileLock
+from hydra._internal.hydra import Hydra
 from project import ROOT
 
 pytest_plugins = ["archive_fixtures"]
@@ -18,12 +22,47 @@ pytest_plugins = ["archive_fixtures"]
 def _one_thread() -> None:
     """Small tensors: threads would wait for each other longer than they compute, above all on a busy machine."""
     torch.set_num_threads(1)
+    os.environ["OMP_NUM_THREADS"] = "1"  # of the processes that tests start
 
 
 @pytest.fixture(scope="session")
-def data_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that all the processes of one `pytest` share."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "shared"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def made_once(shared: Path) -> Callable[[str, Callable[[Path], None]], Path]:
+    """Return the folder of a name; the first process that asks for it fills it, and the others wait."""
+
+    def made(name: str, fill: Callable[[Path], None]) -> Path:
+        folder, done = shared / name, shared / f"{name}.done"
+        with FileLock(shared / f"{name}.lock"):
+            if not done.exists():
+                shutil.rmtree(folder, ignore_errors=True)
+                folder.mkdir()
+                fill(folder)
+                done.touch()
+        return folder
+
+    return made
+
+
+@pytest.fixture(scope="session")
+def data_folder(shared: Path) -> Path:
     """Drawn birds and embedded weights, made once for all tests."""
-    return tmp_path_factory.mktemp("data")
+    folder = shared / "data"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave out the curves of every run, a quarter of a small run's time; the tests of experiments draw them all."""
+    monkeypatch.setattr("labs.callbacks.record.Record.draw", lambda self: None)
 
 
 @pytest.fixture
@@ -33,6 +72,8 @@ def train(data_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     The embedded weights are made from two batches, and the judge of GANs in a few steps: enough to run on.
     """
     monkeypatch.setattr("labs.metrics.judge.STEPS", 20)
+    # Hydra composes everything once more to read `hydra.mode`, which nobody sets: a tenth of a small run's time.
+    monkeypatch.setattr(Hydra, "get_mode", lambda *_, **__: None)
 
     def run(*arguments: str) -> Path:
         quick = [f"paths.data='{data_folder}'", 'upstream.overrides=["debug=batches"]']

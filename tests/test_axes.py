@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 import torch
 
+pytestmark = pytest.mark.usefixtures("undrawn")
 QUICK = ("trainer.max_epochs=2", "logger=none", "callbacks.pictures=null", "trainer=cpu")
 Train = Callable[..., Path]
 

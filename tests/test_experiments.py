@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import functools
 import itertools
 import json
 import math
@@ -25,6 +27,11 @@ GRIDS = sorted(path.stem for path in (CONF / "grid").glob("*.yaml"))
 
 
 def composed(*overrides: str) -> DictConfig:
+    return copy.deepcopy(_composed(*overrides))
+
+
+@functools.cache  # a composition takes a quarter of a second, and many tests ask for the same
+def _composed(*overrides: str) -> DictConfig:
     register_resolvers()
     with initialize_config_dir(str(CONF), version_base="1.3"):
         return compose("train", [*overrides, "paths.run_dir=/nowhere"])
@@ -63,7 +70,7 @@ def test_every_option_composes(option: str) -> None:
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
 def test_every_experiment_runs_on_embedded_data(experiment: str, train: Callable[..., Path]) -> None:
-    smaller = sheet_of(composed(f"experiment={experiment}").practical).try_out
+    smaller = sheet_of(composed(f"experiment={experiment}", "data=embedded").practical).try_out
     outputs = train(f"experiment={experiment}", "data=embedded", "debug=batches", "logger=none", *smaller)
     (run_dir,) = (outputs / experiment).iterdir()
     facts = json.loads((run_dir / "metrics.json").read_text())

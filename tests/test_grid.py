@@ -21,6 +21,7 @@ from project import ROOT
 
 from labs.modules.classifier import Classifier
 
+pytestmark = pytest.mark.usefixtures("undrawn")
 Train = Callable[..., Path]
 SWEEP = (
     "-m", "trainer=cpu", "trainer.max_epochs=3", "weights=random", "logger=none", "callbacks.pictures=null",
@@ -59,13 +60,15 @@ def numbers(grid: Path) -> dict[str, tuple[list[list[float]], dict[str, float], 
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def whole(made_once: Callable[[str, Callable[[Path], None]], Path]) -> Path:
     """A grid that nothing stopped, in a process of its own."""
-    folder = tmp_path_factory.mktemp("whole")
-    done = typed(folder, *SWEEP, SEEDS)
-    assert done.returncode == 0, done.stderr
-    (folder / "stdout.txt").write_text(done.stdout)
-    return folder / "outputs" / "grid"
+
+    def fill(folder: Path) -> None:
+        done = typed(folder, *SWEEP, SEEDS)
+        assert done.returncode == 0, done.stderr
+        (folder / "stdout.txt").write_text(done.stdout)
+
+    return made_once("whole_grid", fill) / "outputs" / "grid"
 
 
 def started(folder: Path, *arguments: str) -> subprocess.Popen[str]:

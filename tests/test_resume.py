@@ -19,6 +19,7 @@ import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 from project import ROOT
 
+pytestmark = pytest.mark.usefixtures("undrawn")
 RECIPE = [
     "trainer=cpu",
     "trainer.max_epochs=12",

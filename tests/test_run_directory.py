@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import csv
 import json
+import runpy
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -26,14 +28,16 @@ EXPECTED = [
 
 
 @pytest.fixture(scope="module")
-def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def run_dir(made_once: Callable[[str, Callable[[Path], None]], Path]) -> Path:
     """The quick start, for real, in a process of its own."""
-    folder = tmp_path_factory.mktemp("quick_start")
-    command = [sys.executable, str(ROOT / "train.py"), "normalization=dataset", "draw_architecture=true"]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300, check=False)
-    assert done.returncode == 0, done.stderr
-    (run,) = (folder / "outputs" / "digits_layer1_frozen").iterdir()
-    (folder / "stdout.txt").write_text(done.stdout)
+
+    def fill(folder: Path) -> None:
+        command = [sys.executable, str(ROOT / "train.py"), "normalization=dataset", "draw_architecture=true"]
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300, check=False)
+        assert done.returncode == 0, done.stderr
+        (folder / "stdout.txt").write_text(done.stdout)
+
+    (run,) = (made_once("quick_start", fill) / "outputs" / "digits_layer1_frozen").iterdir()
     return run
 
 
@@ -122,13 +126,17 @@ def test_the_net_answers_as_it_did_in_the_test(run_dir: Path) -> None:
     assert run.mean != [0.485, 0.456, 0.406], "measured statistics, not ImageNet's"
 
 
-def test_predict_py(run_dir: Path, tmp_path: Path) -> None:
+def test_predict_py(
+    run_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     Image.new("L", (40, 30), 128).save(tmp_path / "grey.png")
-    command = [sys.executable, str(ROOT / "predict.py"), f"run={run_dir}", f"image={tmp_path / 'grey.png'}", "top=2"]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path)
-    assert "confidence" in done.stdout
-    assert "embedded data" in done.stdout
-    assert done.stdout.count("%") == 2
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["predict.py", f"run={run_dir}", f"image={tmp_path / 'grey.png'}", "top=2"])
+    runpy.run_path(str(ROOT / "predict.py"), run_name="__main__")
+    printed = capsys.readouterr().out
+    assert "confidence" in printed
+    assert "embedded data" in printed
+    assert printed.count("%") == 2
 
 
 def test_predict_explains_mistakes(run_dir: Path, tmp_path: Path) -> None:
@@ -142,9 +150,13 @@ def test_predict_explains_mistakes(run_dir: Path, tmp_path: Path) -> None:
         load_run(tmp_path)
 
 
-def test_report_takes_the_run(run_dir: Path, tmp_path: Path) -> None:
-    command = [sys.executable, str(ROOT / "report.py"), str(run_dir.parent), "--output", str(tmp_path / "report")]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert "embedded" in done.stdout
+def test_report_takes_the_run(
+    run_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["report.py", str(run_dir.parent), "--output", str(tmp_path / "report")])
+    with pytest.raises(SystemExit) as exit_:
+        runpy.run_path(str(ROOT / "report.py"), run_name="__main__")
+    assert exit_.value.code == 0
+    assert "embedded" in capsys.readouterr().out
     for name in ("report.html", "table.md", "table.tex", "table.csv"):
         assert (tmp_path / "report" / name).is_file()

@@ -158,7 +158,8 @@ def test_a_terminal_gets_a_bar_and_a_pipe_gets_lines(monkeypatch: pytest.MonkeyP
 def test_a_real_run_in_a_terminal(train: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
     terminal = Terminal()
     monkeypatch.setenv("TERM", "xterm")
-    monkeypatch.setenv("COLUMNS", "160")
+    console = Console(width=160, color_system=None)  # not the one that an earlier test made for its own terminal
+    monkeypatch.setattr("rich._console", console)
     monkeypatch.setattr(sys, "stdout", terminal)
     train(*DIVERGING)
     lines = shown(terminal)

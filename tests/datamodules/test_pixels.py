@@ -207,7 +207,7 @@ class TestUnreadable:
 CHILD = """
 import os, signal, sys, time
 from pathlib import Path
-from labs import stores
+from labs.storage import stores
 from labs.datamodules import pixels as module
 
 files, cache, log, die_at = sorted(Path(sys.argv[1]).iterdir()), Path(sys.argv[2]), Path(sys.argv[3]), sys.argv[4]

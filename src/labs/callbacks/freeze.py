@@ -222,7 +222,9 @@ def digests(net: nn.Module, names: set[str]) -> dict[str, str]:
     """Return the SHA-256 of the bytes of named parameters and buffers."""
     tensors = dict(net.named_parameters()) | dict(net.named_buffers())
     return {
-        name: hashlib.sha256(tensors[name].detach().cpu().contiguous().view(-1).view(torch.uint8).numpy()).hexdigest()
+        name: hashlib.sha256(
+            tensors[name].detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data
+        ).hexdigest()
         for name in sorted(names)
     }
 

@@ -95,7 +95,7 @@ def digest(values: np.ndarray, rows: np.ndarray | None = None, chunk: int = 256)
     rows = np.arange(len(values)) if rows is None else rows
     hashed = hashlib.blake2b(digest_size=16)
     for start in range(0, len(rows), chunk):
-        hashed.update(np.ascontiguousarray(values[rows[start : start + chunk]]))
+        hashed.update(np.ascontiguousarray(values[rows[start : start + chunk]]).data)
     return hashed.hexdigest()
 
 
