@@ -157,6 +157,8 @@ def _footnotes(table: Table, ranked: Column | None) -> Iterable[str]:
         )
     if any(SELECTED_ON_TEST in run.labels for run in used):
         yield "Selected on test: the epoch was chosen on the test images, which flatters the result."
+    if before := sum(not run.recipe for run in used):
+        yield f"{before} of {len(used)} runs were recorded by an earlier labs: their rows go by what was typed."
     common = _common_choices(used)
     if common and len(used) > 1:
         yield f"The same in every row: {common}."
