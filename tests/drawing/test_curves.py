@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from reporting.fake_runs import make_log
 from PIL import Image
+from reporting.fake_runs import make_log
 
 from labs.drawing import curves as figures
 from labs.drawing.curves import curves_gif, curves_png
