@@ -68,13 +68,13 @@ class Panel:
     percent: bool = False
 
 
-def _draw_curves(rows: "Sequence[Row]", title: str) -> bytes | None:
-    from labs.reporting.comparison import draw_rows
+def later(place: str) -> Callable[..., Any]:
+    """Return a function by its full name; its module is imported when it is called."""
+    module, _, name = place.rpartition(".")
+    return lambda *arguments: getattr(import_module(module), name)(*arguments)
 
-    return draw_rows(rows, title)
 
-
-def _results(facts: Mapping[str, Any], run_dir: Path) -> list[list[str]]:
+def final_metrics(facts: Mapping[str, Any], run_dir: Path) -> list[list[str]]:
     """Return accuracy and loss of every split, or every metric of a run without them."""
     metrics = facts["metrics"]
     if "test/acc" not in metrics:
@@ -92,7 +92,7 @@ CURVES = Plot(
     name="curves",
     title="Curves",
     caption="Mean over seeds, as far as every seed was trained; the band reaches from the lowest seed to the highest.",
-    draw=_draw_curves,
+    draw=later("labs.reporting.comparison.draw_rows"),
 )
 PANELS = (Panel("acc", "accuracy (%)", percent=True), Panel("loss", "loss"))
 SETTINGS = (
@@ -146,7 +146,7 @@ class Sheet:
     plots: tuple[Plot, ...] = (CURVES,)
     panels: tuple[Panel, ...] = PANELS
     observations: "Callable[[Sequence[Row]], list[str]] | None" = None
-    results: Callable[[Mapping[str, Any], Path], list[list[str]]] = _results
+    results: Callable[[Mapping[str, Any], Path], list[list[str]]] = final_metrics
     draw: Callable[[Path, Mapping[str, float]], None] | None = None
     predicts: str = ""
     answers: Literal["best", "last"] | None = None

@@ -1,7 +1,7 @@
 """Published numbers: the `published.yaml` of a practical, read into a typed table."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -17,32 +17,23 @@ class PublishedRow:
 
     name: str
     values: dict[str, float]
-    match: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    match: dict[str, tuple[str, ...]]
 
     def matches(self, facts: Mapping[str, str]) -> bool:
         """Say whether a recipe (names and values) repeats this row; a name that it lacks is ignored."""
-        return bool(self.match) and all(facts[name] in allowed for name, allowed in self.match.items() if name in facts)
+        return all(facts[name] in allowed for name, allowed in self.match.items() if name in facts)
 
 
 @dataclass(frozen=True)
 class PublishedTable:
-    """Hold one table of a hand-out; `settings` are its hyper-parameters by our full names."""
+    """Hold one table; `source` names it as a caption does, `settings` are its hyper-parameters by our full names."""
 
-    handout: str
-    handout_name: str
-    number: str
-    title: str
+    source: str
     rows: tuple[PublishedRow, ...]
     images: dict[str, int]
     notes: tuple[str, ...]
-    labels: tuple[str, ...] = ()
-    settings: dict[str, float] = field(default_factory=dict)
-    paper: str = ""
-
-    @property
-    def source(self) -> str:
-        """Name the table the way a caption does, or the paper that has the numbers where the hand-out has none."""
-        return self.paper or f"hand-out {self.handout} ({self.handout_name}), Table {self.number}"
+    labels: tuple[str, ...]
+    settings: dict[str, float]
 
 
 @cache
@@ -54,16 +45,12 @@ def load_published(sheet: Sheet) -> PublishedTable | None:
     table: Any = OmegaConf.to_container(OmegaConf.create(text))
     percent = {column.key for column in sheet.columns if column.unit == "percent"}
     return PublishedTable(
-        handout=table["handout"],
-        handout_name=table["name"],
-        number=table["number"],
-        title=table["title"],
+        source=table["source"],
         rows=tuple(_row(row, table.get("match", {}), percent) for row in table["rows"]),
         images=table.get("images", {}),
         notes=tuple(table.get("notes", ())),
         labels=tuple(table.get("labels", ())),
         settings=table.get("settings", {}),
-        paper=table.get("source", ""),
     )
 
 

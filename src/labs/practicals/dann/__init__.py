@@ -1,12 +1,6 @@
 """Domain adaptation: adapting methods between their bounds, in one table."""
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
-
-from labs.practicals import PANELS, SECONDS, SETTINGS, Column, Panel, Sheet
-
-if TYPE_CHECKING:
-    from labs.reporting.row import Row
+from labs.practicals import PANELS, SECONDS, SETTINGS, Column, Panel, Sheet, later
 
 ACCURACY = "test/target_acc"
 ORACLE = f"{ACCURACY}_by_oracle"
@@ -17,13 +11,8 @@ CHOICES = {
 }
 _LAST = "Last epoch"
 _PSEUDO = "Pseudo-labels, last round"
-
-
-def _observations(rows: "Sequence[Row]") -> list[str]:
-    from labs.practicals.dann.observations import observations
-
-    return observations(rows)
-
+_SHARE = "Pseudo-labels: the share of target images that got one,"
+_PRECISION = "and how many of these are right."
 
 SHEET = Sheet(
     title="Domain adaptation",
@@ -40,22 +29,8 @@ SHEET = Sheet(
             for name, words in CHOICES.items()
         ),
         Column(ORACLE, "by target validation (%)", "higher", "percent", "Chosen with target labels (oracle)"),
-        Column(
-            "test/pseudo_share",
-            "share (%)",
-            "neither",
-            "percent",
-            _PSEUDO,
-            note="Pseudo-labels: the share of target images that got one,",
-        ),
-        Column(
-            "test/pseudo_precision",
-            "precision (%)",
-            "higher",
-            "percent",
-            _PSEUDO,
-            note="and how many of these are right.",
-        ),
+        Column("test/pseudo_share", "share (%)", "neither", "percent", _PSEUDO, note=_SHARE),
+        Column("test/pseudo_precision", "precision (%)", "higher", "percent", _PSEUDO, note=_PRECISION),
         SECONDS,
     ),
     caption=(
@@ -81,7 +56,7 @@ SHEET = Sheet(
         Panel("pseudo_precision", "pseudo-labels that are right (%)", percent=True),
         Panel("lambda", "lambda, weight of the reversal"),
     ),
-    observations=_observations,
+    observations=later(f"{__name__}.observations.observations"),
     predicts=ACCURACY,
     answers="last",
     try_out=("callbacks.pictures=null", "callbacks.features.images=10"),

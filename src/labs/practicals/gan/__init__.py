@@ -1,33 +1,10 @@
 """Generative adversarial networks: variations of DCGAN, and numbers for what samples are worth."""
 
-from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
-from typing import TYPE_CHECKING
 
-from labs.practicals import CURVES, SECONDS, Column, Plot, Sheet
+from labs.practicals import CURVES, SECONDS, Column, Plot, Sheet, later
 
-if TYPE_CHECKING:
-    from labs.reporting.row import Row
-
-
-def _draw_samples(rows: "Sequence[Row]", title: str) -> bytes | None:
-    from labs.practicals.gan.table_of_samples import draw_table_of_samples
-
-    return draw_table_of_samples(rows, title)
-
-
-def _observations(rows: "Sequence[Row]") -> list[str]:
-    from labs.practicals.gan.observations import observations
-
-    return observations(rows)
-
-
-def _draw_run(run_dir: Path, metrics: Mapping[str, float]) -> None:
-    from labs.practicals.gan.run_sheet import draw_run_sheet
-
-    draw_run_sheet(run_dir, metrics)
-
+_AGREEMENT = "Label agreement: share of samples classified as was asked for."
 
 SHEET = Sheet(
     title="Generative adversarial networks",
@@ -43,14 +20,10 @@ SHEET = Sheet(
         Column("test/fid_start", "FID at the start", "neither"),
         Column("test/kid", "KID", "lower"),
         Column("test/coverage", "classes covered", "higher", "count"),
+        Column("test/histogram_distance", "histogram distance", "lower"),
         Column("test/precision", "precision", "higher"),
         Column("test/recall", "recall", "higher"),
-        Column(
-            "test/label_agreement",
-            "label agreement",
-            "higher",
-            note="Label agreement: share of samples classified as was asked for.",
-        ),
+        Column("test/label_agreement", "label agreement", "higher", note=_AGREEMENT),
         Column("test/neighbour_ratio", "neighbour ratio", "neither"),
         Column("train/discriminator_loss", "discriminator", "neither", group="Losses"),
         Column("train/generator_loss", "generator", "neither", group="Losses"),
@@ -59,9 +32,9 @@ SHEET = Sheet(
     caption=(
         "FID and KID measure how far samples are from held-out real images by our own classifier of such images "
         "(CIFAR-10 has its own): they compare with each other only; the floor is that of real training images. "
-        "Classes covered: of ten, with a fair share of the samples. Precision, recall: shares of samples among "
-        "real images, of real images among samples. Neighbour ratio: distance to the nearest training image, 1 as "
-        "for new real images, 0 for copies."
+        "Classes covered: of ten, with a fair share of the samples; histogram distance: of these shares from those of "
+        "real images. Precision, recall: shares of samples among real images, of real images among samples. Neighbour "
+        "ratio: distance to the nearest training image, 1 as for new real images, 0 for copies."
     ),
     published=__name__,
     files=("losses.tsv", "quality.json", "images/*.png", "images/*.gif", "images/samples/*.png"),
@@ -72,11 +45,11 @@ SHEET = Sheet(
             "All samples",
             "Numbers are means over seeds. Of the first seed: samples of the same latents, and losses with moving "
             "medians (the outermost half percent above and below may be cut off).",
-            _draw_samples,
+            later(f"{__name__}.table_of_samples.draw_table_of_samples"),
         ),
         CURVES,
     ),
-    observations=_observations,
-    draw=_draw_run,
+    observations=later(f"{__name__}.observations.observations"),
+    draw=later(f"{__name__}.run_sheet.draw_run_sheet"),
     try_out=("module.net.ngf=4", "module.net.ndf=4"),
 )

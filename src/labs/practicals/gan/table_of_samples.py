@@ -9,23 +9,12 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from labs.drawing.picture_sheets import show
+from labs.practicals.gan import SHEET
 from labs.practicals.gan.run_sheet import choose, draw_losses, read_losses, stated_iterations
 from labs.reporting.recorded_run import Run
 from labs.reporting.row import Row
 from labs.reporting.statistics import over_seeds
 
-MEASURED = {
-    "FID": "test/fid",
-    "FID at the start": "test/fid_start",
-    "FID floor": "test/fid_floor",
-    "KID": "test/kid",
-    "classes covered": "test/coverage",
-    "histogram distance": "test/histogram_distance",
-    "precision": "test/precision",
-    "recall": "test/recall",
-    "label agreement": "test/label_agreement",
-    "neighbour ratio": "test/neighbour_ratio",
-}
 TEXT_WIDTH = 36  # letters of a line beside the pictures
 
 
@@ -75,10 +64,10 @@ def _words(row: Row) -> str:
     facts = [f"{losses['iteration'].max():.0f} iterations"] if losses is not None else []
     facts += [f"{run.seconds:.0f} s"] if run.seconds is not None else []
     lines = [row.name, ", ".join(facts) + many, ""]
-    for word, name in MEASURED.items():
-        values = [run.metrics[name] for run in row.runs if name in run.metrics]
-        if len(values) == len(row.runs):  # a mean over other seeds than its neighbours' would mislead
+    for column in (column for column in SHEET.columns if column.key.startswith("test/")):
+        values = [value for run in row.runs if (value := column.value(run)) is not None]
+        if values and len(values) == len(row.runs):  # a mean over other seeds than its neighbours' would mislead
             estimate = over_seeds(values)
             spread = f" ± {estimate.std:.2g}" if estimate.std else ""
-            lines.append(f"{word} {estimate.mean:.3g}{spread}")
+            lines.append(f"{column.title} {estimate.mean:.3g}{spread}")
     return "\n".join(textwrap.fill(line, TEXT_WIDTH) for line in lines)

@@ -1,36 +1,28 @@
 """Neural style transfer: settings of the loss, judged by numbers and pictures."""
 
 import csv
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from labs.practicals import CURVES, SECONDS, SETTINGS, Column, Plot, Sheet
+from labs.practicals import CURVES, SECONDS, SETTINGS, Column, Plot, Sheet, final_metrics, later
 
 if TYPE_CHECKING:
     from labs.reporting.recorded_run import Run
-    from labs.reporting.row import Row
+
+_TABLE = f"{__name__}.table_of_pictures"
 
 
 def _setting(name: str) -> "Callable[[Run], float | None]":
     return lambda run: run.settings.get(f"module.{name}")
 
 
-def _draw(rows: "Sequence[Row]", title: str) -> bytes | None:
-    from labs.practicals.style_transfer.table_of_pictures import draw_table_of_pictures
-
-    return draw_table_of_pictures(rows, title)
-
-
-def _observations(rows: "Sequence[Row]") -> list[str]:
-    from labs.practicals.style_transfer.table_of_pictures import observations
-
-    return observations(rows)
-
-
 def _results(facts: Mapping[str, Any], run_dir: Path) -> list[list[str]]:
     """Return what was measured of each picture, as the run wrote it down, in the 80 columns of a terminal."""
-    with (run_dir / "pictures.tsv").open(newline="", encoding="utf-8") as lines:
+    file = run_dir / "pictures.tsv"
+    if not file.is_file():  # callbacks.pictures=null
+        return final_metrics(facts, run_dir)
+    with file.open(newline="", encoding="utf-8") as lines:
         heads, *rows = csv.reader(lines, delimiter="\t")
     shown = [place for place, head in enumerate(heads) if not head.endswith(("_start", "rollbacks"))][1:]
     return [
@@ -75,8 +67,11 @@ SHEET = Sheet(
     ),
     files=("losses.tsv", "pictures.tsv", "images/*.png", "images/*.gif", "images/*/*.png"),
     pictures=("images/sheet.png",),
-    plots=(Plot("pictures", "All pictures", "Of each row the first seed.", _draw), CURVES),
-    observations=_observations,
+    plots=(
+        Plot("pictures", "All pictures", "Of each row the first seed.", later(f"{_TABLE}.draw_table_of_pictures")),
+        CURVES,
+    ),
+    observations=later(f"{_TABLE}.observations"),
     results=_results,
     try_out=("datamodule.image_size=32", "every=2", "steps=4"),
 )

@@ -92,13 +92,8 @@ def observations(rows: Sequence[Row]) -> list[str]:
             if both.empty:
                 continue
             right = [holds(ours[name], theirs[name]) for name in both]
-            verdict = (
-                "holds"
-                if all(right)
-                else f"holds in {sum(right)} of {len(right)} pictures"
-                if any(right)
-                else "does not hold"
-            )
+            some = f"holds in {sum(right)} of {len(right)} pictures" if any(right) else "does not hold"
+            verdict = "holds" if all(right) else some
             word = column.replace("_", " ")
             numbers = f"{word} {ours[both].mean():.3g} in {letter}, {theirs[both].mean():.3g} in {other}"
             faint = column == "style_left" and letter == "G" and 1 - ours[both].mean() < VISIBLE
@@ -106,9 +101,9 @@ def observations(rows: Sequence[Row]) -> list[str]:
     return said
 
 
-def _gained(of: float, as_much_as: float) -> float:
-    """Return how much of another picture's way to the style a picture went."""
-    return (1 - of) / max(1 - as_much_as, 1e-9)
+def _a_tenth(of: float, other: float) -> bool:
+    """Say whether a picture went less than a tenth of another's way to the style."""
+    return (1 - of) / max(1 - other, 1e-9) < 0.1
 
 
 # experiment, the one it is compared with, what the hand-out saw, the number, and when that holds
@@ -116,20 +111,8 @@ _CLAIMS: tuple[tuple[str, str, str, str, Callable[[float, float], bool]], ...] =
     ("C", "A", "C, a larger style weight brings more of the style", "style_left", lambda c, a: c < a),
     ("C", "A", "C, a larger style weight costs content", "content_lost", lambda c, a: c > a),
     ("D", "A", "D, a larger content weight keeps more of the content", "content_lost", lambda d, a: d < a),
-    (
-        "E",
-        "A",
-        "E, a small style weight all but removes the style (less than a tenth of A's)",
-        "style_left",
-        lambda e, a: _gained(e, a) < 0.1,
-    ),
-    (
-        "F",
-        "A",
-        "F, the first layer alone hardly matters (less than a tenth of A's)",
-        "style_left",
-        lambda f, a: _gained(f, a) < 0.1,
-    ),
+    ("E", "A", "E, a small style weight all but removes the style (less than a tenth of A's)", "style_left", _a_tenth),
+    ("F", "A", "F, the first layer alone hardly matters (less than a tenth of A's)", "style_left", _a_tenth),
     ("G", "F", "G, the fifth layer matters more than the first", "style_left", lambda g, f: g < f),
 )
 
