@@ -98,8 +98,11 @@ class TestEmbedded:
     def test_the_grayscale_image_gets_three_equal_channels(self, tmp_path: Path, trees: Path, edition: int) -> None:
         source, images = planted(tmp_path, trees, edition)
         loaded = source.load(SIZE)
-        modes = [Image.open(images / name).mode for name in loaded.names]
-        equal = [bool((image == image[:1]).all()) for image in loaded.pixels]
+        modes = []
+        for name in loaded.names:
+            with Image.open(images / name) as image:
+                modes.append(image.mode)
+        equal = [bool((pixels == pixels[:1]).all()) for pixels in loaded.pixels]
         assert modes.count("L") == 1
         assert equal == [mode == "L" for mode in modes]
 

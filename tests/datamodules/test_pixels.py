@@ -193,7 +193,8 @@ class TestUnreadable:
         for row, file in enumerate(kept):
             assert np.array_equal(pixels[row], read_image(broken[file], SIZE))
         forbid_decoding(monkeypatch)
-        again, kept_again = decode_images(broken, SIZE, cache, skip_unreadable=True)
+        with pytest.warns(UserWarning, match="left out 2 unreadable images"):
+            again, kept_again = decode_images(broken, SIZE, cache, skip_unreadable=True)
         assert np.array_equal(again, pixels)
         assert kept_again == kept
 

@@ -108,7 +108,10 @@ def test_2010_strays_come_first_and_are_no_pictures(cub2010: Path) -> None:
 
 
 def test_exactly_one_picture_is_grayscale(cub2010: Path) -> None:
-    modes = [Image.open(path).mode for path in pictures(cub2010 / "images")]
+    modes = []
+    for path in pictures(cub2010 / "images"):
+        with Image.open(path) as image:
+            modes.append(image.mode)
     assert modes.count("L") == 1
     assert set(modes) == {"L", "RGB"}
 

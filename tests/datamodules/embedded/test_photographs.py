@@ -30,7 +30,8 @@ def test_every_picture_opens_and_says_whose_it_is(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["brick", "camera", "grass", "gravel"])
 def test_what_is_called_grey_is_grey(name: str) -> None:
-    assert Image.open(PHOTOGRAPHS[name].path).mode == "L"
+    with Image.open(PHOTOGRAPHS[name].path) as image:
+        assert image.mode == "L"
     assert "grey" in PHOTOGRAPHS[name].title
 
 
