@@ -80,7 +80,8 @@ def test_every_experiment_runs_on_embedded_data(experiment: str, train: Callable
     assert results
     assert all(math.isfinite(value) for value in results.values())
     assert 0 <= results.get("test/acc", 0) <= 1
-    assert list((run_dir / "checkpoints").glob("*.ckpt"))
+    trained = (run_dir / "log.tsv").is_file()  # some methods train nothing
+    assert bool(list((run_dir / "checkpoints").glob("*.ckpt"))) is trained
 
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS)

@@ -107,7 +107,7 @@ def test_a_run_is_killed_resumed_reported_and_answers(project: Path, tmp_path: P
 
     typed(project, "report.py", "outputs/brier_digits")
     report = stopped.parent / "report"
-    (row,) = csv.DictReader((report / "table.csv").open(encoding="utf-8"))
+    (row,) = csv.DictReader((report / "table.csv").read_text(encoding="utf-8").splitlines())
     assert float(row["test/brier"]) == pytest.approx(facts(whole)["metrics"]["test/brier"])
     assert float(row["test/acc"]) == pytest.approx(facts(whole)["metrics"]["test/acc"])
     text = (report / "table.md").read_text()

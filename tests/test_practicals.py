@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from project import ROOT
 
+from labs import LabsError
 from labs.cli.help import practical_of
 from labs.practicals import Sheet, sheet_of, sheets
 from labs.reporting.published import load_published
@@ -124,6 +125,28 @@ def test_an_unknown_practical_has_a_general_sheet() -> None:
         "Practical mine", caption="Every number is the final value that a run recorded.", predicts="test/acc"
     )
     assert load_published(sheet_of("mine")) is None
+
+
+def test_a_run_whose_practical_answers_no_image_says_so(tmp_path: Path) -> None:
+    from labs.runs.load import load_run
+
+    (tmp_path / ".hydra").mkdir()
+    (tmp_path / ".hydra" / "config.yaml").write_text("practical: gan")
+    with pytest.raises(LabsError, match="runs of practical gan answer about no image; type the run directory of one"):
+        load_run(tmp_path)
+
+
+def test_pictures_of_predictions_need_a_method_that_predicts() -> None:
+    from lightning.pytorch import LightningModule, Trainer
+
+    from labs.callbacks.pictures import Pictures
+    from labs.modules.classifier import Classifier
+    from labs.modules.dann import DANN
+
+    assert Classifier.predicts
+    assert DANN.predicts
+    with pytest.raises(LabsError, match="this practical makes none; leave callbacks= out"):
+        Pictures().setup(Trainer(logger=False, barebones=True), LightningModule(), "fit")
 
 
 def test_sheets_import_nothing_heavy() -> None:
