@@ -91,9 +91,8 @@ def test_optimizers_and_schedulers(optimizer: str, scheduler: str, train: Train)
 
 @pytest.mark.parametrize("net", ["squeezenet", "alexnet"])
 def test_other_nets(net: str, train: Train) -> None:
-    facts, _, _ = run(
-        train, "weights=random", f"net={net}", "datamodule.image_size=64", "freeze=backbone", "module.lr_scale=null"
-    )
+    words = ("datamodule.image_size=64", "freeze=backbone", "module.lr_scale=null", "trainer.max_epochs=1")
+    facts, _, _ = run(train, "weights=random", f"net={net}", *words)
     assert facts["choices"]["net"] == net
 
 

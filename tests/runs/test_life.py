@@ -224,12 +224,11 @@ def test_a_killed_process_frees_its_directory(tmp_path: Path) -> None:
         "with FileLock(sys.argv[1]):\n    print('has it', flush=True)\n    time.sleep(60)"
     )
     command = [sys.executable, "-c", program, str(tmp_path / ".hydra" / "run.lock")]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    assert process.stdout.readline() == "has it\n"
-    assert is_occupied(tmp_path)
-    process.kill()
-    process.wait()
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "has it\n"
+        assert is_occupied(tmp_path)
+        process.kill()
     assert not is_occupied(tmp_path)
     with FileLock(tmp_path / ".hydra" / "run.lock", timeout=0):
         pass
