@@ -1,4 +1,4 @@
-"""Turn run directories into a table and a page to hand in: `python report.py outputs/cub_table4`."""
+"""Turn run directories into a table and a page to hand in: `python report.py outputs/<grid>`."""
 
 import argparse
 import sys
@@ -7,10 +7,10 @@ from pathlib import Path
 
 EXAMPLES = """\
 examples:
-  python report.py outputs/cub_table4                        one grid
-  python report.py outputs/cub_full outputs/cub_tuned        any mix of grids and single runs
+  python report.py outputs/<grid>                            one grid
+  python report.py outputs/<experiment> outputs/<other>      any mix of grids and single runs
   python report.py outputs --output handin                   everything, written to handin/
-  python report.py outputs/cub_table4 --rank-by test/loss    another column decides
+  python report.py outputs/<grid> --rank-by test/loss        another column decides
 
 The report reads run directories and nothing else: nothing is trained again.
 """
@@ -31,7 +31,7 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
         "--output", metavar="DIR", type=Path, help="where to write (default: report/ in the first PATH)"
     )
     parser.add_argument(
-        "--rank-by", metavar="COLUMN", help="the column that decides which row is best (default: test/acc)"
+        "--rank-by", metavar="COLUMN", help="the column that decides which row is best (default: the practical's own)"
     )
     return parser.parse_args(arguments)
 

@@ -69,7 +69,7 @@ def main() -> None:
         batch_size=options.batch_size, embedded=True,
     )  # fmt: skip
     data.setup("fit")
-    stored = data.resident["train"]
+    stored = data.stored("train")
     floats = TensorDataset(stored.images.float().div(127.5).sub(1), stored.labels)
 
     def plain() -> float:

@@ -11,7 +11,7 @@ MODULES = sorted(module.name for module in pkgutil.walk_packages(labs.__path__, 
 
 def test_every_package_of_labs_is_searched() -> None:
     # Without its __init__.py a folder would be passed over, and its doctests with it.
-    assert {"labs.datamodules.normalization", "labs.inspection.parameters", "labs.datamodules.embedded.birds"} <= set(
+    assert {"labs.functional.normalization", "labs.inspection.parameters", "labs.datamodules.embedded.birds"} <= set(
         MODULES
     )
 

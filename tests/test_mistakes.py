@@ -203,7 +203,7 @@ GANS = [
     ("datamodule.channels=3", "images of handwritten digits (scikit-learn) have 1; type datamodule.channels=1."),
     ("net=resnet18", "a GAN has a generator and a discriminator; type net=dcgan."),
     ("datamodule=digits", "its words belong to different practicals"),
-    ("callbacks=default", "leave callbacks= out"),
+    ("callbacks=default", "Pictures does not go with ImageGeneration: it needs labelled images"),
     ("compile=true", "nothing is compiled in this practical"),
     ("feature_cache=require", "this practical trains on images alone"),
     ("optimizer=lbfgs", "type optimizer=adam_gan"),

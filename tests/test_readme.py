@@ -69,26 +69,8 @@ def test_the_files_that_the_pages_link_to_exist() -> None:
             assert (page.parent / target).resolve().exists(), f"{page.name} links to {target}"
 
 
-def test_readme_lists_every_axis_and_option() -> None:
+def test_readme_names_every_axis() -> None:
     readme = (ROOT / "README.md").read_text()
-    for folder in (
-        "datamodule",
-        "net",
-        "weights",
-        "freeze",
-        "feature_cache",
-        "normalization",
-        "augment",
-        "optimizer",
-        "scheduler",
-        "precision",
-        "trainer",
-        "logger",
-        "data",
-        "callbacks",
-        "style_loss",
-        "gan_loss",
-        "reversal",
-    ):
-        for path in (ROOT / "conf" / folder).glob("*.yaml"):
-            assert f"`{path.stem}`" in readme or path.stem == "cub200_upstream", f"README lacks {folder}={path.stem}"
+    apart = ("grid", "hydra", "paths", "debug")
+    for folder in (path.name for path in (ROOT / "conf").iterdir() if path.is_dir() and path.name not in apart):
+        assert f"| `{folder}`" in readme, f"README's table lacks {folder}"

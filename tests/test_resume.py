@@ -121,7 +121,7 @@ def test_resume_refuses_other_data(train: Callable[..., Path], capsys: pytest.Ca
     with pytest.raises(SystemExit) as exit_:
         train(f"resume={run}", "datamodule.split_seed=7", "trainer.max_epochs=2")
     assert exit_.value.code == 2
-    assert "another split" in capsys.readouterr().err
+    assert "other data (split_hash" in capsys.readouterr().err
     assert (run / "log.tsv").read_text() == before
 
 

@@ -8,6 +8,8 @@ import torch
 
 from labs.callbacks.collapse_watch import CollapseWatch
 
+NAMES = {"coverage": "val/coverage", "discriminator_loss": "train/discriminator_loss"}
+
 
 class Epochs:
     """Show a watch the numbers of one epoch after the other."""
@@ -29,7 +31,7 @@ class Epochs:
 
 @pytest.fixture
 def epochs(capsys: pytest.CaptureFixture[str]) -> Epochs:
-    return Epochs(CollapseWatch(lost=2, loss=0.02, patience=2), capsys)
+    return Epochs(CollapseWatch(**NAMES, lost=2, loss=0.02, patience=2), capsys)
 
 
 def test_warns_once_when_classes_stay_lost(epochs: Epochs) -> None:
@@ -78,7 +80,7 @@ def test_counts_survive_a_checkpoint(epochs: Epochs) -> None:
     assert epochs(coverage=5, loss=0.001) == ""
     saved = epochs.watch.state_dict()
     epochs(10)  # what comes after the checkpoint does not reach into it
-    epochs.watch = CollapseWatch(lost=2, loss=0.02, patience=2)
+    epochs.watch = CollapseWatch(**NAMES, lost=2, loss=0.02, patience=2)
     epochs.watch.load_state_dict(saved)
     said = epochs(coverage=5, loss=0.001)
     assert "cover 5 classes, 10 before" in said

@@ -21,6 +21,7 @@ from labs import LabsError
 from labs.callbacks import domain_features
 from labs.callbacks.domain_features import DomainFeatures, class_colours, domains_figure, project, take_features
 from labs.datamodules.domains import Domains
+from labs.datamodules.image_pair import ImagePair
 from labs.datamodules.sources import LabeledImages
 from labs.functional.gradient_reversal import ReversalWeight
 from labs.modules.dann import DANN
@@ -170,7 +171,7 @@ def test_the_images_are_those_of_the_dataset(data: Domains) -> None:
     for split, domain in (("train", "source"), ("train", "target"), ("test", "target")):
         picture = domain_features._tiles(data, split, domain, torch.device("cpu"))
         assert picture[2:66, 2:66].shape == (64, 64, 3)
-        stored = data._parts[split, domain].images[0].permute(1, 2, 0).numpy()  # type: ignore[index]
+        stored = data._parts[split, domain].host[0].transpose(1, 2, 0)  # type: ignore[index]
         np.testing.assert_array_equal(picture[2:66:8, 2:66:8], stored)
 
 
@@ -212,5 +213,14 @@ def test_mistakes() -> None:
         DomainFeatures(method=cast(Any, "umap"))
     with pytest.raises(LabsError, match=r"callbacks\.features\.images=1: expected 2 or more"):
         DomainFeatures(images=1)
-    with pytest.raises(LabsError, match="two domains; leave callbacks= out"):
-        DomainFeatures().setup(cast(Any, None), cast(Any, SimpleNamespace()), "fit")
+    with pytest.raises(LabsError, match="DomainFeatures does not go with ImagePair: it needs images of two domains"):
+        DomainFeatures().setup(
+            cast(
+                Any,
+                SimpleNamespace(
+                    datamodule=ImagePair(content="astronaut", style="hubble", image_size=16, embedded=True)
+                ),
+            ),
+            cast(Any, None),
+            "fit",
+        )

@@ -22,6 +22,7 @@ from labs.callbacks.samples import Samples
 from labs.datamodules.batches import Batch
 from labs.functional.sample_metrics import frechet_distance
 from labs.modules.gan import GAN
+from labs.practicals import Sheet
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*num_workers"),
@@ -163,7 +164,7 @@ def fid_of(module: Any, *, batch_statistics: bool = False) -> float:
     """Measure beside the callback."""
     source = data()
     source.setup("fit")
-    samples = module.samples_like(source.resident["test"], 0, batch_statistics=batch_statistics)
+    samples = module.samples_like(source.stored("test"), 0, batch_statistics=batch_statistics)
     fake = (samples * 255).round().byte()
     return frechet_distance(features(fake), features(stored(held_out=True)[0]))
 
@@ -202,7 +203,8 @@ def test_the_sheet_has_the_numbers_in_whatever_order_the_callbacks_come(
     first: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shown: dict[str, float] = {}
-    monkeypatch.setattr(labs.callbacks.samples, "gan_sheet", lambda run_dir, metrics, *_: shown.update(metrics))
+    sheet = Sheet("GANs", draw=lambda run_dir, metrics: shown.update(metrics))
+    monkeypatch.setattr(labs.callbacks.samples, "sheet_of", lambda practical: sheet)
     both = [Samples(at=[], columns=2, steps=2), SampleQuality(folder=str(tmp_path))]
     running = trainer(tmp_path, *(both if first == "samples" else both[::-1]))
     module = gan()

@@ -28,6 +28,8 @@ CHOICES: dict[str, tuple[str, Literal["min", "max"]]] = {
     "worst": ("val/oracle_target_acc", "min"),
 }
 
+METRIC = "test/target_acc"
+
 
 def module() -> DANN:
     return DANN(
@@ -45,7 +47,12 @@ def checkpoint(folder: Path, name: str, monitor: str | None = None, mode: Any = 
 
 def trainer_with(folder: Path) -> pl.Trainer:
     chosen = [checkpoint(folder, name, *choice) for name, choice in CHOICES.items()]
-    callbacks = [Selections(), checkpoint(folder, "last"), *chosen, checkpoint(folder, "never_there", "val/source_acc")]
+    callbacks = [
+        Selections(metric=METRIC),
+        checkpoint(folder, "last"),
+        *chosen,
+        checkpoint(folder, "never_there", "val/source_acc"),
+    ]
     return small_trainer(folder, epochs=5, callbacks=callbacks, enable_checkpointing=True)
 
 
@@ -120,7 +127,7 @@ def test_more_images_than_are_predicted_at_once(run: Run, monkeypatch: pytest.Mo
 def test_where_target_labels_train_every_choice_has_seen_them(tmp_path: Path) -> None:
     data, adapted = domains(tmp_path, labeled="target"), module()
     chosen = [checkpoint(tmp_path, "by_source_acc", "val/source_acc", "max"), checkpoint(tmp_path, "last")]
-    trainer = small_trainer(tmp_path, callbacks=[Selections(), *chosen], enable_checkpointing=True)
+    trainer = small_trainer(tmp_path, callbacks=[Selections(metric=METRIC), *chosen], enable_checkpointing=True)
     trainer.fit(adapted, data)
     trainer.test(adapted, data, verbose=False)
     assert pd.read_csv(tmp_path / "selections.tsv", sep="\t")["sees_target_labels"].tolist() == ["yes", "yes"]
@@ -129,7 +136,7 @@ def test_where_target_labels_train_every_choice_has_seen_them(tmp_path: Path) ->
 def test_a_file_that_this_run_did_not_write_is_no_choice_of_it(run: Run, tmp_path: Path) -> None:
     shutil.copy(run.folder / "worst.ckpt", tmp_path / "by_source_acc.ckpt")
     stale = checkpoint(tmp_path, "by_source_acc", "val/source_acc", "max")
-    trainer = small_trainer(tmp_path, callbacks=[Selections(), stale], enable_checkpointing=True)
+    trainer = small_trainer(tmp_path, callbacks=[Selections(metric=METRIC), stale], enable_checkpointing=True)
     trainer.test(run.module, run.data, verbose=False)
     assert not (tmp_path / "selections.tsv").read_text().strip()
 
@@ -144,5 +151,5 @@ def test_a_practical_of_one_domain_is_refused(tmp_path: Path) -> None:
         augment={"crop_scale": None, "flip": False}, embedded=True,
     )  # fmt: skip
     classifier = Classifier(net=small_net(), num_classes=CLASSES, optimizer=SGD)
-    with pytest.raises(LabsError, match="callbacks=domains compares choices between two domains; leave callbacks= out"):
-        small_trainer(tmp_path, callbacks=[Selections()]).fit(classifier, data)
+    with pytest.raises(LabsError, match="Selections does not go with ImageClassification: it needs images"):
+        small_trainer(tmp_path, callbacks=[Selections(metric=METRIC)]).fit(classifier, data)

@@ -97,7 +97,6 @@ def resumed(folder: Path, stopped: tuple[Path, str], type_: Callable[..., None])
 def pairs() -> Pairs:
     data = ImagePair(content="astronaut", style=["hubble", "gravel", "ihc"], image_size=32, embedded=True)
     data.setup("fit")
-    assert data.pictures is not None
     return data.pictures
 
 

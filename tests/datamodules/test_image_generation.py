@@ -63,10 +63,10 @@ def test_pixels_lie_in_the_range_of_a_tanh_and_go_back_exactly() -> None:
 
 def test_a_batch_leaves_the_stored_images_alone() -> None:
     data = made()
-    before = data.resident["train"].images.clone()
+    before = data.stored("train").images.clone()
     data.batch("train", torch.arange(TRAIN)).images.zero_()
-    assert data.resident["train"].images.dtype == torch.uint8
-    assert torch.equal(data.resident["train"].images, before)
+    assert data.stored("train").images.dtype == torch.uint8
+    assert torch.equal(data.stored("train").images, before)
 
 
 def test_images_labels_and_positions_belong_together() -> None:
@@ -75,7 +75,7 @@ def test_images_labels_and_positions_belong_together() -> None:
     batch = data.batch("test", chosen)
     assert batch.positions.tolist() == [5, 0, 7]
     for place, position in enumerate(chosen):
-        one = data.resident["test"]
+        one = data.stored("test")
         assert torch.equal(batch.images[place].add(1).mul(127.5).round().byte(), one.images[position])
         assert batch.labels[place] == one.labels[position]
 
@@ -158,7 +158,7 @@ def test_a_checkpoint_of_other_images_is_refused() -> None:
     state = made().state_dict()
     made(batch_size=7, seed=3).load_state_dict(state)  # the same images
     for other in (made(source=InMemory(names="picture")), made(image_size=64)):
-        with pytest.raises(LabsError, match="trained on other images"):
+        with pytest.raises(LabsError, match="trained on other data"):
             other.load_state_dict(state)
 
 

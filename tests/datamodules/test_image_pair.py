@@ -27,7 +27,6 @@ def ready(**options: Any) -> ImagePair:
 
 
 def pictures(datamodule: ImagePair) -> Pairs:
-    assert datamodule.pictures is not None
     return datamodule.pictures
 
 

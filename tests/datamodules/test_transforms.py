@@ -11,8 +11,8 @@ from torch import Tensor
 from torchvision.transforms import functional as tv
 
 from labs import LabsError
-from labs.datamodules.normalization import IMAGENET, Normalization
 from labs.datamodules.transforms import SETTINGS, Transforms
+from labs.functional.normalization import IMAGENET, Normalization
 
 COUNT, STORED, SIZE = 20, 18, 16
 NONE: dict[str, Any] = {"crop_scale": None, "flip": False, "color": None, "views": None}

@@ -10,6 +10,7 @@ from reporting.fake_runs import make_log
 
 from labs.drawing import curves as figures
 from labs.drawing.curves import curves_gif, curves_png
+from labs.practicals import PANELS
 from labs.reporting import comparison
 from labs.reporting.comparison import Curve, comparison_png
 
@@ -25,7 +26,7 @@ def ink(image: Image.Image) -> np.ndarray:
 
 
 def test_curves_of_a_run_have_one_panel_a_quantity() -> None:
-    figure, lines = figures._run_figure(make_log(), "a run", ["embedded data"])
+    figure, lines = figures._run_figure(make_log(), "a run", ["embedded data"], PANELS)
 
     assert [axes.get_title() for axes in figure.axes] == ["accuracy (%)", "loss"]
     assert [line.get_label() for line in lines] == ["training", "validation"] * 2
@@ -36,7 +37,7 @@ def test_curves_of_a_run_have_one_panel_a_quantity() -> None:
 def test_other_columns_get_panels_of_their_own() -> None:
     log = pd.DataFrame({"epoch": [1, 2], "seconds": [1.0, 2.0], "d_loss": [1.0, 0.5], "g_loss": [1.0, 2.0]})
 
-    figure, _ = figures._run_figure(log, "gan", [])
+    figure, _ = figures._run_figure(log, "gan", [], PANELS)
 
     assert [axes.get_title() for axes in figure.axes] == ["d loss", "g loss"]
 
@@ -133,7 +134,7 @@ def test_the_band_covers_the_epochs_that_every_seed_has() -> None:
     lengths = [(0.1, 0.2, 0.3, 0.4, 0.5), (0.3, 0.4, 0.8), (0.2, 0.9, 0.1, 0.1)]
     _, ((axes,),) = figures.new_figure(1, 1, (4, 3), "", [])
 
-    comparison._band(axes, [make_log(values) for values in lengths], "train/acc", "red", "-")
+    comparison._band(axes, [make_log(values) for values in lengths], "train/acc", 100.0, "red", "-")
 
     expected = 100 * np.array([values[:3] for values in lengths])
     np.testing.assert_array_equal(axes.lines[0].get_xdata(), [1, 2, 3])

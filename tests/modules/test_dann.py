@@ -43,7 +43,8 @@ def alone(weight: float, labeled: str = "source", **options: Any) -> DANN:
     module = DANN(
         net=small_net(batch_norm=batch_norm), num_classes=CLASSES, optimizer=SGD, reversal=constant(weight), **options
     ).double()
-    data = SimpleNamespace(labeled=labeled, unlabeled="target" if labeled == "source" else "source")
+    data = domains(Path("unused"), labeled=labeled, normalization="half")
+    data.setup("fit")
     cast(Any, module)._trainer = SimpleNamespace(datamodule=data, global_step=0, estimated_stepping_batches=10)
     cast(Any, module).log = lambda *_, **__: None
     return module

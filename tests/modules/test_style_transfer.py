@@ -85,6 +85,10 @@ class Served(pl.LightningDataModule):
     def __init__(self, pictures: Pairs) -> None:
         super().__init__()
         self.pictures, self.names = pictures, [f"pair{place}" for place in range(len(pictures.contents))]
+        self.contents, self.styles, self.credits, self.labels = self.names, self.names, [], []
+
+    def facts(self) -> dict[str, Any]:
+        return {"labels": self.labels}
 
     def train_dataloader(self) -> Any:
         return torch.utils.data.DataLoader([self.pictures], batch_size=None)  # type: ignore[arg-type]
@@ -121,7 +125,6 @@ def pictures_of(*pairs: list[str], size: int = SIZE) -> Pairs:
     """Return the tensors of pairs."""
     ready = data(*pairs, size=size)
     ready.setup("fit")
-    assert ready.pictures is not None
     return ready.pictures
 
 

@@ -119,13 +119,13 @@ def test_weights_of_a_run(tmp_path: Path) -> None:
     file = tmp_path / "checkpoints" / "last.ckpt"
     file.parent.mkdir()
     state = {f"net.{name}": value for name, value in net.state_dict().items()}
-    torch.save({"state_dict": state, "gan": {"net": net.settings}}, file)
+    torch.save({"state_dict": state, "net": net.settings}, file)
     again = DCGAN(**small, weights=str(tmp_path))  # type: ignore[arg-type]
     assert all(torch.equal(a, b) for a, b in zip(net.state_dict().values(), again.state_dict().values(), strict=True))
     with pytest.raises(LabsError, match=r"made by another net: nz 5 \(here 100\), ngf 4 \(here 32\)"):
         DCGAN(image_size=32, channels=1, ndf=4, weights=str(tmp_path))
     torch.save({"state_dict": state}, file)
-    with pytest.raises(LabsError, match="no checkpoint of a GAN"):
+    with pytest.raises(LabsError, match="no checkpoint of a generator"):
         DCGAN(**small, weights=str(file))  # type: ignore[arg-type]
 
 

@@ -22,7 +22,7 @@ def test_a_finished_run_is_read_whole(tmp_path: Path) -> None:
 
     assert (run.status, run.error, run.experiment, run.seed) == ("finished", "", "cub_layer1_frozen", 3)
     assert run.metrics["test/acc"] == 0.5
-    assert run.settings == {"batch_size": 32.0, "lr": 0.05}
+    assert run.settings == {"datamodule.batch_size": 32.0, "module.optimizer.lr": 0.05}
     assert run.log is not None
     assert run.log["epoch"].tolist() == [1, 2, 3, 4]
     assert run.predictions is not None

@@ -10,12 +10,11 @@ from fake_runs import POLICIES, make_log, write_run
 from PIL import Image
 from scipy import stats
 
-from labs import LabsError
-from labs.reporting import layouts
+from labs import LabsError, practicals
+from labs.practicals import CURVES, Column, Plot, Sheet, sheet_of
 from labs.reporting.find import find_runs
 from labs.reporting.markdown import to_markdown
-from labs.reporting.published import load_published
-from labs.reporting.recorded_run import Run
+from labs.reporting.published import PublishedTable, load_published
 from labs.reporting.row import Row
 from labs.reporting.tables import Table, build_tables
 from labs.reporting.texts import commands
@@ -24,6 +23,12 @@ from labs.reporting.write import write_report
 
 def build(path: Path, rank_by: str | None = None) -> list[Table]:
     return build_tables(find_runs([path]), rank_by)
+
+
+def published_of_cub() -> PublishedTable:
+    table = load_published(sheet_of("cub"))
+    assert table is not None
+    return table
 
 
 def row_of(table: Table, words: str) -> Row:
@@ -58,7 +63,7 @@ def test_rows_stand_in_the_hand_outs_order_and_what_is_missing_is_shown(tmp_path
 
     (table,) = build(tmp_path)
 
-    published = [row.name for row in load_published("000", "4").rows]
+    published = [row.name for row in published_of_cub().rows]
     assert [row.published.name for row in table.rows[:8] if row.published] == published
     assert [row.status for row in table.rows] == ["finished"] * 2 + ["not run"] + ["finished"] * 6
     assert table.rows[2].notes == ["not run"]
@@ -298,39 +303,40 @@ def test_the_caption_says_how_the_epoch_was_selected(tmp_path: Path, changes: li
 
 def test_an_unknown_practical_gets_every_metric(tmp_path: Path) -> None:
     metrics = {"fid": 12.0, "test/label_acc": 0.97, "val/fid": 14.0}
-    write_run(tmp_path / "a", "dcgan_mnist", practical="gan", metrics=metrics, choices={"module": "dcgan"})
+    write_run(tmp_path / "a", "vae_mnist", practical="vae", metrics=metrics, choices={"module": "vae"})
     write_run(tmp_path / "b")
 
-    table = next(table for table in build(tmp_path) if table.practical == "gan")
+    table = next(table for table in build(tmp_path) if table.practical == "vae")
 
-    assert [column.key for column in table.layout.columns] == ["val/fid", "test/label_acc", "fid"]
-    assert [column.higher_is_better for column in table.layout.columns] == [False, True, False]
-    assert [row.title for row in table.rows] == ["dcgan_mnist"]
+    assert table.title == "Practical vae (embedded data)"
+    assert [column.key for column in table.columns] == ["val/fid", "test/label_acc", "fid"]
+    assert [column.better for column in table.columns] == ["neither", "higher", "neither"]
+    assert [row.title for row in table.rows] == ["vae_mnist"]
 
 
 def test_tables_of_one_practical_have_names_of_their_own(tmp_path: Path) -> None:
     write_run(tmp_path / "a")
-    write_run(tmp_path / "b", "cub_probe", choices={"module": "svm"})
+    write_run(tmp_path / "b", "cub_probe", choices={"module": "svm"})  # a new method and its baseline share a table
     write_run(tmp_path / "c", "other", practical="../x y")
+    write_run(tmp_path / "d", "other", practical="..-x-y")
 
-    assert [table.slug for table in build(tmp_path)] == ["cub_embedded", "cub_embedded_2", "---x-y_embedded"]
+    assert [table.slug for table in build(tmp_path)] == ["cub_embedded", "---x-y_embedded", "---x-y_embedded_2"]
 
 
-def test_a_new_practical_is_one_function(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_new_practical_is_one_sheet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Plug in a practical with a figure of its own, drawn from its runs, and a sheet of pictures."""
 
     def steps(rows: Sequence[Row], title: str) -> bytes:
         return f"{title}: {[run.seed for row in rows for run in row.runs]}".encode()
 
-    def style(runs: Sequence[Run]) -> layouts.Layout:
-        return layouts.Layout(
-            title=f"Style of {len(runs)} runs",
-            columns=(layouts.Column("loss", "loss", layouts.metric("test/loss")),),
-            plots=(layouts.Plot("steps", "Steps", "Loss by step.", steps), layouts.CURVES),
-            pictures=("content.png", "images/step_*.png"),
-        )
-
-    monkeypatch.setitem(layouts.LAYOUTS, ("nst", "style"), style)
+    sheet = Sheet(
+        title="Style",
+        leads="test/loss",
+        columns=(Column("test/loss", "loss", "lower"),),
+        plots=(Plot("steps", "Steps", "Loss by step.", steps), CURVES),
+        pictures=("content.png", "images/step_*.png"),
+    )
+    monkeypatch.setitem(practicals.sheets(), "nst", sheet)
     for seed in range(2):
         run = write_run(
             tmp_path / "a" / str(seed), "nst_a", seed=seed, practical="nst", choices={"module": "style"}, picture=True
@@ -342,9 +348,9 @@ def test_a_new_practical_is_one_function(tmp_path: Path, monkeypatch: pytest.Mon
     page, tables = write_report([tmp_path / "a"], tmp_path / "out")
     markdown = to_markdown(tables)
 
-    assert markdown.startswith("## Style of 2 runs (embedded data)")
+    assert markdown.startswith("## Style (embedded data)")
     assert "| 1.500 ± 0 " in markdown
-    assert (tmp_path / "out" / "steps.png").read_bytes() == b"Style of 2 runs: [0, 1]"
+    assert (tmp_path / "out" / "steps.png").read_bytes() == b"Style: [0, 1]"
     assert (tmp_path / "out" / "curves.png").is_file()
     text = page.read_text(encoding="utf-8")
     assert "Loss by step." in text
@@ -354,13 +360,13 @@ def test_a_new_practical_is_one_function(tmp_path: Path, monkeypatch: pytest.Mon
     ]
 
 
-def test_a_classifier_of_any_practical_has_its_table(tmp_path: Path) -> None:
+def test_digits_have_the_table_of_fine_tuning(tmp_path: Path) -> None:
     write_run(tmp_path / "a", "digits_full", practical="digits", test_acc=0.4)
 
     (table,) = build(tmp_path)
 
-    assert table.title == "Practical digits (embedded data)"
-    assert [column.key for column in table.layout.columns] == [
+    assert table.title == "Handwritten digits: the quick start (embedded data)"
+    assert [column.key for column in table.columns] == [
         "train/acc",
         "train/loss",
         "erm",
@@ -368,7 +374,7 @@ def test_a_classifier_of_any_practical_has_its_table(tmp_path: Path) -> None:
         "test/loss",
     ]
     assert table.rows[0].estimates["erm"].mean == 3
-    assert table.layout.published is None
+    assert table.published is None
 
 
 def test_footnotes_say_what_differs_from_the_hand_out(tmp_path: Path) -> None:
@@ -481,7 +487,7 @@ def test_a_row_selected_on_test_is_ranked_with_its_like_only(tmp_path: Path) -> 
 
 
 def test_published_tables_hold_the_hand_outs_numbers() -> None:
-    table = load_published("000", "4")
+    table = published_of_cub()
 
     assert len(table.rows) == 8
     # the percentages are whole numbers of the images of CUB-200 (2010), as far as they were printed
@@ -489,7 +495,6 @@ def test_published_tables_hold_the_hand_outs_numbers() -> None:
         for key, images in (("train/acc", 3033), ("test/acc", 3000)):
             correct = row.values[key] * images
             assert abs(correct - round(correct)) < 0.35, (row.name, key)
-    assert load_published("000", "2").rows[0].values == {
-        "epochs": 31, "batch_size": 68, "lr": 0.1, "momentum": 0.9
+    assert table.settings == {
+        "epochs": 31, "datamodule.batch_size": 68, "module.optimizer.lr": 0.1, "module.optimizer.momentum": 0.9
     }  # fmt: skip
-    assert [row.values["R"] for row in load_published("000", "1").rows] == [0.485, 0.229, 0.475, 0.2287]

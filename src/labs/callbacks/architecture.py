@@ -9,6 +9,7 @@ from PIL import Image
 from torch import nn
 
 from labs.callbacks.tensorboard import writer
+from labs.datamodules.protocols import SizedImages, handed_over
 from labs.inspection.picture import draw_architecture
 from labs.inspection.summary import summarize
 from labs.storage.files import replacing, write_text
@@ -27,12 +28,12 @@ class Architecture(pl.Callback):
     @rank_zero_only
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Describe the net as training begins."""
-        data: Any = trainer.datamodule  # type: ignore[attr-defined]
         net = pl_module.net
         assert isinstance(net, nn.Module)
         run_dir, board = Path(trainer.default_root_dir), writer(trainer)
         parts: Any = getattr(net, "views", None)
-        views = parts() if parts else {"": (net, (3, data.image_size, data.image_size))}
+        size = 0 if parts else handed_over(trainer, SizedImages, to=self).image_size
+        views = parts() if parts else {"": (net, (3, size, size))}
         texts = []
         for name, (view, shape) in views.items():
             texts.append(f"{name}\n\n" * bool(name) + summarize(view, shape).to_text() + "\n")

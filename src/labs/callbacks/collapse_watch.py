@@ -12,12 +12,17 @@ class CollapseWatch(pl.Callback):
     """Print a warning when it begins, once for as long as it lasts, with what to try.
 
     Args:
+        coverage: name of the metric that counts classes.
+        discriminator_loss: name of the metric that is the discriminator's loss.
         lost: classes that may be lost of the most that were ever covered.
         loss: mean discriminator loss of an epoch below which it has won.
         patience: epochs in a row that either must last.
     """
 
-    def __init__(self, *, lost: int = 2, loss: float = 0.02, patience: int = 2) -> None:
+    def __init__(
+        self, *, coverage: str, discriminator_loss: str, lost: int = 2, loss: float = 0.02, patience: int = 2
+    ) -> None:
+        self.names = (coverage, discriminator_loss)
         self.lost, self.loss, self.patience = lost, loss, patience
         self.most = 0.0
         self.epochs = {"coverage": 0, "finite": 0, "loss": 0}  # in a row
@@ -26,7 +31,8 @@ class CollapseWatch(pl.Callback):
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Look at the epoch's numbers."""
         metrics = trainer.callback_metrics
-        covered = float(metrics.get("val/coverage", self.most))
+        coverage, discriminator_loss = self.names
+        covered = float(metrics.get(coverage, self.most))
         self.most = max(self.most, covered)
         if self._lasts("coverage", covered <= self.most - self.lost):
             self._say(
@@ -34,7 +40,7 @@ class CollapseWatch(pl.Callback):
                 f"mode collapse? Samples cover {covered:.0f} classes, {self.most:.0f} before; "
                 "try a smaller optimizer.lr, or gan_loss=non_saturating.",
             )
-        loss = float(metrics.get("train/discriminator_loss", 1.0))
+        loss = float(metrics.get(discriminator_loss, 1.0))
         if self._lasts("finite", not math.isfinite(loss)):
             self._say(trainer, "the losses are no numbers any more; try a smaller optimizer.lr, or precision=fp32.")
         if self._lasts("loss", loss < self.loss):

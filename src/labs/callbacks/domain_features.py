@@ -19,13 +19,15 @@ from torch import Tensor
 
 from labs import LabsError
 from labs.callbacks.tensorboard import writer
+from labs.datamodules.domain_splits import Domain
+from labs.datamodules.protocols import AdaptsDomains, TwoDomains, handed_over
 from labs.functional.tiles import tiled
 from labs.nets.eval_mode import evaluating
 from labs.storage.files import replacing
 
 AT_ONCE = 500  # images that go through the net together
 PERPLEXITY = 30.0  # neighbours that t-SNE looks at, where there are enough images
-DOMAIN_LOOKS = {"source": ("#0072B2", "o"), "target": ("#D55E00", "^")}
+DOMAIN_LOOKS: dict[Domain, tuple[str, str]] = {"source": ("#0072B2", "o"), "target": ("#D55E00", "^")}
 # Paul Tol's muted colours and black: told apart with every common colour blindness
 CLASS_COLOURS = (
     "#CC6677", "#332288", "#DDCC77", "#117733", "#88CCEE", "#882255", "#44AA99", "#999933", "#AA4499", "#000000",
@@ -66,24 +68,19 @@ class DomainFeatures(pl.Callback):
         self.before: Features | None = None
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Refuse a practical of one domain.
-
-        Raises:
-            LabsError: says which callbacks to choose instead.
-        """
-        if not getattr(pl_module, "adapts", False):
-            raise LabsError("callbacks=domains draws the features of two domains; leave callbacks= out.")
+        """Refuse data of one domain."""
+        handed_over(trainer, TwoDomains, to=self)
 
     @rank_zero_only
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Take the features of a net that has not been trained; a resumed run has them already."""
         if self.before is None and trainer.ckpt_path is None:
-            self.before = take_features(pl_module, trainer.datamodule, self.images)  # type: ignore[attr-defined]
+            self.before = take_features(pl_module, handed_over(trainer, TwoDomains, to=self), self.images)
 
     @rank_zero_only
     def on_test_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Draw both pictures, with the weights that are tested."""
-        data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        data = handed_over(trainer, TwoDomains, to=self)
         clouds = {"before training": self.before, "after training": take_features(pl_module, data, self.images)}
         figures = {"features": self._maps(clouds, data), "domains": domains_figure(data, pl_module.device)}
         folder = Path(trainer.default_root_dir) / "images"
@@ -103,7 +100,7 @@ class DomainFeatures(pl.Callback):
         """Go on with the features before training that a checkpoint holds."""
         self.before = Features(**state_dict) if state_dict else None
 
-    def _maps(self, clouds: dict[str, Features | None], data: Any) -> Figure:
+    def _maps(self, clouds: dict[str, Features | None], data: TwoDomains) -> Figure:
         known = {name: cloud for name, cloud in clouds.items() if cloud is not None}
         figure = Figure(figsize=(10.4, 4.3 * len(known) + 1.5), layout=ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.1))
         each = int((~next(reversed(known.values())).is_target).sum())
@@ -132,8 +129,9 @@ class DomainFeatures(pl.Callback):
 
 
 @torch.no_grad()
-def take_features(module: Any, data: Any, images: int) -> Features:
+def take_features(module: pl.LightningModule, data: TwoDomains, images: int) -> Features:
     """Return the features of test images of both domains, spread evenly, of a module put in eval mode meanwhile."""
+    assert isinstance(module, AdaptsDomains)
     found = []
     with evaluating(module):
         for domain in DOMAIN_LOOKS:
@@ -176,7 +174,7 @@ def project(features: np.ndarray, method: str, seed: int) -> tuple[np.ndarray, s
     return points, f"PCA: {100 * first:.0f} % and {100 * second:.0f} % of the variance"
 
 
-def domains_figure(data: Any, device: torch.device) -> Figure:
+def domains_figure(data: TwoDomains, device: torch.device) -> Figure:
     """Draw training and test images of both domains side by side, with the credits of photographs below."""
     figure = Figure(figsize=(10.4, 5.6), layout=ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.06))
     figure.suptitle("\n".join(["Two domains", *_notes(data)]), fontsize=12)
@@ -198,17 +196,18 @@ def class_colours(classes: int) -> Sequence[Any]:
     return [matplotlib.colormaps["turbo"](place / (classes - 1)) for place in range(classes)]
 
 
-def _tiles(data: Any, split: str, domain: str, device: torch.device) -> np.ndarray:
+def _tiles(data: TwoDomains, split: str, domain: Domain, device: torch.device) -> np.ndarray:
     """Return images of a split of a domain as one picture (height, width, 3), normalisation undone."""
     positions = evenly(data.count(split, domain), SHOWN).to(device)
     hidden = (split, domain) == ("train", data.unlabeled)
     images = (data.unlabeled_images(positions) if hidden else data.batch(split, domain, positions)).images.cpu()
+    assert data.normalization is not None
     mean, std = (torch.tensor(numbers)[:, None, None] for numbers in data.normalization[1:])
     pixels = (images * std + mean).clamp(0, 1).mul(255).round().byte()
     return tiled(pixels, COLUMNS)
 
 
-def _notes(data: Any) -> list[str]:
+def _notes(data: TwoDomains) -> list[str]:
     return [" · ".join(data.labels)] if data.labels else []
 
 

@@ -14,6 +14,8 @@ from torch import nn
 
 from labs import LabsError
 from labs.datamodules.batches import Resident
+from labs.datamodules.image_classification import ImageClassification
+from labs.datamodules.protocols import Recorded, handed_over
 from labs.inspection.fixed_front import CannotCutError, Cut, fixed_cuts, resume_from, whole_again
 from labs.nets.eval_mode import evaluating
 from labs.runs.directory import shown_path
@@ -56,12 +58,12 @@ class FeatureCache(pl.Callback):
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Refuse to be required where nothing can be served."""
-        if self.mode == "require" and not hasattr(trainer.datamodule, "serve_features"):  # type: ignore[attr-defined]
+        if self.mode == "require" and not self._serves(trainer):
             raise LabsError("feature_cache=require: this practical trains on images alone; type feature_cache=off.")
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Find the fixed part, compute or open its features, compare, and serve them; say what was done, or why not."""
-        if self.mode == "off" or not hasattr(trainer.datamodule, "serve_features"):  # type: ignore[attr-defined]
+        if self.mode == "off" or not self._serves(trainer):
             return
         try:
             self._begin(trainer, pl_module)
@@ -95,7 +97,7 @@ class FeatureCache(pl.Callback):
     # The way to the features
 
     def _begin(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        data = handed_over(trainer, ImageClassification, to=self)
         net, device = _net(pl_module), pl_module.device
         limits = (trainer.limit_train_batches, trainer.limit_val_batches, trainer.limit_test_batches)
         if any(isinstance(limit, int) or limit < 1 for limit in limits):
@@ -148,13 +150,17 @@ class FeatureCache(pl.Callback):
         if random:
             self._say(f"of validation and test images only: {DRAWN}")
 
+    def _serves(self, trainer: pl.Trainer) -> bool:
+        """Say whether the datamodule can serve features."""
+        return isinstance(handed_over(trainer, Recorded, to=self), ImageClassification)
+
     def _refuse_if_required(self, why: str) -> None:
         if self.mode == "require":
             raise LabsError(f"feature_cache=require: {why} Type feature_cache=auto to train without it.")
 
     # What it says
 
-    def _tell(self, stores: dict[str, Stored], data: Any, images: int) -> None:
+    def _tell(self, stores: dict[str, Stored], data: ImageClassification, images: int) -> None:
         assert self.cut is not None
         built_last = sorted(stores.values(), key=lambda found: found.built)
         once = {str(found.array.filename): found for found in built_last}  # type: ignore[attr-defined]
@@ -210,7 +216,7 @@ def choose(cuts: Sequence[Cut], blocker: str, images: int, budget: int) -> Cut:
 def _difference(
     net: nn.Module,
     rest: nn.Module,
-    data: Any,
+    data: ImageClassification,
     split: str,
     features: np.ndarray,
     dtype: torch.dtype,
@@ -224,8 +230,8 @@ def _difference(
     for view in {0, len(features) // count - 1}:
         epoch = view if len(features) > count or (split == "train" and data.transforms.views) else None
         whole = net(data.transformed(pixels, positions.to(device), epoch)).float()
-        held = Resident(features, np.zeros(count), views=len(features) // count, dtype=dtype)
-        resumed = rest(held.batch(positions, device, view).images).float()
+        held = Resident(features, None, views=len(features) // count, dtype=dtype)
+        resumed = rest(held.values(positions, device, view)).float()
         worst = max(worst, float((whole - resumed).abs().max() / whole.abs().max().clamp(min=1)))
     return worst if math.isfinite(worst) else math.inf
 

@@ -10,8 +10,8 @@ from lightning.pytorch.utilities import rank_zero_only
 from matplotlib.figure import Figure
 from torchmetrics.classification import MulticlassConfusionMatrix
 
-from labs import LabsError
 from labs.callbacks.tensorboard import writer
+from labs.datamodules.protocols import ImagesOfClasses, handed_over
 from labs.storage.files import replacing
 
 
@@ -29,19 +29,13 @@ class Pictures(pl.Callback):
         self.results: dict[int, tuple[int, int, float]] = {}
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Refuse a practical that predicts no classes, before it trains.
-
-        Raises:
-            LabsError: says which callbacks to choose instead.
-        """
-        if not (hasattr(pl_module, "test_acc") or hasattr(pl_module, "adapts")):
-            raise LabsError("callbacks=default draws predictions, and this practical makes none; leave callbacks= out.")
+        """Refuse data without classes to predict, before anything trains."""
+        handed_over(trainer, ImagesOfClasses, to=self)
 
     def on_test_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Start counting."""
-        data: Any = trainer.datamodule  # type: ignore[attr-defined]
-        self.results = {}
-        self.confusion = MulticlassConfusionMatrix(num_classes=len(data.classes)).to(pl_module.device)
+        self.results, classes = {}, handed_over(trainer, ImagesOfClasses, to=self).classes
+        self.confusion = MulticlassConfusionMatrix(num_classes=len(classes)).to(pl_module.device)
 
     def on_test_batch_end(
         self,
@@ -68,7 +62,7 @@ class Pictures(pl.Callback):
 
     @rank_zero_only
     def _draw(self, trainer: pl.Trainer, matrix: np.ndarray) -> None:
-        data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        data = handed_over(trainer, ImagesOfClasses, to=self)
         folder = Path(trainer.default_root_dir) / "images"
         folder.mkdir(exist_ok=True)
         notes = f" ({', '.join(data.labels)})" if data.labels else ""
@@ -83,7 +77,7 @@ class Pictures(pl.Callback):
             if board is not None:
                 board.add_figure(f"test/{name}", figure, global_step=trainer.global_step, close=False)
 
-    def _examples(self, data: Any, notes: str) -> Figure:
+    def _examples(self, data: ImagesOfClasses, notes: str) -> Figure:
         seen = sorted(self.results)
         chosen = [
             seen[i] for i in np.unique(np.linspace(0, len(seen) - 1, min(self.num_images, len(seen))).astype(int))

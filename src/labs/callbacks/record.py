@@ -12,7 +12,9 @@ import torch.distributed
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.utilities import rank_zero_only
 
+from labs.datamodules.protocols import ImagesOfClasses, Recorded, handed_over
 from labs.drawing.curves import curves_gif, curves_png
+from labs.practicals import sheet_of
 from labs.runs.environment import environment
 from labs.runs.life import Run
 
@@ -117,7 +119,7 @@ class Record(pl.Callback):
         if self.predictions:
             counts = {**self.run.facts["counts"], "test": len(self.predictions)}  # fewer than all in a try-out
             self.run.facts["counts"] = counts
-            self._write_predictions(trainer.datamodule)  # type: ignore[attr-defined]
+            self._write_predictions(handed_over(trainer, ImagesOfClasses, to=self))
 
     def state_dict(self) -> dict[str, Any]:
         """Save the log with the checkpoint."""
@@ -137,16 +139,17 @@ class Record(pl.Callback):
         """Draw `result.png` and `result.gif` from the log so far."""
         if not self.rows:
             return
-        frame = pd.DataFrame(self.rows)
+        frame, facts = pd.DataFrame(self.rows), self.run.facts
+        panels = sheet_of(facts["practical"]).panels
         for name, draw in {"result.png": curves_png, "result.gif": curves_gif}.items():
-            draw(frame, self.run.directory / name, self.run.facts["experiment"], self.run.facts["labels"])
+            draw(frame, self.run.directory / name, facts["experiment"], facts["labels"], panels)
 
     def _note_data(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        facts = trainer.datamodule.facts()  # type: ignore[attr-defined]
+        facts = handed_over(trainer, Recorded, to=self).facts()
         self.run.facts |= {**facts, "labels": [*facts["labels"], *getattr(pl_module, "labels", [])]}
         self.run.write_json("environment.json", environment(pl_module.device))
 
-    def _write_predictions(self, data: Any) -> None:
+    def _write_predictions(self, data: ImagesOfClasses) -> None:
         table = io.StringIO()
         writer = csv.writer(table)
         writer.writerow(["name", "label", "prediction", "confidence"])

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from labs import LabsError
 from labs.callbacks.tensorboard import writer
-from labs.datamodules.batches import Batch
+from labs.datamodules.protocols import ImagesToImitate, MakesSamples, handed_over
 from labs.functional.sample_metrics import (
     coverage,
     frechet_distance,
@@ -74,9 +74,9 @@ class SampleQuality(pl.Callback):
     @rank_zero_only
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Measure the untrained generator; a resumed run knows that already."""
-        module: Any = pl_module
-        if module.iterations == 0:
-            fake = self._fake(trainer, module, batch_statistics=True)  # there are no running ones yet
+        assert isinstance(pl_module, MakesSamples)
+        if pl_module.iterations == 0:
+            fake = self._fake(trainer, pl_module, batch_statistics=True)  # there are no running ones yet
             self.fid_start = frechet_distance(self._features(fake), self.real)
 
     @rank_zero_only
@@ -84,16 +84,17 @@ class SampleQuality(pl.Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Measure at the last batch of an epoch, so that the row of the epoch has the numbers."""
+        assert isinstance(pl_module, MakesSamples)
         if trainer.is_last_batch:
             features = self._features(self._fake(trainer, pl_module))
-            for name, value in self._of_classes(features, pl_module).items():
-                pl_module.log(f"val/{name}", value, on_step=False, on_epoch=True, rank_zero_only=True, batch_size=1)
             fid = frechet_distance(features, self.real)
-            pl_module.log("val/fid", fid, on_step=False, on_epoch=True, rank_zero_only=True, batch_size=1)
+            for name, value in {**self._of_classes(features, pl_module), "fid": fid}.items():
+                pl_module.log(f"val/{name}", value, on_step=False, on_epoch=True, rank_zero_only=True, batch_size=1)
 
     @rank_zero_only
     def on_test_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Measure everything, and say how; what is logged now is known to all callbacks at the end."""
+        assert isinstance(pl_module, MakesSamples)
         self._prepare(trainer)
         fake = self._fake(trainer, pl_module)
         features, floor = self._features(fake), self._features(self._some_training_images(trainer))
@@ -112,7 +113,7 @@ class SampleQuality(pl.Callback):
         with isolate_rng(include_cuda=False):
             torch.manual_seed(self.seed)
             results["kid"], results["kid_floor"] = (kernel_distance(some, self.real) for some in (features, floor))
-        inception = inception_distance(fake, _data(trainer).resident["test"].images.cpu(), self.inception_weights)
+        inception = inception_distance(fake, self._data(trainer).stored("test").images, self.inception_weights)
         results |= {} if inception is None else {"inception_fid": inception}
         for name, value in results.items():
             pl_module.log(f"test/{name}", value, rank_zero_only=True, batch_size=1)
@@ -132,10 +133,10 @@ class SampleQuality(pl.Callback):
         Raises:
             LabsError: there are no more held-out images than neighbours.
         """
-        data = _data(trainer)
+        data = self._data(trainer)
         if hasattr(self, "judge"):
             return
-        held_out = data.resident["test"]
+        held_out = data.stored("test")
         if self.neighbours >= len(held_out.labels):
             raise LabsError(
                 f"callbacks.quality.neighbours={self.neighbours}: expected fewer than the {len(held_out.labels)} "
@@ -144,12 +145,15 @@ class SampleQuality(pl.Callback):
         images = data.images if data.image_size == SIZE else data.source.load(SIZE)
         self.judge = trained_judge(images, self.folder).to(trainer.strategy.root_device)
         self.real = self._features(held_out.images)
-        self.wanted = held_out.labels.cpu()
+        self.wanted = held_out.labels
         if self.judge.accuracy < TRUSTED:
             rank_zero_warn(
                 f"the judge names {100 * self.judge.accuracy:.0f} % of held-out images rightly: coverage and label "
                 "agreement of samples say little."
             )
+
+    def _data(self, trainer: pl.Trainer) -> ImagesToImitate:
+        return handed_over(trainer, ImagesToImitate, to=self)
 
     def _features(self, images: Tensor) -> Tensor:
         """Return what the judge sees, on the CPU, of uint8 images."""
@@ -157,22 +161,22 @@ class SampleQuality(pl.Callback):
         with torch.no_grad():
             return torch.cat([self.judge(some.to(device)).cpu() for some in images.split(1000)])
 
-    def _fake(self, trainer: pl.Trainer, module: Any, *, batch_statistics: bool = False) -> Tensor:
+    def _fake(self, trainer: pl.Trainer, module: MakesSamples, *, batch_statistics: bool = False) -> Tensor:
         """Generate an image for each held-out one: uint8 on the CPU, as they would be saved."""
-        held_out: Batch = _data(trainer).resident["test"]
-        images: Tensor = module.samples_like(held_out, self.seed, batch_statistics=batch_statistics)
+        held_out = self._data(trainer).stored("test")
+        images = module.samples_like(held_out, self.seed, batch_statistics=batch_statistics)
         return images.mul(255).round().byte().cpu()
 
     def _some_training_images(self, trainer: pl.Trainer) -> Tensor:
         """Draw as many training images as there are held-out ones, or all."""
-        train: Tensor = _data(trainer).resident["train"].images.cpu()
+        train = self._data(trainer).stored("train").images
         return train[torch.randperm(len(train), generator=torch.Generator().manual_seed(self.seed))[: len(self.real)]]
 
-    def _of_classes(self, features: Tensor, module: Any) -> dict[str, float]:
+    def _of_classes(self, features: Tensor, module: MakesSamples) -> dict[str, float]:
         preds = self.judge.classify(features)
         fake, real = self._histogram(preds), self._histogram(self.judge.classify(self.real))
         results = {"coverage": float(coverage(fake, real)), "histogram_distance": histogram_distance(fake, real)}
-        if module.net.generator.num_classes is not None:
+        if module.num_classes is not None:
             results["label_agreement"] = float((preds == self.wanted).float().mean())
         return results
 
@@ -181,7 +185,7 @@ class SampleQuality(pl.Callback):
 
     def _neighbours(self, trainer: pl.Trainer, fake: Tensor) -> float:
         """Draw the samples nearest to a training image; return how near they are, beside held-out images."""
-        train, held_out = (_data(trainer).resident[split].images.cpu() for split in ("train", "test"))
+        train, held_out = (self._data(trainer).stored(split).images for split in ("train", "test"))
         others = _flat(train)
         distances, places = nearest(_flat(fake[:COMPARED]), others)
         of_real = nearest(_flat(held_out[:COMPARED]), others).distances
@@ -204,15 +208,11 @@ class SampleQuality(pl.Callback):
             "compared_with_training_images": min(COMPARED, len(features)),
             "judge": self.judge.hash,
             "judge_accuracy": self.judge.accuracy,
-            "classes": _data(trainer).images.classes,
+            "classes": self._data(trainer).images.classes,
             "generated_per_class": self._histogram(self.judge.classify(features)).tolist(),
             "real_per_class": self._histogram(self.judge.classify(self.real)).tolist(),
         }
         write_text(Path(trainer.default_root_dir) / "quality.json", json.dumps(facts, indent=2) + "\n")
-
-
-def _data(trainer: pl.Trainer) -> Any:
-    return trainer.datamodule  # type: ignore[attr-defined]
 
 
 def _flat(images: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
 """Show what a GAN makes: samples from the same latents as training goes on, ways between latents, the losses."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import lightning.pytorch as pl
 import numpy as np
@@ -13,14 +13,15 @@ from torch import Tensor
 
 from labs import LabsError
 from labs.callbacks.tensorboard import writer
+from labs.datamodules.protocols import MakesSamples, needed
 from labs.drawing.picture_sheets import growth_gif
 from labs.functional.latents import interpolate, seeded_latents
 from labs.functional.tiles import tiled
-from labs.reporting.gan_sheet import gan_sheet
+from labs.practicals import sheet_of
 from labs.runs.directory import read_facts
 from labs.storage.files import replacing, write_text
 
-PATHS = ("linear", "spherical")
+PATHS: tuple[Literal["linear", "spherical"], ...] = ("linear", "spherical")
 
 
 class Samples(pl.Callback):
@@ -54,47 +55,46 @@ class Samples(pl.Callback):
         self.losses: list[tuple[int, float, float]] = []
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Refuse labels that the net was not made for, before anything is trained.
+        """Refuse another kind of method, or labels that the net was not made for, before anything is trained.
 
         Raises:
             LabsError: names them.
         """
-        module: Any = pl_module
-        classes = module.net.generator.num_classes
+        classes = needed(pl_module, MakesSamples, by=self).num_classes
         if self.labels is not None and classes is None:
             raise LabsError(f"callbacks.samples.labels={self.labels}: this net is unconditional; type net=cdcgan.")
-        if self.labels is not None and not all(0 <= label < classes for label in self.labels):
+        if classes is not None and not all(0 <= label < classes for label in self.labels or []):
             raise LabsError(f"callbacks.samples.labels={self.labels}: expected labels from 0 to {classes - 1}.")
 
     @rank_zero_only
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Show what the untrained generator makes; of a resumed run, take away what came after its checkpoint."""
-        module: Any = pl_module
+        assert isinstance(pl_module, MakesSamples)
         _folder(trainer).mkdir(parents=True, exist_ok=True)
         for frame in _folder(trainer).glob("[0-9]*.png"):
-            if int(frame.stem) > module.iterations:
+            if int(frame.stem) > pl_module.iterations:
                 frame.unlink()
-        if not module.iterations:
-            self._save(trainer, module)
+        if not pl_module.iterations:
+            self._save(trainer, pl_module)
 
     @rank_zero_only
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Save samples where the iteration is one of those that are asked for, or the last of the epoch."""
-        module: Any = pl_module
-        complete = module.batches % module.discriminator_steps == 0  # else the iteration is the one before
-        if (complete and module.iterations in self.at) or trainer.is_last_batch:
-            self._save(trainer, module)
+        assert isinstance(pl_module, MakesSamples)
+        complete = pl_module.batches % pl_module.discriminator_steps == 0  # else the iteration is the one before
+        if (complete and pl_module.iterations in self.at) or trainer.is_last_batch:
+            self._save(trainer, pl_module)
 
     @rank_zero_only
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write the losses of the epoch's iterations."""
-        module: Any = pl_module
-        if not module.trace:
+        assert isinstance(pl_module, MakesSamples)
+        if not pl_module.trace:
             return
-        losses = torch.stack(module.trace).cpu()
-        first = module.iterations - len(losses) + 1
+        losses = torch.stack(pl_module.trace).cpu()
+        first = pl_module.iterations - len(losses) + 1
         new = [(first + place, *row) for place, row in enumerate(losses.tolist())]
         self.losses += new
         table = pd.DataFrame(self.losses, columns=["iteration", "discriminator", "generator"])
@@ -109,6 +109,7 @@ class Samples(pl.Callback):
     @rank_zero_only
     def on_test_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Draw the ways between latents, the GIF and the sheet."""
+        assert isinstance(pl_module, MakesSamples)
         images = _folder(trainer).parent
         images.mkdir(exist_ok=True)
         for path in PATHS:
@@ -120,21 +121,22 @@ class Samples(pl.Callback):
         frames = sorted(_folder(trainer).glob("[0-9]*.png"))
         growth_gif(frames, images / "samples.gif", facts.get("labels", []), unit="iterations")
         metrics = {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith("test/")}
-        gan_sheet(run_dir, metrics, self.at, facts)
+        sheet = sheet_of(facts.get("practical", ""))
+        if sheet.draw is not None:
+            sheet.draw(run_dir, metrics)
         board = writer(trainer)
-        if board is not None:
-            with Image.open(images / "sheet.png") as sheet:
-                pixels = np.asarray(sheet.convert("RGB"))
-            module: Any = pl_module
-            board.add_image("sheet", pixels, module.iterations, dataformats="HWC")
+        if board is not None and sheet.draw is not None:
+            with Image.open(run_dir / sheet.picture) as drawn:
+                pixels = np.asarray(drawn.convert("RGB"))
+            board.add_image("sheet", pixels, pl_module.iterations, dataformats="HWC")
 
-    def interpolated(self, module: Any, path: Any) -> Tensor:
+    def interpolated(self, module: MakesSamples, path: Literal["linear", "spherical"]) -> Tensor:
         """Return images in [0, 1] along the ways between `columns` pairs of latents, (steps, columns, channels, ...).
 
         A row is generated at a time, so that the first and the last are exactly what their latents give alone. A
         conditional net keeps one label a column.
         """
-        start, end = seeded_latents(2 * self.columns, module.net.settings["nz"], self.seed).chunk(2)
+        start, end = seeded_latents(2 * self.columns, module.nz, self.seed).chunk(2)
         labels = torch.tensor(self._rows(module)).repeat(self.columns)[: self.columns]
         rows = interpolate(start, end, self.steps, path)
         return torch.stack([module.sample(latents, labels) for latents in rows]).cpu()
@@ -147,15 +149,15 @@ class Samples(pl.Callback):
         """Take up the losses of the run that is resumed."""
         self.losses = [tuple(row) for row in state_dict["losses"]]
 
-    def _rows(self, module: Any) -> list[int]:
+    def _rows(self, module: MakesSamples) -> list[int]:
         """Return the labels of the rows of a conditional net; of an unconditional one, zeros."""
-        classes = module.net.generator.num_classes
+        classes = module.num_classes
         return [0] * self.columns if classes is None else self.labels or list(range(classes))
 
-    def _save(self, trainer: pl.Trainer, module: Any) -> None:
+    def _save(self, trainer: pl.Trainer, module: MakesSamples) -> None:
         rows = self._rows(module)
-        conditional = module.net.generator.num_classes is not None
-        latents = seeded_latents(self.columns * (1 if conditional else len(rows)), module.net.settings["nz"], self.seed)
+        conditional = module.num_classes is not None
+        latents = seeded_latents(self.columns * (1 if conditional else len(rows)), module.nz, self.seed)
         latents = latents.repeat(len(rows), 1) if conditional else latents
         labels = torch.tensor(rows).repeat_interleave(self.columns)
         # before training batch norm has no running statistics, and every image would be the same grey

@@ -1,14 +1,13 @@
 """Which epoch would have been chosen without target labels, which with, and how good each is on the test images."""
 
 from pathlib import Path
-from typing import Any
 
 import lightning.pytorch as pl
 import pandas as pd
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 
-from labs import LabsError
+from labs.datamodules.protocols import AdaptsDomains, TwoDomains, handed_over
 from labs.storage.files import write_text
 
 AT_ONCE = 500  # images that are predicted together
@@ -18,23 +17,24 @@ class Selections(pl.Callback):
     """Test what each criterion chose, and write `selections.tsv`.
 
     A criterion is a checkpoint callback that monitors something. Of each the accuracy on the target's test images is
-    logged as `test/target_acc_<name of its file>`, beside `test/target_acc`, which is that of the last epoch. The
+    logged as `<metric>_<name of its file>`, beside `metric`, which is that of the last epoch. The
     table says which criterion has seen target labels: an oracle that nobody has who needs to adapt.
+
+    Args:
+        metric: the accuracy on the target's test images, as the module logs it.
     """
 
-    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Refuse a practical of one domain.
+    def __init__(self, *, metric: str) -> None:
+        self.metric = metric
 
-        Raises:
-            LabsError: says which callbacks to choose instead.
-        """
-        if not getattr(pl_module, "adapts", False):
-            raise LabsError("callbacks=domains compares choices between two domains; leave callbacks= out.")
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Refuse data of one domain."""
+        handed_over(trainer, TwoDomains, to=self)
 
     def on_test_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Test every chosen epoch, and go back to the weights that were there."""
         current = {name: tensor.clone() for name, tensor in pl_module.state_dict().items()}
-        data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        data = handed_over(trainer, TwoDomains, to=self)
         rows = []
         for callback in trainer.checkpoint_callbacks:
             if not isinstance(callback, ModelCheckpoint):
@@ -51,7 +51,7 @@ class Selections(pl.Callback):
             row = {"criterion": criterion, "sees_target_labels": oracle, "epoch": saved["epoch"] + 1, "target_acc": acc}
             rows.append(row)
             if callback.monitor:
-                pl_module.log(f"test/target_acc_{callback.filename}", acc)
+                pl_module.log(f"{self.metric}_{callback.filename}", acc)
         pl_module.load_state_dict(current)
         if trainer.is_global_zero:
             table = pd.DataFrame(rows).to_csv(sep="\t", index=False)
@@ -59,11 +59,12 @@ class Selections(pl.Callback):
 
 
 @torch.no_grad()
-def target_accuracy(module: pl.LightningModule, data: Any) -> float:
+def target_accuracy(module: pl.LightningModule, data: TwoDomains) -> float:
     """Return the share of the target's test images that a module in eval mode predicts right, alike on every rank."""
+    assert isinstance(module, AdaptsDomains)
     right = 0
     count = data.count("test", "target")
     for positions in torch.arange(count, device=module.device).split(AT_ONCE):
         batch = data.batch("test", "target", positions)
-        right += int((module(batch.images, "target").argmax(dim=1) == batch.labels).sum())
+        right += int((module.features_and_logits(batch.images, "target")[1].argmax(dim=1) == batch.labels).sum())
     return right / count

@@ -15,6 +15,8 @@ from torch import Tensor
 
 from labs import LabsError
 from labs.callbacks.tensorboard import writer
+from labs.datamodules.image_pair import Pairs
+from labs.datamodules.protocols import MakesPictures, PicturePairs, handed_over, needed
 from labs.drawing.picture_sheets import growth_gif, losses_png, pairs_sheet
 from labs.runs.directory import read_facts
 from labs.storage.files import replacing, write_text
@@ -41,14 +43,14 @@ class StylePictures(pl.Callback):
     @rank_zero_only
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Drop the frames of evaluations that this run makes again, and show where the pictures start."""
-        module: Any = pl_module
-        self.began, done = True, module.evaluations
+        data = handed_over(trainer, PicturePairs, to=self)
+        self.began, done = True, needed(pl_module, MakesPictures, by=self).evaluations
         growth = _folder(trainer) / "growth"
         growth.mkdir(parents=True, exist_ok=True)
         for frame in growth.glob("*.png"):
             if int(frame.stem) > done or not done:
                 frame.unlink()
-        board, data = writer(trainer), _data(trainer)
+        board = writer(trainer)
         inputs = _folder(trainer) / "inputs"
         inputs.mkdir(exist_ok=True)
         for place, name in enumerate(data.names):
@@ -61,28 +63,29 @@ class StylePictures(pl.Callback):
     @rank_zero_only
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Save a frame and the losses of the evaluations since the last one."""
-        module: Any = pl_module
-        trace = torch.stack(module.trace).cpu()  # (evaluations, 3, pairs)
-        first = module.evaluations - len(trace) + 1
+        assert isinstance(pl_module, MakesPictures)
+        data = handed_over(trainer, PicturePairs, to=self)
+        trace = torch.stack(pl_module.trace).cpu()  # (evaluations, 3, pairs)
+        first = pl_module.evaluations - len(trace) + 1
         self.rows += [
             (number, name, *trace[place, :, pair].tolist())
-            for place, number in enumerate(range(first, module.evaluations + 1))
-            for pair, name in enumerate(_data(trainer).names)
+            for place, number in enumerate(range(first, pl_module.evaluations + 1))
+            for pair, name in enumerate(data.names)
         ]
         write_text(_run_dir(trainer) / "losses.tsv", _losses(self.rows).to_csv(sep="\t", index=False))
-        small = _small(_pictures(trainer, pl_module), self.frame_size)
+        small = _small(_pictures(pl_module, data.pictures), self.frame_size)
         strip = torch.cat(list(small), dim=2)
-        _save_png(_image(strip), _folder(trainer) / "growth" / f"{module.evaluations:06d}.png", {})
+        _save_png(_image(strip), _folder(trainer) / "growth" / f"{pl_module.evaluations:06d}.png", {})
         board = writer(trainer)
         if board is not None:
-            board.add_images("generated", small, module.evaluations)
+            board.add_images("generated", small, pl_module.evaluations)
 
     @rank_zero_only
     def on_test_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Save the finished pictures with what they measure."""
-        module: Any = pl_module
-        results = {name: values.tolist() for name, values in module.results.items()}
-        table = pd.DataFrame({"picture": _data(trainer).names, **results})
+        assert isinstance(pl_module, MakesPictures)
+        results = {name: values.tolist() for name, values in pl_module.results.items()}
+        table = pd.DataFrame({"picture": handed_over(trainer, PicturePairs, to=self).names, **results})
         write_text(_run_dir(trainer) / "pictures.tsv", table.to_csv(sep="\t", index=False))
         self._save(trainer, pl_module, table)
 
@@ -90,7 +93,7 @@ class StylePictures(pl.Callback):
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
         """Save the best pictures so far; a run that could not even begin has none, whatever its checkpoint holds."""
         if self.rows and self.began:
-            self._save(trainer, pl_module, pd.DataFrame({"picture": _data(trainer).names}))
+            self._save(trainer, pl_module, pd.DataFrame({"picture": handed_over(trainer, PicturePairs, to=self).names}))
 
     def state_dict(self) -> dict[str, Any]:
         """Save the losses with the checkpoint."""
@@ -101,19 +104,19 @@ class StylePictures(pl.Callback):
         self.rows = [tuple(row) for row in state_dict["rows"]]
 
     def _save(self, trainer: pl.Trainer, pl_module: pl.LightningModule, table: pd.DataFrame) -> None:
-        module: Any = pl_module
-        data, folder, done = _data(trainer), _folder(trainer), module.evaluations
+        assert isinstance(pl_module, MakesPictures)
+        data, folder, done = handed_over(trainer, PicturePairs, to=self), _folder(trainer), pl_module.evaluations
         folder.mkdir(exist_ok=True)
-        pictures = _pictures(trainer, pl_module)
+        pictures = _pictures(pl_module, data.pictures)
         facts = read_facts(_run_dir(trainer))
-        labels = [*data.labels, *module.labels]
+        labels = [*data.labels, *pl_module.labels]
         for place, name in enumerate(data.names):
             settings = {
                 "Title": f"{data.contents[place]} in the style of {data.styles[place]}",
                 "Software": "labs",
                 "Comment": ", ".join(labels),
                 "command": facts.get("command", ""),
-                "settings": json.dumps({"evaluations": done, **module.settings}),
+                "settings": json.dumps({"evaluations": done, **pl_module.settings}),
                 "measured": table.iloc[place].drop("picture").to_json(),
                 "credits": "; ".join(data.credits),
             }
@@ -139,10 +142,6 @@ def _losses(rows: list[tuple[int, str, float, float, float]]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["evaluation", "picture", "content", "style", "total"])
 
 
-def _data(trainer: pl.Trainer) -> Any:
-    return trainer.datamodule  # type: ignore[attr-defined]
-
-
 def _run_dir(trainer: pl.Trainer) -> Path:
     return Path(trainer.default_root_dir)
 
@@ -151,11 +150,10 @@ def _folder(trainer: pl.Trainer) -> Path:
     return _run_dir(trainer) / "images"
 
 
-def _pictures(trainer: pl.Trainer, module: Any) -> Tensor:
-    pairs = _data(trainer).pictures
-    with torch.no_grad():
-        pictures: Tensor = module.pictures(type(pairs)(*(tensor.to(module.device) for tensor in pairs)))
-    return pictures.cpu()
+@torch.no_grad()
+def _pictures(module: pl.LightningModule, pairs: Pairs) -> Tensor:
+    assert isinstance(module, MakesPictures)
+    return module.pictures(Pairs(*(tensor.to(module.device) for tensor in pairs))).cpu()
 
 
 def _small(pictures: Tensor, longest: int) -> Tensor:

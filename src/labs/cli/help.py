@@ -1,6 +1,6 @@
 """What conf/ computes: the name of a grid's cell, the page of `python train.py --help`, products and quotients.
 
-The page lists examples, experiments by practical, grids and axes, read from `conf/` as it stands.
+The page lists experiments by practical, grids and axes, read from `conf/` and the sheets as they stand.
 """
 
 import hashlib
@@ -12,14 +12,8 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
+from labs.practicals import sheet_of
 from labs.runs.recipe import THE_CALL, is_part
-
-EXAMPLES = """\
-  python train.py                                                  quick start: real digits, offline, a minute
-  python train.py experiment=cub_layer1_frozen trainer.devices=1   the real thing: downloads CUB-200 and the weights
-  python train.py experiment=cub_full data=embedded freeze=backbone normalization=dataset optimizer.lr=0.01
-  python train.py -m grid=cub_table4 data=embedded seed=0,1,2      a table: every cell of a grid, three seeds, offline
-  python report.py outputs/cub_table4                              run directories to tables, curves and a page"""
 
 # Hydra's own flags that a student needs; --hydra-help has the rest.
 FLAGS = """\
@@ -71,19 +65,13 @@ def config_folder() -> Path:
 
 def help_text(conf: Path) -> str:
     """Write the help page from the option files under `conf` and the first words of their headers."""
-    lines = [
-        "labs: the practicals of five deep-learning vision courses.",
-        "",
-        "Examples",
-        EXAMPLES,
-        "",
-        "Experiments",
-    ]
+    lines = ["Experiments"]
     by_practical: dict[str, list[tuple[str, str]]] = {}
     for path in sorted((conf / "experiment").glob("*.yaml")):
-        by_practical.setdefault(_practical(path), []).append((path.stem, header(path)))
+        by_practical.setdefault(practical_of(path), []).append((path.stem, header(path)))
     for practical, experiments in sorted(by_practical.items()):
-        lines.append(f"  {practical} (docs/{practical}.md)")
+        sheet = sheet_of(practical)
+        lines.append(f"  {practical}: {sheet.title} ({', '.join(filter(None, (sheet.handout, sheet.docs)))})")
         lines += [f"    {name:<24}{what}" for name, what in experiments]
     lines += ["", "Grids (python train.py -m grid=...)"]
     lines += [f"    {path.stem:<24}{header(path)}" for path in sorted((conf / "grid").glob("*.yaml"))]
@@ -105,11 +93,12 @@ def help_text(conf: Path) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _practical(path: Path) -> str:
-    """Return the practical of an experiment: its own, or that of the experiment that it changes."""
-    recipe: Any = OmegaConf.load(path)
-    base = next((name for name in recipe.get("defaults", []) if isinstance(name, str) and name != "_self_"), None)
-    return str(recipe.get("practical") or (_practical(path.with_stem(base)) if base else "other"))
+def practical_of(experiment: Path) -> str:
+    """Return the practical of an experiment's file, which another experiment may say that it builds on."""
+    config: Any = OmegaConf.to_container(OmegaConf.load(experiment), resolve=False)
+    bases = (name for name in config.get("defaults", []) if isinstance(name, str) and name != "_self_")
+    own = (practical_of(experiment.with_name(f"{name}.yaml")) for name in bases)
+    return str(config.get("practical") or next(own, "other"))
 
 
 def header(path: Path) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any, NamedTuple, TypeVar
 
+import lightning.pytorch as pl
 import numpy as np
 import torch
 from torch import Tensor
@@ -57,37 +58,47 @@ class PairedPositions(Dataset[tuple[Tensor, Tensor]]):
 
 
 class Resident:
-    """Values of a split's images that batches of positions are gathered from, on the device where they fit.
+    """A split's images that batches of positions are gathered from, kept on the device where they fit.
+
+    Positions are best given on the CPU, with a device to gather on, so that nothing waits for the device.
 
     Args:
         values: (views * images, ...): the images themselves, or what a part of a net makes of them.
-        labels: (images,) int64.
+        labels: (images,) int64; None: there are none to ask for.
         views: how many versions of each image there are, one after the other.
         dtype: what the bits of `values` mean, where NumPy has no name for it (bfloat16).
     """
 
     def __init__(
-        self, values: np.ndarray, labels: np.ndarray, *, views: int = 1, dtype: torch.dtype | None = None
+        self, values: np.ndarray, labels: np.ndarray | None, *, views: int = 1, dtype: torch.dtype | None = None
     ) -> None:
         self.host, self.views, self.dtype = values, views, dtype
-        self.labels = torch.from_numpy(np.ascontiguousarray(labels))
+        self.labels = None if labels is None else torch.from_numpy(np.ascontiguousarray(labels))
+        self.device = torch.device("cpu")
         self.on_device: Tensor | None = None
 
-    def batch(self, positions: Tensor, device: torch.device, epoch: int = 0) -> Batch:
-        """Return the values at (batch,) positions, on a device; an epoch takes view epoch % views.
+    def __len__(self) -> int:
+        return len(self.host) // self.views
 
-        The positions are given on the CPU, so that nothing waits for the device.
-        """
-        if self.labels.device != device:
-            self.labels = self.labels.to(device)
+    def values(self, positions: Tensor, device: torch.device | None = None, epoch: int = 0) -> Tensor:
+        """Return the values at (batch,) positions, on a device or on theirs; an epoch takes view epoch % views."""
+        device = device or positions.device
+        if self.device != device:
+            self.device, self.labels = device, None if self.labels is None else self.labels.to(device)
             self.on_device = torch.from_numpy(np.array(self.host)).to(device) if fits(self.host, device) else None
-        places = positions + (epoch % self.views) * len(self.labels)
+        places = positions + (epoch % self.views) * len(self)
         if self.on_device is None:
-            values = torch.from_numpy(self.host[places.numpy()]).to(device, non_blocking=True)
+            values = torch.from_numpy(self.host[places.cpu().numpy()]).to(device, non_blocking=True)
         else:
             values = self.on_device[places.to(device, non_blocking=True)]
-        positions = positions.to(device, non_blocking=True)
-        return Batch(values if self.dtype is None else values.view(self.dtype), self.labels[positions], positions)
+        return values if self.dtype is None else values.view(self.dtype)
+
+    def batch(self, positions: Tensor, device: torch.device | None = None, epoch: int = 0) -> Batch:
+        """Return the values and the labels at (batch,) positions, as `values` does."""
+        values = self.values(positions, device, epoch)
+        positions = positions.to(values.device, non_blocking=True)
+        assert self.labels is not None, "images without labels: ask for their values"
+        return Batch(values, self.labels[positions], positions)
 
 
 def fits(values: np.ndarray, device: torch.device) -> bool:
@@ -113,8 +124,7 @@ class EpochBatches(Sampler[list[int]]):
     """Lists of positions, one a batch; shuffled as a pure function of (seed, epoch), shared out among ranks.
 
     A last training batch of a single image joins the batch before it, because batch norm cannot train on one image.
-    With
-    several ranks, training repeats a few images so that all ranks take the same number of steps; evaluation
+    With several ranks, training repeats a few images so that all ranks take the same number of steps; evaluation
     repeats none, so that a metric covers every image exactly once.
     """
 
@@ -142,13 +152,8 @@ class EpochBatches(Sampler[list[int]]):
             yield mine[start:end]
 
     def __len__(self) -> int:
-        mine = len(
-            range(
-                self.rank,
-                self.count + (-self.count % self.world_size if self.shuffle else 0),
-                self.world_size,
-            )
-        )
+        shared_out = self.count + (-self.count % self.world_size if self.shuffle else 0)
+        mine = len(range(self.rank, shared_out, self.world_size))
         batches = -(-mine // self.batch_size)
         return batches - 1 if self.shuffle and batches > 1 and mine % self.batch_size == 1 else batches
 
@@ -219,6 +224,16 @@ def loader(images: Dataset[T], batches: Sampler[Any], num_workers: int = 0) -> D
         pin_memory=torch.cuda.is_available(),
         generator=torch.Generator(),
     )
+
+
+def split_of(trainer: pl.Trainer | None) -> str:
+    """Say which split the batches of this moment are of."""
+    return "train" if trainer and trainer.training else "test" if trainer and trainer.testing else "val"
+
+
+def share(trainer: pl.Trainer | None) -> dict[str, int]:
+    """Return which share of all batches this process takes: `rank` of `world_size`."""
+    return {"rank": trainer.global_rank, "world_size": trainer.world_size} if trainer else {"rank": 0, "world_size": 1}
 
 
 def generator(seed: int, *keys: int) -> torch.Generator:

@@ -6,7 +6,7 @@ from typing import Literal
 import numpy as np
 
 from labs import LabsError
-from labs.datamodules.sources import LabeledImages
+from labs.datamodules.sources import LabeledImages, check_classes
 from labs.datamodules.splits import stratified_holdout
 
 Domain = Literal["source", "target"]
@@ -29,11 +29,7 @@ def check_domains(domains: Mapping[Domain, LabeledImages], names: Mapping[Domain
             f"{first} has the classes {_some(one.classes)}, {second} {_some(other.classes)}: two domains must show the "
             "same classes."
         )
-    if len(one.classes) != num_classes:
-        raise LabsError(
-            f"datamodule.num_classes={num_classes}: there are {len(one.classes)} classes in both domains; "
-            f"type datamodule.num_classes={len(one.classes)}."
-        )
+    check_classes(num_classes, one.classes, "both domains")
     for domain, images in domains.items():
         for split, is_test in {"training": False, "test": True}.items():
             if not (images.is_test == is_test).any():

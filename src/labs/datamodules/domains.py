@@ -1,12 +1,10 @@
 """Two datasets of the same classes side by side: one that training sees with its labels, one without."""
 
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import lightning.pytorch as pl
 import numpy as np
 import torch
-from lightning.pytorch.utilities import rank_zero_only
-from rich.console import Console
 from torch import Tensor
 from torch.utils.data import DataLoader
 
@@ -18,23 +16,21 @@ from labs.datamodules.batches import (
     PairedBatches,
     PairedPositions,
     Positions,
+    Resident,
     StoredImages,
     Unlabeled,
     loader,
+    share,
+    split_of,
 )
+from labs.datamodules.cached_statistics import cached_statistics
 from labs.datamodules.domain_splits import Domain, check_domains, cut_domain
-from labs.datamodules.normalization import FIXED, Normalization, Normalizer, cached_statistics, mixed_statistics
-from labs.datamodules.sources import LabeledImages, Source
-from labs.datamodules.splits import split_hash
+from labs.datamodules.protocols import AdaptsDomains, needed
+from labs.datamodules.sources import LabeledImages, Source, say
+from labs.datamodules.splits import check_fraction, check_same_data, split_hash
+from labs.functional.normalization import FIXED, Normalization, Normalizer, mixed_statistics
 
 DOMAINS: tuple[Domain, Domain] = ("source", "target")
-
-
-class Part(NamedTuple):
-    """Images of one domain in one split, on one device."""
-
-    images: Tensor  # (count, 3, size, size) uint8
-    labels: Tensor  # (count,) int64; empty where training must not see them
 
 
 class Domains(pl.LightningDataModule):
@@ -44,7 +40,7 @@ class Domains(pl.LightningDataModule):
     field for labels; an epoch passes over the larger domain once. Validation and test have two loaders, the source's
     and the target's, whose labels measure. The validation splits are cut from the training splits, seeded and
     stratified; images that show one thing (`LabeledImages.groups`) stay on one side of the cut. All images lie on the
-    device as uint8, and a batch is an index into them.
+    device as uint8, where they fit, and a batch is an index into them.
 
     Args:
         source: where the images come from whose labels are there.
@@ -82,10 +78,7 @@ class Domains(pl.LightningDataModule):
         for name, value in {"image_size": image_size, "batch_size": batch_size}.items():
             if value < 1:
                 raise LabsError(f"datamodule.{name}={value}: expected 1 or more.")
-        if not 0 < validation_fraction < 1:
-            raise LabsError(
-                f"datamodule.validation_fraction={validation_fraction}: expected a share between 0 and 1, such as 0.1."
-            )
+        check_fraction(validation_fraction)
         self.sources: dict[Domain, Source] = {"source": source, "target": target}
         self.num_classes, self.image_size, self.batch_size = num_classes, image_size, batch_size
         self.normalization_name, self.embedded, self.labeled = normalization, embedded, labeled
@@ -94,7 +87,7 @@ class Domains(pl.LightningDataModule):
         self.unlabeled: Domain = "target" if labeled == "source" else "source"
         self.normalization: Normalization | None = None  # known after setup
         self._loaded: dict[Domain, LabeledImages] = {}
-        self._parts: dict[tuple[str, Domain], Part] = {}
+        self._parts: dict[tuple[str, Domain], Resident] = {}  # of a split and a domain (images, 3, size, size) uint8
         self._truth = torch.empty(0)  # labels of the unlabelled training images; see `accuracy_of`
 
     @property
@@ -110,7 +103,7 @@ class Domains(pl.LightningDataModule):
 
     def facts(self) -> dict[str, Any]:
         """Say what `metrics.json` tells of the data; `test` counts the target's test images."""
-        counts = {f"{split} {domain}": len(part.images) for (split, domain), part in self._parts.items()}
+        counts = {f"{split} {domain}": len(part) for (split, domain), part in self._parts.items()}
         return {
             "labels": self.labels,
             "counts": {**counts, "test": counts["test target"]},
@@ -128,12 +121,11 @@ class Domains(pl.LightningDataModule):
         """Check that the domains fit each other, cut the splits, and measure the normalisation.
 
         Raises:
-            LabsError: a method that knows one domain, domains of different classes, a domain without training or test
+            LabsError: a method that does not adapt, domains of different classes, a domain without training or test
                 images, or one with fewer images than a batch.
         """
-        module = self.trainer.lightning_module if self.trainer else None
-        if module is not None and not getattr(module, "adapts", False):
-            raise LabsError("datamodule=domains serves two domains at a time; type module=dann, cdan or pseudo_label.")
+        if self.trainer and self.trainer.lightning_module is not None:
+            needed(self.trainer.lightning_module, AdaptsDomains, by=self)
         if self.normalization is not None:
             return
         images = self._load()
@@ -149,23 +141,27 @@ class Domains(pl.LightningDataModule):
         for split in ("train", "val", "test"):
             for domain in DOMAINS:
                 chosen = rows[domain][split]
-                pixels, labels = images[domain].pixels[chosen], torch.from_numpy(images[domain].labels[chosen])
-                if (split, domain) == ("train", self.unlabeled):
-                    self._truth, labels = labels, labels[:0]
-                self._parts[split, domain] = Part(torch.from_numpy(_three_channels(pixels)), labels)
+                pixels, labels = _three_channels(images[domain].pixels[chosen]), images[domain].labels[chosen]
+                hidden = (split, domain) == ("train", self.unlabeled)
+                self._parts[split, domain] = Resident(pixels, None if hidden else labels)
+                if hidden:
+                    self._truth = torch.from_numpy(labels)
         self.normalization = FIXED.get(self.normalization_name) or mixed_statistics(
             [self._measure(images[domain], domain, rows[domain]["train"]) for domain in DOMAINS]
         )
         self.normalizer = Normalizer(self.normalization)
-        self._describe()
+        for domain in DOMAINS:
+            counts = ", ".join(f"{self.count(split, domain)} {split}" for split in ("train", "val", "test"))
+            seen = "with labels" if domain == self.labeled else "without labels"
+            say(
+                f"{domain}: {self.sources[domain].name}; {counts}; trains {seen}",
+                self.labels if domain == "target" else [],
+            )
 
     def train_dataloader(self) -> DataLoader[tuple[Tensor, Tensor]]:
         """Serve pairs of positions, in an order that is a function of (seed, epoch)."""
-        counts = (len(self._parts["train", self.labeled].images), len(self._parts["train", self.unlabeled].images))
-        rank, world_size = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
-        batches = PairedBatches(
-            counts, self.batch_size, shuffle=self.shuffle, seed=self.seed, rank=rank, world_size=world_size
-        )
+        counts = (self.count("train", self.labeled), self.count("train", self.unlabeled))
+        batches = PairedBatches(counts, self.batch_size, shuffle=self.shuffle, seed=self.seed, **share(self.trainer))
         return loader(PairedPositions(), batches)
 
     def val_dataloader(self) -> list[DataLoader[Tensor]]:
@@ -176,32 +172,33 @@ class Domains(pl.LightningDataModule):
         """Serve the positions of the test images of the source, and of the target."""
         return [self._in_order("test", domain) for domain in DOMAINS]
 
-    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> DomainBatch | Batch:
+    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> DomainBatch | Batch:
         """Take the images at the positions of a batch, on the device that trains, and normalise them."""
-        trainer = self.trainer
-        if trainer is not None and trainer.training:
-            return DomainBatch(self.batch("train", self.labeled, batch[0]), self.unlabeled_images(batch[1]))
-        return self.batch("test" if trainer is not None and trainer.testing else "val", DOMAINS[dataloader_idx], batch)
+        split = split_of(self.trainer)
+        if split != "train":
+            return self.batch(split, DOMAINS[dataloader_idx], batch, device)
+        labeled, unlabeled = batch
+        return DomainBatch(self.batch(split, self.labeled, labeled, device), self.unlabeled_images(unlabeled, device))
 
-    def batch(self, split: str, domain: Domain, positions: Tensor) -> Batch:
-        """Return normalised images of a split, with their labels, on the device of `positions`.
+    def batch(self, split: str, domain: Domain, positions: Tensor, device: torch.device | None = None) -> Batch:
+        """Return normalised images of a split, with their labels, on a device or that of positions.
 
         Raises:
             LabsError: training images whose labels training must not see.
         """
         if (split, domain) == ("train", self.unlabeled):
             raise LabsError(f"the {domain}'s training images have no labels here: take unlabeled_images(positions).")
-        part = self._on_device(split, domain, positions.device)
-        return Batch(self.normalizer(part.images[positions].float().div(255)), part.labels[positions], positions)
+        batch = self._parts[split, domain].batch(positions, device)
+        return batch._replace(images=self.normalizer(batch.images.float().div(255)))
 
-    def unlabeled_images(self, positions: Tensor) -> Unlabeled:
-        """Return normalised training images of the unlabelled domain, on the device of `positions`."""
-        part = self._on_device("train", self.unlabeled, positions.device)
-        return Unlabeled(self.normalizer(part.images[positions].float().div(255)), positions)
+    def unlabeled_images(self, positions: Tensor, device: torch.device | None = None) -> Unlabeled:
+        """Return normalised training images of the unlabelled domain, on a device or that of positions."""
+        images = self._parts["train", self.unlabeled].values(positions, device)
+        return Unlabeled(self.normalizer(images.float().div(255)), positions.to(images.device, non_blocking=True))
 
     def count(self, split: str, domain: Domain) -> int:
         """Return how many images a split of a domain has."""
-        return len(self._parts[split, domain].images)
+        return len(self._parts[split, domain])
 
     def accuracy_of(self, positions: Tensor, preds: Tensor) -> float:
         """Return the share of right predictions of unlabelled training images: an oracle to report, never to train."""
@@ -221,12 +218,7 @@ class Domains(pl.LightningDataModule):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Refuse to go on from a checkpoint that was trained on other images."""
-        for key in ("split_hash", "image_size", "labeled"):
-            if state_dict[key] != self.state_dict()[key]:
-                raise LabsError(
-                    f"the checkpoint was trained on other data ({key} {state_dict[key]}, "
-                    f"here {self.state_dict()[key]}); start a new run instead of resuming this one."
-                )
+        check_same_data(state_dict, self.state_dict(), "split_hash", "image_size", "labeled")
 
     def _load(self) -> dict[Domain, LabeledImages]:
         if not self._loaded:
@@ -247,28 +239,8 @@ class Domains(pl.LightningDataModule):
         return cached_statistics(images.pixels, rows, source.cache / "statistics", key)
 
     def _in_order(self, split: str, domain: Domain) -> DataLoader[Tensor]:
-        rank, world_size = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
         count = self.count(split, domain)
-        batches = EpochBatches(count, 4 * self.batch_size, shuffle=False, rank=rank, world_size=world_size)
-        return loader(Positions(count), batches)
-
-    def _on_device(self, split: str, domain: Domain, device: torch.device) -> Part:
-        part = self._parts[split, domain]
-        if part.images.device != device:
-            part = self._parts[split, domain] = Part(*(tensor.to(device) for tensor in part))
-        return part
-
-    @rank_zero_only
-    def _describe(self) -> None:
-        for domain in DOMAINS:
-            counts = ", ".join(f"{self.count(split, domain)} {split}" for split in ("train", "val", "test"))
-            seen = "with labels" if domain == self.labeled else "without labels"
-            notes = f" [bold yellow]({', '.join(self.labels)})[/]" if self.labels and domain == "target" else ""
-            Console().print(
-                f"{domain}: {self.sources[domain].name}; {counts}; trains {seen}{notes}",
-                highlight=False,
-                soft_wrap=True,
-            )
+        return loader(Positions(count), EpochBatches(count, 4 * self.batch_size, shuffle=False, **share(self.trainer)))
 
 
 def _three_channels(pixels: np.ndarray) -> np.ndarray:

@@ -11,11 +11,22 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from labs import LabsError
-from labs.datamodules.batches import Batch, EpochBatches, Positions, Resident, StoredImages, fits, loader
-from labs.datamodules.normalization import FIXED, Normalization, cached_statistics
-from labs.datamodules.sources import LabeledImages, Source, tell
-from labs.datamodules.splits import split_hash, three_splits
+from labs.datamodules.batches import (
+    Batch,
+    EpochBatches,
+    Positions,
+    Resident,
+    StoredImages,
+    fits,
+    loader,
+    share,
+    split_of,
+)
+from labs.datamodules.cached_statistics import cached_statistics
+from labs.datamodules.sources import LabeledImages, Source, check_classes, tell
+from labs.datamodules.splits import check_fraction, check_same_data, split_hash, three_splits
 from labs.datamodules.transforms import Transforms
+from labs.functional.normalization import FIXED, Normalization
 from labs.storage.stores import content
 
 EVALUATED = 16 * 2**20  # bytes of features that are evaluated at once
@@ -26,8 +37,7 @@ class ImageClassification(pl.LightningDataModule):
 
     The validation split is cut from the training split, stratified and seeded; with `validation="test"` the test set is
     looked at in every epoch, as hand-outs sometimes do, and the run is labelled so. Crops, mirror images and
-    normalisation run
-    batched on the device that trains, and are a pure function of (seed, epoch, image).
+    normalisation run batched on the device that trains, and are a pure function of (seed, epoch, image).
 
     Args:
         source: where the images come from.
@@ -78,10 +88,7 @@ class ImageClassification(pl.LightningDataModule):
                 f"datamodule.resize={resize}: images are stored smaller than the net sees them "
                 f"(datamodule.image_size={image_size}); type datamodule.resize={image_size} or more."
             )
-        if not 0 < validation_fraction < 1:
-            raise LabsError(
-                f"datamodule.validation_fraction={validation_fraction}: expected a share between 0 and 1, such as 0.1."
-            )
+        check_fraction(validation_fraction)
         self.source, self.num_classes, self.image_size, self.resize = source, num_classes, image_size, resize
         self.batch_size, self.validation, self.seed, self.num_workers = batch_size, validation, seed, num_workers
         self.validation_fraction, self.split_seed = validation_fraction, split_seed
@@ -124,11 +131,7 @@ class ImageClassification(pl.LightningDataModule):
         if self.normalization is not None:
             return
         images = self._loaded = self._loaded or self.source.load(self.resize)
-        if len(images.classes) != self.num_classes:
-            raise LabsError(
-                f"datamodule.num_classes={self.num_classes}: there are {len(images.classes)} classes in "
-                f"{self.source.name}; type datamodule.num_classes={len(images.classes)}."
-            )
+        check_classes(self.num_classes, images.classes, self.source.name)
         self.classes, self.names = images.classes, images.names
         self.rows = three_splits(
             images.labels, images.is_test, self.validation, self.validation_fraction, self.split_seed
@@ -160,12 +163,12 @@ class ImageClassification(pl.LightningDataModule):
     def transfer_batch_to_device(self, batch: Batch | Tensor, device: torch.device, dataloader_idx: int) -> Any:
         """Move a batch to the device, or gather there what came as positions."""
         if isinstance(batch, Tensor):
-            return self._resident[self._split()].batch(batch, device, self._epoch())
+            return self._resident[split_of(self.trainer)].batch(batch, device, self._epoch())
         return super().transfer_batch_to_device(batch, device, dataloader_idx)
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
         """Crop, mirror and normalise images on the device that trains; features are ready."""
-        split = self._split()
+        split = split_of(self.trainer)
         if split in self.served:
             return batch
         epoch = self._epoch() if split == "train" else None
@@ -230,31 +233,18 @@ class ImageClassification(pl.LightningDataModule):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Refuse to go on from a checkpoint whose splits were others."""
-        if state_dict["split_hash"] != self.split_hash:
-            raise LabsError(
-                "the checkpoint was trained on another split of the data "
-                f"({state_dict['split_hash']}, here {self.split_hash}); start a new run instead of resuming this one."
-            )
-
-    def _split(self) -> str:
-        """Say which split the batches of this moment are of."""
-        trainer = self.trainer
-        return "val" if trainer is None else "train" if trainer.training else "test" if trainer.testing else "val"
+        check_same_data(state_dict, self.state_dict(), "split_hash")
 
     def _epoch(self) -> int:
         return self.trainer.current_epoch if self.trainer is not None else 0
 
     def _loader(self, split: str, shuffle: bool = False) -> DataLoader[Any]:
-        trainer = self.trainer
-        rank, world_size = (trainer.global_rank, trainer.world_size) if trainer else (0, 1)
-        images, batch_size = self.images[split], self.batch_size
+        trainer, images, batch_size = self.trainer, self.images[split], self.batch_size
         if split not in self._resident and trainer and fits(images.pixels, trainer.strategy.root_device):
             self._resident[split] = Resident(images.pixels[images.rows], images.labels[images.rows])
         if split in self.served and not shuffle:
             batch_size = max(batch_size, EVALUATED // self._resident[split].host[:1].nbytes)
-        batches = EpochBatches(
-            len(self.rows[split]), batch_size, shuffle=shuffle, seed=self.seed, rank=rank, world_size=world_size
-        )
+        batches = EpochBatches(len(images), batch_size, shuffle=shuffle, seed=self.seed, **share(trainer))
         if split in self._resident:
-            return loader(Positions(len(self.rows[split])), batches)
+            return loader(Positions(len(images)), batches)
         return loader(images, batches, self.num_workers)

@@ -5,18 +5,16 @@ from typing import Any, Protocol
 import lightning.pytorch as pl
 import numpy as np
 import torch
-from lightning.pytorch.utilities import rank_zero_only
-from rich.console import Console
 from torch import Tensor
 from torch.utils.data import DataLoader
 
 from labs import LabsError
-from labs.datamodules.batches import Batch, EpochBatches, Positions, loader
-from labs.datamodules.sources import LabeledImages, Source
-from labs.datamodules.splits import split_hash
+from labs.datamodules.batches import Batch, EpochBatches, Positions, Resident, loader, share, split_of
+from labs.datamodules.sources import LabeledImages, Source, check_classes, say
+from labs.datamodules.splits import check_same_data, split_hash
 
 
-class ImagesToImitate(Source, Protocol):
+class CreditedSource(Source, Protocol):
     """A source that says how many channels its images have, and whom to name where they are shown."""
 
     channels: int
@@ -26,7 +24,7 @@ class ImagesToImitate(Source, Protocol):
 class ImageGeneration(pl.LightningDataModule):
     """Serve a source's images as batches in [-1, 1], what a tanh can make; training images shuffled, the others not.
 
-    All images lie on the device as uint8 and a batch is an index into them, so that no image is copied there twice.
+    All images lie on the device as uint8, where they fit, and a batch is an index into them.
     The source's test set is what generated images are measured against; it never trains.
 
     Args:
@@ -42,7 +40,7 @@ class ImageGeneration(pl.LightningDataModule):
     def __init__(
         self,
         *,
-        source: ImagesToImitate,
+        source: CreditedSource,
         num_classes: int,
         image_size: int,
         channels: int,
@@ -60,8 +58,8 @@ class ImageGeneration(pl.LightningDataModule):
             )
         self.source, self.num_classes, self.image_size, self.channels = source, num_classes, image_size, channels
         self.batch_size, self.seed, self.embedded = batch_size, seed, embedded
-        self.images: LabeledImages | None = None  # known after setup
-        self.resident: dict[str, Batch] = {}  # of each split all images as uint8, labels and positions, on the device
+        self._loaded: LabeledImages | None = None
+        self._resident: dict[str, Resident] = {}  # of each split all images, uint8
 
     @property
     def labels(self) -> list[str]:
@@ -72,7 +70,7 @@ class ImageGeneration(pl.LightningDataModule):
         """Say what `metrics.json` tells of the data."""
         return {
             "labels": self.labels,
-            "counts": {split: len(batch.labels) for split, batch in self.resident.items()},
+            "counts": {split: len(images) for split, images in self._resident.items()},
             "split_hash": self.split_hash,
             "batch_size": self.batch_size,
             "credits": self.source.credits,
@@ -80,7 +78,7 @@ class ImageGeneration(pl.LightningDataModule):
 
     def prepare_data(self) -> None:
         """Download and decode, once, before the processes of a run part ways."""
-        self.images = self.images or self.source.load(self.image_size)
+        self._loaded = self._loaded or self.source.load(self.image_size)
 
     def setup(self, stage: str) -> None:
         """Cut the images into those to imitate and those to measure against.
@@ -88,20 +86,16 @@ class ImageGeneration(pl.LightningDataModule):
         Raises:
             LabsError: the source has another number of classes.
         """
-        if self.resident:
+        if self._resident:
             return
-        images = self.images = self.images or self.source.load(self.image_size)
-        if len(images.classes) != self.num_classes:
-            raise LabsError(
-                f"datamodule.num_classes={self.num_classes}: there are {len(images.classes)} classes in "
-                f"{self.source.name}; type datamodule.num_classes={len(images.classes)}."
-            )
+        images = self.images = self._loaded = self._loaded or self.source.load(self.image_size)
+        check_classes(self.num_classes, images.classes, self.source.name)
         rows = {"train": np.flatnonzero(~images.is_test), "test": np.flatnonzero(images.is_test)}
         self.split_hash = split_hash(images.names, rows)
         for split, chosen in rows.items():
-            pixels, labels = torch.from_numpy(images.pixels[chosen]), torch.from_numpy(images.labels[chosen])
-            self.resident[split] = Batch(pixels, labels, torch.arange(len(chosen)))
-        self._describe()
+            self._resident[split] = Resident(images.pixels[chosen], images.labels[chosen])
+        told = f"{len(self._resident['train'])} to imitate, {len(self._resident['test'])} to measure against"
+        say(f"{self.source.name}: {told}, {self.image_size}x{self.image_size} pixels", self.labels)
 
     def train_dataloader(self) -> DataLoader[Tensor]:
         """Serve the positions of the training images in an order that is a function of (seed, epoch)."""
@@ -111,18 +105,20 @@ class ImageGeneration(pl.LightningDataModule):
         """Serve the positions of the held-out images in order."""
         return self._loader("test")
 
-    def on_after_batch_transfer(self, batch: Tensor, dataloader_idx: int) -> Batch:
+    def transfer_batch_to_device(self, batch: Tensor, device: torch.device, dataloader_idx: int) -> Batch:
         """Take the images at the positions of a batch, on the device that trains."""
-        split = "train" if self.trainer is not None and self.trainer.training else "test"
-        return self.batch(split, batch)
+        return self.batch(split_of(self.trainer), batch, device)
 
-    def batch(self, split: str, positions: Tensor) -> Batch:
-        """Return images (batch, channels, size, size) in [-1, 1] and their labels, on the device of `positions`."""
-        stored = self.resident[split]
-        if stored.images.device != positions.device:
-            stored = self.resident[split] = Batch(*(tensor.to(positions.device) for tensor in stored))
-        images = stored.images[positions].float().div_(127.5).sub_(1)
-        return Batch(images, stored.labels[positions], positions)
+    def batch(self, split: str, positions: Tensor, device: torch.device | None = None) -> Batch:
+        """Return images (batch, channels, size, size) in [-1, 1] and their labels, on a device or that of positions."""
+        batch = self._resident[split].batch(positions, device)
+        return batch._replace(images=batch.images.float().div_(127.5).sub_(1))
+
+    def stored(self, split: str) -> Batch:
+        """Return all images of a split as they are stored, uint8, with their labels, on the CPU."""
+        images = self._resident[split]
+        assert images.labels is not None
+        return Batch(torch.from_numpy(images.host), images.labels.cpu(), torch.arange(len(images)))
 
     def state_dict(self) -> dict[str, Any]:
         """Save which images a checkpoint was trained on."""
@@ -130,21 +126,9 @@ class ImageGeneration(pl.LightningDataModule):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Refuse to go on from a checkpoint that was trained on other images."""
-        if state_dict != self.state_dict():
-            raise LabsError("the checkpoint was trained on other images; start a new run instead of resuming this one.")
+        check_same_data(state_dict, self.state_dict(), "split_hash", "image_size")
 
     def _loader(self, split: str, shuffle: bool = False) -> DataLoader[Tensor]:
-        rank, world_size = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
-        count = len(self.resident[split].labels)
-        batches = EpochBatches(
-            count, self.batch_size, shuffle=shuffle, seed=self.seed, rank=rank, world_size=world_size
-        )
+        count = len(self._resident[split])
+        batches = EpochBatches(count, self.batch_size, shuffle=shuffle, seed=self.seed, **share(self.trainer))
         return loader(Positions(count), batches)
-
-    @rank_zero_only
-    def _describe(self) -> None:
-        counts = {split: len(batch.labels) for split, batch in self.resident.items()}
-        told = f"{counts['train']} to imitate, {counts['test']} to measure against"
-        notes = f" [bold yellow]({', '.join(self.labels)})[/]" if self.labels else ""
-        size = f"{self.image_size}x{self.image_size} pixels"
-        Console().print(f"{self.source.name}: {told}, {size}{notes}", highlight=False, soft_wrap=True)

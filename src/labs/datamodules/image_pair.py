@@ -60,8 +60,7 @@ class ImagePair(pl.LightningDataModule):
         used = dict.fromkeys([*self.contents, *self.styles])
         self.credits = [PHOTOGRAPHS[source].credit_line for source in used if source in PHOTOGRAPHS]
         self.image_size, self.crop, self.embedded, self.pairs = image_size, crop, embedded, pairs
-        self.pictures: Pairs | None = None  # known after setup, as the size in pixels
-        self.height = self.width = 0
+        self.height = self.width = 0  # pixels, known after setup, as `pictures`
         self._notes: list[str] = []
 
     @property
@@ -75,7 +74,7 @@ class ImagePair(pl.LightningDataModule):
         Raises:
             LabsError: a picture cannot be read or is too narrow, or contents have several sizes.
         """
-        if self.pictures is not None:
+        if self.height:
             return
         contents = {source: self._content(source) for source in dict.fromkeys(self.contents)}
         self.height, self.width = self._one_size(contents)
@@ -93,7 +92,6 @@ class ImagePair(pl.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[Pairs]:
         """Serve all pairs as one batch, the same tensors in each epoch: to be read, not written into."""
-        assert self.pictures is not None
         return DataLoader([self.pictures], batch_size=None)  # type: ignore[arg-type]  # a list does as a dataset
 
     def test_dataloader(self) -> DataLoader[Pairs]:
@@ -152,7 +150,6 @@ class ImagePair(pl.LightningDataModule):
         return f"datamodule.{role if self.pairs is None else 'pairs'}"
 
     def _digest(self) -> str:
-        assert self.pictures is not None
         hashed = hashlib.sha256(str(tuple(self.pictures.contents.shape)).encode())
         for tensor in self.pictures:
             hashed.update(tensor.numpy().tobytes())

@@ -9,7 +9,8 @@ from lightning.pytorch.utilities import rank_zero_only
 from rich.console import Console
 from rich.table import Table
 
-from labs.datamodules.normalization import IMAGENET, Normalization
+from labs import LabsError
+from labs.functional.normalization import IMAGENET, Normalization
 
 
 class LabeledImages(NamedTuple):
@@ -34,6 +35,22 @@ class Source(Protocol):
         ...
 
 
+def check_classes(num_classes: int, classes: Sequence[str], where: str) -> None:
+    """Refuse a number of classes that is not that of the images."""
+    if len(classes) != num_classes:
+        raise LabsError(
+            f"datamodule.num_classes={num_classes}: there are {len(classes)} classes in {where}; "
+            f"type datamodule.num_classes={len(classes)}."
+        )
+
+
+@rank_zero_only
+def say(line: str, labels: Sequence[str]) -> None:
+    """Print what the data is, and what every number of it must carry."""
+    notes = f" [bold yellow]({', '.join(labels)})[/]" if labels else ""
+    Console().print(f"{line}{notes}", highlight=False, soft_wrap=True)
+
+
 @rank_zero_only
 def tell(
     name: str, rows: Mapping[str, np.ndarray], classes: int, labels: Sequence[str], measured: Normalization | None
@@ -41,11 +58,9 @@ def tell(
     """Print how many images each split has, what every number of them must carry, and what was measured of them."""
     counts = ", ".join(f"{len(part)} {split}" for split, part in rows.items())
     images = len(np.unique(np.concatenate(list(rows.values()))))
-    notes = f" [bold yellow]({', '.join(labels)})[/]" if labels else ""
-    console = Console()
-    console.print(f"{name}: {images} images of {classes} classes; {counts}{notes}", highlight=False, soft_wrap=True)
+    say(f"{name}: {images} images of {classes} classes; {counts}", labels)
     if measured is not None:
         table = Table("normalisation", "mean R G B", "std R G B", title_justify="left")
         for statistics in (measured, IMAGENET):
             table.add_row(statistics.name, *(" ".join(f"{v:.4f}" for v in row) for row in statistics[1:]))
-        console.print(table)
+        Console().print(table)

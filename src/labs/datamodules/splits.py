@@ -1,7 +1,8 @@
 """Split rules: pure functions of names and labels."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -48,8 +49,7 @@ def stratified_holdout(labels: np.ndarray, fraction: float, seed: int) -> np.nda
     Raises:
         LabsError: a fraction outside (0, 1), or a class of one image.
     """
-    if not 0 < fraction < 1:
-        raise LabsError(f"datamodule.validation_fraction={fraction}: expected a share between 0 and 1, such as 0.1.")
+    check_fraction(fraction)
     draw = np.random.default_rng(seed)
     held_out = np.zeros(len(labels), dtype=bool)
     for label in np.unique(labels):
@@ -59,6 +59,22 @@ def stratified_holdout(labels: np.ndarray, fraction: float, seed: int) -> np.nda
         count = min(max(round(fraction * len(members)), 1), len(members) - 1)
         held_out[draw.permutation(members)[:count]] = True
     return held_out
+
+
+def check_fraction(fraction: float) -> None:
+    """Refuse a validation fraction outside (0, 1)."""
+    if not 0 < fraction < 1:
+        raise LabsError(f"datamodule.validation_fraction={fraction}: expected a share between 0 and 1, such as 0.1.")
+
+
+def check_same_data(saved: Mapping[str, Any], here: Mapping[str, Any], *keys: str) -> None:
+    """Refuse to go on from a checkpoint whose datamodule had another state than this run's, in one of the keys."""
+    for key in keys:
+        if saved[key] != here[key]:
+            raise LabsError(
+                f"the checkpoint was trained on other data ({key} {saved[key]}, here {here[key]}); "
+                "start a new run instead of resuming this one."
+            )
 
 
 def split_hash(names: Sequence[str], splits: dict[str, np.ndarray]) -> str:

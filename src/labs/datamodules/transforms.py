@@ -8,8 +8,8 @@ from torch import Tensor
 
 from labs import LabsError
 from labs.datamodules.batches import generator
-from labs.datamodules.normalization import Normalization, Normalizer
 from labs.functional.augment import COLOR_DRAWS, DRAWS, center_crop, change_colors, crop_flip
+from labs.functional.normalization import Normalization, Normalizer
 
 SETTINGS = ("crop_scale", "flip", "color", "views")
 

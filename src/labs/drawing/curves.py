@@ -15,31 +15,22 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 from PIL import Image
 
+from labs.practicals import PANELS, Panel
 from labs.storage.files import replacing
 
 # Okabe and Ito's palette: told apart with every common colour blindness. Its yellow is too pale on white.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 STAGES = {"train": ("training", PALETTE[0], "o"), "val": ("validation", PALETTE[1], "s")}
 NOT_CURVES = ("epoch", "seconds", "lr")
-FIRST = ("acc", "loss", "oracle_target_acc", "source_acc", "labeled_acc", "domain_acc", "label_loss", "domain_loss")
-LAST = ("pseudo_share", "pseudo_precision", "lambda")
-MEANINGS = {  # where the words of a name say too little
-    "oracle_target_acc": "target accuracy (%), an oracle",
-    "labeled_acc": "accuracy on labelled images (%)",
-    "domain_acc": "domain accuracy (%), 50 by chance",
-    "pseudo_share": "target images with a pseudo-label (%)",
-    "pseudo_precision": "pseudo-labels that are right (%)",
-    "target_entropy": "entropy of target predictions",
-    "target_density": "soft neighbourhood density",
-    "lambda": "lambda, weight of the reversal",
-    "lr": "learning rate",
-}
+LEARNING_RATE = Panel("lr", "learning rate")
 MAX_FRAMES = 60
 FRAME_MS = 60
 HOLD_MS = 2500
 
 
-def curves_png(log: pd.DataFrame, path: Path, title: str, labels: Sequence[str]) -> None:
+def curves_png(
+    log: pd.DataFrame, path: Path, title: str, labels: Sequence[str], known: Sequence[Panel] = PANELS
+) -> None:
     """Draw the curves of one run: one panel for each x that the log has as `train/x` or `val/x`.
 
     Args:
@@ -47,18 +38,21 @@ def curves_png(log: pd.DataFrame, path: Path, title: str, labels: Sequence[str])
         path: The PNG file to write.
         title: Printed above the panels.
         labels: What a reader must know of the numbers, such as "embedded data"; printed in the picture.
+        known: The panels that come first, with their titles.
     """
-    figure, _ = _run_figure(log, title, labels)
+    figure, _ = _run_figure(log, title, labels, known)
     with replacing(path) as staged:
         figure.savefig(staged, format="png", dpi=110)
 
 
-def curves_gif(log: pd.DataFrame, path: Path, title: str, labels: Sequence[str]) -> None:
+def curves_gif(
+    log: pd.DataFrame, path: Path, title: str, labels: Sequence[str], known: Sequence[Panel] = PANELS
+) -> None:
     """Draw the same panels as a GIF in which the curves grow; the axes are those of the whole run.
 
     At most 60 frames (a longer run grows by several epochs a frame); the last one is held.
     """
-    figure, lines = _run_figure(log, title, labels)
+    figure, lines = _run_figure(log, title, labels, known)
     canvas = figure.canvas
     assert isinstance(canvas, FigureCanvasAgg)
     data = [(line, *line.get_data()) for line in lines]
@@ -96,27 +90,29 @@ def _palette(frame: Image.Image) -> Image.Image:
     return image
 
 
-def _run_figure(log: pd.DataFrame, title: str, labels: Sequence[str]) -> tuple[Figure, list[Line2D]]:
-    names = panel_names([log])
-    panels_of = {name: panel_columns(name, [log]) for name in names}
-    if not names:  # a practical that names its columns otherwise: every one on a panel of its own
+def _run_figure(
+    log: pd.DataFrame, title: str, labels: Sequence[str], known: Sequence[Panel]
+) -> tuple[Figure, list[Line2D]]:
+    columns_of = columns_of_panels([log], known)
+    staged = bool(columns_of)
+    if not staged:  # a practical that names its columns otherwise: every one on a panel of its own
         numbers = [name for name in log.columns if pd.api.types.is_numeric_dtype(log[name])]
-        panels_of = {name: [name] for name in numbers if name not in NOT_CURVES}
-    wide = min(len(panels_of), 3) or 1
-    tall = -(-len(panels_of) // wide) or 1
+        columns_of = {_panel(name): [name] for name in numbers if name not in NOT_CURVES}
+    wide = min(len(columns_of), 3) or 1
+    tall = -(-len(columns_of) // wide) or 1
     figure, panels = new_figure(tall, wide, (max(4.2 * wide, 5.5), 3.3 * tall + 0.6), title, labels)
     lines = []
     flat = [axes for row in panels for axes in row]
-    for axes, (name, columns) in zip(flat, panels_of.items(), strict=False):
+    for axes, (panel, columns) in zip(flat, columns_of.items(), strict=False):
         for column in columns:
             label, colour, marker = STAGES.get(column.partition("/")[0], STAGES["train"])
-            lines.append(_line(axes, log, column, label, colour, marker))
-        axes.set_title(meaning(name), fontsize=10)
-        if names:
-            axes.legend(fontsize=8, frameon=False, loc="lower right" if _is_share(name) else "best")
-        limit_together([axes], name)
+            lines.append(_line(axes, log, column, 100.0 if panel.percent else 1.0, label, colour, marker))
+        axes.set_title(panel.title, fontsize=10)
+        if staged:
+            axes.legend(fontsize=8, frameon=False, loc="lower right" if panel.percent else "best")
+        limit_together([axes], panel)
         axes.set_xlim(*_epoch_limits([log]))
-    for axes in flat[len(panels_of) :]:
+    for axes in flat[len(columns_of) :]:
         axes.set_axis_off()
     return figure, lines
 
@@ -139,32 +135,40 @@ def new_figure(
     return figure, [list(row) for row in panels]
 
 
-def panel_names(logs: Sequence[pd.DataFrame]) -> list[str]:
-    """Return each x of the columns `train/x` and `val/x`, accuracies first, then losses; a changing `lr` comes last."""
+def columns_of_panels(logs: Sequence[pd.DataFrame], known: Sequence[Panel]) -> dict[Panel, list[str]]:
+    """Return the panels of the columns `train/x` and `val/x`, each with its columns, training before validation.
+
+    Those that are known come first, then the others by name; a changing `lr` comes last.
+    """
     found = {
         column.split("/", 1)[1]
         for log in logs
         for column in log.columns
         if column.split("/", 1)[0] in STAGES and "/" in column and log[column].notna().any()
     }
-    rate = ["lr"] if found and any("lr" in log and log["lr"].nunique() > 1 for log in logs) else []
-    return (
-        [name for name in FIRST if name in found]
-        + sorted(found - {*FIRST, *LAST})
-        + [name for name in LAST if name in found]
-        + rate
-    )
+    others = sorted(found - {panel.name for panel in known})
+    panels = [*(panel for panel in known if panel.name in found), *map(_panel, others)]
+    columns = {panel: [f"{stage}/{panel.name}" for stage in STAGES] for panel in panels}
+    if found and any("lr" in log and log["lr"].nunique() > 1 for log in logs):
+        columns[LEARNING_RATE] = ["lr"]
+    return {panel: [name for name in names if any(name in log for log in logs)] for panel, names in columns.items()}
 
 
-def panel_columns(name: str, logs: Sequence[pd.DataFrame]) -> list[str]:
-    """Return the columns of what a panel is called by, training before validation."""
-    columns = ["lr"] if name == "lr" else [f"{stage}/{name}" for stage in STAGES]
-    return [column for column in columns if any(column in log for log in logs)]
+def _panel(name: str) -> Panel:
+    """Describe a panel that nobody has: every accuracy is a share.
+
+    Examples:
+        >>> _panel("source_acc").title, _panel("generator_loss").title
+        ('source accuracy (%)', 'generator loss')
+    """
+    words = name.replace("_", " ")
+    percent = name.rpartition("_")[2] == "acc"
+    return Panel(name, f"{words.removesuffix('acc')}accuracy (%)" if percent else words, percent)
 
 
-def _line(axes: Axes, log: pd.DataFrame, column: str, label: str, colour: str, marker: str) -> Line2D:
+def _line(axes: Axes, log: pd.DataFrame, column: str, factor: float, label: str, colour: str, marker: str) -> Line2D:
     rows = log[["epoch", column]].dropna()
-    values = rows[column].to_numpy(dtype=float) * scale(column)
+    values = rows[column].to_numpy(dtype=float) * factor
     size = 3.5 if len(rows) <= 40 else 0.0
     (line,) = axes.plot(
         rows["epoch"].to_numpy(), values, color=colour, marker=marker, markersize=size, lw=1.6, label=label
@@ -172,13 +176,13 @@ def _line(axes: Axes, log: pd.DataFrame, column: str, label: str, colour: str, m
     return line
 
 
-def limit_together(panels: Sequence[Axes], name: str) -> None:
+def limit_together(panels: Sequence[Axes], panel: Panel) -> None:
     """Give the panels of one quantity the same vertical axis.
 
-    Accuracies start at zero and end at 100 %; positive values that span more than two powers of ten, such as losses
+    Shares start at zero and end at 100 %; positive values that span more than two powers of ten, such as losses
     with one bad epoch, go on a logarithmic axis.
     """
-    if _is_share(name):
+    if panel.percent:
         for axes in panels:
             axes.set_ylim(0, 102)
         return
@@ -199,23 +203,3 @@ def limit_together(panels: Sequence[Axes], name: str) -> None:
 def _epoch_limits(logs: Sequence[pd.DataFrame]) -> tuple[float, float]:
     last = max((float(log["epoch"].max()) for log in logs if len(log)), default=1.0)
     return (0.5, max(last, 1.0) + 0.5)
-
-
-def meaning(name: str) -> str:
-    """Return the title of a panel of what the log calls `train/<name>`.
-
-    Examples:
-        >>> meaning("acc"), meaning("source_acc"), meaning("generator_loss")
-        ('accuracy (%)', 'source accuracy (%)', 'generator loss')
-    """
-    words = name.replace("_", " ")
-    return MEANINGS.get(name, f"{words.removesuffix('acc')}accuracy (%)" if _is_share(name) else words)
-
-
-def scale(column: str) -> float:
-    """Return the factor from a column of the log to what is drawn: accuracies and other shares in percent."""
-    return 100.0 if _is_share(column.rsplit("/", 1)[-1]) else 1.0
-
-
-def _is_share(name: str) -> bool:
-    return name in ("acc", "pseudo_share", "pseudo_precision") or name.endswith("_acc")

@@ -25,6 +25,7 @@ from torchmetrics.classification import MulticlassAccuracy
 
 from labs import LabsError
 from labs.datamodules.batches import Batch, DomainBatch, Unlabeled
+from labs.datamodules.protocols import TwoDomains, handed_over
 from labs.functional.gradient_reversal import ReversalWeight, reverse_gradient
 from labs.functional.schedules import with_total_steps
 from labs.metrics.domain_metrics import DomainMetrics
@@ -48,8 +49,6 @@ class DANN(pl.LightningModule):
     Raises:
         LabsError: a value that makes no sense.
     """
-
-    adapts = True
 
     def __init__(
         self,
@@ -131,6 +130,11 @@ class DANN(pl.LightningModule):
         return 2 * F.binary_cross_entropy_with_logits(self.domain_logits(features, logits), is_unlabeled)
 
     @property
+    def data(self) -> TwoDomains:
+        """Return what the datamodule hands over."""
+        return handed_over(self.trainer, TwoDomains, to=self)
+
+    @property
     def progress(self) -> float:
         """Return the share of all optimizer steps that has been taken, in [0, 1)."""
         return self.trainer.global_step / self.total_steps
@@ -158,8 +162,7 @@ class DANN(pl.LightningModule):
         self.log_dict({f"val/{name}": value for name, value in measured.items()}, prog_bar=True)
         scheduler = self.lr_schedulers() if self.trainer.training or self.trainer.validating else None
         if isinstance(scheduler, ReduceLROnPlateau):
-            data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
-            scheduler.step(1 - measured["source_acc" if data.labeled == "source" else "oracle_target_acc"])
+            scheduler.step(1 - measured["source_acc" if self.data.labeled == "source" else "oracle_target_acc"])
 
     def test_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> dict[str, Tensor] | None:
         """Collect predictions of a domain, and hand on those of the target."""
@@ -196,14 +199,14 @@ class DANN(pl.LightningModule):
         """Return features and logits of both domains, the labelled one's first."""
         if self.batch_norm == "mixed":
             return self.features_and_logits(torch.cat([labeled, unlabeled]), "source")
-        data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
-        apart = self.features_and_logits(labeled, data.labeled), self.features_and_logits(unlabeled, data.unlabeled)
+        both = ((labeled, self.data.labeled), (unlabeled, self.data.unlabeled))
+        apart = [self.features_and_logits(images, domain) for images, domain in both]
         features, logits = (torch.cat(parts) for parts in zip(*apart, strict=True))
         return features, logits
 
     def _evaluate(self, batch: Batch, dataloader_idx: int) -> tuple[str, Tensor]:
         domain: Literal["source", "target"] = "target" if dataloader_idx else "source"
-        unlabeled = domain == self.trainer.datamodule.unlabeled  # type: ignore[attr-defined]
+        unlabeled = domain == self.data.unlabeled
         features, logits = self.features_and_logits(batch.images, domain)
         said = self.domain_logits(features, logits)
         self.metrics.update(domain, logits, batch.labels, said, unlabeled=unlabeled)

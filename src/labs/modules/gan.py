@@ -23,6 +23,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from labs import LabsError
 from labs.datamodules.batches import Batch
+from labs.datamodules.protocols import ImagesToImitate, handed_over
 from labs.functional.gan_losses import discriminator_loss, generator_loss
 from labs.functional.latents import seeded_latents
 from labs.nets.dcgan import DCGAN
@@ -76,6 +77,8 @@ class GAN(pl.LightningModule):
             raise LabsError(f"module.ema={ema}: expected a decay between 0 and 1, such as 0.999, or null.")
         net.to(memory_format=torch.channels_last)  # faster, on a CPU too (benchmarks/gan.py)
         self.net, self.optimizer, self.scheduler, self.loss = net, optimizer, scheduler, loss
+        self.num_classes: int | None = net.settings["num_classes"]
+        self.nz: int = net.settings["nz"]
         self.lrs = (generator_lr, discriminator_lr)
         self.discriminator_steps, self.generator_steps = discriminator_steps, generator_steps
         self.averaged = None
@@ -102,8 +105,8 @@ class GAN(pl.LightningModule):
                 f"trainer.max_steps={self.trainer.max_steps} would count the steps of both optimizers; type epochs=1, "
                 "trainer.max_epochs=1 or trainer.limit_train_batches=100."
             )
-        known = self.net.generator.num_classes
-        classes: int = self.trainer.datamodule.num_classes  # type: ignore[attr-defined]
+        known = self.num_classes
+        classes = handed_over(self.trainer, ImagesToImitate, to=self).num_classes
         if known is not None and known < classes:
             raise LabsError(
                 f"net.num_classes={known}: the data has the labels 0 to {classes - 1}; type net.num_classes={classes}."
@@ -186,7 +189,7 @@ class GAN(pl.LightningModule):
     def samples_like(self, batch: Batch, seed: int = 0, *, batch_statistics: bool = False) -> Tensor:
         """Return an image in [0, 1] for each one of a batch, with its label, from the latent of its position."""
         count = int(batch.positions.max()) + 1 if len(batch.positions) else 0
-        latents = seeded_latents(count, self.net.settings["nz"], seed)[batch.positions.cpu()]
+        latents = seeded_latents(count, self.nz, seed)[batch.positions.cpu()]
         return self.sample(latents, batch.labels, batch_statistics=batch_statistics)
 
     @torch.no_grad()
@@ -205,7 +208,7 @@ class GAN(pl.LightningModule):
         Raises:
             LabsError: a label that the net was not made for.
         """
-        known = self.net.generator.num_classes
+        known = self.num_classes
         if known is not None and len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) < known:
             raise LabsError(
                 f"labels {sorted(set(labels.tolist()))}: this net makes images of the labels 0 to {known - 1}."
@@ -241,7 +244,7 @@ class GAN(pl.LightningModule):
         self.iterations, self.batches = checkpoint["gan"]["iterations"], checkpoint["gan"]["batches"]
 
     def _latents(self, count: int) -> Tensor:
-        return torch.randn(count, self.net.settings["nz"], device=self.device)
+        return torch.randn(count, self.nz, device=self.device)
 
     def _log(self, name: str, value: Tensor, count: int) -> None:
         shown = {"on_step": False, "on_epoch": True, "prog_bar": True, "sync_dist": True}

@@ -95,8 +95,7 @@ class PseudoLabel(DANN):
         super().on_fit_start()
         self.round_of(0)
         if len(self.pseudo) == 0:
-            count = self.trainer.datamodule.count("train", self._unlabeled_domain)  # type: ignore[attr-defined]
-            self.pseudo = torch.full((count,), NO_LABEL)
+            self.pseudo = torch.full((self.data.count("train", self.data.unlabeled),), NO_LABEL)
         self.pseudo = self.pseudo.to(self.device)
         if self.restart and not self.initial:
             self.initial = {name: tensor.clone() for name, tensor in self.net.state_dict().items()}
@@ -139,18 +138,13 @@ class PseudoLabel(DANN):
         saved = checkpoint["pseudo_labels"]
         self.pseudo, self.measured, self.initial = saved["labels"], dict(saved["measured"]), dict(saved["initial"])
 
-    @property
-    def _unlabeled_domain(self) -> str:
-        domain: str = self.trainer.datamodule.unlabeled  # type: ignore[attr-defined]
-        return domain
-
     @torch.no_grad()
     def _label(self, this: int) -> None:
         """Predict all unlabelled training images, keep what is certain, and say how much that is and how good."""
-        data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
+        data = self.data
         every = torch.arange(len(self.pseudo), device=self.device).split(AT_ONCE)
         with evaluating(self.net), self.trainer.precision_plugin.forward_context():
-            logits = [self(data.unlabeled_images(positions).images, self._unlabeled_domain) for positions in every]
+            logits = [self(data.unlabeled_images(positions).images, data.unlabeled) for positions in every]
         probabilities = torch.cat(logits).float().softmax(dim=1)
         labels = pseudo_labels(probabilities, self.threshold, balanced=self.balanced)
         self.pseudo = self.trainer.strategy.broadcast(labels)  # each process has running statistics of its own
@@ -163,7 +157,7 @@ class PseudoLabel(DANN):
     @rank_zero_only
     def _say(self) -> None:
         share, precision = self.measured["pseudo_share"], self.measured.get("pseudo_precision", float("nan"))
-        of = f"{len(self.pseudo)} {self._unlabeled_domain} images"
+        of = f"{len(self.pseudo)} {self.data.unlabeled} images"
         text = f"{share:.1%} of {of} labelled, {precision:.1%} of these rightly (known here, not to training)"
         Console().print(f"round {self.measured['round']:.0f}: {text}", highlight=False, soft_wrap=True)
 

@@ -21,6 +21,7 @@ from torchmetrics.functional.image import structural_similarity_index_measure
 
 from labs import LabsError
 from labs.datamodules.image_pair import Pairs
+from labs.datamodules.protocols import PicturePairs, handed_over
 from labs.functional.batched_lbfgs import BatchedLBFGS, forget
 from labs.functional.best_so_far import BestSoFar
 from labs.functional.scales import enlarged, resized, share_out
@@ -120,6 +121,7 @@ class StyleTransfer(pl.LightningModule):
         self.first: list[list[float]] = []  # content and style losses of the first evaluation, a list each
         self.trace: list[Tensor] = []  # content, style and total loss of an evaluation, (3, pairs), of the last step
         self.losses: PictureLosses | None = None  # of the scale at hand
+        self.results: dict[str, Tensor] = {}  # of the test, (pairs,) each
 
     @property
     def labels(self) -> list[str]:
@@ -146,9 +148,9 @@ class StyleTransfer(pl.LightningModule):
             raise LabsError("all pictures of a run are made on one device: type trainer.devices=1.")
         if self.trainer.precision == "16-mixed":
             raise LabsError("precision=fp16 scales losses, which L-BFGS cannot follow: type precision=bf16.")
-        pairs: Pairs = self.trainer.datamodule.pictures  # type: ignore[attr-defined]
+        pictures = handed_over(self.trainer, PicturePairs, to=self).pictures
         for scale in self.scales:
-            contents = resized(pairs.contents, scale)
+            contents = resized(pictures.contents, scale)
             first = torch.rand_like(contents) if self.start == "noise" else contents.clone()
             self.generated.append(nn.Parameter(first))
             self.best.append(BestSoFar(first))
@@ -289,7 +291,7 @@ class StyleTransfer(pl.LightningModule):
         best.send_back(images, exploded)
         self.generated[place].grad[exploded] = 0  # Adam is about to move by it
         forget(self.trainer.optimizers[place], exploded)
-        names = self.trainer.datamodule.names  # type: ignore[attr-defined]
+        names = handed_over(self.trainer, PicturePairs, to=self).names
         listed = ", ".join(name for name, bad in zip(names, exploded.tolist(), strict=True) if bad)
         self.print(f"evaluation {self.evaluations}: the loss of {listed} exploded; back to the best picture so far")
 

@@ -177,16 +177,16 @@ class DCGAN(nn.Module):
     def _load(self, path: Path, typed: str) -> None:
         file = path / "checkpoints" / "last.ckpt" if path.is_dir() else path
         if not file.is_file():
-            raise LabsError(
-                f"weights={typed}: no such file or run directory; a GAN starts from weights=random or a run directory."
-            )
+            raise LabsError(f"weights={typed}: no such file or run directory; type weights=random, or a run directory.")
         try:
             checkpoint: Any = torch.load(file, map_location="cpu", weights_only=True)
         except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError):
             checkpoint = None
-        if not isinstance(checkpoint, dict) or "gan" not in checkpoint:
-            raise LabsError(f"weights={typed}: this is no checkpoint of a GAN.")
-        self.check_same(checkpoint["gan"]["net"], f"weights={typed}")
+        parts = checkpoint.values() if isinstance(checkpoint, dict) else ()
+        saved = [part["net"] for part in parts if isinstance(part, dict) and "net" in part]  # its settings
+        if not saved:
+            raise LabsError(f"weights={typed}: this is no checkpoint of a generator and its discriminator.")
+        self.check_same(saved[0], f"weights={typed}")
         own = {n.removeprefix("net."): v for n, v in checkpoint["state_dict"].items() if n.startswith("net.")}
         self.load_state_dict(own)
 

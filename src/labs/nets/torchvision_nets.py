@@ -64,7 +64,7 @@ def build_net(
     if name not in _NETS:
         raise LabsError(f"Unknown net {name!r}{_did_you_mean(name, _NETS)}. The nets are: {', '.join(_NETS)}.")
     if num_classes < 2:
-        raise LabsError(f"A classifier needs at least 2 classes, found num_classes={num_classes}.")
+        raise LabsError(f"A net needs at least 2 classes to tell apart, found num_classes={num_classes}.")
     build, imagenet = _NETS[name]
     smallest = imagenet.meta["min_size"][0] if imagenet else 1
     if image_size is not None and image_size < smallest:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from labs import LabsError
-from labs.datamodules.normalization import IMAGENET
+from labs.functional.normalization import IMAGENET
 from labs.nets.torchvision_nets import build_net
 
 _CONVS_A_BLOCK = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}

@@ -1,20 +1,175 @@
-"""Stand-in until the sheets are merged."""
+"""One sheet for each practical: everything that the command line, the runs and the report must know of it.
 
+A practical is a module of this folder, or a package where it needs more files, and defines `SHEET`. Nothing heavy is
+imported here: figures and observations import what they need when they are called.
+"""
+
+import pkgutil
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from labs.reporting.recorded_run import Run
+    from labs.reporting.row import Row
+
+
+@dataclass(frozen=True)
+class Column:
+    """Describe one number of a row in the report.
+
+    Attributes:
+        key: its name, that of a metric unless `read` says otherwise.
+        title: as it stands above the column.
+        better: which end is the good one; rows can be ranked by it unless neither is.
+        unit: how it is written; a `count` is a whole number.
+        group: the heading that it shares with its neighbors.
+        interval: whether its interval is shown.
+        read: how a run gives the number; None: it is the final metric of the name `key`.
+        note: what the caption says of a column that stands only where a run has such a number, or one of its group.
+    """
+
+    key: str
+    title: str
+    better: Literal["higher", "lower", "neither"]
+    unit: Literal["percent", "number", "count"] = "number"
+    group: str = ""
+    interval: bool = False
+    read: "Callable[[Run], float | None] | None" = None
+    note: str = ""
+
+    def value(self, run: "Run") -> float | None:
+        """Return the number of one run, None if it has none."""
+        return self.read(run) if self.read else run.metrics.get(self.key)
+
+
+@dataclass(frozen=True)
+class Plot:
+    """Describe one figure of a table. `draw` takes the rows and a title; it returns a PNG, or None without data.
+
+    `name` is that of its file.
+    """
+
+    name: str
+    title: str
+    caption: str
+    draw: "Callable[[Sequence[Row], str], bytes | None]"
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Describe one panel of curves: what is logged as `train/<name>` or `val/<name>`, a share of one in percent."""
+
+    name: str
+    title: str
+    percent: bool = False
+
+
+def later(place: str) -> Callable[..., Any]:
+    """Return a function by its full name; its module is imported when it is called."""
+    module, _, name = place.rpartition(".")
+    return lambda *arguments: getattr(import_module(module), name)(*arguments)
+
+
+def final_metrics(facts: Mapping[str, Any], run_dir: Path) -> list[list[str]]:
+    """Return accuracy and loss of every split, or every metric of a run without them."""
+    metrics = facts["metrics"]
+    if "test/acc" not in metrics:
+        return [["measured", "value"], *([name, f"{value:.4g}"] for name, value in metrics.items())]
+    lines = [["split", "images", "accuracy", "loss"]]
+    for split, count in facts["counts"].items():
+        accuracy, loss = metrics.get(f"{split}/acc"), metrics.get(f"{split}/loss")
+        if accuracy is not None and loss is not None:
+            lines.append([split, str(count), f"{100 * accuracy:.2f} %", f"{loss:.4f}"])
+    return lines
+
+
+SECONDS = Column("seconds", "seconds", "lower", read=lambda run: run.seconds)
+CURVES = Plot(
+    name="curves",
+    title="Curves",
+    caption="Mean over seeds, as far as every seed was trained; the band reaches from the lowest seed to the highest.",
+    draw=later("labs.reporting.comparison.draw_rows"),
+)
+PANELS = (Panel("acc", "accuracy (%)", percent=True), Panel("loss", "loss"))
+SETTINGS = (
+    "module.optimizer.lr",
+    "module.optimizer.momentum",
+    "module.optimizer.weight_decay",
+    "datamodule.batch_size",
+    "trainer.max_epochs",
+)
 
 
 @dataclass(frozen=True)
 class Sheet:
-    """Stand-in."""
+    """Say what the command line, the runs and the report must know of one practical.
 
-    settings: tuple[str, ...] = (
-        *("module.optimizer.lr", "module.optimizer.momentum", "module.optimizer.weight_decay", "datamodule.batch_size"),
-        *("trainer.max_epochs", "module.content_layers", "module.style_layers", "module.content_weight"),
-        *("module.style_weight", "steps", "module.reversal.weight", "module.batch_norm"),
-    )
-    files: tuple[str, ...] = ("selections.tsv", "pictures.tsv", "losses.tsv", "quality.json", "images/**/*.png")
+    Attributes:
+        title: of its table.
+        handout: which hand-out it is of, and which part.
+        docs: its page.
+        leads: the metric that stands in a grid's line; rows are ranked by it if `ranks`.
+        watched: metrics that stand there while it trains; the first that a run has.
+        columns: of its table; none: every final metric that a run recorded.
+        caption: what the columns are.
+        published: the package that holds the hand-out's table, `published.yaml`; empty: there is none.
+        settings: full names of the settings that are recorded whether they were typed or not.
+        files: what a run leaves beyond the common files, as patterns in the run directory.
+        pictures: patterns of the pictures that stand in the report; the first is the one that is shown first.
+        plots: the figures of its table.
+        panels: the curves that come first, with their titles; others follow by name.
+        observations: writes which of the hand-out's findings the rows confirm, as footnotes.
+        results: writes the table that stands at the end of a run, its heading first, from `metrics.json` and the run
+            directory.
+        draw: draws the picture that is shown first, from the run directory and the metrics; None: callbacks do.
+        predicts: the metric that `predictions.csv` tells of; empty: a run predicts no classes.
+        answers: the checkpoint that answers about an image, `best` or `last`; None: none does.
+        try_out: overrides that make a run small enough to try.
+    """
+
+    title: str
+    handout: str = ""
+    docs: str = ""
+    leads: str = "test/acc"
+    ranks: bool = True
+    watched: tuple[str, ...] = ("val/acc", "train/loss")
+    columns: tuple[Column, ...] = ()
+    caption: str = ""
+    published: str = ""
+    settings: tuple[str, ...] = SETTINGS
+    files: tuple[str, ...] = ()
+    pictures: tuple[str, ...] = ("result.png",)
+    plots: tuple[Plot, ...] = (CURVES,)
+    panels: tuple[Panel, ...] = PANELS
+    observations: "Callable[[Sequence[Row]], list[str]] | None" = None
+    results: Callable[[Mapping[str, Any], Path], list[list[str]]] = final_metrics
+    draw: Callable[[Path, Mapping[str, float]], None] | None = None
+    predicts: str = ""
+    answers: Literal["best", "last"] | None = None
+    try_out: tuple[str, ...] = ()
+
+    @property
+    def picture(self) -> str:
+        """Return the picture that is shown first."""
+        return self.pictures[0]
+
+
+@cache
+def sheets() -> dict[str, Sheet]:
+    """Return the sheet of every practical by its name, that of its module in this folder."""
+    names = sorted(module.name for module in pkgutil.iter_modules(__path__))
+    return {name: import_module(f"{__name__}.{name}").SHEET for name in names}
 
 
 def sheet_of(practical: str) -> Sheet:
-    """Stand-in."""
-    return Sheet()
+    """Return the sheet of a practical, or a general one for a name that has none."""
+    if practical in sheets():
+        return sheets()[practical]
+    if not practical:
+        return Sheet("What cannot be read")
+    caption = "Every number is the final value that a run recorded."
+    return Sheet(f"Practical {practical}", caption=caption, predicts="test/acc")

@@ -87,6 +87,11 @@ def _pair(rows: Sequence[Row], claim: Claim) -> tuple[Row, Row] | None:
     return pairs[int(np.argmax(alike))] if pairs else None
 
 
+def metric(name: str) -> Callable[[Run], float | None]:
+    """Return a reader of one final metric."""
+    return lambda run: run.metrics.get(name)
+
+
 def lower(ours: float, theirs: float) -> float:
     """Return by how much ours is lower."""
     return theirs - ours

@@ -11,16 +11,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from labs.drawing.curves import (
-    PALETTE,
-    STAGES,
-    limit_together,
-    meaning,
-    new_figure,
-    panel_columns,
-    panel_names,
-    scale,
-)
+from labs.drawing.curves import PALETTE, STAGES, columns_of_panels, limit_together, new_figure
+from labs.practicals import PANELS, Panel, sheet_of
 from labs.reporting.row import Row
 
 LINE_STYLES = ("-", "--", ":", "-.")
@@ -48,10 +40,13 @@ def draw_rows(rows: Sequence[Row], title: str) -> bytes | None:
         )
         for row in drawn
     ]
-    return comparison_png(curves, title, common)
+    known = sheet_of(drawn[0].runs[0].practical).panels if drawn else PANELS
+    return comparison_png(curves, title, common, known)
 
 
-def comparison_png(curves: Sequence[Curve], title: str, labels: Sequence[str]) -> bytes | None:
+def comparison_png(
+    curves: Sequence[Curve], title: str, labels: Sequence[str], known: Sequence[Panel] = PANELS
+) -> bytes | None:
     """Draw every row of a table, training beside validation, with a band over seeds.
 
     The line is the mean, the band reaches from the lowest to the highest seed: unlike a standard deviation it never
@@ -59,10 +54,10 @@ def comparison_png(curves: Sequence[Curve], title: str, labels: Sequence[str]) -
     """
     curves = [curve for curve in curves if curve.logs]
     logs = [log for curve in curves for log in curve.logs]
-    names = panel_names(logs)
-    if not curves or not names:
+    columns = columns_of_panels(logs, known)
+    if not columns:
         return None
-    columns = {name: panel_columns(name, logs) for name in names}
+    factors = {name: 100.0 if panel.percent else 1.0 for panel, found in columns.items() for name in found}
     pairs = [found for found in columns.values() if len(found) > 1]
     alone = [found for found in columns.values() if len(found) == 1]
     drawn = [column for found in (*pairs, *alone) for column in found]
@@ -77,12 +72,12 @@ def comparison_png(curves: Sequence[Curve], title: str, labels: Sequence[str]) -
     for curve, entry, (colour, style) in zip(curves, entries, _looks(curves), strict=True):
         handles.append(Line2D([], [], color=colour, linestyle=style, label=entry))
         for column, axes in places.items():
-            _band(axes, curve.logs, column, colour, style)
-    for name, found in columns.items():
-        limit_together([places[column] for column in found], name)
+            _band(axes, curve.logs, column, factors[column], colour, style)
+    for panel, found in columns.items():
+        limit_together([places[column] for column in found], panel)
         for column in found:
             stage = STAGES[column.partition("/")[0]][0] if "/" in column else ""
-            places[column].set_title(f"{stage} {meaning(name)}".strip(), fontsize=10)
+            places[column].set_title(f"{stage} {panel.title}".strip(), fontsize=10)
     for axes in flat[len(drawn) :]:
         axes.set_axis_off()
     columns_of_legend = 2 if len(curves) > 1 else 1
@@ -107,12 +102,12 @@ def _looks(curves: Sequence[Curve]) -> list[tuple[str, Any]]:
     return [(PALETTE[colour], LINE_STYLES[style]) for colour, style in places]
 
 
-def _band(axes: Axes, logs: Sequence[pd.DataFrame], column: str, colour: str, style: Any) -> None:
+def _band(axes: Axes, logs: Sequence[pd.DataFrame], column: str, factor: float, colour: str, style: Any) -> None:
     logs = [log.set_index("epoch") for log in logs if column in log]
     if not logs:
         return
     # epochs that every seed has: a mean over fewer seeds towards the end would bend the curve
-    together = pd.concat([log[column] for log in logs], axis=1, join="inner").dropna() * scale(column)
+    together = pd.concat([log[column] for log in logs], axis=1, join="inner").dropna() * factor
     mean = together.mean(axis=1)
     marker = "o" if len(mean) == 1 else ""
     axes.plot(mean.index, mean, color=colour, linestyle=style, linewidth=1.6, marker=marker, markersize=4)

@@ -10,7 +10,7 @@ from labs.reporting.tables import Table
 
 def to_csv(tables: Sequence[Table]) -> str:
     """Write all tables as one CSV, one line a row."""
-    keys = list(dict.fromkeys(column.key for table in tables for column in table.layout.columns))
+    keys = list(dict.fromkeys(column.key for table in tables for column in table.columns))
     fields = ["practical", "data", "row", "experiment", "labels", "status", "n", "seeds", "mark", "p_value"]
     for key in keys:
         fields += [key, *(f"{key} {part}" for part in ("std", "low", "high", "interval", "published"))]
@@ -56,11 +56,11 @@ def _csv_row(table: Table, row: Row) -> dict[str, object]:
         "seeds": " ".join(map(str, row.seeds)),
         "mark": row.mark,
         "p_value": row.p_value,
-        "published in": table.layout.published.source if row.published and table.layout.published else "",
+        "published in": table.published.source if row.published and table.published else "",
         "commands": " && ".join(run.command for run in row.runs or row.others),
         "notes": "; ".join(row.notes),
     }
-    for column in table.layout.columns:
+    for column in table.columns:
         estimate = row.estimates.get(column.key)
         if estimate is not None:
             values = (estimate.mean, estimate.std, estimate.low, estimate.high, estimate.interval)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from labs.reporting.layout import Plot
+from labs.practicals import Plot
 from labs.reporting.tables import Table
 
 
@@ -26,8 +26,8 @@ def draw(tables: Sequence[Table]) -> list[list[Drawing]]:
     drawings: list[list[Drawing]] = []
     for table in tables:
         drawings.append([])
-        for plot in table.layout.plots:
-            png = plot.draw(table.rows, table.layout.title)
+        for plot in table.sheet.plots:
+            png = plot.draw(table.rows, table.sheet.title)
             if png is not None:
                 name = f"{plot.name}_{table.slug}" if plot.name in taken else plot.name
                 taken.add(plot.name)

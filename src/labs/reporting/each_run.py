@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from labs.practicals import Column
 from labs.reporting.grouping import estimate_of_run
-from labs.reporting.layout import Column
-from labs.reporting.ranking import PREDICTED, same_images
+from labs.reporting.ranking import same_images
 from labs.reporting.recorded_run import Run
 from labs.reporting.row import Row
 from labs.reporting.statistics import Estimate, holm, mcnemar_test
@@ -42,8 +42,8 @@ def each_run(rows: Sequence[Row], column: Column | None) -> list[RunLine]:
         for run in row.every_run
     ]
     tested = []
-    for line in lines if column and column.key in PREDICTED else []:
-        p_value = _against_best(line.row, line.run)
+    for line in lines if column else []:
+        p_value = _against_best(line.row, line.run, column)
         if p_value is not None:
             tested.append((line, p_value))
     for (line, _), corrected in zip(tested, holm([p_value for _, p_value in tested]), strict=True):
@@ -51,8 +51,8 @@ def each_run(rows: Sequence[Row], column: Column | None) -> list[RunLine]:
     return lines
 
 
-def _against_best(row: Row, run: Run) -> float | None:
+def _against_best(row: Row, run: Run, column: Column | None) -> float | None:
     best = row.rival.runs if row.rival and run in row.runs else []
     rival = next((other for other in best if other.seed == run.seed), None)
-    correct = same_images(rival, run) if rival else None
+    correct = same_images(rival, run, column) if rival and column else None
     return mcnemar_test(*correct) if correct else None

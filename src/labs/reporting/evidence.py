@@ -9,6 +9,8 @@ from typing import Any
 
 import pandas as pd
 
+from labs.practicals import sheet_of
+
 
 class BrokenRunError(Exception):
     """Say why a run directory cannot be trusted."""
@@ -118,7 +120,8 @@ def check(content: Mapping[str, Any], test_log: Path) -> None:
     """Compare what `metrics.json` claims with the files that were written beside it.
 
     Args:
-        content: `metrics`, `counts`, `epochs` and `best_epoch` of the record; `log` and `predictions` as read.
+        content: `practical`, `metrics`, `counts`, `epochs` and `best_epoch` of the record; `log` and `predictions` as
+            read.
         test_log: The run's `test_log.tsv`, which may be missing.
 
     Raises:
@@ -142,7 +145,9 @@ def check(content: Mapping[str, Any], test_log: Path) -> None:
         if counted not in (None, len(predictions)):
             raise BrokenRunError(f"metrics.json counts {counted} test images, predictions.csv has {len(predictions)}")
         right = predictions["label"] == predictions["prediction"]
-        evidence += [("test/acc", float(right.mean()), "predictions.csv")] if len(right) else []
+        evidence += (
+            [(sheet_of(content["practical"]).predicts, float(right.mean()), "predictions.csv")] if len(right) else []
+        )
     for name, value, source in evidence:
         claimed = content["metrics"].get(name, value)
         same = math.isclose(claimed, value, rel_tol=1e-5, abs_tol=1e-6) or (math.isnan(claimed) and math.isnan(value))

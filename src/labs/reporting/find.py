@@ -23,7 +23,7 @@ def find_runs(paths: Sequence[Path]) -> list[Run]:
     found: dict[Path, Run] = {}
     for path in paths:
         if not path.exists():
-            raise LabsError(f"no such directory: {path}; give that of a run or of a grid, such as outputs/cub_table4")
+            raise LabsError(f"no such directory: {path}; give that of a run or of a grid, such as outputs/<grid>")
         root = path if path.is_dir() else path.parent
         here = {
             directory.resolve(): read_run(directory, _place(directory, root))

@@ -4,21 +4,21 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from textwrap import shorten
 
+from labs.practicals import Column
 from labs.reporting.evidence import is_accuracy
-from labs.reporting.layout import Column, Layout
 from labs.reporting.names import name_rows
+from labs.reporting.published import PublishedRow
 from labs.reporting.recorded_run import EMBEDDED, MISSING, Run
 from labs.reporting.row import NOT_RUN, Row
 from labs.reporting.statistics import Estimate, over_images, over_seeds
 from labs.runs.recipe import of_every_seed
 
 
-def build_rows(runs: Sequence[Run], layout: Layout) -> list[Row]:
+def build_rows(runs: Sequence[Run], columns: Sequence[Column], published: Sequence[PublishedRow] = ()) -> list[Row]:
     """Group runs of one table by recipe, in the hand-out's order; add the rows that were not run."""
-    rows = [_row(group, layout) for group in group_by_recipe(runs)]
+    rows = [_row(group, columns, published) for group in group_by_recipe(runs)]
     name_rows(rows)
     _note_other_seeds(rows)
-    published = layout.published.rows if layout.published else ()
     missing = [
         Row(title=row.name, status=NOT_RUN, published=row, notes=[NOT_RUN])
         for row in published
@@ -76,7 +76,7 @@ def _fixed(facts: dict) -> tuple[tuple[str, object], ...]:
     return tuple(sorted(facts.items()))
 
 
-def _row(group: list[Run], layout: Layout) -> Row:
+def _row(group: list[Run], columns: Sequence[Column], published: Sequence[PublishedRow]) -> Row:
     used, older, notes = _one_run_a_seed([run for run in group if run.finished])
     others = [run for run in group if not run.finished]
     first = (used or others)[0]
@@ -91,9 +91,9 @@ def _row(group: list[Run], layout: Layout) -> Row:
         notes=notes,
     )
     facts = {"experiment": first.experiment, **first.choices, **first.overrides}
-    if layout.published and first.experiment:
-        row.published = next((line for line in layout.published.rows if line.matches(facts)), None)
-    for column in layout.columns:
+    if first.experiment:
+        row.published = next((line for line in published if line.matches(facts)), None)
+    for column in columns:
         _summarise(row, column)
     row.notes += [_tell(run, row) for run in others if run.status != MISSING]
     missing = [run.seed for run in others if run.status == MISSING and run.seed not in row.seeds]

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 
-from labs.reporting.layout import Column
+from labs.practicals import Column
 from labs.reporting.row import Row
 from labs.reporting.tables import Table
 from labs.reporting.texts import (
@@ -37,7 +37,7 @@ def _tex(text: str) -> str:
 
 
 def _latex(table: Table) -> str:
-    columns = table.layout.columns
+    columns = table.columns
     groups, rules, place = [], [], 3
     for name, width in column_groups(table):
         groups.append(rf"\multicolumn{{{width}}}{{c}}{{{_tex(name.upper())}}}")

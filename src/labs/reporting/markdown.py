@@ -55,7 +55,7 @@ def _table(table: Table) -> str:
     for row in table.rows:
         bold, tie = ("**" if row.mark == "best" else ""), ("≈ " if row.mark == "tie" else "")
         cells = []
-        for column in table.layout.columns:
+        for column in table.columns:
             text = cell(row, column).joined()
             cells.append(f"{bold}{tie}{text}{bold}" if column is table.ranked else text)
         lines.append([f"{bold}{_plain(row_title(row))}{bold}", row_size(row), *cells, _plain("; ".join(row.notes))])

@@ -49,7 +49,7 @@ def _pictures(table: Table) -> Iterator[tuple[bytes, str, str]]:
     """Yield each picture of a table's runs as a PNG, empty if it cannot be read; its caption; its alternative text."""
     for row in table.rows:
         for run in row.runs:
-            for path in run.pictures(table.layout.pictures):
+            for path in run.pictures(table.sheet.pictures):
                 name = path.relative_to(run.directory).as_posix()
                 caption = ", ".join((row.name, f"seed {run.seed}", *run.labels, name))
                 yield _thumbnail(path), caption, f"{name} of {run.place}"

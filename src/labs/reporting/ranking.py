@@ -6,12 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from labs.reporting.layout import Column
+from labs.practicals import Column, sheet_of
 from labs.reporting.recorded_run import Run
 from labs.reporting.row import Row
 from labs.reporting.statistics import SIGNIFICANCE, holm, mcnemar_test, paired_t_test
-
-PREDICTED = ("test/acc", "test/target_acc")  # what a run's predictions tell of
 
 
 @dataclass(frozen=True)
@@ -50,8 +48,8 @@ def compare(best: Row, other: Row, column: Column) -> Comparison:
         p_value = paired_t_test([a for a, _ in pairs if a is not None], [b for _, b in pairs if b is not None])
         if not np.isnan(p_value):
             return Comparison(f"paired t over {len(common)} seeds", p_value)
-    elif len(best.runs) == len(other.runs) == 1 and column.key in PREDICTED:
-        correct = same_images(best.runs[0], other.runs[0])
+    elif len(best.runs) == len(other.runs) == 1:
+        correct = same_images(best.runs[0], other.runs[0], column)
         if correct is not None:
             return Comparison(f"McNemar on {len(correct[0])} images", mcnemar_test(*correct))
     one, two = best.estimates[column.key], other.estimates[column.key]
@@ -61,9 +59,9 @@ def compare(best: Row, other: Row, column: Column) -> Comparison:
     return Comparison(f"95 % intervals {'overlap' if overlap else 'apart'}", overlap=overlap)
 
 
-def same_images(first: Run, second: Run) -> tuple[list[bool], list[bool]] | None:
-    """Return which images each of two runs got right, if both predicted the very same labelled images."""
-    if first.predictions is None or second.predictions is None:
+def same_images(first: Run, second: Run, column: Column) -> tuple[list[bool], list[bool]] | None:
+    """Return which images two runs got right, if the column tells of predictions and both predicted the same images."""
+    if column.key != sheet_of(first.practical).predicts or first.predictions is None or second.predictions is None:
         return None
     one, two = (
         run.predictions.set_index("name").sort_index() for run in (first, second) if run.predictions is not None
@@ -74,19 +72,19 @@ def same_images(first: Run, second: Run) -> tuple[list[bool], list[bool]] | None
 
 
 def _rank_group(group: Sequence[Row], column: Column) -> None:
-    sign = 1 if column.higher_is_better else -1
+    sign = 1 if column.better == "higher" else -1
     best = max(group, key=lambda row: sign * row.estimates[column.key].mean)
     others = [row for row in group if row is not best]
     comparisons = [compare(best, row, column) for row in others]
     tested = [index for index, comparison in enumerate(comparisons) if comparison.p_value is not None]
     corrected = dict(zip(tested, holm([comparisons[index].p_value or 0.0 for index in tested]), strict=True))
-    end = "highest" if column.higher_is_better else "lowest"
+    end = "highest" if sign > 0 else "lowest"
     for index, (row, comparison) in enumerate(zip(others, comparisons, strict=True)):
         row.rival, row.p_value = best, corrected.get(index)
         tie = comparison.overlap if row.p_value is None else row.p_value >= SIGNIFICANCE
         row.mark = "tie" if tie else ""
         shown = "" if row.p_value is None else f", corrected p = {row.p_value:.2g}"
-        relation = "tie with" if tie else ("below" if column.higher_is_better else "above")
+        relation = "tie with" if tie else ("below" if sign > 0 else "above")
         row.notes.insert(0, f"{relation} the {end} {column.key} ({comparison.method}{shown})")
     ties = sum(row.mark == "tie" for row in others)
     best.mark = "tie" if ties else "best"

@@ -7,9 +7,9 @@ from typing import Any
 
 import pandas as pd
 
+from labs.practicals import sheet_of
 from labs.reporting import evidence
 from labs.reporting.evidence import BrokenRunError, expect, of_file, one_line, read_json
-from labs.reporting.recipe import read_settings
 from labs.runs.recipe import is_part, typed_settings
 
 FORMATS = (1, 2)
@@ -25,7 +25,7 @@ class Run:
 
     `status` is a state of a run, "missing" (a grid plans it, no run is there) or "broken" (`error` says why).
     `place` is the directory as a reader should see it; `choices` are its options (net, freeze, ...) and
-    `overrides` what its command changed beyond them; `settings` are hyper-parameters that hand-outs state;
+    `overrides` what its command changed beyond them; `settings` are the numbers among those that are always recorded;
     `recipe` is its recipe in normal form (empty for a run of format 1), `key` its hash, and `grid_command` what starts
     the grid that the run is a cell of, if known.
     """
@@ -86,7 +86,7 @@ def read_run(directory: Path, place: str | None = None) -> Run:
                 )
             identity = read_identity(record)
             content = _read_record(record)
-        content |= _read_files(directory, content)
+        content |= _read_files(directory, {**identity, **content})
         if record["format"] > 1:
             identity["recipe"] = evidence.read_text(directory / ".hydra" / "recipe.yaml")
     except BrokenRunError as error:
@@ -101,6 +101,7 @@ def read_identity(record: Mapping[str, Any]) -> dict[str, Any]:
         BrokenRunError: Something is missing or of another type.
     """
     choices = expect(record, "choices", dict)
+    practical = expect(record, "practical", str, "other")
     labels = expect(record, "labels", list, [])
     command = expect(record, "command", str, "")
     data = expect(record, "data", str)
@@ -110,7 +111,7 @@ def read_identity(record: Mapping[str, Any]) -> dict[str, Any]:
     if str(settings.get(WEIGHTS, "")).startswith("a run of "):  # of whichever seed: `labs.cli.describe`
         overrides[WEIGHTS] = settings[WEIGHTS]
     return {
-        "practical": expect(record, "practical", str, "other"),
+        "practical": practical,
         "experiment": expect(record, "experiment", str),
         "data": data,
         "seed": expect(record, "seed", int),
@@ -119,7 +120,9 @@ def read_identity(record: Mapping[str, Any]) -> dict[str, Any]:
         "recipe": expect(record, "recipe", str, ""),  # of a cell that a grid plans
         "choices": {str(name): str(value) for name, value in choices.items() if is_part(name) and value},
         "overrides": overrides,
-        "settings": read_settings(settings),
+        "settings": {
+            n: float(v) for n in sheet_of(practical).settings if isinstance(v := settings.get(n), (int, float))
+        },
         # the data field decides: a run on embedded data is labelled even if its own list forgot it
         "labels": tuple(dict.fromkeys([*([EMBEDDED] if data == "embedded" else []), *map(str, labels)])),
     }

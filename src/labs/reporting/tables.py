@@ -1,15 +1,17 @@
-"""Tables: runs sorted by practical and data, laid out, ranked and footnoted."""
+"""Tables: runs sorted by practical and data, ranked and footnoted."""
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 from labs import LabsError
+from labs.practicals import Column, Sheet, sheet_of
 from labs.reporting.each_run import RunLine, each_run
+from labs.reporting.evidence import is_accuracy
 from labs.reporting.grouping import build_rows
-from labs.reporting.layout import Column, Layout
-from labs.reporting.layouts import layout_of
+from labs.reporting.published import PublishedTable, load_published
 from labs.reporting.ranking import rank
 from labs.reporting.recorded_run import EMBEDDED, Run
 from labs.reporting.row import Row
@@ -22,13 +24,16 @@ SELECTED_ON_TEST = "selected on test"
 class Table:
     """Hold one table, ready to be written in any format: one practical, one kind of data.
 
-    `ranked` is the column that decides which row is best, if the table has it; `lines` are the runs one by one.
+    `columns` are those of the sheet that this table needs; `ranked` is the one that decides which row is best, if the
+    table has it; `lines` are the runs one by one.
     `slug` names the table in file names and anchors; no two tables of a report share one.
     """
 
     practical: str
     data: str
-    layout: Layout
+    sheet: Sheet
+    columns: list[Column]
+    published: PublishedTable | None
     rows: list[Row]
     ranked: Column | None
     lines: list[RunLine]
@@ -39,15 +44,16 @@ class Table:
     def title(self) -> str:
         """Return the title with the kind of data, so that embedded numbers never stand under a bare title."""
         kind = {"embedded": EMBEDDED, "online": "real data"}.get(self.data)
-        return f"{self.layout.title} ({kind})" if kind else self.layout.title
+        return f"{self.sheet.title} ({kind})" if kind else self.sheet.title
 
     @property
     def caption(self) -> str:
         """Return the sentences above the table: what the numbers are and how the epoch was selected."""
-        published = self.layout.published
+        published = self.published
+        notes = [column.note for column in self.columns]
         labels = f", {', '.join(published.labels)}" if published and published.labels else ""
         source = f"In parentheses the published numbers: {published.source}{labels}." if published else ""
-        return " ".join(filter(None, (self.layout.caption, _selection(self.rows), source)))
+        return " ".join(filter(None, (self.sheet.caption, *notes, _selection(self.rows), source)))
 
 
 def build_tables(runs: Sequence[Run], rank_by: str | None = None) -> list[Table]:
@@ -56,12 +62,10 @@ def build_tables(runs: Sequence[Run], rank_by: str | None = None) -> list[Table]
     Raises:
         LabsError: `rank_by` is a column of no table.
     """
-    groups: dict[tuple[str, str, Callable[[Sequence[Run]], Layout]], list[Run]] = {}
+    groups: dict[tuple[str, str], list[Run]] = {}
     for run in runs:
-        groups.setdefault((run.practical, run.data, layout_of(run)), []).append(run)
-    tables = [
-        _build(practical, data, layout(group), group, rank_by) for (practical, data, layout), group in groups.items()
-    ]
+        groups.setdefault((run.practical, run.data), []).append(run)
+    tables = [_build(practical, data, group, rank_by) for (practical, data), group in groups.items()]
     tables.sort(key=lambda table: not table.practical)  # unreadable runs come last
     names: Counter[str] = Counter()
     for table in tables:
@@ -70,21 +74,46 @@ def build_tables(runs: Sequence[Run], rank_by: str | None = None) -> list[Table]
         names[name] += 1
         table.slug = name if names[name] == 1 else f"{name}_{names[name]}"
     if rank_by is not None and all(table.ranked is None for table in tables):
-        known = sorted({column.key for table in tables for column in table.layout.columns})
+        known = sorted({column.key for table in tables for column in table.columns if column.better != "neither"})
         raise LabsError(
             f"no table has a column {rank_by!r} to rank by; these runs have {', '.join(known) or 'no metric'}"
         )
     return tables
 
 
-def _build(practical: str, data: str, layout: Layout, runs: Sequence[Run], rank_by: str | None) -> Table:
-    rows = build_rows(runs, layout)
-    column = next((column for column in layout.columns if column.key == (rank_by or layout.ranked)), None)
+def _build(practical: str, data: str, runs: Sequence[Run], rank_by: str | None) -> Table:
+    sheet = sheet_of(practical)
+    published = load_published(sheet)
+    known = sheet.columns or _of_metrics(runs)
+    needed = {column.group for column in known if column.note and any(column.value(run) is not None for run in runs)}
+    columns = [column for column in known if not column.note or column.group in needed]
+    rows = build_rows(runs, columns, published.rows if published else ())
+    key = rank_by or (sheet.leads if sheet.ranks else "")
+    column = next((column for column in columns if column.key == key and column.better != "neither"), None)
     if column is not None:
         rank(rows, column)
-    table = Table(practical, data, layout, rows, column, each_run(rows, column))
+    table = Table(practical, data, sheet, columns, published, rows, column, each_run(rows, column))
     table.footnotes = list(_footnotes(table, column))
     return table
+
+
+def _of_metrics(runs: Sequence[Run]) -> list[Column]:
+    """Return a column for every final metric that a finished run recorded: training, validation, test, others."""
+    columns = []
+    for name in sorted({name for run in runs for name in run.metrics}, key=lambda name: (_stage(name), name)):
+        tested = name.startswith("test/")
+        if is_accuracy(name):
+            columns.append(Column(name, f"{name} (%)", "higher", "percent", interval=tested))
+        else:
+            better: Literal["lower", "neither"] = "lower" if name.endswith("/loss") else "neither"
+            columns.append(Column(name, name, better, interval=tested))
+    return columns
+
+
+def _stage(name: str) -> int:
+    stages = ("train", "val", "test")
+    stage = name.partition("/")[0]
+    return stages.index(stage) if stage in stages else len(stages)
 
 
 def _selection(rows: Sequence[Row]) -> str:
@@ -113,29 +142,31 @@ def _footnotes(table: Table, ranked: Column | None) -> Iterable[str]:
         yield "A row of one run has the 95 % Wilson interval over test images, without the spread of seeds."
     if any(row.mark for row in table.rows) and ranked is not None:
         yield (
-            f"Rows are compared with the {'highest' if ranked.higher_is_better else 'lowest'} {ranked.key} "
+            f"Rows are compared with the {'highest' if ranked.better == 'higher' else 'lowest'} {ranked.key} "
             "among rows of the same labels and test images: paired t test over common seeds; for single runs "
             "McNemar's test on their predictions, else overlap of the 95 % intervals; p-values corrected for "
             f"the number of rows (Holm), level {SIGNIFICANCE:g}. "
             "≈ marks a tie: these runs cannot tell the rows apart, more seeds may. "
             "Only a best row without a tie is bold."
         )
-    if table.layout.observations:
-        yield from table.layout.observations(table.rows)
+    if table.sheet.observations:
+        yield from table.sheet.observations(table.rows)
     if table.data == "embedded":
         yield (
             "Embedded data: a small offline stand-in for the real dataset; its numbers compare with each other only."
         )
     if any(SELECTED_ON_TEST in run.labels for run in used):
         yield "Selected on test: the epoch was chosen on the test images, which flatters the result."
+    if before := sum(not run.recipe for run in used):
+        yield f"{before} of {len(used)} runs were recorded by an earlier labs: their rows go by what was typed."
     common = _common_choices(used)
     if common and len(used) > 1:
         yield f"The same in every row: {common}."
-    if table.layout.published:
+    if table.published:
         differences = _differences(table, used)
         if differences:
             yield f"Differs from the hand-out: {'; '.join(differences)}."
-        yield from (f"About the hand-out: {note}" for note in table.layout.published.notes)
+        yield from (f"About the hand-out: {note}" for note in table.published.notes)
 
 
 def _common_choices(runs: Sequence[Run]) -> str:
@@ -148,18 +179,17 @@ def _common_choices(runs: Sequence[Run]) -> str:
 
 def _differences(table: Table, runs: Sequence[Run]) -> list[str]:
     """Say in which of the hand-out's known settings our runs differ from it."""
-    if not runs or not table.layout.published:
+    if not runs or not table.published:
         return []
     found = ["the data is embedded, not the hand-out's"] if table.data == "embedded" else []
-    stated = table.layout.settings.rows[0].values if table.layout.settings else {}
-    for name, theirs in stated.items():
+    for name, theirs in table.published.settings.items():
         ours = {run.epochs if name == "epochs" else run.settings.get(name) for run in runs} - {None}
         if ours and ours != {theirs}:
             values = ", ".join(f"{value:g}" for value in sorted(value for value in ours if value is not None))
-            found.append(f"{name.replace('_', ' ')} {values} instead of {theirs:g}")
-    if SELECTED_ON_TEST in table.layout.published.labels and any(SELECTED_ON_TEST not in run.labels for run in runs):
+            found.append(f"{name.rpartition('.')[2].replace('_', ' ')} {values} instead of {theirs:g}")
+    if SELECTED_ON_TEST in table.published.labels and any(SELECTED_ON_TEST not in run.labels for run in runs):
         found.append("the epoch is selected on validation images, not on the test images")
-    images = table.layout.published.images
+    images = table.published.images
     counts = {(run.counts.get("train"), run.counts.get("val"), run.counts.get("test")) for run in runs if run.counts}
     for train, val, test in sorted(counts, key=str) if images else ():
         if (train, test) != (images.get("train"), images.get("test")):

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
+from labs.practicals import Column
 from labs.reporting.each_run import RunLine
-from labs.reporting.layout import Column
 from labs.reporting.recorded_run import Run
 from labs.reporting.row import Row
 from labs.reporting.statistics import Estimate
@@ -53,12 +53,12 @@ def row_size(row: Row) -> str:
 
 def headings(table: Table) -> list[str]:
     """Return the titles of the columns, each with its group."""
-    return [f"{column.group} {column.title}".strip() for column in table.layout.columns]
+    return [f"{column.group} {column.title}".strip() for column in table.columns]
 
 
 def column_groups(table: Table) -> list[tuple[str, int]]:
     """Return the groups of the columns, and how many columns each spans."""
-    return [(name, len(list(same))) for name, same in groupby(column.group for column in table.layout.columns)]
+    return [(name, len(list(same))) for name, same in groupby(column.group for column in table.columns)]
 
 
 def lines_by_row(table: Table) -> list[tuple[str, list[RunLine]]]:
@@ -157,7 +157,7 @@ def _cell(estimate: Estimate | None, column: Column, published: str) -> Cell:
 def _value(value: float, column: Column, averaged: bool) -> str:
     if column.unit == "percent":
         return f"{100 * value:.2f}"
-    if column.unit == "epoch":
+    if column.unit == "count":
         return f"{value:.1f}" if averaged else f"{value:.0f}"
     if not 0.1 <= abs(value) < 1000:
         return f"{value:.3g}"

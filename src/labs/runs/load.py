@@ -7,7 +7,7 @@ from typing import NamedTuple
 import lightning.pytorch as pl
 import numpy as np
 import torch
-from hydra.utils import get_class, instantiate
+from hydra.utils import instantiate
 from omegaconf import OmegaConf
 from PIL import Image
 from torch import Tensor
@@ -15,6 +15,7 @@ from torch import Tensor
 from labs import LabsError
 from labs.datamodules.pixels import read_image
 from labs.functional.augment import center_crop
+from labs.practicals import sheet_of
 
 
 class TrainedRun(NamedTuple):
@@ -53,18 +54,20 @@ class TrainedRun(NamedTuple):
 
 
 def load_run(run_dir: Path) -> TrainedRun:
-    """Load the best checkpoint of a run, or the last of a method that selects none, with what it was trained on.
+    """Load the checkpoint of a run that answers about images, as its practical says, with what it was trained on.
 
     Raises:
         LabsError: the directory is not that of a run, or the run has saved no weights yet.
     """
     recipe = run_dir / ".hydra" / "config.yaml"
     cfg = OmegaConf.load(recipe) if recipe.is_file() else OmegaConf.create()
-    method = OmegaConf.select(cfg, "module._target_", default="labs.modules.classifier.Classifier")
-    adapts = getattr(get_class(method), "adapts", False)
-    checkpoint = run_dir / "checkpoints" / ("last.ckpt" if adapts else "best.ckpt")
-    if not (adapts or method.endswith(".Classifier")):
-        raise LabsError(f"run={run_dir}: this run classifies no images; type the run directory of a classifier.")
+    answers = sheet_of(OmegaConf.select(cfg, "practical", default="") or "").answers
+    if recipe.is_file() and answers is None:
+        raise LabsError(
+            f"run={run_dir}: runs of practical {cfg.practical} answer about no image; type the run directory of one "
+            "that classifies."
+        )
+    checkpoint = run_dir / "checkpoints" / f"{answers}.ckpt"
     for file in (recipe, checkpoint):
         if not file.is_file():
             raise LabsError(

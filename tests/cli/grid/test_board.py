@@ -83,6 +83,16 @@ def test_one_line_a_cell(tmp_path: Path) -> None:
     assert "RuntimeError: no no" in failed
 
 
+def test_the_number_that_leads_is_the_practicals(tmp_path: Path) -> None:
+    metrics = {"train/generator_loss": 0.7, "val/coverage": 9.0, "val/fid": 3.2}
+    running = {"status": "running", "epochs": 1, "max_epochs": 5, "practical": "gan"}
+    (_, during) = shown([cell(tmp_path, "a", "running", 9, **running, metrics=metrics)]).rstrip().splitlines()
+    (_, after) = shown([cell(tmp_path, "b", "done", 9, practical="dann", metrics={"test/source_acc": 1.0,
+                        "test/target_acc": 0.5})]).rstrip().splitlines()  # fmt: skip
+    assert "val/fid 3.200" in during
+    assert "test/target_acc 0.500" in after
+
+
 def test_a_low_terminal_shows_what_matters(tmp_path: Path) -> None:
     cells = [cell(tmp_path, f"done {i}", "done", 1) for i in range(9)]
     cells += [cell(tmp_path, "the failed one", "failed", 1), cell(tmp_path, "the running one", "running", 1)]

@@ -13,6 +13,7 @@ from rich.live import Live
 from rich.text import Text
 
 from labs.cli.grid.cells import Cell, State
+from labs.practicals import sheet_of
 from labs.runs.durations import duration
 
 STYLES: dict[State, str] = {
@@ -141,18 +142,18 @@ def _foretold(facts: dict[str, Any]) -> tuple[float, float] | None:
 def _progress(cell: Cell) -> list[str]:
     facts, parts = cell.facts() if cell.state != "waiting" else {}, [shorten(cell.error, 80, placeholder=" ...")]
     if cell.state == "running" and facts.get("status") == "running" and facts.get("epochs"):
-        parts += [f"epoch {facts['epochs']}/{facts.get('max_epochs')}", *_metric(facts["metrics"])]
+        parts += [f"epoch {facts['epochs']}/{facts.get('max_epochs')}", *_metric(facts)]
     if cell.state in ("done", "skipped"):
-        parts += _metric(facts.get("metrics", {}))
+        parts += _metric(facts)
     if cell.started is not None:
         parts.append(duration((cell.ended or time.monotonic()) - cell.started))
     return [part for part in parts if part]
 
 
-def _metric(metrics: dict[str, float]) -> list[str]:
-    """Return the number that says most: of the test, else of validation."""
-    leading = ("test/acc", "test/target_acc", "val/acc", "val/source_acc", "train/loss")
-    for name in (*leading, *sorted(metrics, key=lambda name: not name.startswith("test/"))):
+def _metric(facts: dict[str, Any]) -> list[str]:
+    """Return the number that says most: the one that leads, else what is shown while the practical trains."""
+    metrics, sheet = facts.get("metrics", {}), sheet_of(facts.get("practical", ""))
+    for name in (sheet.leads, *sheet.watched, *sorted(metrics, key=lambda name: not name.startswith("test/"))):
         if name in metrics:
             return [f"{name} {metrics[name]:.3f}"]
     return []

@@ -14,7 +14,7 @@ from labs import LabsError
 from labs.cli.grid.board import listed
 from labs.cli.grid.cells import Cell
 from labs.cli.overrides import quote
-from labs.runs.directory import shown_path
+from labs.runs.directory import FORMAT, shown_path
 from labs.runs.durations import duration
 
 if TYPE_CHECKING:
@@ -34,6 +34,8 @@ def sum_up(cells: Sequence[Cell], grid: Path, *, interrupted: bool) -> None:
             _say(f"  go on      {cell.retry}")
     _say(f"{grid.name}: {listed(cells).replace('waiting', 'not run')}", "bold")
     _say_what_was_saved(cells)
+    if before := sum(cell.facts().get("format", FORMAT) < FORMAT for cell in cells if cell.state == "skipped"):
+        _say(f"{before} of those that were skipped were recorded by an earlier labs and are known by what was typed.")
     if any(cell.state not in ("done", "skipped") for cell in cells):
         _say("Retry what failed, go on with what was stopped, and skip what is done:")
         _say(f"  {_again(grid)}")

@@ -1,0 +1,1 @@
+"""Stand for the tests that a new method comes with."""
