@@ -120,6 +120,7 @@ def test_a_grid_says_how_it_goes_and_ends_in_a_page(whole: Path) -> None:
     assert plan["command"].startswith("python train.py -m trainer=cpu")
     for cell in plan["cells"]:
         record = json.loads((whole / cell["directory"] / "metrics.json").read_text())
+        assert cell.pop("recipe") == (whole / cell["directory"] / ".hydra" / "recipe.yaml").read_text()
         assert all(record[name] == value for name, value in cell.items() if name != "directory")
 
 
