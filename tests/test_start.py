@@ -8,9 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from labs.cli.again import recipe_key
 from project import ROOT
-from test_experiments import composed
+from recipes import described
 
 HEAVY = ("torch", "lightning", "torchvision", "pandas", "matplotlib", "sklearn")
 
@@ -75,9 +74,10 @@ def test_a_finished_run_imports_nothing_heavy(
     """Of several processes the first one says how it ended."""
     if variable:
         monkeypatch.setenv(variable, "1")
-    key = recipe_key(composed("weights=random"), "digits_layer1_frozen")
-    facts = {"key": key, "status": "finished", "labels": [], "metrics": {"test/acc": 0.5}, "counts": {"test": 100}}
+    recipe = described("weights=random")
+    results = {"status": "finished", "labels": [], "metrics": {"test/acc": 0.5}, "counts": {"test": 100}}
     (tmp_path / "run").mkdir()
+    facts = {"format": 2, **recipe.facts, "key": recipe.key, **results}
     (tmp_path / "run" / "metrics.json").write_text(json.dumps(facts))
     done = typed(["weights=random", "hydra.run.dir=run"], tmp_path)
     assert done.returncode == 0, done.stderr

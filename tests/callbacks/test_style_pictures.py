@@ -326,7 +326,7 @@ def test_a_stopped_run_says_how_to_go_on(stopped: tuple[Path, str]) -> None:
     assert table(run_dir / "losses.tsv")["evaluation"].max() == 3, "what a resumed run will not make again"
     (line,) = [line for line in said.splitlines() if "go on with" in line]
     assert line.startswith("interrupted after 1 epoch")
-    assert line.endswith("/stopped")
+    assert line.endswith("stopped")
     assert "python train.py resume=" in line
 
 

@@ -7,22 +7,14 @@ import shutil
 from pathlib import Path
 
 import pytest
-from hydra import compose, initialize_config_dir
+import recipes
 from project import ROOT
 
-from labs.cli.describe import describe
-from labs.cli.help import register_resolvers
-from labs.cli.overrides import expand
 from labs.runs.recipe import Recipe, of_every_seed
 
 
 def described(*overrides: str, conf: Path = ROOT / "conf") -> Recipe:
-    register_resolvers()
-    typed = expand(["experiment=cub_full", "data=embedded", *overrides])
-    with initialize_config_dir(str(conf), version_base="1.3"):
-        composed = compose("train", [*typed, "paths.run_dir=/nowhere"], return_hydra_config=True)
-        choices = {str(name): str(choice) for name, choice in composed.hydra.runtime.choices.items()}
-        return describe(composed, choices, typed)
+    return recipes.described("experiment=cub_full", "data=embedded", *overrides, conf=conf)
 
 
 @pytest.fixture(scope="module")

@@ -190,6 +190,6 @@ def test_histogram_distance() -> None:
 def test_nearest_beside_scikit_learn() -> None:
     points, others = cloud(1100, 1), cloud(70, 2)  # more points than a chunk
     distances, places = NearestNeighbors(n_neighbors=1).fit(others.double().numpy()).kneighbors(points.double().numpy())
-    found = nearest(points, others)
-    assert found.places.tolist() == places[:, 0].tolist()
-    np.testing.assert_allclose(found.distances.numpy(), distances[:, 0], rtol=1e-3, atol=1e-3)
+    found_distances, found_places = nearest(points, others)
+    assert found_places.tolist() == places[:, 0].tolist()
+    np.testing.assert_allclose(found_distances.numpy(), distances[:, 0], rtol=1e-3, atol=1e-3)

@@ -119,7 +119,7 @@ def test_weights_of_a_run(tmp_path: Path) -> None:
     file = tmp_path / "checkpoints" / "last.ckpt"
     file.parent.mkdir()
     state = {f"net.{name}": value for name, value in net.state_dict().items()}
-    torch.save({"state_dict": state, "net": net.settings}, file)
+    torch.save({"state_dict": state, "gan": {"net": net.settings}}, file)
     again = DCGAN(**small, weights=str(tmp_path))  # type: ignore[arg-type]
     assert all(torch.equal(a, b) for a, b in zip(net.state_dict().values(), again.state_dict().values(), strict=True))
     with pytest.raises(LabsError, match=r"made by another net: nz 5 \(here 100\), ngf 4 \(here 32\)"):

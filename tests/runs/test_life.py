@@ -66,6 +66,9 @@ def test_how_a_run_ends(error: BaseException | None, state: str, tmp_path: Path)
     assert facts["error"] == (None if error is None else f"{type(error).__name__}: {error}")
     assert (tmp_path / "run" / ".hydra" / "recipe.yaml").read_text() == recipe().text
     assert (tmp_path / "run" / "traceback.txt").exists() is (state == "failed")
+    live(tmp_path / "run", resume=True, recipe=recipe(lr=0.2))
+    assert status(tmp_path / "run") == "finished"
+    assert not (tmp_path / "run" / "traceback.txt").exists()
 
 
 def test_it_is_begun_until_its_first_result(tmp_path: Path) -> None:

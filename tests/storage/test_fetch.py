@@ -14,7 +14,7 @@ import pytest
 from archive_server import BODY, OTHER, ArchiveServer, archive_of, get, names_in, part_of
 
 from labs import LabsError
-from labs.storage.archive import Archive, sha256_of
+from labs.storage.archive import Archive, digest_of
 from labs.storage.download import download
 
 
@@ -69,11 +69,11 @@ class TestFileInPlace:
         get(archive, tmp_path)
         hashed: list[Path] = []
 
-        def counted(path: Path) -> str:
+        def counted(path: Path, algorithm: str) -> str:
             hashed.append(path)
-            return sha256_of(path)
+            return digest_of(path, algorithm)
 
-        monkeypatch.setattr("labs.storage.archive.sha256_of", counted)
+        monkeypatch.setattr("labs.storage.archive.digest_of", counted)
         get(archive, tmp_path)
         get(archive_of("http://127.0.0.1/", digits=8), tmp_path)
         assert hashed == []
@@ -107,7 +107,7 @@ class TestFileInPlace:
     ) -> None:
         archive = Archive("birds.tgz", (server.serve("a", BODY),), md5=hashlib.md5(BODY).hexdigest())
         assert get(archive, tmp_path).read_bytes() == BODY
-        monkeypatch.setattr("labs.storage.archive.md5_of", lambda path: pytest.fail("hashed again"))
+        monkeypatch.setattr("labs.storage.archive.digest_of", lambda *_: pytest.fail("hashed again"))
         get(archive, tmp_path)
         monkeypatch.undo()
         get(archive_of(), tmp_path)  # what one digest says is no answer to another: hashed, and as good

@@ -5,10 +5,8 @@ from typing import Any
 
 import lightning.pytorch as pl
 from lightning.pytorch.utilities import rank_zero_only
-from PIL import Image
-from torch import nn
 
-from labs.callbacks.tensorboard import writer
+from labs.callbacks.tensorboard import show_picture
 from labs.datamodules.protocols import SizedImages, handed_over
 from labs.inspection.picture import draw_architecture
 from labs.inspection.summary import summarize
@@ -28,9 +26,7 @@ class Architecture(pl.Callback):
     @rank_zero_only
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Describe the net as training begins."""
-        net = pl_module.net
-        assert isinstance(net, nn.Module)
-        run_dir, board = Path(trainer.default_root_dir), writer(trainer)
+        net, run_dir = pl_module.get_submodule("net"), Path(trainer.default_root_dir)
         parts: Any = getattr(net, "views", None)
         size = 0 if parts else handed_over(trainer, SizedImages, to=self).image_size
         views = parts() if parts else {"": (net, (3, size, size))}
@@ -41,14 +37,5 @@ class Architecture(pl.Callback):
                 path = run_dir / f"{'_'.join(filter(None, ('architecture', name)))}.png"
                 with replacing(path) as staged:
                     draw_architecture(view, shape, staged, title=name or type(net).__name__)
-                if board is not None:
-                    board.add_image(path.stem, _pixels(path), dataformats="HWC")
+                show_picture(trainer, path.stem, path)
         write_text(run_dir / "net.txt", "\n".join(texts))
-
-
-def _pixels(path: Path) -> Any:
-    import numpy as np
-
-    with Image.open(path) as image:
-        image.thumbnail((2000, 4000))
-        return np.asarray(image.convert("RGB"))

@@ -2,7 +2,6 @@
 
 import textwrap
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import lightning.pytorch as pl
@@ -18,12 +17,11 @@ from matplotlib.lines import Line2D
 from torch import Tensor
 
 from labs import LabsError
-from labs.callbacks.tensorboard import writer
+from labs.callbacks.tensorboard import show_figures
 from labs.datamodules.domain_splits import Domain
 from labs.datamodules.protocols import AdaptsDomains, TwoDomains, handed_over
 from labs.functional.tiles import tiled
 from labs.nets.eval_mode import evaluating
-from labs.storage.files import replacing
 
 AT_ONCE = 500  # images that go through the net together
 PERPLEXITY = 30.0  # neighbours that t-SNE looks at, where there are enough images
@@ -61,9 +59,7 @@ class DomainFeatures(pl.Callback):
         if method not in ("pca", "tsne"):
             raise LabsError(f"callbacks.features.method={method}: expected pca or tsne.")
         if images < 2:
-            raise LabsError(
-                f"callbacks.features.images={images}: expected 2 or more; a map of one image shows nothing."
-            )
+            raise LabsError(f"callbacks.features.images={images}: expected 2 or more; one image makes no map.")
         self.method, self.images, self.seed = method, images, seed
         self.before: Features | None = None
 
@@ -83,14 +79,7 @@ class DomainFeatures(pl.Callback):
         data = handed_over(trainer, TwoDomains, to=self)
         clouds = {"before training": self.before, "after training": take_features(pl_module, data, self.images)}
         figures = {"features": self._maps(clouds, data), "domains": domains_figure(data, pl_module.device)}
-        folder = Path(trainer.default_root_dir) / "images"
-        folder.mkdir(exist_ok=True)
-        board = writer(trainer)
-        for name, figure in figures.items():
-            with replacing(folder / f"{name}.png") as staged:
-                figure.savefig(staged, format="png", dpi=110)
-            if board is not None:
-                board.add_figure(f"test/{name}", figure, global_step=trainer.global_step, close=False)
+        show_figures(trainer, figures)
 
     def state_dict(self) -> dict[str, Any]:
         """Save the features before training."""
@@ -104,7 +93,7 @@ class DomainFeatures(pl.Callback):
         known = {name: cloud for name, cloud in clouds.items() if cloud is not None}
         figure = Figure(figsize=(10.4, 4.3 * len(known) + 1.5), layout=ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.1))
         each = int((~next(reversed(known.values())).is_target).sum())
-        figure.suptitle("\n".join([f"Features of {each} test images of each domain", *_notes(data)]), fontsize=12)
+        figure.suptitle(_title(f"Features of {each} test images of each domain", data), fontsize=12)
         colours = class_colours(len(data.classes))
         for line, (name, cloud) in zip(figure.subplots(len(known), 2, squeeze=False), known.items(), strict=True):
             points, said = project(cloud.features.numpy(), self.method, self.seed)
@@ -113,8 +102,7 @@ class DomainFeatures(pl.Callback):
             for axes, words, looks in zip(line, ("by domain", "by class"), (by_domain, by_class), strict=True):
                 axes.set_title(f"{name}, {words}", fontsize=11)
                 axes.set_xlabel(said, fontsize=9)
-                axes.set_xticks([])
-                axes.set_yticks([])
+                axes.set(xticks=[], yticks=[])
                 _scatter(axes, points, cloud.is_target.numpy(), looks)
         names = {domain: f"{domain}: {data.sources[domain].name}" for domain in DOMAIN_LOOKS}
         domains = [_mark(colour, marker, names[domain]) for domain, (colour, marker) in DOMAIN_LOOKS.items()]
@@ -177,7 +165,7 @@ def project(features: np.ndarray, method: str, seed: int) -> tuple[np.ndarray, s
 def domains_figure(data: TwoDomains, device: torch.device) -> Figure:
     """Draw training and test images of both domains side by side, with the credits of photographs below."""
     figure = Figure(figsize=(10.4, 5.6), layout=ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.06))
-    figure.suptitle("\n".join(["Two domains", *_notes(data)]), fontsize=12)
+    figure.suptitle(_title("Two domains", data), fontsize=12)
     panels = figure.subplots(2, 2)
     for line, (split, word) in zip(panels, {"train": "training", "test": "test"}.items(), strict=True):
         for axes, domain in zip(line, DOMAIN_LOOKS, strict=True):
@@ -203,12 +191,11 @@ def _tiles(data: TwoDomains, split: str, domain: Domain, device: torch.device) -
     images = (data.unlabeled_images(positions) if hidden else data.batch(split, domain, positions)).images.cpu()
     assert data.normalization is not None
     mean, std = (torch.tensor(numbers)[:, None, None] for numbers in data.normalization[1:])
-    pixels = (images * std + mean).clamp(0, 1).mul(255).round().byte()
-    return tiled(pixels, COLUMNS)
+    return tiled((images * std + mean).clamp(0, 1), COLUMNS)
 
 
-def _notes(data: TwoDomains) -> list[str]:
-    return [" · ".join(data.labels)] if data.labels else []
+def _title(words: str, data: TwoDomains) -> str:
+    return "\n".join(filter(None, (words, " · ".join(data.labels))))
 
 
 def _scatter(axes: Axes, points: np.ndarray, is_target: np.ndarray, looks: Sequence[Any]) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import lightning.pytorch as pl
 import torch
 from lightning.pytorch.callbacks import ProgressBar
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn, TimeRemainingColumn
 
 from labs.callbacks.progress import EpochLines
 
@@ -21,14 +21,8 @@ class EvaluationBar(ProgressBar):
 
     def __init__(self) -> None:
         super().__init__()
-        self.bar = Progress(
-            TextColumn("evaluations"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[losses]}"),
-        )
+        columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+        self.bar = Progress("evaluations", *columns, "{task.fields[losses]}")
         self.is_enabled = True  # the name that LightningModule.print asks for
 
     def disable(self) -> None:

@@ -8,7 +8,6 @@ import lightning.pytorch as pl
 import torch
 from lightning.pytorch.utilities import rank_zero_only
 from rich.console import Console
-from torch import nn
 
 from labs import LabsError
 from labs.runs.durations import duration
@@ -35,8 +34,7 @@ class Execution(pl.Callback):
         Raises:
             LabsError: nothing can be compiled on this machine.
         """
-        net = pl_module.net
-        assert isinstance(net, nn.Module)
+        net = pl_module.get_submodule("net")
         if stage != "fit":
             return
         if self.channels_last:
@@ -56,14 +54,13 @@ class Execution(pl.Callback):
         """
         fused = any(group.get("fused") for optimizer in trainer.optimizers for group in optimizer.param_groups)
         if fused and trainer.precision == "16-mixed" and trainer.gradient_clip_val:
-            raise LabsError(
-                "precision=fp16 cannot clip the gradients of a fused optimizer; type optimizer.fused=false."
-            )
+            raise LabsError("precision=fp16 cannot clip a fused optimizer's gradients; type optimizer.fused=false.")
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Take the time."""
         self.started = time.monotonic()
 
+    @rank_zero_only
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Tell how much longer the first epoch took than the second."""
         if not self.compile or len(self.seconds) == 2:
@@ -72,8 +69,5 @@ class Execution(pl.Callback):
         if len(self.seconds) == 2:
             first, second = self.seconds
             self.facts["compile_seconds"] = round(max(first - second, 0.0), 1)
-            self._say(f"compile: {duration(first - second)}, once; an epoch takes {second:.2f} s now")
-
-    @rank_zero_only
-    def _say(self, line: str) -> None:
-        Console().print(line, highlight=False, soft_wrap=True)
+            line = f"compile: {duration(first - second)}, once; an epoch takes {second:.2f} s now"
+            Console().print(line, highlight=False, soft_wrap=True)

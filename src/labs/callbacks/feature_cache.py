@@ -47,9 +47,7 @@ class FeatureCache(pl.Callback):
 
     def __init__(self, *, mode: Literal["auto", "off", "require"], folder: str, budget_gb: float = 8.0) -> None:
         if budget_gb <= 0:
-            raise LabsError(
-                f"feature_cache.budget_gb={budget_gb}: expected gigabytes, such as 8; or feature_cache=off."
-            )
+            raise LabsError(f"feature_cache.budget_gb={budget_gb}: expected gigabytes such as 8, or feature_cache=off.")
         self.mode, self.folder, self.budget = mode, Path(folder), int(budget_gb * 1e9)
         self.cut: Cut | None = None
         self.facts: dict[str, Any] = {}  # for metrics.json
@@ -87,18 +85,18 @@ class FeatureCache(pl.Callback):
     def on_test_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Let the net take features for the test, too."""
         if self.cut is not None:
-            resume_from(_net(pl_module), self.cut)
+            resume_from(pl_module.get_submodule("net"), self.cut)
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Leave the net as it was."""
         if self.cut is not None:
-            whole_again(_net(pl_module))
+            whole_again(pl_module.get_submodule("net"))
 
     # The way to the features
 
     def _begin(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         data = handed_over(trainer, ImageClassification, to=self)
-        net, device = _net(pl_module), pl_module.device
+        net, device = pl_module.get_submodule("net"), pl_module.device
         limits = (trainer.limit_train_batches, trainer.limit_val_batches, trainer.limit_test_batches)
         if any(isinstance(limit, int) or limit < 1 for limit in limits):
             raise CannotCutError("this is a try-out of a few batches.")
@@ -106,7 +104,9 @@ class FeatureCache(pl.Callback):
         if random:
             self._refuse_if_required(DRAWN)
         views = {split: data.transforms.views if split == "train" else None for split in SPLITS[random:]}
-        parameters, trained = dict(net.named_parameters(remove_duplicate=False)), _trained(trainer)
+        parameters = dict(net.named_parameters(remove_duplicate=False))
+        groups = [group for optimizer in trainer.optimizers for group in optimizer.param_groups]
+        trained = {id(p) for group in groups for p in group["params"]}  # now or in a later epoch
         image = next(data.every("test", device))[:1]
         context = trainer.precision_plugin.forward_context
         with context():
@@ -131,7 +131,7 @@ class FeatureCache(pl.Callback):
 
         def difference(split: str, found: Stored) -> float:
             with torch.no_grad(), evaluating(net), context():
-                return _difference(net, rest, data, split, found.array, cut.dtype, device)
+                return _difference(net, rest, data, split, found.array, cut.dtype)
 
         tolerance = _tolerance(trainer, device)
         stores = {split: features(split) for split in views}
@@ -214,16 +214,10 @@ def choose(cuts: Sequence[Cut], blocker: str, images: int, budget: int) -> Cut:
 
 
 def _difference(
-    net: nn.Module,
-    rest: nn.Module,
-    data: ImageClassification,
-    split: str,
-    features: np.ndarray,
-    dtype: torch.dtype,
-    device: torch.device,
+    net: nn.Module, rest: nn.Module, data: ImageClassification, split: str, features: np.ndarray, dtype: torch.dtype
 ) -> float:
     """Return how far the rest of the net, on stored features, is from the whole net, relative to the largest logit."""
-    count = len(data.rows[split])
+    count, device = len(data.rows[split]), next(net.parameters()).device
     positions = torch.unique(torch.cat([torch.arange(count)[: PROBE // 2], torch.arange(count)[-PROBE // 2 :]]))
     pixels = data.images[split][positions.tolist()].images.to(device)
     worst = 0.0
@@ -240,14 +234,3 @@ def _tolerance(trainer: pl.Trainer, device: torch.device) -> float:
     if trainer.precision != "32-true" or torch.get_float32_matmul_precision() != "highest":
         return 3e-2
     return 1e-5 if device.type == "cpu" else 1e-3  # other devices choose their algorithms by the size of a batch
-
-
-def _trained(trainer: pl.Trainer) -> set[int]:
-    """Return the identities of the parameters that an optimizer holds: those that train now or in a later epoch."""
-    return {id(p) for optimizer in trainer.optimizers for group in optimizer.param_groups for p in group["params"]}
-
-
-def _net(pl_module: pl.LightningModule) -> nn.Module:
-    net = pl_module.net
-    assert isinstance(net, nn.Module)
-    return net

@@ -86,10 +86,12 @@ class Freeze(pl.Callback):
     def _named(self, net: nn.Module, epoch: int) -> set[str]:
         """Return the parameters that `patterns` name and `unfreeze` has not taken out by this epoch."""
         named = {name for pattern in self.patterns for name in select(net, pattern, key="freeze.patterns")}
-        for start, later in self.unfreeze.items():
-            if start <= epoch:
-                named -= {name for pattern in later for name in select(net, pattern, key="freeze.unfreeze")}
-        return named
+        return named.difference(*(names for start, names in self._thawed(net).items() if start <= epoch))
+
+    def _thawed(self, net: nn.Module) -> dict[int, set[str]]:
+        """Return the parameters that `unfreeze` names for each of its epochs."""
+        key = "freeze.unfreeze"
+        return {epoch: {n for p in later for n in select(net, p, key=key)} for epoch, later in self.unfreeze.items()}
 
     def apply(self, net: nn.Module, epoch: int) -> None:
         """Set `requires_grad`, and the modes of batch norm and dropout, for a training epoch."""
@@ -107,14 +109,14 @@ class Freeze(pl.Callback):
         """Leave gradients to what trains now or later, so that the optimizer is built of just that."""
         if stage != "fit":
             return
-        net = self._net(pl_module)
+        net = pl_module.get_submodule("net")
         always = self.frozen_parameters(net, epoch=max(self.unfreeze, default=0))
         for name, parameter in net.named_parameters():
             parameter.requires_grad_(name not in always)
-        for start, later in self.unfreeze.items():
-            thawed = {name for pattern in later for name in select(net, pattern, key="freeze.unfreeze")}
+        for start, thawed in self._thawed(net).items():
             if not thawed & self._named(net, epoch=0):
-                raise LabsError(f"freeze.unfreeze={{{start}: {list(later)}}}: {self.patterns} freezes nothing of it.")
+                later = list(self.unfreeze[start])
+                raise LabsError(f"freeze.unfreeze={{{start}: {later}}}: {self.patterns} freezes nothing of it.")
         if self.frozen_parameters(net, epoch=0) >= {name for name, _ in net.named_parameters()}:
             raise LabsError(
                 f"freeze.patterns={self.patterns}: every parameter is frozen; to train the head type freeze=backbone."
@@ -122,8 +124,9 @@ class Freeze(pl.Callback):
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Print the truth table and take the digests that the end is compared with."""
-        net = self._net(pl_module)
-        if self.unfreeze and trainer.world_size > 1 and not _tolerates_unused(trainer):
+        net = pl_module.get_submodule("net")
+        tolerant = getattr(trainer.strategy, "_ddp_kwargs", {}).get("find_unused_parameters")
+        if self.unfreeze and trainer.world_size > 1 and not tolerant:
             raise LabsError(
                 "freeze.unfreeze: with several devices, parts that wait for their epoch look lost to the strategy; "
                 "type trainer.strategy=ddp_find_unused_parameters_true."
@@ -134,7 +137,7 @@ class Freeze(pl.Callback):
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Apply the policy of this epoch, after checking what is about to train for the first time."""
-        net = self._net(pl_module)
+        net = pl_module.get_submodule("net")
         leaving = set(self.digests) - self._frozen_tensors(net, trainer.current_epoch)
         self._check(net, leaving)
         for name in leaving:
@@ -143,7 +146,7 @@ class Freeze(pl.Callback):
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Compare every tensor that is still frozen with what it was."""
-        self._check(self._net(pl_module), set(self.digests))
+        self._check(pl_module.get_submodule("net"), set(self.digests))
 
     def state_dict(self) -> dict[str, Any]:
         """Save the digests, so that a resumed run is compared with the first start."""
@@ -152,11 +155,6 @@ class Freeze(pl.Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take up the digests of the run that is resumed."""
         self.digests = dict(state_dict["digests"])
-
-    def _net(self, pl_module: pl.LightningModule) -> nn.Module:
-        net = pl_module.net
-        assert isinstance(net, nn.Module)
-        return net
 
     def _frozen_tensors(self, net: nn.Module, epoch: int) -> set[str]:
         held = {n for n, layer in self.frozen_layers(net, epoch).items() if isinstance(layer, BATCH_NORMS)}
@@ -182,16 +180,9 @@ class Freeze(pl.Callback):
     def table(self, net: nn.Module, epoch: int) -> Table:
         """Return the truth table of an epoch: each part of the net, what trains in it, and how its batch norm runs."""
         frozen, held = self.frozen_parameters(net, epoch), self.frozen_layers(net, epoch)
-        start_of = {
-            n: e
-            for e, later in sorted(self.unfreeze.items(), reverse=True)
-            for p in later
-            for n in select(net, p, key="freeze.unfreeze")
-        }
-        table = Table(
-            title=f"What trains (freeze.patterns={self.patterns}, batch_norm={self.batch_norm})",
-            title_justify="left",
-        )
+        start_of = {n: epoch for epoch, names in sorted(self._thawed(net).items(), reverse=True) for n in names}
+        title = f"What trains (freeze.patterns={self.patterns}, batch_norm={self.batch_norm})"
+        table = Table(title=title, title_justify="left")
         for column in ("part", "trainable", "frozen", "batch norm", "dropout", "from epoch"):
             table.add_column(column, justify="right" if column in ("trainable", "frozen") else "left")
         totals = [0, 0]
@@ -214,19 +205,11 @@ class Freeze(pl.Callback):
         return table
 
 
-def _tolerates_unused(trainer: pl.Trainer) -> bool:
-    return bool(getattr(trainer.strategy, "_ddp_kwargs", {}).get("find_unused_parameters"))
-
-
 def digests(net: nn.Module, names: set[str]) -> dict[str, str]:
     """Return the SHA-256 of the bytes of named parameters and buffers."""
     tensors = dict(net.named_parameters()) | dict(net.named_buffers())
-    return {
-        name: hashlib.sha256(
-            tensors[name].detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data
-        ).hexdigest()
-        for name in sorted(names)
-    }
+    as_bytes = ((n, tensors[n].detach().cpu().contiguous().view(-1).view(torch.uint8)) for n in sorted(names))
+    return {name: hashlib.sha256(values.numpy().data).hexdigest() for name, values in as_bytes}
 
 
 def _parts(net: nn.Module) -> list[str]:

@@ -1,18 +1,15 @@
 """Pictures of what a classifier does: test images with their predictions, and the confusion matrix."""
 
-from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
 import numpy as np
-import torch
 from lightning.pytorch.utilities import rank_zero_only
 from matplotlib.figure import Figure
 from torchmetrics.classification import MulticlassConfusionMatrix
 
-from labs.callbacks.tensorboard import writer
+from labs.callbacks.tensorboard import show_figures
 from labs.datamodules.protocols import ImagesOfClasses, handed_over
-from labs.storage.files import replacing
 
 
 class Pictures(pl.Callback):
@@ -37,60 +34,36 @@ class Pictures(pl.Callback):
         self.results, classes = {}, handed_over(trainer, ImagesOfClasses, to=self).classes
         self.confusion = MulticlassConfusionMatrix(num_classes=len(classes)).to(pl_module.device)
 
-    def on_test_batch_end(
-        self,
-        trainer: pl.Trainer,
-        pl_module: pl.LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
+    def on_test_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, *_: Any) -> None:
         """Count a batch, if the method predicts anything of it."""
         if not outputs:
             return
         self.confusion.update(outputs["preds"], outputs["labels"])
-        columns = [outputs[name].tolist() for name in ("positions", "labels", "preds", "confidence")]
-        self.results |= {
-            index: (label, pred, confidence) for index, label, pred, confidence in zip(*columns, strict=True)
-        }
+        indices, *columns = (outputs[name].tolist() for name in ("positions", "labels", "preds", "confidence"))
+        self.results |= dict(zip(indices, zip(*columns, strict=True), strict=True))
 
     def on_test_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Draw both pictures."""
-        matrix = self.confusion.compute().cpu().numpy()  # of all ranks
-        self._draw(trainer, matrix)
+        self._draw(trainer, self.confusion.compute().cpu().numpy())  # of all ranks
 
     @rank_zero_only
     def _draw(self, trainer: pl.Trainer, matrix: np.ndarray) -> None:
         data = handed_over(trainer, ImagesOfClasses, to=self)
-        folder = Path(trainer.default_root_dir) / "images"
-        folder.mkdir(exist_ok=True)
         notes = f" ({', '.join(data.labels)})" if data.labels else ""
-        figures = {
-            "predictions": self._examples(data, notes),
-            "confusion_matrix": confusion_figure(matrix, data.classes, f"Confusion matrix, {data.dataset}{notes}"),
-        }
-        board = writer(trainer)
-        for name, figure in figures.items():
-            with replacing(folder / f"{name}.png") as staged:
-                figure.savefig(staged, format="png", dpi=110)
-            if board is not None:
-                board.add_figure(f"test/{name}", figure, global_step=trainer.global_step, close=False)
+        confusion = confusion_figure(matrix, data.classes, f"Confusion matrix, {data.dataset}{notes}")
+        show_figures(trainer, {"predictions": self._examples(data, notes), "confusion_matrix": confusion})
 
     def _examples(self, data: ImagesOfClasses, notes: str) -> Figure:
         seen = sorted(self.results)
-        chosen = [
-            seen[i] for i in np.unique(np.linspace(0, len(seen) - 1, min(self.num_images, len(seen))).astype(int))
-        ]
+        chosen = [seen[i] for i in np.linspace(0, len(seen) - 1, min(self.num_images, len(seen))).astype(int)]
         columns = min(len(chosen), 4)
         rows = -(-len(chosen) // columns)
         figure = Figure(figsize=(2.6 * columns, 2.9 * rows + 0.5), layout="constrained")
         figure.suptitle(f"Test images and predictions{notes}")
         for position, index in enumerate(chosen):
             label, pred, confidence = self.results[index]
-            pixels = torch.from_numpy(np.asarray(data.images["test"][[index]].images[0]))
             axes = figure.add_subplot(rows, columns, position + 1)
-            axes.imshow(pixels.permute(1, 2, 0).numpy())
+            axes.imshow(np.moveaxis(np.asarray(data.images["test"][[index]].images[0]), 0, 2))
             axes.set_axis_off()
             right = label == pred
             text = f"{data.classes[pred]}  {confidence:.0%}" + ("" if right else f"\nis {data.classes[label]}")
@@ -111,14 +84,6 @@ def confusion_figure(matrix: np.ndarray, classes: list[str], title: str) -> Figu
         axes.set_yticks(range(len(classes)), classes, fontsize=7)
     if len(classes) <= 25:
         for row, column in np.argwhere(matrix):
-            share = matrix[row, column] / matrix[row].sum()
-            axes.text(
-                column,
-                row,
-                str(matrix[row, column]),
-                ha="center",
-                va="center",
-                fontsize=7,
-                color="white" if share > 0.5 else "black",
-            )
+            color = "white" if matrix[row, column] / matrix[row].sum() > 0.5 else "black"
+            axes.text(column, row, str(matrix[row, column]), ha="center", va="center", fontsize=7, color=color)
     return figure

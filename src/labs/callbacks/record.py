@@ -1,7 +1,5 @@
 """What a run leaves behind: its log, its numbers, its predictions, its curves."""
 
-import csv
-import io
 import math
 import time
 from typing import Any
@@ -72,11 +70,10 @@ class Record(pl.Callback):
             self.run.facts |= getattr(callback, "facts", {})
         best = tested(trainer)
         if best and best.monitor and self.rows and best.monitor in self.rows[0]:
-            choose = max if best.mode == "max" else min
-            monitor = best.monitor
+            choose, monitor = max if best.mode == "max" else min, best.monitor
             finite = [row for row in self.rows if math.isfinite(row[monitor])] or self.rows
             row = choose(finite, key=lambda row: row[monitor])
-            self.run.facts |= {"best_epoch": row["epoch"], "selected_by": f"{best.mode} {best.monitor}"}
+            self.run.facts |= {"best_epoch": row["epoch"], "selected_by": f"{best.mode} {monitor}"}
             self.run.facts["metrics"] = {name: value for name, value in row.items() if "/" in name}
         self.draw()
 
@@ -91,20 +88,11 @@ class Record(pl.Callback):
             self._note_data(trainer, pl_module)
         self.run.running()
 
-    def on_test_batch_end(
-        self,
-        trainer: pl.Trainer,
-        pl_module: pl.LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
+    def on_test_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, *_: Any) -> None:
         """Keep the predictions of a batch, if the method makes any."""
-        if not outputs:
-            return
-        columns = (outputs[name].tolist() for name in ("positions", "labels", "preds", "confidence"))
-        self.predictions += zip(*columns, strict=True)
+        if outputs:
+            columns = (outputs[name].tolist() for name in ("positions", "labels", "preds", "confidence"))
+            self.predictions += zip(*columns, strict=True)
 
     def on_test_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write `test_log.tsv`, and `predictions.csv` where there are some."""
@@ -117,8 +105,8 @@ class Record(pl.Callback):
         self.run.facts.setdefault("seconds", round(self._seconds(), 2))
         self.run.write("test_log.tsv", pd.DataFrame([results]).to_csv(sep="\t", index=False))
         if self.predictions:
-            counts = {**self.run.facts["counts"], "test": len(self.predictions)}  # fewer than all in a try-out
-            self.run.facts["counts"] = counts
+            # fewer than all in a try-out
+            self.run.facts["counts"] = {**self.run.facts["counts"], "test": len(self.predictions)}
             self._write_predictions(handed_over(trainer, ImagesOfClasses, to=self))
 
     def state_dict(self) -> dict[str, Any]:
@@ -150,13 +138,12 @@ class Record(pl.Callback):
         self.run.write_json("environment.json", environment(pl_module.device))
 
     def _write_predictions(self, data: ImagesOfClasses) -> None:
-        table = io.StringIO()
-        writer = csv.writer(table)
-        writer.writerow(["name", "label", "prediction", "confidence"])
-        for index, label, prediction, confidence in sorted(self.predictions):
-            name = data.names[data.rows["test"][index]]
-            writer.writerow([name, data.classes[label], data.classes[prediction], f"{confidence:.6f}"])
-        self.run.write("predictions.csv", table.getvalue())
+        rows = [
+            (data.names[data.rows["test"][index]], data.classes[label], data.classes[pred], f"{confidence:.6f}")
+            for index, label, pred, confidence in sorted(self.predictions)
+        ]
+        table = pd.DataFrame(rows, columns=["name", "label", "prediction", "confidence"])
+        self.run.write("predictions.csv", table.to_csv(index=False, lineterminator="\r\n"))
 
     def _seconds(self) -> float:
         return self.seconds_before + time.monotonic() - self.started

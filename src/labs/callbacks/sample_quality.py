@@ -8,11 +8,10 @@ import lightning.pytorch as pl
 import torch
 from lightning.pytorch.utilities import rank_zero_only, rank_zero_warn
 from lightning.pytorch.utilities.seed import isolate_rng
-from PIL import Image
 from torch import Tensor
 
 from labs import LabsError
-from labs.callbacks.tensorboard import writer
+from labs.callbacks.tensorboard import images_folder, save_picture, show_picture
 from labs.datamodules.protocols import ImagesToImitate, MakesSamples, handed_over
 from labs.functional.sample_metrics import (
     coverage,
@@ -22,10 +21,10 @@ from labs.functional.sample_metrics import (
     nearest,
     precision_recall,
 )
-from labs.functional.tiles import tiled
+from labs.functional.tiles import as_bytes, tiled
 from labs.metrics.inception import check_weights, inception_distance
 from labs.metrics.judge import SIZE, Judge, trained_judge
-from labs.storage.files import replacing, write_text
+from labs.storage.files import write_text
 
 SHOWN = 10  # samples that are shown beside their nearest training images
 COMPARED = 1000  # images whose nearest training image is looked for, at most
@@ -80,9 +79,7 @@ class SampleQuality(pl.Callback):
             self.fid_start = frechet_distance(self._features(fake), self.real)
 
     @rank_zero_only
-    def on_train_batch_end(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
         """Measure at the last batch of an epoch, so that the row of the epoch has the numbers."""
         assert isinstance(pl_module, MakesSamples)
         if trainer.is_last_batch:
@@ -96,15 +93,13 @@ class SampleQuality(pl.Callback):
         """Measure everything, and say how; what is logged now is known to all callbacks at the end."""
         assert isinstance(pl_module, MakesSamples)
         self._prepare(trainer)
-        fake = self._fake(trainer, pl_module)
+        fake, as_trained = (self._fake(trainer, pl_module, batch_statistics=own) for own in (False, True))
         features, floor = self._features(fake), self._features(self._some_training_images(trainer))
         results = {
             "fid": frechet_distance(features, self.real),
             "fid_floor": frechet_distance(floor, self.real),
             "fid_start": self.fid_start,
-            "fid_batch_statistics": frechet_distance(
-                self._features(self._fake(trainer, pl_module, batch_statistics=True)), self.real
-            ),
+            "fid_batch_statistics": frechet_distance(self._features(as_trained), self.real),
             **self._of_classes(features, pl_module),
             "neighbour_ratio": self._neighbours(trainer, fake),
             "judge_accuracy": self.judge.accuracy,
@@ -164,8 +159,7 @@ class SampleQuality(pl.Callback):
     def _fake(self, trainer: pl.Trainer, module: MakesSamples, *, batch_statistics: bool = False) -> Tensor:
         """Generate an image for each held-out one: uint8 on the CPU, as they would be saved."""
         held_out = self._data(trainer).stored("test")
-        images = module.samples_like(held_out, self.seed, batch_statistics=batch_statistics)
-        return images.mul(255).round().byte().cpu()
+        return as_bytes(module.samples_like(held_out, self.seed, batch_statistics=batch_statistics))
 
     def _some_training_images(self, trainer: pl.Trainer) -> Tensor:
         """Draw as many training images as there are held-out ones, or all."""
@@ -188,15 +182,11 @@ class SampleQuality(pl.Callback):
         train, held_out = (self._data(trainer).stored(split).images for split in ("train", "test"))
         others = _flat(train)
         distances, places = nearest(_flat(fake[:COMPARED]), others)
-        of_real = nearest(_flat(held_out[:COMPARED]), others).distances
+        of_real, _ = nearest(_flat(held_out[:COMPARED]), others)
         closest = distances.argsort()[:SHOWN]
         picture = tiled(torch.cat([fake[closest], train[places[closest]]]), columns=len(closest))
-        folder = Path(trainer.default_root_dir) / "images"
-        folder.mkdir(exist_ok=True)
-        with replacing(folder / "neighbours.png") as staged:
-            Image.fromarray(picture).save(staged, format="PNG")
-        if (board := writer(trainer)) is not None:
-            board.add_image("samples above their nearest training images", picture, dataformats="HWC")
+        save_picture(picture, path := images_folder(trainer) / "neighbours.png")
+        show_picture(trainer, "samples above their nearest training images", path)
         return float(distances.mean() / of_real.mean())
 
     def _write(self, trainer: pl.Trainer, features: Tensor) -> None:

@@ -4,22 +4,20 @@ from pathlib import Path
 from typing import Any, Literal
 
 import lightning.pytorch as pl
-import numpy as np
 import pandas as pd
 import torch
 from lightning.pytorch.utilities import rank_zero_only
-from PIL import Image
 from torch import Tensor
 
 from labs import LabsError
-from labs.callbacks.tensorboard import writer
+from labs.callbacks.tensorboard import images_folder, save_picture, show_picture, writer
 from labs.datamodules.protocols import MakesSamples, needed
 from labs.drawing.picture_sheets import growth_gif
 from labs.functional.latents import interpolate, seeded_latents
 from labs.functional.tiles import tiled
 from labs.practicals import sheet_of
 from labs.runs.directory import read_facts
-from labs.storage.files import replacing, write_text
+from labs.storage.files import write_text
 
 PATHS: tuple[Literal["linear", "spherical"], ...] = ("linear", "spherical")
 
@@ -70,17 +68,14 @@ class Samples(pl.Callback):
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Show what the untrained generator makes; of a resumed run, take away what came after its checkpoint."""
         assert isinstance(pl_module, MakesSamples)
-        _folder(trainer).mkdir(parents=True, exist_ok=True)
-        for frame in _folder(trainer).glob("[0-9]*.png"):
+        for frame in _frames(trainer):
             if int(frame.stem) > pl_module.iterations:
                 frame.unlink()
         if not pl_module.iterations:
             self._save(trainer, pl_module)
 
     @rank_zero_only
-    def on_train_batch_end(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
         """Save samples where the iteration is one of those that are asked for, or the last of the epoch."""
         assert isinstance(pl_module, MakesSamples)
         complete = pl_module.batches % pl_module.discriminator_steps == 0  # else the iteration is the one before
@@ -100,35 +95,25 @@ class Samples(pl.Callback):
         table = pd.DataFrame(self.losses, columns=["iteration", "discriminator", "generator"])
         text = table.to_csv(sep="\t", index=False, float_format="%.6g")
         write_text(Path(trainer.default_root_dir) / "losses.tsv", text)
-        board = writer(trainer)
-        if board is not None:
-            for iteration, discriminator, generator in new:
-                board.add_scalar("iterations/discriminator_loss", discriminator, iteration)
-                board.add_scalar("iterations/generator_loss", generator, iteration)
+        for iteration, discriminator, generator in new:
+            writer(trainer).add_scalar("iterations/discriminator_loss", discriminator, iteration)
+            writer(trainer).add_scalar("iterations/generator_loss", generator, iteration)
 
     @rank_zero_only
     def on_test_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Draw the ways between latents, the GIF and the sheet."""
         assert isinstance(pl_module, MakesSamples)
-        images = _folder(trainer).parent
-        images.mkdir(exist_ok=True)
+        images, run_dir = images_folder(trainer), Path(trainer.default_root_dir)
         for path in PATHS:
-            picture = tiled(_bytes(self.interpolated(pl_module, path).flatten(0, 1)), self.columns)
-            with replacing(images / f"interpolation_{path}.png") as staged:
-                Image.fromarray(picture).save(staged, format="PNG")
-        run_dir = Path(trainer.default_root_dir)
+            picture = tiled(self.interpolated(pl_module, path).flatten(0, 1), self.columns)
+            save_picture(picture, images / f"interpolation_{path}.png")
         facts = read_facts(run_dir)
-        frames = sorted(_folder(trainer).glob("[0-9]*.png"))
-        growth_gif(frames, images / "samples.gif", facts.get("labels", []), unit="iterations")
+        growth_gif(_frames(trainer), images / "samples.gif", facts.get("labels", []), unit="iterations")
         metrics = {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith("test/")}
         sheet = sheet_of(facts.get("practical", ""))
         if sheet.draw is not None:
             sheet.draw(run_dir, metrics)
-        board = writer(trainer)
-        if board is not None and sheet.draw is not None:
-            with Image.open(run_dir / sheet.picture) as drawn:
-                pixels = np.asarray(drawn.convert("RGB"))
-            board.add_image("sheet", pixels, pl_module.iterations, dataformats="HWC")
+            show_picture(trainer, "sheet", run_dir / sheet.picture, pl_module.iterations)
 
     def interpolated(self, module: MakesSamples, path: Literal["linear", "spherical"]) -> Tensor:
         """Return images in [0, 1] along the ways between `columns` pairs of latents, (steps, columns, channels, ...).
@@ -156,23 +141,17 @@ class Samples(pl.Callback):
 
     def _save(self, trainer: pl.Trainer, module: MakesSamples) -> None:
         rows = self._rows(module)
-        conditional = module.num_classes is not None
-        latents = seeded_latents(self.columns * (1 if conditional else len(rows)), module.nz, self.seed)
-        latents = latents.repeat(len(rows), 1) if conditional else latents
+        if module.num_classes is None:
+            latents = seeded_latents(self.columns * len(rows), module.nz, self.seed)
+        else:
+            latents = seeded_latents(self.columns, module.nz, self.seed).repeat(len(rows), 1)
         labels = torch.tensor(rows).repeat_interleave(self.columns)
         # before training batch norm has no running statistics, and every image would be the same grey
         images = module.sample(latents, labels, batch_statistics=not module.iterations)
-        picture = tiled(_bytes(images), self.columns)
-        with replacing(_folder(trainer) / f"{module.iterations:06d}.png") as staged:
-            Image.fromarray(picture).save(staged, format="PNG")
-        board = writer(trainer)
-        if board is not None:
-            board.add_image("samples", picture, module.iterations, dataformats="HWC")
+        path = images_folder(trainer, "samples") / f"{module.iterations:06d}.png"
+        save_picture(tiled(images, self.columns), path)
+        show_picture(trainer, "samples", path, module.iterations)
 
 
-def _bytes(images: Tensor) -> Tensor:
-    return images.mul(255).round().byte().cpu()
-
-
-def _folder(trainer: pl.Trainer) -> Path:
-    return Path(trainer.default_root_dir) / "images" / "samples"
+def _frames(trainer: pl.Trainer) -> list[Path]:
+    return sorted(images_folder(trainer, "samples").glob("[0-9]*.png"))

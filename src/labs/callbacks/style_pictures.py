@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
-import numpy as np
 import pandas as pd
 import torch
 from lightning.pytorch.utilities import rank_zero_only
@@ -14,10 +13,11 @@ from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
 from labs import LabsError
-from labs.callbacks.tensorboard import writer
+from labs.callbacks.tensorboard import images_folder, show_picture, writer
 from labs.datamodules.image_pair import Pairs
 from labs.datamodules.protocols import MakesPictures, PicturePairs, handed_over, needed
 from labs.drawing.picture_sheets import growth_gif, losses_png, pairs_sheet
+from labs.functional.tiles import as_bytes
 from labs.runs.directory import read_facts
 from labs.storage.files import replacing, write_text
 
@@ -45,20 +45,14 @@ class StylePictures(pl.Callback):
         """Drop the frames of evaluations that this run makes again, and show where the pictures start."""
         data = handed_over(trainer, PicturePairs, to=self)
         self.began, done = True, needed(pl_module, MakesPictures, by=self).evaluations
-        growth = _folder(trainer) / "growth"
-        growth.mkdir(parents=True, exist_ok=True)
-        for frame in growth.glob("*.png"):
+        for frame in images_folder(trainer, "growth").glob("*.png"):
             if int(frame.stem) > done or not done:
                 frame.unlink()
-        board = writer(trainer)
-        inputs = _folder(trainer) / "inputs"
-        inputs.mkdir(exist_ok=True)
-        for place, name in enumerate(data.names):
-            _save_png(_image(data.pictures.contents[place]), inputs / f"{name}-content.png", {})
-            _save_png(_image(data.pictures.styles[place]), inputs / f"{name}-style.png", {})
-        if board is not None and not done:
-            board.add_images("contents", _small(data.pictures.contents, self.frame_size), 0)
-            board.add_images("styles", _small(data.pictures.styles, self.frame_size), 0)
+        for kind, pictures in data.pictures._asdict().items():  # contents, styles
+            for name, picture in zip(data.names, pictures, strict=True):
+                _save_png(picture, images_folder(trainer, "inputs") / f"{name}-{kind.removesuffix('s')}.png", {})
+            if not done:
+                writer(trainer).add_images(kind, _small(pictures, self.frame_size), 0)
 
     @rank_zero_only
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -72,13 +66,11 @@ class StylePictures(pl.Callback):
             for place, number in enumerate(range(first, pl_module.evaluations + 1))
             for pair, name in enumerate(data.names)
         ]
-        write_text(_run_dir(trainer) / "losses.tsv", _losses(self.rows).to_csv(sep="\t", index=False))
+        write_text(Path(trainer.default_root_dir, "losses.tsv"), _losses(self.rows).to_csv(sep="\t", index=False))
         small = _small(_pictures(pl_module, data.pictures), self.frame_size)
         strip = torch.cat(list(small), dim=2)
-        _save_png(_image(strip), _folder(trainer) / "growth" / f"{pl_module.evaluations:06d}.png", {})
-        board = writer(trainer)
-        if board is not None:
-            board.add_images("generated", small, pl_module.evaluations)
+        _save_png(strip, images_folder(trainer, "growth") / f"{pl_module.evaluations:06d}.png", {})
+        writer(trainer).add_images("generated", small, pl_module.evaluations)
 
     @rank_zero_only
     def on_test_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -86,7 +78,7 @@ class StylePictures(pl.Callback):
         assert isinstance(pl_module, MakesPictures)
         results = {name: values.tolist() for name, values in pl_module.results.items()}
         table = pd.DataFrame({"picture": handed_over(trainer, PicturePairs, to=self).names, **results})
-        write_text(_run_dir(trainer) / "pictures.tsv", table.to_csv(sep="\t", index=False))
+        write_text(Path(trainer.default_root_dir, "pictures.tsv"), table.to_csv(sep="\t", index=False))
         self._save(trainer, pl_module, table)
 
     @rank_zero_only
@@ -105,10 +97,9 @@ class StylePictures(pl.Callback):
 
     def _save(self, trainer: pl.Trainer, pl_module: pl.LightningModule, table: pd.DataFrame) -> None:
         assert isinstance(pl_module, MakesPictures)
-        data, folder, done = handed_over(trainer, PicturePairs, to=self), _folder(trainer), pl_module.evaluations
-        folder.mkdir(exist_ok=True)
+        data, folder, done = handed_over(trainer, PicturePairs, to=self), images_folder(trainer), pl_module.evaluations
         pictures = _pictures(pl_module, data.pictures)
-        facts = read_facts(_run_dir(trainer))
+        facts = read_facts(Path(trainer.default_root_dir))
         labels = [*data.labels, *pl_module.labels]
         for place, name in enumerate(data.names):
             settings = {
@@ -120,18 +111,12 @@ class StylePictures(pl.Callback):
                 "measured": table.iloc[place].drop("picture").to_json(),
                 "credits": "; ".join(data.credits),
             }
-            _save_png(_image(pictures[place]), folder / f"{name}.png", settings)
-        rows = [
-            [_image(data.pictures.contents[i]), _image(data.pictures.styles[i]), _image(pictures[i])]
-            for i in range(len(data.names))
-        ]
+            _save_png(pictures[place], folder / f"{name}.png", settings)
+        rows = [[_image(picture) for picture in row] for row in zip(*data.pictures, pictures, strict=True)]
         pairs_sheet(rows, table.to_dict("records"), folder / "sheet.png", _title(facts, done), labels)
         losses_png(_losses(self.rows), folder / "losses.png", _title(facts, done), labels)
         growth_gif(sorted((folder / "growth").glob("*.png")), folder / "growth.gif", labels)
-        board = writer(trainer)
-        if board is not None:
-            with Image.open(folder / "sheet.png") as sheet:
-                board.add_image("sheet", np.asarray(sheet.convert("RGB")), done, dataformats="HWC")
+        show_picture(trainer, "sheet", folder / "sheet.png", done)
 
 
 def _title(facts: dict[str, Any], done: int) -> str:
@@ -140,14 +125,6 @@ def _title(facts: dict[str, Any], done: int) -> str:
 
 def _losses(rows: list[tuple[int, str, float, float, float]]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["evaluation", "picture", "content", "style", "total"])
-
-
-def _run_dir(trainer: pl.Trainer) -> Path:
-    return Path(trainer.default_root_dir)
-
-
-def _folder(trainer: pl.Trainer) -> Path:
-    return _run_dir(trainer) / "images"
 
 
 @torch.no_grad()
@@ -164,12 +141,12 @@ def _small(pictures: Tensor, longest: int) -> Tensor:
 
 
 def _image(picture: Tensor) -> Image.Image:
-    return Image.fromarray(picture.mul(255).round().byte().permute(1, 2, 0).numpy())
+    return Image.fromarray(as_bytes(picture).permute(1, 2, 0).numpy())
 
 
-def _save_png(image: Image.Image, path: Path, texts: dict[str, str]) -> None:
+def _save_png(picture: Tensor, path: Path, texts: dict[str, str]) -> None:
     info = PngInfo()
     for name, text in texts.items():
         info.add_itxt(name, text)
     with replacing(path) as staged:
-        image.save(staged, format="PNG", pnginfo=info)
+        _image(picture).save(staged, format="PNG", pnginfo=info)

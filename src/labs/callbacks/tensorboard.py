@@ -1,19 +1,56 @@
-"""TensorBoard beyond scalars: training beside validation, HPARAMS, and a card with recipe and freeze table."""
+"""TensorBoard beyond scalars: training beside validation, HPARAMS, a card with recipe and freeze table, pictures."""
 
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
+import numpy as np
 from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.loggers.logger import DummyLogger
 from lightning.pytorch.utilities import rank_zero_only
+from matplotlib.figure import Figure
+from PIL import Image
 from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
+from labs.storage.files import replacing
 
-def writer(trainer: pl.Trainer) -> SummaryWriter | None:
-    """Return the run's TensorBoard writer, or None if it has none (`logger=none`)."""
-    return next((logger.experiment for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)), None)
+
+def writer(trainer: pl.Trainer) -> Any:
+    """Return the run's TensorBoard writer; without one (`logger=none`), an object whose methods do nothing."""
+    found = (logger.experiment for logger in trainer.loggers if isinstance(logger, TensorBoardLogger))
+    return next(found, DummyLogger().experiment)
+
+
+def images_folder(trainer: pl.Trainer, *parts: str) -> Path:
+    """Return `images/` of the run directory, or a folder in it, made if needed."""
+    folder = Path(trainer.default_root_dir, "images", *parts)
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def show_figures(trainer: pl.Trainer, figures: Mapping[str, Figure]) -> None:
+    """Save figures as `images/<name>.png`, and show them in TensorBoard as `test/<name>`."""
+    for name, figure in figures.items():
+        with replacing(images_folder(trainer) / f"{name}.png") as staged:
+            figure.savefig(staged, format="png", dpi=110)
+        writer(trainer).add_figure(f"test/{name}", figure, global_step=trainer.global_step, close=False)
+
+
+def save_picture(picture: np.ndarray, path: Path) -> None:
+    """Save a picture, uint8 (height, width, 3), as a PNG file."""
+    with replacing(path) as staged:
+        Image.fromarray(picture).save(staged, format="PNG")
+
+
+def show_picture(trainer: pl.Trainer, tag: str, path: Path, step: int = 0) -> None:
+    """Show a picture file in TensorBoard, at most 3000 pixels wide and 4000 high."""
+    if not isinstance(writer(trainer), SummaryWriter):
+        return
+    with Image.open(path) as image:
+        image.thumbnail((3000, 4000))
+        writer(trainer).add_image(tag, np.asarray(image.convert("RGB")), step, dataformats="HWC")
 
 
 class TensorBoardCards(pl.Callback):
@@ -33,38 +70,31 @@ class TensorBoardCards(pl.Callback):
     @rank_zero_only
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write the TEXT tab."""
-        board = writer(trainer)
         table = Path(trainer.default_root_dir) / "freeze.txt"
-        if board is not None:
-            frozen = table.read_text(encoding="utf-8").splitlines() if table.is_file() else []
-            board.add_text("recipe", "\n".join(f"    {line}" for line in (self.recipe["command"], "", *frozen)))
+        frozen = table.read_text(encoding="utf-8").splitlines() if table.is_file() else []
+        text = "\n".join(f"    {line}" for line in (self.recipe["command"], "", *frozen))
+        writer(trainer).add_text("recipe", text)
 
     @rank_zero_only
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Lay out the CUSTOM SCALARS tab once the names of the metrics are known."""
-        board = writer(trainer)
-        if board is None or self.laid_out:
+        if self.laid_out:
             return
         self.laid_out = True
         logged = [name for name in trainer.callback_metrics if name.startswith(("train/", "val/"))]
         names = dict.fromkeys(name.partition("/")[2] for name in logged)
         charts = {name: ["Multiline", [f"{split}/{name}" for split in ("train", "val")]] for name in names}
-        board.add_custom_scalars({"training and validation": charts})
+        writer(trainer).add_custom_scalars({"training and validation": charts})
 
     @rank_zero_only
     def on_test_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write the HPARAMS tab."""
         board = writer(trainer)
-        if board is None:
+        if not isinstance(board, SummaryWriter):
             return
-        settings = {
-            "seed": self.recipe["seed"],
-            "experiment": self.recipe["experiment"],
-            **self.recipe["choices"],
-            **self.recipe["settings"],
-        }
+        settings = {name: self.recipe[name] for name in ("seed", "experiment")}
+        settings |= {**self.recipe["choices"], **self.recipe["settings"]}
         metrics = {name: value.item() for name, value in trainer.callback_metrics.items() if name.startswith("test/")}
-        file_writer = board._get_file_writer()
         plain = {name: value if isinstance(value, (int, float)) else str(value) for name, value in settings.items()}
         for summary in hparams(plain, metrics):
-            file_writer.add_summary(summary)
+            board._get_file_writer().add_summary(summary)

@@ -5,6 +5,7 @@ Matplotlib is used through its objects, never through pyplot: no window system, 
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -111,7 +112,7 @@ def _run_figure(
         if staged:
             axes.legend(fontsize=8, frameon=False, loc="lower right" if panel.percent else "best")
         limit_together([axes], panel)
-        axes.set_xlim(*_epoch_limits([log]))
+        axes.set_xlim(0.5, max(log["epoch"].max() if len(log) else 1.0, 1.0) + 0.5)
     for axes in flat[len(columns_of) :]:
         axes.set_axis_off()
     return figure, lines
@@ -169,11 +170,8 @@ def _panel(name: str) -> Panel:
 def _line(axes: Axes, log: pd.DataFrame, column: str, factor: float, label: str, colour: str, marker: str) -> Line2D:
     rows = log[["epoch", column]].dropna()
     values = rows[column].to_numpy(dtype=float) * factor
-    size = 3.5 if len(rows) <= 40 else 0.0
-    (line,) = axes.plot(
-        rows["epoch"].to_numpy(), values, color=colour, marker=marker, markersize=size, lw=1.6, label=label
-    )
-    return line
+    look: dict[str, Any] = {"color": colour, "marker": marker, "markersize": 3.5 if len(rows) <= 40 else 0.0}
+    return axes.plot(rows["epoch"].to_numpy(), values, lw=1.6, label=label, **look)[0]
 
 
 def limit_together(panels: Sequence[Axes], panel: Panel) -> None:
@@ -182,24 +180,16 @@ def limit_together(panels: Sequence[Axes], panel: Panel) -> None:
     Shares start at zero and end at 100 %; positive values that span more than two powers of ten, such as losses
     with one bad epoch, go on a logarithmic axis.
     """
-    if panel.percent:
-        for axes in panels:
-            axes.set_ylim(0, 102)
-        return
     drawn = [np.asarray(line.get_ydata(), dtype=float) for axes in panels for line in axes.lines]
     values = np.concatenate([*drawn, np.empty(0)])
     values = values[np.isfinite(values)]
-    if len(values) and values.min() > 0 and values.max() > 100 * values.min():
-        for axes in panels:
-            axes.set_yscale("log")
-            axes.set_ylim(values.min() / 1.5, values.max() * 1.5)
-        return
     limits = [axes.get_ylim() for axes in panels if axes.lines]
+    settings: dict[str, Any] = {}
+    if panel.percent:
+        settings = {"ylim": (0, 102)}
+    elif len(values) and values.min() > 0 and values.max() > 100 * values.min():
+        settings = {"yscale": "log", "ylim": (values.min() / 1.5, values.max() * 1.5)}
+    elif limits:
+        settings = {"ylim": (min(low for low, _ in limits), max(high for _, high in limits))}
     for axes in panels:
-        if limits:
-            axes.set_ylim(min(low for low, _ in limits), max(high for _, high in limits))
-
-
-def _epoch_limits(logs: Sequence[pd.DataFrame]) -> tuple[float, float]:
-    last = max((float(log["epoch"].max()) for log in logs if len(log)), default=1.0)
-    return (0.5, max(last, 1.0) + 0.5)
+        axes.set(**settings)

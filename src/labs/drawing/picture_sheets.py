@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image, ImageDraw
 
@@ -37,7 +36,6 @@ def pairs_sheet(
     """
     width, height = rows[0][0].size
     figure = Figure(figsize=(9.6, 0.7 + len(rows) * (3.0 * height / width + 0.5)), layout="constrained")
-    FigureCanvasAgg(figure)
     figure.suptitle("\n".join(filter(None, (title, " · ".join(labels)))), fontsize=11)
     panels = figure.subplots(len(rows), 3, squeeze=False)
     for line, pictures, measured in zip(panels, rows, numbers, strict=True):
@@ -72,7 +70,6 @@ def losses_png(losses: pd.DataFrame, path: Path, title: str, labels: Sequence[st
         labels: as in `pairs_sheet`.
     """
     figure = Figure(figsize=(12, 3.8), layout="constrained", facecolor="white")
-    FigureCanvasAgg(figure)
     figure.suptitle("\n".join(filter(None, (title, " · ".join(labels)))), fontsize=11)
     for axes, column in zip(figure.subplots(1, 3), ("content", "style", "total"), strict=True):
         for place, (name, rows) in enumerate(losses.groupby("picture", sort=False)):
@@ -109,10 +106,7 @@ def growth_gif(frames: Sequence[Path], path: Path, labels: Sequence[str], unit: 
     chosen = np.unique(np.linspace(0, len(frames) - 1, min(len(frames), MAX_FRAMES)).round().astype(int))
     images = _captioned([frames[place] for place in chosen], labels, unit)
     # one palette for all frames, of the first and the last: smaller, and no flicker
-    both = Image.new("RGB", (images[0].width, 2 * images[0].height))
-    both.paste(images[0], (0, 0))
-    both.paste(images[-1], (0, images[0].height))
-    palette = both.quantize(colors=256)
+    palette = Image.fromarray(np.vstack([np.asarray(images[place]) for place in (0, -1)])).quantize(colors=256)
     first, *rest = [image.quantize(palette=palette) for image in images]
     durations = [GROWTH_MS] * len(rest) + [HOLD_MS]
     with replacing(path) as staged:

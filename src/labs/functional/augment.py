@@ -15,8 +15,7 @@ def crop_flip(images: Tensor, draws: Tensor, size: int, *, crop_scale: Sequence[
     """Cut a random resized crop of each image and mirror half of them.
 
     Crops keep a share of the area drawn from `crop_scale` and an aspect ratio drawn log-uniformly from [3/4, 4/3]
-    (Szegedy et al. 2015);
-    they are sampled bilinearly.
+    (Szegedy et al. 2015); they are sampled bilinearly.
 
     Args:
         images: floats (batch, channels, height, width).
@@ -35,14 +34,8 @@ def crop_flip(images: Tensor, draws: Tensor, size: int, *, crop_scale: Sequence[
     low, high = crop_scale
     area = low + (high - low) * draws[:, 0]
     aspect = torch.exp((2 * draws[:, 1] - 1) * torch.log(torch.tensor(4 / 3)))
-    height, width = (
-        (area / aspect).sqrt().clamp(max=1),
-        (area * aspect).sqrt().clamp(max=1),
-    )  # shares of the image
-    down, right = (
-        (1 - height) * (2 * draws[:, 2] - 1),
-        (1 - width) * (2 * draws[:, 3] - 1),
-    )  # centres in [-1, 1]
+    height, width = (sides.sqrt().clamp(max=1) for sides in (area / aspect, area * aspect))  # shares of the image
+    down, right = ((1 - side) * (2 * draws[:, i] - 1) for i, side in ((2, height), (3, width)))  # centres in [-1, 1]
     sign = torch.where((draws[:, 4] < 0.5) & flip, -1.0, 1.0)
     zero = torch.zeros_like(area)
     theta = torch.stack(

@@ -46,15 +46,9 @@ class BatchedLBFGS(Optimizer):
         tolerance_change: float = 1e-9,
         history_size: int = 100,
     ) -> None:
-        defaults = {
-            "lr": lr,
-            "max_iter": max_iter,
-            "max_eval": max_iter * 5 // 4 if max_eval is None else max_eval,
-            "tolerance_grad": tolerance_grad,
-            "tolerance_change": tolerance_change,
-            "history_size": history_size,
-        }
-        super().__init__(params, defaults)
+        limits = {"max_iter": max_iter, "max_eval": max_iter * 5 // 4 if max_eval is None else max_eval}
+        tolerances = {"tolerance_grad": tolerance_grad, "tolerance_change": tolerance_change}
+        super().__init__(params, {"lr": lr, **limits, **tolerances, "history_size": history_size})
         if len(self.param_groups) != 1 or len({len(p) for p in self._params}) != 1:
             raise ValueError("BatchedLBFGS takes one group of parameters, all with the same number of problems first")
 
@@ -225,9 +219,7 @@ class BatchedLBFGS(Optimizer):
 
 def _take(history: Tensor, slots: list[int]) -> Tensor:
     """Take each problem's row at its own slot: a view where all agree, as a single one always does, else a copy."""
-    if len(set(slots)) == 1:
-        return history[slots[0]]
-    return torch.stack([history[slot, problem] for problem, slot in enumerate(slots)])
+    return history[slots[0]] if len(set(slots)) == 1 else history[slots, range(len(slots))]
 
 
 def forget(optimizer: Optimizer, problems: Tensor) -> None:

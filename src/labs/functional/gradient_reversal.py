@@ -37,8 +37,7 @@ def reverse_gradient(features: Tensor, weight: float) -> Tensor:
         >>> features.grad
         tensor([-1.5000, -1.5000])
     """
-    reversed_: Tensor = _ReverseGradient.apply(features, weight)
-    return reversed_
+    return _ReverseGradient.apply(features, weight)
 
 
 @dataclass(frozen=True)

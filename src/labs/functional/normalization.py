@@ -23,11 +23,7 @@ class Normalization(NamedTuple):
 
 
 class Normalizer:
-    """Subtract the mean and divide by the standard deviation, on the device of the images.
-
-    Args:
-        normalization: what to subtract and divide by.
-    """
+    """Subtract the mean and divide by the standard deviation, on the device of the images."""
 
     def __init__(self, normalization: Normalization) -> None:
         self.statistics = torch.tensor(normalization[1:])[:, :, None, None]  # mean and std: (2, channels, 1, 1)

@@ -1,7 +1,7 @@
 """How good a set of generated images is, beside a set of real ones: pure functions of features, labels and pixels."""
 
 import warnings
-from typing import NamedTuple
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -110,29 +110,17 @@ def precision_recall(fake: Tensor, real: Tensor, neighbours: int = 3) -> tuple[f
     return _inside(fake, real, neighbours), _inside(real, fake, neighbours)
 
 
-class Nearest(NamedTuple):
-    """The nearest neighbour of each point in another set."""
-
-    distances: Tensor  # (points,)
-    places: Tensor  # (points,) int64, in the other set
-
-
-def nearest(points: Tensor, others: Tensor) -> Nearest:
-    """Return the nearest of `others` to each of `points`, both (count, features), by Euclidean distance."""
-    parts = [torch.cdist(some, others).min(1) for some in points.split(CHUNK // 4)]
-    return Nearest(torch.cat([part.values for part in parts]), torch.cat([part.indices for part in parts]))
+def nearest(points: Tensor, others: Tensor) -> tuple[Tensor, Tensor]:
+    """Return Euclidean distance and place of the nearest of `others` to each of `points`, both (count, features)."""
+    distances, places = zip(*(torch.cdist(some, others).min(1) for some in points.split(CHUNK // 4)), strict=True)
+    return torch.cat(distances), torch.cat(places)
 
 
 def _inside(points: Tensor, manifold: Tensor, neighbours: int) -> float:
     """Return the share of points that lie in at least one ball of the manifold."""
     # a point is its own nearest neighbour, hence one more; computed without matrix products, whose rounding
     # would give a point a distance from itself
-    exact = {"compute_mode": "donot_use_mm_for_euclid_dist"}
-    radii = torch.cat(
-        [
-            torch.cdist(some, manifold, **exact).topk(neighbours + 1, largest=False).values[:, -1]  # type: ignore[arg-type]
-            for some in manifold.split(CHUNK)
-        ]
-    )
-    inside = [(torch.cdist(some, manifold, **exact) <= radii).any(1) for some in points.split(CHUNK)]  # type: ignore[arg-type]
+    distances = partial(torch.cdist, compute_mode="donot_use_mm_for_euclid_dist")
+    radii = torch.cat([distances(some, manifold).kthvalue(neighbours + 1).values for some in manifold.split(CHUNK)])
+    inside = [(distances(some, manifold) <= radii).any(1) for some in points.split(CHUNK)]
     return float(torch.cat(inside).float().mean())

@@ -102,12 +102,8 @@ def pass_style_loss(features: Tensor, target: Tensor, *, convention: str = "tuto
     """Hand features on to the next layer, with the `style_loss` measured on the way.
 
     The same numbers for less work: by equation 6 of the paper the gradient is one product (G - A) F, where automatic
-    differentiation of G = F F' takes two, and it is added to what later layers send back in the same call.
-
-    Args:
-        features: As in `style_loss`.
-        target: As in `style_loss`.
-        convention: As in `style_loss`.
+    differentiation of G = F F' takes two, and it is added to what later layers send back in the same call. What is
+    handed over is what `style_loss` takes.
 
     Returns:
         The features, to go on with, and one float32 loss a picture, (batch,). They can be differentiated once.

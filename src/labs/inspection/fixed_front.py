@@ -6,6 +6,7 @@ so the two parts one after the other are the net. They share its modules and par
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 import torch
@@ -27,23 +28,14 @@ _IN_EVAL_MODE = (nn.BatchNorm1d, nn.BatchNorm2d, nn.Dropout, nn.Dropout2d, nn.Al
 
 @dataclass(frozen=True)
 class Cut:
-    """A place where a net can be cut.
+    """A place where a net can be cut."""
 
-    Attributes:
-        name: of the part of the net that ends there, such as `layer2`.
-        shape: of what crosses the cut, without the batch axis.
-        dtype: of what crosses the cut.
-        flops: floating-point operations up to the cut for one image.
-        net: the operations of the whole net.
-        last: position of the last one before the cut.
-    """
-
-    name: str
-    shape: tuple[int, ...]
-    dtype: torch.dtype
-    flops: int
-    net: fx.GraphModule
-    last: int
+    name: str  # of the part of the net that ends there, such as `layer2`
+    shape: tuple[int, ...]  # of what crosses the cut, without the batch axis
+    dtype: torch.dtype  # of what crosses the cut
+    flops: int  # floating-point operations up to the cut for one image
+    net: fx.GraphModule  # the operations of the whole net
+    last: int  # position of the last one before the cut
 
     @property
     def bytes(self) -> int:
@@ -133,9 +125,8 @@ def _trace(net: nn.Module) -> fx.GraphModule:
         with evaluating(net):
             in_evaluation = fx.symbolic_trace(net).code
     except Exception as error:  # a trace runs the net's own code with stand-ins for tensors: it can fail in any way
-        raise CannotCutError(
-            f"the operations of {type(net).__name__} depend on its data ({type(error).__name__})."
-        ) from None
+        why = f"the operations of {type(net).__name__} depend on its data ({type(error).__name__})."
+        raise CannotCutError(why) from None
     if traced.code != in_evaluation:
         raise CannotCutError(f"{type(net).__name__} computes something else in training than in evaluation.")
     return traced
@@ -143,11 +134,8 @@ def _trace(net: nn.Module) -> fx.GraphModule:
 
 def _fixed(net: fx.GraphModule, nodes: list[fx.Node], changing: Callable[[str], bool]) -> tuple[int, str]:
     """Return how many operations from the first on never change, and what ends them."""
-    for position, node in enumerate(nodes):
-        why = _why_it_changes(net, node, changing)
-        if why:
-            return position, why
-    return len(nodes), ""
+    reasons = ((position, _why_it_changes(net, node, changing)) for position, node in enumerate(nodes))
+    return next(((position, why) for position, why in reasons if why), (len(nodes), ""))
 
 
 def _why_it_changes(net: fx.GraphModule, node: fx.Node, changing: Callable[[str], bool]) -> str:
@@ -161,22 +149,16 @@ def _why_it_changes(net: fx.GraphModule, node: fx.Node, changing: Callable[[str]
         trains = [name for name, _ in module.named_parameters(prefix=target) if changing(name)]
         if trains:
             return f"{trains[0]} trains."
-        if type(module) in _IN_EVAL_MODE and not _forgets(module):
+        forgets = getattr(module, "running_mean", "") is None  # batch norm that takes a batch's even in eval mode
+        if type(module) in _IN_EVAL_MODE and not forgets:
             kind = "batch norm" if "Norm" in type(module).__name__ else "dropout"
             hint = "; freeze.batch_norm=eval would keep its statistics" if kind == "batch norm" else ""
             return f"{kind} is in train mode ({target}{hint})." if module.training else ""
-        return (
-            ""
-            if type(module) in _ALWAYS and not module._forward_pre_hooks
-            else f"{target} is a {type(module).__name__}, which may change."
-        )
+        if type(module) in _ALWAYS and not module._forward_pre_hooks:
+            return ""
+        return f"{target} is a {type(module).__name__}, which may change."
     name = target if node.op == "call_method" else getattr(node.target, "__name__", target)
     return "" if name in DETERMINISTIC_FUNCTIONS else f"{name} may change."
-
-
-def _forgets(module: nn.Module) -> bool:
-    """Say whether a layer is batch norm without running statistics, which takes a batch's even in eval mode."""
-    return getattr(module, "running_mean", "") is None
 
 
 def _is_border(nodes: list[fx.Node], last: int) -> bool:
@@ -190,7 +172,6 @@ def _is_border(nodes: list[fx.Node], last: int) -> bool:
 def _name(nodes: list[fx.Node], last: int) -> str:
     """Name the largest part of the net that ends with an operation: `layer1` rather than `layer1.1.relu`."""
     module = next((node for node in reversed(nodes[: last + 1]) if node.op == "call_module"), nodes[last])
-    parts = str(module.target).split(".")
     later = [f"{node.target}." for node in nodes[last + 1 :] if node.op == "call_module"]
-    whole = (".".join(parts[:end]) for end in range(1, len(parts) + 1))
+    whole = accumulate(str(module.target).split("."), "{}.{}".format)
     return next((n for n in whole if not any(target.startswith(f"{n}.") for target in later)), nodes[last].name)

@@ -1,7 +1,7 @@
 """The geometry of an architecture picture: from rows, lanes and columns to inches."""
 
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from labs.inspection.placement import Box
 
@@ -14,24 +14,14 @@ _ARC = 0.13  # from one shortcut to the next
 
 @dataclass(frozen=True)
 class Sheet:
-    """Where everything stands on the picture, in inches from its top left corner.
-
-    Attributes:
-        boxes: All boxes.
-        first_rank: Rank of the first row of each column.
-        left: Left edge of the main lane of each column.
-        gutter: Where the line from the column before comes up, left of all arcs of the column.
-        arcs: Shortcuts by (source, column), with their distance from the boxes in steps: all that start at
-            one box share a line.
-        size: Width and height of the picture.
-    """
+    """Where everything stands on the picture, in inches from its top left corner; dictionaries by column."""
 
     boxes: list[Box]
-    first_rank: dict[int, int]
-    left: dict[int, float]
-    gutter: dict[int, float]
-    arcs: dict[tuple[int, int], int]
-    size: tuple[float, float]
+    first_rank: dict[int, int]  # of the first row
+    left: dict[int, float]  # edge of the main lane
+    gutter: dict[int, float]  # where the line from the column before comes up, left of all arcs
+    arcs: dict[tuple[int, int], int]  # shortcuts by (source, column), and their steps from the boxes: a line a source
+    size: tuple[float, float]  # width and height
 
     def x(self, box: Box) -> float:
         """Left edge of a box."""
@@ -75,8 +65,7 @@ def new_sheet(boxes: list[Box]) -> Sheet:
         sheet.left[column] = x + 0.12 + steps * _ARC
         x = sheet.left[column] + lanes[column] * LANE + WIDTH + LEFT_MARGIN
     rows = max(box.rank - first_rank[box.column] for box in boxes) + 1
-    size = (max(x, 4.6), HEAD + rows * ROW + FOOT)
-    return Sheet(boxes, first_rank, sheet.left, sheet.gutter, sheet.arcs, size)
+    return replace(sheet, size=(max(x, 4.6), HEAD + rows * ROW + FOOT))
 
 
 def _arcs(sheet: Sheet) -> dict[tuple[int, int], int]:

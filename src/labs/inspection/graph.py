@@ -1,10 +1,7 @@
 """The operations of a net in the order they run: the common ground of the summary and the picture."""
 
-import contextlib
-import math
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -28,6 +25,12 @@ _FUNCTION_KINDS = {
     "dropout": ("dropout", "dropout_", "dropout1d", "dropout2d", "feature_dropout", "stochastic_depth"),
     "reshape": ("flatten", "view", "reshape", "squeeze"),
 }
+_KINDS_BY_FILE = {  # and by the file of `torch.nn` that defines the module
+    **{kind: kind for kind in ("linear", "pooling", "dropout", "activation")},
+    **dict.fromkeys(("batchnorm", "instancenorm", "normalization"), "normalisation"),
+    "conv": "convolution",
+    "flatten": "reshape",
+}
 # Functions and methods whose result depends on their arguments alone, whatever the mode of the net.
 DETERMINISTIC_FUNCTIONS = {
     *(name for kind, names in _FUNCTION_KINDS.items() if kind not in ("normalisation", "dropout") for name in names),
@@ -39,25 +42,17 @@ DETERMINISTIC_FUNCTIONS = {
 class Op:
     """One operation of a net.
 
-    Attributes:
-        name: Dotted name of the module, or of the module that calls the function, then the function.
-            A later call of the same thing carries `#2`, `#3`, ...
-        kind: `input`, `convolution`, `normalisation`, `activation`, `pooling`, `linear`, `join`, `dropout`,
-            `reshape` or `other`.
-        type: Class of the module (`Conv2d`) or name of the function (`add`).
-        module: The module, or None for a function.
-        shape: Shape of the output without the batch axis.
-        inputs: Positions in the list of the operations whose outputs this one takes.
-        window: Window of a two-dimensional convolution, pooling or padding.
+    Its name is that of the module, dotted, or of the module that calls the function, then the function; a later call
+    of the same thing carries `#2`, `#3`, ...
     """
 
     name: str
-    kind: str
-    type: str
-    module: nn.Module | None
-    shape: tuple[int, ...]
-    inputs: tuple[int, ...]
-    window: Window | None = None
+    kind: str  # `input`, a key of `_FUNCTION_KINDS`, or `other`
+    type: str  # class of the module (`Conv2d`) or name of the function (`add`)
+    module: nn.Module | None  # None for a function
+    shape: tuple[int, ...]  # of the output, without the batch axis
+    inputs: tuple[int, ...]  # positions of the operations whose outputs this one takes
+    window: Window | None = None  # of a two-dimensional convolution, pooling or padding
 
 
 @dataclass(frozen=True)
@@ -83,7 +78,8 @@ def trace_net(net: nn.Module, image_size: tuple[int, int, int]) -> NetGraph:
     Raises:
         LabsError: If the net cannot take an image of this size.
     """
-    with evaluating(net), torch.no_grad(), _unchanged_random_state(net):
+    gpus = {p.device for p in net.parameters() if p.device.type == "cuda"}
+    with evaluating(net), torch.no_grad(), torch.random.fork_rng(devices=gpus):
         images = _black_image(net, image_size)
         try:
             # A trace runs the code of the net with stand-ins for tensors: it can fail in any way.
@@ -128,7 +124,8 @@ class _Recorder(fx.Interpreter):
             scope = [entry[0] for entry in n.meta.get("nn_module_stack", {}).values() if entry[0]]
             name = ".".join([*scope[-1:], function])
             window = function_window(function, args, kwargs)
-            op = Op(name, _function_kind(function), function, None, shape, inputs, window)
+            kind = next((kind for kind, names in _FUNCTION_KINDS.items() if function in names), "other")
+            op = Op(name, kind, function, None, shape, inputs, window)
         self._position[n] = len(self.ops)
         self.ops.append(_numbered(op, self._calls))
         return result
@@ -136,8 +133,7 @@ class _Recorder(fx.Interpreter):
 
 def _ops_by_hooks(net: nn.Module, images: Tensor) -> list[Op]:
     ops = [Op("input", "input", "input", None, tuple(images.shape[1:]), ())]
-    calls: Counter[str] = Counter()
-    handles = []
+    calls, handles = Counter[str](), []
 
     def listen(name: str, module: nn.Module) -> None:
         def write_down(module: nn.Module, _: Any, output: Any) -> None:
@@ -168,8 +164,7 @@ def _ops_by_hooks(net: nn.Module, images: Tensor) -> list[Op]:
 
 def _numbered(op: Op, calls: Counter[str]) -> Op:
     calls[op.name] += 1
-    count = calls[op.name]
-    return op if count == 1 else Op(f"{op.name}#{count}", *list(vars(op).values())[1:])
+    return op if calls[op.name] == 1 else replace(op, name=f"{op.name}#{calls[op.name]}")
 
 
 def _module_op(name: str, module: nn.Module, shape: tuple[int, ...], inputs: tuple[int, ...]) -> Op:
@@ -178,23 +173,10 @@ def _module_op(name: str, module: nn.Module, shape: tuple[int, ...], inputs: tup
 
 
 def _module_kind(module: nn.Module) -> str:
-    files = {cls.__module__.rpartition(".")[2] for cls in type(module).__mro__ if "torch.nn" in cls.__module__}
-    by_file = {
-        "convolution": {"conv"},
-        "linear": {"linear"},
-        "normalisation": {"batchnorm", "instancenorm", "normalization"},
-        "pooling": {"pooling"},
-        "dropout": {"dropout"},
-        "reshape": {"flatten"},
-        "activation": {"activation"},
-    }
     if isinstance(module, nn.MultiheadAttention | nn.Identity):
         return "other"
-    return next((kind for kind, names in by_file.items() if files & names), "other")
-
-
-def _function_kind(function: str) -> str:
-    return next((kind for kind, names in _FUNCTION_KINDS.items() if function in names), "other")
+    files = {cls.__module__.rpartition(".")[2] for cls in type(module).__mro__ if "torch.nn" in cls.__module__}
+    return next((kind for file, kind in _KINDS_BY_FILE.items() if file in files), "other")
 
 
 def _shape(result: Any) -> tuple[int, ...] | None:
@@ -203,14 +185,7 @@ def _shape(result: Any) -> tuple[int, ...] | None:
 
 
 def _black_image(net: nn.Module, image_size: tuple[int, int, int]) -> Tensor:
-    if len(image_size) != 3 or math.prod(image_size) < 1 or min(image_size) < 1:
+    if len(image_size) != 3 or min(image_size) < 1:
         raise LabsError(f"image_size must be (channels, height, width), all at least 1; found {image_size!r}.")
     weight = next((p for p in net.parameters() if p.is_floating_point()), torch.empty(0))
     return torch.zeros(1, *image_size, device=weight.device, dtype=weight.dtype)
-
-
-@contextlib.contextmanager
-def _unchanged_random_state(net: nn.Module) -> Iterator[None]:
-    devices = {p.device for p in net.parameters() if p.device.type == "cuda"}
-    with torch.random.fork_rng(devices=list(devices)):
-        yield

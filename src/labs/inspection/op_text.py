@@ -3,7 +3,6 @@
 from labs.inspection.graph import Op
 from labs.inspection.window import Window
 
-_TIMES = "\N{MULTIPLICATION SIGN}"
 _SHORT = {
     **dict.fromkeys(("BatchNorm1d", "BatchNorm2d", "SyncBatchNorm", "batch_norm"), "bn"),
     **dict.fromkeys(("iadd", "add_"), "add"),
@@ -14,9 +13,14 @@ _SHORT = {
 }
 
 
-def by(sizes: tuple[int, ...], space: str = "") -> str:
-    """Write sizes as a product, with `space` around the signs."""
-    return f"{space}{_TIMES}{space}".join(map(str, sizes))
+def by(sizes: tuple[int, ...], times: str = "\N{MULTIPLICATION SIGN}") -> str:
+    """Write sizes as a product."""
+    return times.join(map(str, sizes))
+
+
+def square(pair: tuple[int, int], times: str = "\N{MULTIPLICATION SIGN}") -> str:
+    """Write height and width as a product, or as one number where they are the same."""
+    return str(pair[0]) if pair[0] == pair[1] else by(pair, times)
 
 
 def describe(op: Op, source: Op | None) -> str:
@@ -50,16 +54,12 @@ def describe(op: Op, source: Op | None) -> str:
 def _window(window: Window | None) -> str:
     if window is None:
         return ""
-    stride = "" if window.stride == (1, 1) else f"/{_square(window.stride)}"
+    stride = "" if window.stride == (1, 1) else f"/{square(window.stride)}"
     return f" {by(window.kernel)}{stride}"
 
 
 def _extras(op: Op) -> str:
     dilation = op.window.dilation if op.window else (1, 1)
     groups = getattr(op.module, "groups", 1)
-    extras = [f"dilation {_square(dilation)}"] * (dilation != (1, 1)) + [f"groups {groups}"] * (groups > 1)
+    extras = [f"dilation {square(dilation)}"] * (dilation != (1, 1)) + [f"groups {groups}"] * (groups > 1)
     return "".join(f", {extra}" for extra in extras)
-
-
-def _square(pair: tuple[int, int]) -> str:
-    return str(pair[0]) if pair[0] == pair[1] else by(pair)

@@ -2,6 +2,7 @@
 
 import difflib
 from fnmatch import fnmatchcase
+from itertools import accumulate
 
 from torch import nn
 
@@ -18,8 +19,7 @@ def select(net: nn.Module, pattern: str, *, key: str) -> set[str]:
 
     A pattern is a parameter's name (`conv1.weight`), a module's name with all that is in it (`layer1`), either with
     wildcards (`layer?.*.conv2`), or one of four words: `convs` (all parameters of convolutions), `stem` (the first
-    convolution),
-    `head` (the classifier's last layer) and `backbone` (all but the head).
+    convolution), `head` (the classifier's last layer) and `backbone` (all but the head).
 
     Args:
         net: whose parameters are named.
@@ -40,16 +40,11 @@ def select(net: nn.Module, pattern: str, *, key: str) -> set[str]:
             "backbone": {n for n in names if not n.startswith(head)},
         }[pattern]
     else:
-        chosen = {n for n in names if any(fnmatchcase(part, pattern) for part in _with_ancestors(n))}
+        ways = {n: accumulate(n.split("."), "{}.{}".format) for n in names}  # a, a.b, a.b.c
+        chosen = {n for n, way in ways.items() if any(fnmatchcase(part, pattern) for part in way)}
     if not chosen:
         raise LabsError(_no_match(net, pattern, key, names))
     return chosen
-
-
-def _with_ancestors(name: str) -> list[str]:
-    """List a dotted name and the modules it is in: a.b.c, a.b, a."""
-    parts = name.split(".")
-    return [".".join(parts[:end]) for end in range(len(parts), 0, -1)]
 
 
 def _no_match(net: nn.Module, pattern: str, key: str, names: list[str]) -> str:

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Rectangle
 from matplotlib.path import Path as Line
@@ -27,6 +26,7 @@ COLORS = {
     "reshape": "#e3e5e8",
     "other": "#f2f2f2",
 }
+_TIMES = " \N{MULTIPLICATION SIGN} "
 _INK, _PALE, _LINE, _SKIP = "#20252b", "#59626b", "#7b848d", "#c0561f"
 
 
@@ -54,7 +54,6 @@ def draw_architecture(
     sheet = new_sheet(boxes)
     width, height = sheet.size
     figure = Figure(figsize=(width, height), dpi=dpi, facecolor="white")
-    FigureCanvasAgg(figure)
     ax = figure.add_axes((0.0, 0.0, 1.0, 1.0))
     ax.set(xlim=(0, width), ylim=(height, 0))
     ax.axis("off")
@@ -159,7 +158,7 @@ def _draw_box(ax: Axes, sheet: Sheet, box: Box, graph: NetGraph) -> None:
         text = ax.text(*place, label, size=7.5 * shrink, color=_INK, ha="center", va="center", zorder=5)
         text.set(weight=weight, path_effects=halo)
         start += width
-    shape, name = by(ops[-1].shape, " "), ops[0].name
+    shape, name = by(ops[-1].shape, _TIMES), ops[0].name
     room = int((WIDTH - 0.2) / 0.047) - len(shape)  # characters of the small print that fit beside the shape
     name = name if len(name) <= room else "\N{HORIZONTAL ELLIPSIS}" + name[1 - room :]
     below = y + band + (HEIGHT - band) / 2
@@ -185,7 +184,7 @@ def _draw_heading(ax: Axes, title: str, net: nn.Module, image_size: tuple[int, i
     room = ax.get_xlim()[1] - 2 * LEFT_MARGIN
     size = min(13.0, 13.0 * room / (0.125 * max(len(title), 1)))
     ax.text(LEFT_MARGIN, 0.34, title, size=size, weight="bold", color=_INK, va="center")
-    line = f"image {by(image_size, ' ')} \N{MIDDLE DOT} {numbers}"
+    line = f"image {by(image_size, _TIMES)} \N{MIDDLE DOT} {numbers}"
     ax.text(LEFT_MARGIN, 0.62, line, size=8, color=_PALE, va="center")
     if not graph.exact:
         note = "This net cannot be traced: drawn as the chain of its modules."

@@ -13,21 +13,13 @@ _LONGEST_BOX = 4
 
 @dataclass
 class Box:
-    """A run of operations in one box.
+    """A run of operations in one box."""
 
-    Attributes:
-        ops: Positions of the operations in the graph.
-        inputs: Positions of the boxes that feed this one.
-        rank: Row of the picture before it is cut into columns: steps of the longest way from the image.
-        lane: 0 for the longest way through the net, 1 and up for branches beside it.
-        column: Column of the picture.
-    """
-
-    ops: list[int]
-    inputs: list[int] = field(default_factory=list)
-    rank: int = 0
-    lane: int = 0
-    column: int = 0
+    ops: list[int]  # positions in the graph
+    inputs: list[int] = field(default_factory=list)  # positions of the boxes that feed this one
+    rank: int = 0  # row before the picture is cut into columns: steps of the longest way from the image
+    lane: int = 0  # 0 for the longest way through the net, 1 and up for branches beside it
+    column: int = 0  # of the picture
 
 
 def place_boxes(graph: NetGraph, *, shape: float) -> list[Box]:
@@ -63,20 +55,15 @@ def _fold(graph: NetGraph) -> list[Box]:
 
 def _choose_lanes(boxes: list[Box]) -> None:
     main = _longest_way(boxes)
-    last_use = {i: boxes[i].rank for i in range(len(boxes))}
-    for box in boxes:
-        for i in box.inputs:
-            last_use[i] = max(last_use[i], box.rank)
+    last_use = [max([box.rank, *(other.rank for other in boxes if i in other.inputs)]) for i, box in enumerate(boxes)]
     free_from: dict[int, int] = {}  # lane -> first rank without a box or a line in it
     for i, box in sorted(enumerate(boxes), key=lambda item: (item[1].rank, item[0])):
         if i in main:
             continue
         before = [boxes[j].lane for j in box.inputs if boxes[j].lane > 0]
-        lane = next((lane for lane in before if free_from[lane] <= box.rank), None)
-        if lane is None:
-            lane = next(lane for lane in range(1, len(boxes) + 1) if free_from.get(lane, 0) <= box.rank)
-        box.lane = lane
-        free_from[lane] = max(last_use[i], box.rank + 1)
+        lanes = (*before, *range(1, len(boxes) + 1))
+        box.lane = next(lane for lane in lanes if free_from.get(lane, 0) <= box.rank)
+        free_from[box.lane] = max(last_use[i], box.rank + 1)
 
 
 def _longest_way(boxes: list[Box]) -> set[int]:

@@ -13,7 +13,7 @@ A. Araujo, W. Norris, J. Sim, "Computing Receptive Fields of Convolutional Neura
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 from torch import nn
 
@@ -22,51 +22,20 @@ from labs.inspection.window import Window
 
 # Operations that look at one position at a time, besides activations, dropout and batch normalisation.
 _POINTWISE = {
-    *(
-        "Identity",
-        "contiguous",
-        "clone",
-        "detach",
-        "to",
-        "float",
-        "half",
-        "clamp",
-        "exp",
-        "log",
-        "abs",
-        "neg",
-        "pow",
-    ),
-    *(
-        "sqrt",
-        "square",
-        "truediv",
-        "div",
-        "normalize",
-        "local_response_norm",
-        "batch_norm",
-        "LocalResponseNorm",
-    ),
+    *("Identity", "contiguous", "clone", "detach", "to", "float", "half", "clamp", "exp", "log", "abs", "neg", "pow"),
+    *("sqrt", "square", "truediv", "div", "normalize", "local_response_norm", "batch_norm", "LocalResponseNorm"),
     *("add", "iadd", "add_", "sub", "mul", "mul_", "imul", "cat", "concat", "getattr"),
 }
 
 
 @dataclass(frozen=True)
 class Axis:
-    """What the units of a layer see along one axis of the image, in pixels.
+    """What the units of a layer see along one axis of the image, in pixels."""
 
-    Attributes:
-        first: First pixel that unit 0 sees; negative where it looks into the padding.
-        last: Last pixel that unit 0 sees.
-        jump: Pixels between the fields of neighbouring units; 0 where all units see the same pixels, None
-            where the units do not lie on a regular grid.
-        whole: First and last pixel that all units together see.
-    """
-
-    first: int
-    last: int
-    jump: int | None
-    whole: tuple[int, int]
+    first: int  # that unit 0 sees; negative where it looks into the padding
+    last: int  # that unit 0 sees
+    jump: int | None  # from one unit's field to the next; 0: all see the same pixels, None: they form no regular grid
+    whole: tuple[int, int]  # first and last that all units together see
 
     @property
     def extent(self) -> int:
@@ -107,7 +76,8 @@ def _next_field(op: Op, sources: Sequence[Op], fields: Sequence[Field]) -> Field
         return _both(_everything(axis) for axis in field)
     if op.kind == "reshape":
         flattens = len(op.shape) == 1 and len(source.shape) > 1
-        return _both(_scattered(axis) for axis in field) if flattens else _same(op, source, field)
+        scattered = (axis if axis.jump == 0 else Axis(axis.first, axis.last, None, axis.whole) for axis in field)
+        return _both(scattered) if flattens else _same(op, source, field)
     if _sees_the_map(op):
         return _both(_everything(axis) for axis in field)
     if op.kind in ("activation", "dropout", "normalisation") or op.type in _POINTWISE:
@@ -123,12 +93,7 @@ def _sees_the_map(op: Op) -> bool:
 
 
 def _through_window(axis: Axis, window: Window, i: int, size: int) -> Axis | None:
-    kernel, stride, padding, dilation = (
-        window.kernel[i],
-        window.stride[i],
-        window.padding[i],
-        window.dilation[i],
-    )
+    kernel, stride, padding, dilation = (pair[i] for pair in astuple(window))
     if axis.jump is None:
         return axis if (kernel, stride, padding) == (1, 1, 0) else None
     first = axis.first - padding * axis.jump
@@ -152,10 +117,6 @@ def _through_adaptive(axis: Axis, size_in: int, size_out: int) -> Axis | None:
 
 def _everything(axis: Axis) -> Axis:
     return Axis(*axis.whole, 0, axis.whole)
-
-
-def _scattered(axis: Axis) -> Axis:
-    return axis if axis.jump == 0 else Axis(axis.first, axis.last, None, axis.whole)
 
 
 def _same(op: Op, source: Op, field: Field) -> Field | None:

@@ -6,58 +6,38 @@ from torch import nn
 from torch.nn.modules.conv import _ConvNd
 
 from labs import LabsError
-from labs.inspection.graph import Op, trace_net
-from labs.inspection.receptive_field import Field, receptive_fields
+from labs.inspection.graph import trace_net
+from labs.inspection.op_text import by, square
+from labs.inspection.receptive_field import receptive_fields
 from labs.inspection.window import Pair
 
 
 @dataclass(frozen=True)
 class LayerRow:
-    """One operation of a net.
+    """One operation of a net; receptive fields and jumps are (height, width) in pixels of the image."""
 
-    Attributes:
-        name: Dotted name of the module or function; a second call of the same one ends in `#2`.
-        type: Class of the module or name of the function; `Parameter` for a weight that no listed call holds.
-        output_shape: Shape of the output without the batch axis.
-        parameters: Number of parameters, counted at the first call.
-        trainable_parameters: How many of them receive gradients.
-        receptive_field: (height, width) of what one unit sees, in pixels of the image; None where unknown.
-        jump: (height, width) between the fields of neighbouring units, in pixels; None where there is no such
-            distance: after a flattening or a layer in which every unit sees the whole image.
-    """
-
-    name: str
-    type: str
-    output_shape: tuple[int, ...]
-    parameters: int
-    trainable_parameters: int
-    receptive_field: Pair | None
-    jump: Pair | None
+    name: str  # of the module or function, dotted; a second call of the same one ends in `#2`
+    type: str  # class of the module or name of the function; `Parameter` for a weight that no listed call holds
+    output_shape: tuple[int, ...]  # without the batch axis
+    parameters: int  # how many, counted at the first call
+    trainable_parameters: int  # how many of them receive gradients
+    receptive_field: Pair | None  # what one unit sees; None where unknown
+    jump: Pair | None  # between the fields of neighbours; None after a flattening, or where all see the whole image
 
 
 @dataclass(frozen=True)
 class NetSummary:
-    """The rows of a net in the order they run, and the totals over its parameters.
+    """The rows of a net in the order they run, and the totals over its parameters."""
 
-    Attributes:
-        net: Class of the net.
-        image_size: (channels, height, width) of the image it was run on, in pixels.
-        rows: One row an operation.
-        convolution, linear, other: Parameters (weights and biases) by the kind of layer that holds them.
-        total: All parameters; a parameter that two layers share counts once.
-        trainable: Those that receive gradients.
-        exact: False where the net could not be traced; receptive fields then assume a plain chain of layers.
-    """
-
-    net: str
-    image_size: tuple[int, int, int]
-    rows: tuple[LayerRow, ...]
-    convolution: int
+    net: str  # its class
+    image_size: tuple[int, int, int]  # (channels, height, width) of the image it was run on, in pixels
+    rows: tuple[LayerRow, ...]  # one row an operation
+    convolution: int  # parameters (weights and biases) by the kind of layer that holds them
     linear: int
     other: int
-    total: int
-    trainable: int
-    exact: bool
+    total: int  # of all parameters; one that two layers share counts once
+    trainable: int  # those that receive gradients
+    exact: bool  # False where the net could not be traced; receptive fields then assume a plain chain of layers
 
     def row(self, name: str) -> LayerRow:
         """Find a row by its name, such as `layer1.0.conv2`.
@@ -65,11 +45,10 @@ class NetSummary:
         Raises:
             LabsError: If no row has this name.
         """
-        for row in self.rows:
-            if row.name == name:
-                return row
-        names = ", ".join(row.name for row in self.rows)
-        raise LabsError(f"{self.net} has no layer {name!r}; its layers are: {names}.")
+        rows = {row.name: row for row in self.rows}
+        if name not in rows:
+            raise LabsError(f"{self.net} has no layer {name!r}; its layers are: {', '.join(rows)}.")
+        return rows[name]
 
     def to_text(self) -> str:
         """Write the table as aligned plain text, totals below."""
@@ -89,22 +68,22 @@ class NetSummary:
         ]
         if not self.exact:
             footer.append("~ This net cannot be traced: receptive fields assume that its layers form a plain chain.")
-        title = f"{self.net} on an image of {_by(self.image_size)} (channels x height x width)"
+        title = f"{self.net} on an image of {by(self.image_size, 'x')} (channels x height x width)"
         return "\n".join([title, rule, lines[0], rule, *lines[1:], rule, *footer]) + "\n"
 
     def _cells(self, row: LayerRow) -> tuple[str, ...]:
         trainable = "-"
         if row.parameters:
             trainable = {0: "no", row.parameters: "yes"}.get(row.trainable_parameters, "partly")
-        field = "?" if row.receptive_field is None else ("" if self.exact else "~") + _square(row.receptive_field)
+        field = "?" if row.receptive_field is None else ("" if self.exact else "~") + square(row.receptive_field, "x")
         return (
             row.name,
             row.type,
-            _by(row.output_shape),
+            by(row.output_shape, "x") or "-",
             f"{row.parameters:,}" if row.parameters else "-",
             trainable,
             "-" if row.type == "Parameter" else field,
-            "-" if row.jump is None else _square(row.jump),
+            "-" if row.jump is None else square(row.jump, "x"),
         )
 
 
@@ -127,11 +106,17 @@ def summarize(net: nn.Module, image_size: tuple[int, int, int]) -> NetSummary:
     for op, field in zip(graph.ops, receptive_fields(graph)):
         own = [p for p in op.module.parameters() if left.pop(id(p), None)] if op.module else []
         trained = sum(p.numel() for p in own if p.requires_grad)
-        rows.append(_row(op, sum(p.numel() for p in own), trained, field))
+        extent = jump = None
+        if field is not None:
+            height, width = field
+            extent = (height.extent, width.extent)
+            jump = (height.jump, width.jump) if height.jump and width.jump else None
+        total = sum(p.numel() for p in own)
+        rows.append(LayerRow(op.name, op.type, op.shape, total, trained, extent, jump))
     for name in left.values():  # held by the net itself, or by a layer that the forward pass did not call
-        size, trained = parameters[name].numel(), parameters[name].requires_grad
-        shape = tuple(parameters[name].shape)
-        rows.append(LayerRow(name, "Parameter", shape, size, size if trained else 0, None, None))
+        left_over, size = parameters[name], parameters[name].numel()
+        trained = size if left_over.requires_grad else 0
+        rows.append(LayerRow(name, "Parameter", tuple(left_over.shape), size, trained, None, None))
     counts = {"convolution": 0, "linear": 0, "other": 0}
     for name, parameter in parameters.items():
         counts[_holder(net, name)] += parameter.numel()
@@ -146,15 +131,6 @@ def summarize(net: nn.Module, image_size: tuple[int, int, int]) -> NetSummary:
     )
 
 
-def _row(op: Op, parameters: int, trainable: int, field: Field | None) -> LayerRow:
-    extent = jump = None
-    if field is not None:
-        height, width = field
-        extent = (height.extent, width.extent)
-        jump = (height.jump, width.jump) if height.jump and width.jump else None
-    return LayerRow(op.name, op.type, op.shape, parameters, trainable, extent, jump)
-
-
 def _holder(net: nn.Module, parameter: str) -> str:
     # Not the module itself but the nearest layer above it: weight normalisation moves a weight into a child.
     path = parameter.split(".")[:-1]
@@ -165,11 +141,3 @@ def _holder(net: nn.Module, parameter: str) -> str:
         if isinstance(module, nn.Linear):
             return "linear"
     return "other"
-
-
-def _by(shape: tuple[int, ...]) -> str:
-    return "x".join(map(str, shape)) if shape else "-"
-
-
-def _square(pair: Pair) -> str:
-    return str(pair[0]) if pair[0] == pair[1] else _by(pair)

@@ -20,14 +20,9 @@ class Window:
 
 def module_window(module: nn.Module) -> Window | None:
     """Read the window of a two-dimensional convolution, pooling or padding; None for other modules."""
-    if isinstance(module, nn.Conv2d):
-        kernel, dilation = _pair(module.kernel_size), _pair(module.dilation)
+    if isinstance(module, nn.Conv2d | nn.MaxPool2d | nn.AvgPool2d):
+        kernel, dilation = _pair(module.kernel_size), _pair(getattr(module, "dilation", 1))
         return Window(kernel, _pair(module.stride), _padding(module.padding, kernel, dilation), dilation)
-    if isinstance(module, nn.MaxPool2d):
-        stride, padding, dilation = (_pair(v) for v in (module.stride, module.padding, module.dilation))
-        return Window(_pair(module.kernel_size), stride, padding, dilation)
-    if isinstance(module, nn.AvgPool2d):
-        return Window(_pair(module.kernel_size), _pair(module.stride), _pair(module.padding), (1, 1))
     if isinstance(module, nn.ZeroPad2d | nn.ReflectionPad2d | nn.ReplicationPad2d | nn.ConstantPad2d):
         left, _, top, _ = module.padding
         return Window((1, 1), (1, 1), (top, left), (1, 1))

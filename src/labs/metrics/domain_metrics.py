@@ -61,6 +61,6 @@ class DomainMetrics(nn.Module):
             "target_entropy": mean_entropy(probabilities).float(),
             "target_density": soft_neighborhood_density(probabilities).float(),
         }
-        for metric in (self.source, self.target, self.source_told, self.target_told, self.target_probabilities):
-            metric.reset()
+        for metric in self.children():
+            metric.reset()  # type: ignore[operator]
         return measured

@@ -5,6 +5,7 @@ classifier of the very digits instead; their numbers compare with each other, ne
 """
 
 import hashlib
+from collections.abc import Iterator
 from pathlib import Path
 from pickle import UnpicklingError
 
@@ -53,13 +54,11 @@ class Judge(nn.Module):
         Their mean square over the training images is 1, so that distances of two judges are of one order.
         """
         pixels = images.float().div(127.5).sub(1)
-        features: Tensor = self.body(F.avg_pool2d(pixels, pixels.shape[-1] // SIZE))
-        return features / self.unit
+        return self.body(F.avg_pool2d(pixels, pixels.shape[-1] // SIZE)) / self.unit
 
     def logits(self, features: Tensor) -> Tensor:
         """Return logits (batch, classes) of features (batch, 64)."""
-        logits: Tensor = self.head(features * self.unit)
-        return logits
+        return self.head(features * self.unit)
 
     def classify(self, features: Tensor) -> Tensor:
         """Return the predicted label of each row of features, on the CPU."""
@@ -100,17 +99,16 @@ def trained_judge(images: LabeledImages, folder: Path) -> Judge:
             with replacing(file) as staged:
                 torch.save(judge.state_dict(), staged)
     judge.eval().requires_grad_(False)
-    test = images.is_test
-    right = [
-        judge.classify(judge(torch.from_numpy(pixels))).numpy() == labels
-        for pixels, labels in _chunks(images.pixels[test], images.labels[test])
-    ]
-    judge.accuracy = float(np.concatenate(right).mean())
+    test = torch.from_numpy(images.pixels[images.is_test])
+    preds = torch.cat([judge.classify(judge(some)) for some in test.split(1000)]).numpy()
+    judge.accuracy = float((preds == images.labels[images.is_test]).mean())
     return judge
 
 
-def _chunks(*arrays: np.ndarray, size: int = 1000) -> list[tuple[np.ndarray, ...]]:
-    return [tuple(a[start : start + size] for a in arrays) for start in range(0, len(arrays[0]), size)]
+def _endless(batches: EpochBatches) -> Iterator[list[int]]:
+    while True:
+        yield from batches
+        batches.set_epoch(batches.epoch + 1)
 
 
 def _train(judge: Judge, images: LabeledImages) -> None:
@@ -121,14 +119,8 @@ def _train(judge: Judge, images: LabeledImages) -> None:
     optimizer = torch.optim.Adam(judge.parameters(), lr=2e-3)
     steps = max(STEPS, EPOCHS * len(batches))
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
-    rows = iter(batches)
-    for _ in track(range(steps), description="training the judge of samples, once", transient=True):
-        try:
-            chosen = next(rows)
-        except StopIteration:
-            batches.set_epoch(batches.epoch + 1)
-            rows = iter(batches)
-            chosen = next(rows)
+    bar = track(range(steps), description="training the judge of samples, once", transient=True)
+    for _, chosen in zip(bar, _endless(batches), strict=False):
         down, right = torch.randint(-2, 3, (2,)).tolist()
         shifted = pixels[chosen].roll((down, right), (-2, -1))
         loss = F.cross_entropy(judge.logits(judge(shifted)), labels[chosen])

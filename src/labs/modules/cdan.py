@@ -37,8 +37,7 @@ class CDAN(DANN):
     def domain_logits(self, features: Tensor, logits: Tensor) -> Tensor:
         """Return what the domain head says (batch,) of the outer product of features and class probabilities."""
         classes = logits.detach().softmax(dim=1)
-        said: Tensor = self.domain_head(torch.einsum("bc,bf->bcf", classes, features).flatten(start_dim=1))
-        return said
+        return self.domain_head(torch.einsum("bc,bf->bcf", classes, features).flatten(start_dim=1))
 
     def domain_loss(self, features: Tensor, logits: Tensor, is_unlabeled: Tensor) -> Tensor:
         """Return the weighted binary cross-entropy; the weights of each domain sum to one, as DANN's do."""

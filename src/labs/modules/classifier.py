@@ -72,8 +72,7 @@ class Classifier(pl.LightningModule):
 
     def forward(self, images: Tensor) -> Tensor:
         """Return logits (batch, num_classes) of images (batch, 3, height, width)."""
-        logits: Tensor = self.net(images)
-        return logits
+        return self.net(images)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the cross-entropy of a batch, which `train/loss` averages: with smoothing, unlike the other losses."""

@@ -119,8 +119,7 @@ class DANN(pl.LightningModule):
 
     def domain_logits(self, features: Tensor, logits: Tensor) -> Tensor:
         """Return what the domain head says (batch,), above 0 for the unlabelled domain, of features and logits."""
-        said: Tensor = self.domain_head(features)
-        return said
+        return self.domain_head(features)
 
     def domain_loss(self, features: Tensor, logits: Tensor, is_unlabeled: Tensor) -> Tensor:
         """Return the binary cross-entropy of the domain head, a mean over each domain; is_unlabeled (batch,) is 0 or 1.

@@ -91,8 +91,7 @@ class GAN(pl.LightningModule):
 
     def forward(self, latents: Tensor, labels: Tensor) -> Tensor:
         """Return images (batch, channels, size, size) in [-1, 1] of latents (batch, nz) and labels (batch,)."""
-        images: Tensor = self.net.generator(latents, labels)
-        return images
+        return self.net.generator(latents, labels)
 
     def setup(self, stage: str) -> None:
         """Tell a distributed strategy that a step trains one net of two, or it waits for the other's gradients.

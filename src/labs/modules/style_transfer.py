@@ -107,10 +107,8 @@ class StyleTransfer(pl.LightningModule):
             raise LabsError(f"module.at_once={at_once}: expected 1 picture or more, or null.")
         if not content_layers and not style_layers:
             raise LabsError("module.content_layers=[] module.style_layers=[]: expected a layer in one of them.")
-        wanted = dict.fromkeys(
-            (*content_layers, *style_layers, *YARDSTICK["content_layers"], *YARDSTICK["style_layers"])
-        )
-        self.net = net(layers=list(wanted))
+        yardstick = (*YARDSTICK["content_layers"], *YARDSTICK["style_layers"])
+        self.net = net(layers=list(dict.fromkeys((*content_layers, *style_layers, *yardstick))))
         self.optimizer, self.weight, self.steps, self.every, self.at_once = optimizer, weights, steps, every, at_once
         self.balance = self.net.weights == "random" if balance is None else balance
         self.layers = {"content_layers": tuple(content_layers), "style_layers": tuple(style_layers)}
@@ -223,10 +221,8 @@ class StyleTransfer(pl.LightningModule):
                 f"steps={self.steps}: the run has {self.evaluations} evaluations behind it; "
                 f"type steps={self.evaluations} or more, or start a new run."
             )
-        then, now = (
-            set(state["param_groups"][0])
-            for state in (checkpoint["optimizer_states"][0], self.configure_optimizers()[0].state_dict())
-        )
+        states = (checkpoint["optimizer_states"][0], self.configure_optimizers()[0].state_dict())
+        then, now = (set(state["param_groups"][0]) for state in states)
         if then != now:
             raise LabsError("the run was made with another optimizer; go on with that one, or start a new run.")
         left = -(-(self.steps - self.evaluations) // self.every)
@@ -235,9 +231,8 @@ class StyleTransfer(pl.LightningModule):
 
     def _begin(self, batch: Pairs, place: int) -> None:
         """Compute the targets of a scale, and enlarge what the scale before has made."""
-        self.losses = self._losses(
-            Pairs(*(resized(pictures, self.scales[place]) for pictures in batch)), self.convention, self.layers
-        )
+        scaled = Pairs(*(resized(pictures, self.scales[place]) for pictures in batch))
+        self.losses = self._losses(scaled, self.convention, self.layers)
         if place and self.evaluations == self.ends[place - 1]:
             images, coarse = self.generated[place], self._bests[place - 1].points
             images.data.copy_(enlarged(coarse, list(images.shape[-2:])))

@@ -47,8 +47,7 @@ class DANNMNIST(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Turn images (batch, 3, image_size, image_size) into logits (batch, num_classes)."""
-        logits: Tensor = self.label_head(self.backbone(images))
-        return logits
+        return self.label_head(self.backbone(images))
 
 
 class DomainHead(nn.Module):
@@ -71,8 +70,7 @@ class DomainHead(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Return logits (batch,) of features (batch, features): above 0 for the unlabelled domain."""
-        logits: Tensor = self.layers(features)
-        return logits.squeeze(1)
+        return self.layers(features).squeeze(1)
 
 
 def dann_mnist(

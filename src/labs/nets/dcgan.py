@@ -57,7 +57,7 @@ class Generator(nn.Module):
         if self.num_classes is not None:
             wanted = F.one_hot(labels, self.num_classes).to(features.dtype)[:, :, None, None]
             features = torch.cat([features, self.embed_label(wanted)], dim=1)
-        return cast(Tensor, self.body(features))
+        return self.body(features)
 
 
 class Discriminator(nn.Module):
@@ -96,7 +96,7 @@ class Discriminator(nn.Module):
             claimed = F.one_hot(labels, self.num_classes).to(images.dtype)[:, :, None, None]
             planes = claimed.expand(-1, -1, self.image_size, self.image_size)
             features = torch.cat([features, self.embed_label(planes)], dim=1)
-        return cast(Tensor, self.body(features)).flatten()
+        return self.body(features).flatten()
 
 
 class DCGAN(nn.Module):
@@ -149,17 +149,13 @@ class DCGAN(nn.Module):
 
     def forward(self, latents: Tensor, labels: Tensor) -> Tensor:
         """Return the logits (batch,) that the generator's images of latents (batch, nz) get."""
-        logits: Tensor = self.discriminator(self.generator(latents, labels), labels)
-        return logits
+        return self.discriminator(self.generator(latents, labels), labels)
 
     def views(self) -> dict[str, tuple[nn.Module, tuple[int, int, int]]]:
         """Return both nets as functions of one image each, and its shape, for the summary and the picture of a net."""
         size, channels, nz = (self.settings[name] for name in ("image_size", "channels", "nz"))
-        seen = {
-            "generator": (self.generator, (nz, 1, 1)),
-            "discriminator": (self.discriminator, (channels, size, size)),
-        }
-        return {name: (_View(net, name), shape) for name, (net, shape) in seen.items()}
+        shapes = {"generator": (nz, 1, 1), "discriminator": (channels, size, size)}
+        return {name: (_View(self.get_submodule(name), name), shape) for name, shape in shapes.items()}
 
     def check_same(self, settings: dict[str, Any], what: str) -> None:
         """Refuse weights of a net with other settings.
@@ -169,9 +165,8 @@ class DCGAN(nn.Module):
         """
         other = {name: value for name, value in settings.items() if self.settings.get(name) != value}
         if other:
-            told = ", ".join(
-                f"{name} {_said(value)} (here {_said(self.settings[name])})" for name, value in other.items()
-            )
+            here = {name: self.settings[name] for name in other}
+            told = ", ".join(f"{name} {_said(value)} (here {_said(here[name])})" for name, value in other.items())
             raise LabsError(f"{what} was made by another net: {told}; type the same settings, or start a new run.")
 
     def _load(self, path: Path, typed: str) -> None:
@@ -202,7 +197,7 @@ class _View(nn.Module):
     def forward(self, image: Tensor) -> Tensor:
         inputs = image[:, :, 0, 0] if self.name == "generator" else image
         label = image[:, 0, 0, 0].mul(0).long()
-        return cast(Tensor, self.get_submodule(self.name)(inputs, label))
+        return self.get_submodule(self.name)(inputs, label)
 
 
 _USUAL = {"channels": 1, "nz": 100, "ngf": 32, "ndf": 32, "num_classes": 10}

@@ -1,6 +1,6 @@
 """What a fixed net sees in generated pictures, compared with what it saw in contents and styles, once."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -87,11 +87,11 @@ class PictureLosses:
             (contents, self.content_layers, self.content_targets, lambda features: features),
             (styles, self.style_layers, self.style_targets, gram),
         ):
-            seen: dict[str, list[Tensor]] = {layer: [] for layer in layers}
-            visit = {layer: partial(_note, seen[layer], keep) for layer in layers}
+            seen = []
             for rows in self.chunks if layers else ():
-                self.net(pictures[rows], visit)
-            targets |= {layer: torch.cat(parts) for layer, parts in seen.items()}
+                features = self.net(pictures[rows], dict.fromkeys(layers, lambda untouched: untouched))
+                seen.append({layer: keep(features[layer]) for layer in layers})
+            targets |= {layer: torch.cat([parts[layer] for parts in seen]) for layer in layers}
 
     def _layer_by_layer(self, images: Tensor, rows: slice) -> dict[str, dict[str, Tensor]]:
         losses: dict[str, dict[str, Tensor]] = {"content": {}, "style": {}}
@@ -107,8 +107,3 @@ class PictureLosses:
 
         self.net(images, {layer: partial(visit, layer) for layer in (*self.content_layers, *self.style_layers)})
         return losses
-
-
-def _note(seen: list[Tensor], keep: Callable[[Tensor], Tensor], features: Tensor) -> Tensor:
-    seen.append(keep(features))
-    return features

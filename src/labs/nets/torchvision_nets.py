@@ -10,10 +10,6 @@ import torch
 from torch import Tensor, nn
 from torchvision import models
 from torchvision.models import WeightsEnum
-from torchvision.models.alexnet import AlexNet
-from torchvision.models.resnet import ResNet
-from torchvision.models.squeezenet import SqueezeNet
-from torchvision.models.vgg import VGG
 
 from labs import LabsError
 from labs.nets.small_resnet import SmallResNet
@@ -21,16 +17,10 @@ from labs.runs.directory import read_facts
 
 # IMAGENET1K_V1 by name, not DEFAULT: that one moves with the version of torchvision (ResNet-50: V2).
 _NETS: dict[str, tuple[Callable[..., nn.Module], WeightsEnum | None]] = {
-    "resnet18": (models.resnet18, models.ResNet18_Weights.IMAGENET1K_V1),
-    "resnet34": (models.resnet34, models.ResNet34_Weights.IMAGENET1K_V1),
-    "resnet50": (models.resnet50, models.ResNet50_Weights.IMAGENET1K_V1),
-    "resnet_small": (SmallResNet, None),
-    "alexnet": (models.alexnet, models.AlexNet_Weights.IMAGENET1K_V1),
-    "vgg16": (models.vgg16, models.VGG16_Weights.IMAGENET1K_V1),
-    "vgg19": (models.vgg19, models.VGG19_Weights.IMAGENET1K_V1),
-    "squeezenet1_0": (models.squeezenet1_0, models.SqueezeNet1_0_Weights.IMAGENET1K_V1),
-    "squeezenet1_1": (models.squeezenet1_1, models.SqueezeNet1_1_Weights.IMAGENET1K_V1),
+    name: (models.get_model_builder(name), models.get_model_weights(name)["IMAGENET1K_V1"])
+    for name in ("resnet18", "resnet34", "resnet50", "alexnet", "vgg16", "vgg19", "squeezenet1_0", "squeezenet1_1")
 }
+_NETS["resnet_small"] = (SmallResNet, None)
 OTHER_DOMAIN = ".other_running_"  # statistics of a second domain, which a net of one domain has no place for
 _FILE_SUFFIXES = (".ckpt", ".pt", ".pth")
 
@@ -62,7 +52,7 @@ def build_net(
         LabsError: For an unknown name, too small an image, or weights that are missing or do not fit.
     """
     if name not in _NETS:
-        raise LabsError(f"Unknown net {name!r}{_did_you_mean(name, _NETS)}. The nets are: {', '.join(_NETS)}.")
+        raise LabsError(f"Unknown net {name!r}{did_you_mean(name, _NETS)}. The nets are: {', '.join(_NETS)}.")
     if num_classes < 2:
         raise LabsError(f"A net needs at least 2 classes to tell apart, found num_classes={num_classes}.")
     build, imagenet = _NETS[name]
@@ -80,9 +70,9 @@ def build_net(
         file = _imagenet_file(imagenet.url, folder)
         net = build(num_classes=num_classes)
         _load(net, _read(file), source=str(file), keep_head=keep_head)
-        return net
-    net = build(num_classes=num_classes)
-    load_weights(net, weights, keep_head=keep_head)
+    else:
+        net = build(num_classes=num_classes)
+        load_weights(net, weights, keep_head=keep_head)
     return net
 
 
@@ -110,8 +100,8 @@ def load_weights(net: nn.Module, weights: str, *, keep_head: bool) -> None:
 def head_name(net: nn.Module) -> str:
     """Name the last layer, the one that turns features into logits, such as `fc` or `classifier.6`.
 
-    It is the attribute `head_name` of the net if there is one, what torchvision calls it, or else the last
-    linear layer or convolution that the net defines.
+    It is the attribute `head_name` of the net if there is one, else the last linear layer or convolution that the net
+    defines.
 
     Raises:
         LabsError: If the net has no such layer.
@@ -119,12 +109,6 @@ def head_name(net: nn.Module) -> str:
     own = getattr(net, "head_name", None)
     if isinstance(own, str):
         return own
-    if isinstance(net, ResNet):
-        return "fc"
-    if isinstance(net, AlexNet | VGG):
-        return "classifier.6"
-    if isinstance(net, SqueezeNet):
-        return "classifier.1"
     layers = [name for name, module in net.named_modules() if isinstance(module, nn.Linear | nn.Conv2d)]
     if not layers:
         raise LabsError(f"{type(net).__name__} has no linear layer or convolution to serve as its head.")
@@ -158,7 +142,7 @@ def _checkpoint_file(weights: str) -> Path:
     if path.is_file() and path.suffix in _FILE_SUFFIXES:
         return path
     found = f"a file that ends in {path.suffix!r}" if path.is_file() else "no such file or folder"
-    hint = _did_you_mean(weights, ("random", "imagenet", "embedded"))
+    hint = did_you_mean(weights, ("random", "imagenet", "embedded"))
     raise LabsError(
         f"weights={weights}{hint}: expected random, imagenet, embedded, a run directory, or a file that ends"
         f" in {', '.join(_FILE_SUFFIXES)}; found {found}."
@@ -225,6 +209,7 @@ def _by(tensor: Tensor) -> str:
     return "x".join(map(str, tensor.shape)) or "a single number"
 
 
-def _did_you_mean(word: str, choices: Iterable[str]) -> str:
+def did_you_mean(word: str, choices: Iterable[str]) -> str:
+    """Return the choice that is most like a word, as a hint in parentheses, if there is one."""
     close = difflib.get_close_matches(word, choices, n=1)
     return f" (did you mean {close[0]}?)" if close else ""

@@ -4,7 +4,6 @@ K. Simonyan and A. Zisserman, "Very Deep Convolutional Networks for Large-Scale 
 transfer with the changes of Gatys et al. 2016: ReLUs that leave their input alone, and average pooling by choice.
 """
 
-import difflib
 from collections.abc import Callable, Mapping, Sequence
 
 import torch
@@ -12,7 +11,7 @@ from torch import Tensor, nn
 
 from labs import LabsError
 from labs.functional.normalization import IMAGENET
-from labs.nets.torchvision_nets import build_net
+from labs.nets.torchvision_nets import build_net, did_you_mean
 
 _CONVS_A_BLOCK = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}
 _POOLINGS = {"max": nn.MaxPool2d, "average": nn.AvgPool2d}
@@ -139,8 +138,7 @@ def layer_place(layer: str, name: str = "vgg19") -> int:
     for known in (list(names), list(names.values())):
         if layer in known:
             return known.index(layer)
-    close = difflib.get_close_matches(layer, [*names, *names.values()], n=1)
-    hint = f" (did you mean {close[0]}?)" if close else ""
+    hint = did_you_mean(layer, [*names, *names.values()])
     pairs = ", ".join(f"{tutorial} = {vgg}" for tutorial, vgg in names.items())
     raise LabsError(f"{name} has no layer {layer!r}{hint}. Its layers, by either name: {pairs}.")
 

@@ -82,8 +82,8 @@ def final_metrics(facts: Mapping[str, Any], run_dir: Path) -> list[list[str]]:
     lines = [["split", "images", "accuracy", "loss"]]
     for split, count in facts["counts"].items():
         accuracy, loss = metrics.get(f"{split}/acc"), metrics.get(f"{split}/loss")
-        if accuracy is not None and loss is not None:
-            lines.append([split, str(count), f"{100 * accuracy:.2f} %", f"{loss:.4f}"])
+        if accuracy is not None:
+            lines.append([split, str(count), f"{100 * accuracy:.2f} %", "" if loss is None else f"{loss:.4f}"])
     return lines
 
 

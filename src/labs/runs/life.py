@@ -118,6 +118,7 @@ class Run:
             for file, written in self.earlier.items():
                 if file.exists() and file.stat().st_mtime_ns == written:  # not replaced yet
                     file.unlink()
+            (self.directory / "traceback.txt").unlink(missing_ok=True)  # of an earlier try, also if this one goes on
             for name, text in self.documents.items():
                 write_text(self.directory / name, text)
         self.save()
@@ -167,7 +168,8 @@ class Run:
         else:
             self.running()
             self._enter_state("interrupted" if stopped else "failed")
-            self.facts["error"] = one_line(error)
+            cause = (error.__context__ or error) if isinstance(error, SystemExit) else error  # Ctrl-C in Lightning
+            self.facts["error"] = one_line(cause)
             self.save()
             if not stopped:
                 trace = "".join(traceback.format_exception(error))

@@ -18,22 +18,15 @@ class WrongFileError(Exception):
 class Archive:
     """Describe a file to download: its name, where it is, how long it is, what its digest is.
 
-    Attributes:
-        name: File name on disk, such as `CUB_200_2011.tgz`.
-        urls: Mirrors, tried in order; none for a file that only the user can bring.
-        sha256: Full digest, or its first 8 or more hex digits (torchvision's weights carry 8), in lower case.
-        size: Length in bytes, when known.
-        md5: Full digest in its place, of a file whose SHA-256 nobody has published.
-
     Raises:
         ValueError: If a field cannot be what it should be.
     """
 
-    name: str
-    urls: tuple[str, ...]
-    sha256: str = ""
-    size: int | None = None
-    md5: str = ""
+    name: str  # on disk, such as `CUB_200_2011.tgz`
+    urls: tuple[str, ...]  # mirrors, tried in order; none for a file that only the user can bring
+    sha256: str = ""  # in lower case, or its first 8 or more hex digits (torchvision's weights carry 8)
+    size: int | None = None  # in bytes, when known
+    md5: str = ""  # in its place, of a file whose SHA-256 nobody has published
 
     def __post_init__(self) -> None:
         if not self.name or Path(self.name).name != self.name:
@@ -72,19 +65,13 @@ class Archive:
         size = path.stat().st_size
         if self.size is not None and size != self.size:
             raise WrongFileError(f"found {size:,} bytes, expected {self.size:,}")
-        digest = sha256_of(path) if self.sha256 else md5_of(path)
+        digest = digest_of(path, self.algorithm)
         if not digest.startswith(self.digest):
             raise WrongFileError(f"found {_TITLES[self.algorithm]} {digest}, expected {self.digest}")
         return digest
 
 
-def sha256_of(path: Path) -> str:
-    """Return the SHA-256 of a file, as 64 hex digits."""
+def digest_of(path: Path, algorithm: str) -> str:
+    """Return a digest of a file as hex digits: 64 of `sha256`, 32 of `md5`."""
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def md5_of(path: Path) -> str:
-    """Return the MD5 of a file, as 32 hex digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+        return hashlib.file_digest(file, lambda: hashlib.new(algorithm, usedforsecurity=False)).hexdigest()

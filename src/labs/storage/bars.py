@@ -1,32 +1,18 @@
 """Draw how many bytes, or images, are done."""
 
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    DownloadColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeRemainingColumn,
-    TransferSpeedColumn,
-)
+from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+from rich.progress import TransferSpeedColumn as SpeedColumn
 
 
 def byte_bar(enabled: bool = True) -> Progress:
     """Return a progress bar on stderr that counts bytes; it draws nothing unless enabled."""
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        disable=not enabled,
-    )
+    columns = (BarColumn(), DownloadColumn(), SpeedColumn(), TimeRemainingColumn())
+    return Progress("{task.description}", *columns, console=Console(stderr=True), disable=not enabled)
 
 
 def image_bar() -> Progress:
     """Return a progress bar on stderr that counts images, goes when it is done, and draws nothing in a log file."""
     console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = ("{task.description}", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)

@@ -72,7 +72,7 @@ def stored_features(
 
     if not file.exists():
         _make_room(folder, count * torch.Size(shape).numel() * dtype.itemsize, budget)
-    found = stored(file, (count, *shape), _numpy_type(dtype), fill)
+    found = stored(file, (count, *shape), _as_numpy(torch.zeros(1, dtype=dtype)).dtype, fill)
     with suppress(OSError):  # a folder that others may read only, or a store that has just made room
         os.utime(file.with_suffix(".json"))  # read just now
     return found
@@ -109,10 +109,4 @@ def _is_channels_last(part: nn.Module) -> bool:
 
 
 def _as_numpy(features: Tensor) -> np.ndarray:
-    features = features.detach()
-    found: np.ndarray = (features.view(torch.int16) if features.dtype is torch.bfloat16 else features).cpu().numpy()
-    return found
-
-
-def _numpy_type(dtype: torch.dtype) -> np.dtype[Any]:
-    return _as_numpy(torch.zeros(1, dtype=dtype)).dtype
+    return (features.view(torch.int16) if features.dtype is torch.bfloat16 else features).numpy(force=True)

@@ -11,11 +11,10 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
-from filelock import FileLock, Timeout
+from filelock import AcquireReturnProxy, FileLock, Timeout
 from rich.filesize import decimal
 
 from labs import LabsError
@@ -109,19 +108,14 @@ def _remembered(target: Path, state: os.stat_result, archive: Archive) -> bool:
         return False
 
 
-@contextmanager
-def _only_one(path: Path, name: str) -> Iterator[None]:
-    """Hold a lock between processes, and say so if that means to wait."""
+def _only_one(path: Path, name: str) -> AcquireReturnProxy:
+    """Take a lock between processes, released at the end of a `with`; say so if that means to wait."""
     lock = FileLock(path)
     try:
-        lock.acquire(timeout=0)
+        return lock.acquire(timeout=0)
     except Timeout:
         print(f"waiting for another process that is downloading {name}", file=sys.stderr, flush=True)
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
+        return lock.acquire()
 
 
 def _check_free_space(archive: Archive, part: Path) -> None:

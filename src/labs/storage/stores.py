@@ -53,20 +53,17 @@ def stored(file: Path, shape: tuple[int, ...], dtype: np.dtype[Any] | type, fill
     opened = _open(file, shape, np.dtype(dtype))
     if opened is not None:
         return opened
-    lock = FileLock(f"{file}.lock")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        lock.acquire()
+        lock = FileLock(f"{file}.lock").acquire()
     except OSError as error:
         raise NoRoomError(f"{file.parent} cannot be written ({error.strerror}).") from error
-    try:
+    with lock:
         opened = _open(file, shape, np.dtype(dtype))
         if opened is not None:
             return opened
         _write(file, shape, np.dtype(dtype), fill)
         opened = _open(file, shape, np.dtype(dtype))
-    finally:
-        lock.release()
     if opened is None:
         raise LabsError(f"{file}: what was written cannot be read back; check the disk and delete the file.")
     return opened._replace(built=True)

@@ -14,6 +14,9 @@ from rich.console import Console
 
 from labs.cli.grid.board import Board, duration, time_left
 from labs.cli.grid.cells import Cell
+from labs.runs.recipe import Recipe
+
+RECIPE = Recipe("a recipe", {})
 
 
 def cell(folder: Path, name: str, state: Any = "waiting", since: float = 0.0, **facts: Any) -> Cell:
@@ -21,9 +24,9 @@ def cell(folder: Path, name: str, state: Any = "waiting", since: float = 0.0, **
     directory = folder / name
     directory.mkdir(parents=True)
     if facts:
-        (directory / "metrics.json").write_text(json.dumps({"key": "k", **facts}))
+        (directory / "metrics.json").write_text(json.dumps({"format": 2, "key": RECIPE.key, **facts}))
     now = time.monotonic()
-    made = Cell(name, OmegaConf.create({"hydra": {"overrides": {"task": []}}}), {"key": "k"}, directory, state)
+    made = Cell(name, OmegaConf.create({"hydra": {"overrides": {"task": []}}}), RECIPE, directory, state)
     if state not in ("waiting", "skipped"):
         made.started = now - since
         made.ended = None if state == "running" else now
