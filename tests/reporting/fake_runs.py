@@ -12,6 +12,7 @@ from PIL import Image
 from labs.reporting.find import find_runs
 from labs.reporting.row import Row
 from labs.reporting.tables import build_tables
+from labs.runs.recipe import normal_form
 
 POLICIES = {
     "cub_scratch": {"freeze": "none", "weights": "random"},
@@ -33,9 +34,12 @@ def write_run(
     settings: dict[str, float] | None = None,
     choices: dict[str, str] | None = None,
     overrides: str = "",
+    recipe: dict[str, Any] | None = None,
     **changes: Any,
 ) -> Path:
     """Write a finished run on 300 embedded test images; `changes` replace entries of metrics.json.
+
+    With the settings of a recipe it is of format 2, without them of format 1.
 
     `correct` (one truth value a test image) writes predictions.csv and sets the test accuracy. The third epoch, or the
     last of a shorter log, is the one that was tested.
@@ -63,7 +67,7 @@ def write_run(
         overrides,
     ]
     record: dict[str, Any] = {
-        "format": 1,
+        "format": 1 if recipe is None else 2,
         "status": "finished",
         "experiment": experiment,
         "practical": "cub",
@@ -83,6 +87,9 @@ def write_run(
         **changes,
     }
     (directory / "metrics.json").write_text(json.dumps(record))
+    if recipe is not None:
+        (directory / ".hydra").mkdir()
+        (directory / ".hydra" / "recipe.yaml").write_text(normal_form(recipe, seed))
     final = record["metrics"] if isinstance(record["metrics"], dict) else {}
     tested = {name: value for name, value in final.items() if name.startswith("test/")}
     pd.DataFrame([tested]).to_csv(directory / "test_log.tsv", sep="\t", index=False)

@@ -73,7 +73,8 @@ def _resolved(cfg: DictConfig, weights: str) -> dict[str, Any]:
     if OmegaConf.select(known, "module.net") is not None:
         known.module.net.weights = weights
     resolved: Any = OmegaConf.to_container(known, resolve=True)
-    return {name: value for name, value in resolved.items() if name != "seed"}
+    told = ("seed", "pretrained", "upstream")  # the seed apart, the others by what the weights are
+    return {name: value for name, value in resolved.items() if name not in told}
 
 
 def _weights(cfg: DictConfig, weights: str, choices: Mapping[str, str]) -> tuple[str, str]:

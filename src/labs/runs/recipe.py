@@ -18,7 +18,7 @@ THE_CALL = ("grid", "resume", "rerun", "sweep", "hydra")
 # Where things lie, and what carries out the computation.
 PLACES = (
     *("paths", "*.folder", "*.weights_folder", "*.dirpath", "trainer.default_root_dir", "trainer.accelerator"),
-    *("datamodule.num_workers", "pretrained", "upstream"),  # both are resolved in the weights
+    "datamodule.num_workers",
 )
 # What is shown or kept of a run.
 SHOWN = (
