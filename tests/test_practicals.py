@@ -136,19 +136,6 @@ def test_a_run_whose_practical_answers_no_image_says_so(tmp_path: Path) -> None:
         load_run(tmp_path)
 
 
-def test_pictures_of_predictions_need_a_method_that_predicts() -> None:
-    from lightning.pytorch import LightningModule, Trainer
-
-    from labs.callbacks.pictures import Pictures
-    from labs.modules.classifier import Classifier
-    from labs.modules.dann import DANN
-
-    assert Classifier.predicts
-    assert DANN.predicts
-    with pytest.raises(LabsError, match="this practical makes none; leave callbacks= out"):
-        Pictures().setup(Trainer(logger=False, barebones=True), LightningModule(), "fit")
-
-
 def test_sheets_import_nothing_heavy() -> None:
     code = "import sys; from labs.practicals import sheets; sheets(); print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()

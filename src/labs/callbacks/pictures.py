@@ -43,8 +43,10 @@ class Pictures(pl.Callback):
         self.results |= dict(zip(indices, zip(*columns, strict=True), strict=True))
 
     def on_test_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Draw both pictures."""
-        self._draw(trainer, self.confusion.compute().cpu().numpy())  # of all ranks
+        """Draw both pictures, if there was anything to predict."""
+        matrix = self.confusion.compute().cpu().numpy()  # of all ranks
+        if self.results:
+            self._draw(trainer, matrix)
 
     @rank_zero_only
     def _draw(self, trainer: pl.Trainer, matrix: np.ndarray) -> None:
