@@ -96,6 +96,7 @@ def test_other_nets(net: str, train: Train) -> None:
     assert facts["choices"]["net"] == net
 
 
+@pytest.mark.slow
 def test_the_recipe_of_an_experiment_can_be_outranked_by_a_word(train: Train) -> None:
     """The trap: values that an experiment pins outrank a group on the command line, so experiments pin none of them."""
     from test_experiments import EXPERIMENTS, composed

@@ -68,6 +68,7 @@ def test_every_option_composes(option: str) -> None:
     check_recipe(composed(f"experiment={named[1] if named else 'cub_full'}", *expand([option])))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
 def test_every_experiment_runs_on_embedded_data(
     experiment: str, train: Callable[..., Path], shared: Path, request: pytest.FixtureRequest

@@ -101,6 +101,7 @@ def interrupt() -> None:
     raise KeyboardInterrupt
 
 
+@pytest.mark.slow
 def test_a_grid_says_how_it_goes_and_ends_in_a_page(whole: Path) -> None:
     said = (whole.parents[1] / "stdout.txt").read_text()
     assert said.startswith("grid: 4 cells, 4 waiting\n[1/4]  running  freeze=none, seed=0")
@@ -138,6 +139,7 @@ def test_a_second_call_trains_nothing(whole: Path) -> None:
     assert time.monotonic() - start < 30
 
 
+@pytest.mark.slow
 def test_a_cell_is_known_by_its_recipe_not_by_its_name(train: Train, capsys: pytest.CaptureFixture[str]) -> None:
     train(*SWEEP)  # seed 0 without saying so
     outputs = train(*SWEEP, SEEDS)
@@ -148,6 +150,7 @@ def test_a_cell_is_known_by_its_recipe_not_by_its_name(train: Train, capsys: pyt
     assert len(facts(outputs / "grid")) == len(list((outputs / "grid").glob("*/metrics.json"))) == 4
 
 
+@pytest.mark.slow
 def test_an_interrupted_grid_goes_on(
     train: Train, whole: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
@@ -177,6 +180,7 @@ def test_an_interrupted_grid_goes_on(
     assert numbers(outputs / "grid") == numbers(whole)
 
 
+@pytest.mark.slow
 def test_a_failing_cell_stops_no_other_and_is_retried(
     train: Train, whole: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

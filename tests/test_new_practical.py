@@ -76,6 +76,7 @@ def test_help_lists_them_with_their_pages(project: Path) -> None:
         assert word in said
 
 
+@pytest.mark.slow
 def test_the_tests_find_them_by_themselves(project: Path) -> None:
     files = ("tests/test_practicals.py", "tests/test_experiments.py", "tests/test_readme.py")
     said = typed(project, "-m pytest", "-q", "-n", "0", "-p", "no:cacheprovider", *files, "-k", "brier or majority")
@@ -119,6 +120,7 @@ def test_a_run_is_killed_resumed_reported_and_answers(project: Path, tmp_path: P
     assert said.count("%") == 2
 
 
+@pytest.mark.slow
 def test_a_method_that_trains_nothing_lives_the_same_life(project: Path) -> None:
     """No epoch, no log and no checkpoint: it is tested, recorded, not repeated, and reported."""
     recipe = ("experiment=majority_digits", "hydra.run.dir=outputs/majority_digits/one")

@@ -53,6 +53,7 @@ def same_arithmetic(environment: dict[str, str]) -> bool:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize(
     "name", ["digits_0", "nst_a", "dcgan_mnist", "dann_mnistm", "cdan_mnistm", "pseudo_label_mnistm"]
 )

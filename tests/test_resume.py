@@ -192,6 +192,7 @@ GAN = [
 ]
 
 
+@pytest.mark.slow
 def test_a_gan_resumes_exactly(train: Callable[..., Path], tmp_path: Path) -> None:
     """Both nets, both optimizers and schedules, the average, the counters, the latents and what was written."""
     train(*GAN, "scheduler.step_size=1", "trainer.max_epochs=2", "hydra.run.dir=whole")
@@ -258,6 +259,7 @@ def test_domain_adaptation_resumes_exactly(
         assert log["train/pseudo_share"].iloc[-1] > 0
 
 
+@pytest.mark.slow
 def test_a_refused_resume_leaves_the_recipe(train: Callable[..., Path], tmp_path: Path) -> None:
     train(*GAN, "trainer.max_epochs=1", "hydra.run.dir=run")
     before = {file.name: file.read_bytes() for file in (tmp_path / "run" / ".hydra").glob("*.yaml")}

@@ -20,6 +20,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from labs import LabsError
 from labs.runs.load import load_run
 
+pytestmark = pytest.mark.slow  # the quick start
 EXPECTED = [
     *(".hydra/config.yaml", ".hydra/overrides.yaml", "metrics.json", "environment.json", "freeze.txt", "net.txt"),
     *("log.tsv", "test_log.tsv", "predictions.csv", "result.png", "result.gif", "architecture.png"),

@@ -38,6 +38,7 @@ def hparams(data: EventAccumulator) -> tuple[dict[str, object], list[str]]:
     return values, [info.name.tag for info in experiment.experiment.metric_infos]
 
 
+@pytest.mark.slow
 def test_the_tabs_of_every_cell_are_filled(grid: Path) -> None:
     cells = sorted((grid / "grid").glob("*/metrics.json"))
     assert len(cells) == 4
