@@ -257,6 +257,9 @@ def test_a_cell_that_could_not_start_is_kept_and_can_be_retried(
     folder = next((tmp_path / "outputs" / "grid").glob("*1000*"))
     assert "LabsError: " in (folder / "traceback.txt").read_text()
     assert json.loads((folder / "metrics.json").read_text())["status"] == "failed"
+    reported = (tmp_path / "outputs" / "grid" / "report" / "table.md").read_text()
+    assert "seed 0 failed: " in reported
+    assert "broken" not in reported
     with pytest.raises(SystemExit):
         train(f"resume={folder}")
     assert "expected 2 to 150" in capsys.readouterr().err

@@ -49,6 +49,13 @@ def test_a_run_without_numbers_joins_the_row_of_its_recipe(tmp_path: Path) -> No
     assert [run.place.rpartition("/")[2] for run in (*row.runs, *row.others)] == ["b", "c"]
 
 
+def test_a_run_that_was_killed_at_once_stands_in_the_row_of_its_recipe(tmp_path: Path) -> None:
+    write_run(tmp_path / "a", "cub_full", recipe=RECIPE)
+    write_run(tmp_path / "b", "cub_full", seed=1, recipe=RECIPE, status="begun", metrics={})
+    (row,) = (row for row in rows(tmp_path) if row.runs)
+    assert "seed 1 begun, or killed before its first result" in row.notes
+
+
 def test_a_planned_cell_joins_the_row_of_its_recipe(tmp_path: Path) -> None:
     write_run(tmp_path / "a", "cub_full", recipe=with_rate(0.1))
     text = (tmp_path / "a" / ".hydra" / "recipe.yaml").read_text().replace("seed: 0", "seed: 1")

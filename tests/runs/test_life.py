@@ -74,6 +74,8 @@ def test_how_a_run_ends(error: BaseException | None, state: str, tmp_path: Path)
 def test_it_is_begun_until_its_first_result(tmp_path: Path) -> None:
     with Run(tmp_path / "run", recipe(), DOCUMENTS) as run:
         assert status(tmp_path / "run") == "begun"
+        assert (tmp_path / "run" / ".hydra" / "overrides.yaml").read_text() == "- a=1\n", "retry=DIR after a kill"
+        assert (tmp_path / "run" / ".hydra" / "recipe.yaml").is_file(), "the report's row after a kill"
         run.running()
         assert status(tmp_path / "run") == "running"
     assert status(tmp_path / "run") == "finished"

@@ -42,7 +42,7 @@ def describe(cfg: DictConfig, choices: Mapping[str, str], overrides: list[str]) 
         "settings": _settings(cfg, typed, axes, weights),
     }
     text = normal_form({"experiment": choices["experiment"], **_resolved(cfg, weights)}, cfg.seed, start)
-    return Recipe(text, {"key": "", **facts})
+    return Recipe(text, facts)
 
 
 def upstream(cfg: DictConfig, net: str) -> tuple[DictConfig, Recipe]:

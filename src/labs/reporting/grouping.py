@@ -13,6 +13,11 @@ from labs.reporting.row import NOT_RUN, Row
 from labs.reporting.statistics import Estimate, over_images, over_seeds
 from labs.runs.recipe import of_every_seed
 
+ENDINGS = {
+    "begun": "begun, or killed before its first result",
+    "running": "running, or killed before it could say so",
+}
+
 
 def build_rows(runs: Sequence[Run], columns: Sequence[Column], published: Sequence[PublishedRow] = ()) -> list[Row]:
     """Group runs of one table by recipe, in the hand-out's order; add the rows that were not run."""
@@ -137,7 +142,7 @@ def _seeds(seeds: Sequence[int | None]) -> str:
 
 def _tell(run: Run, row: Row) -> str:
     seed = "" if run.seed is None else f"seed {run.seed} "
-    ending = {"running": "running, or killed before it could say so"}.get(run.status, run.status)
+    ending = ENDINGS.get(run.status, run.status)
     reason = f": {shorten(run.error, 200, placeholder=' ...')}" if run.error else ""
     trace = f"; see {run.traceback}" if run.traceback else ""
     again = " (another run of this seed counts)" if run.seed in row.seeds else ""

@@ -119,8 +119,8 @@ class Run:
                 if file.exists() and file.stat().st_mtime_ns == written:  # not replaced yet
                     file.unlink()
             (self.directory / "traceback.txt").unlink(missing_ok=True)  # of an earlier try, also if this one goes on
-            for name, text in self.documents.items():
-                write_text(self.directory / name, text)
+            if self.earlier or self.resumes:
+                self._write_documents()
         self.save()
 
     def save(self) -> None:
@@ -155,6 +155,8 @@ class Run:
         self._there = set(self._of_libraries())
         if not self.resumes:
             self.earlier = {path: path.stat().st_mtime_ns for path in self._list() if path.is_file()}
+        if not (self.earlier or self.resumes):
+            self._write_documents()  # now, so that one that is killed at once can be typed again, and reported
         self.save()
 
     def _end(self, error: BaseException | None) -> None:
@@ -176,6 +178,10 @@ class Run:
                 self.write("traceback.txt", f"{self.facts['command']}\n\n{trace}")
             command = f"python train.py {shlex.quote(f'resume={shown_path(self.directory)}')}"
             print(f"\n{self.state} after {self.facts.get('epochs', 0)} epochs; go on with: {command}", file=sys.stderr)
+
+    def _write_documents(self) -> None:
+        for name, text in self.documents.items():
+            write_text(self.directory / name, text)
 
     def _enter_state(self, state: State) -> None:
         self.state = self.facts["status"] = state

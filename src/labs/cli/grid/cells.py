@@ -113,9 +113,10 @@ class Cell:
             record = {"format": FORMAT, "status": "failed", **own, "metrics": {}, "labels": [], "error": error}
             write_text(self.directory / "metrics.json", json.dumps(record, indent=2) + "\n")
         saved = self.directory / ".hydra" / "overrides.yaml"
-        if not saved.is_file():  # a run that could not start takes back what it wrote, but the retry needs its recipe
+        if not saved.is_file():  # a run that could not start takes back what it wrote; retry and report need its recipe
             saved.parent.mkdir(exist_ok=True)
             write_text(saved, OmegaConf.to_yaml(OmegaConf.create(self.overrides)))
+            write_text(saved.with_name("recipe.yaml"), self.recipe.text)
 
     def _written(self) -> int | None:
         file = self.directory / "metrics.json"
