@@ -71,6 +71,19 @@ def test_how_a_run_ends(error: BaseException | None, state: str, tmp_path: Path)
     assert not (tmp_path / "run" / "traceback.txt").exists()
 
 
+def test_only_a_run_that_was_typed_is_said_to_go_on_by_typing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Embedded weights are trained by the run that asks for them, and have no command of their own."""
+    live(tmp_path / "typed", KeyboardInterrupt())
+    assert f"go on with: python train.py resume={tmp_path / 'typed'}" in capsys.readouterr().err
+    with suppress(KeyboardInterrupt), Run(tmp_path / "weights", recipe(), {}) as run:
+        run.running()
+        raise KeyboardInterrupt
+    assert status(tmp_path / "weights") == "interrupted"
+    assert capsys.readouterr().err == ""
+
+
 def test_it_is_begun_until_its_first_result(tmp_path: Path) -> None:
     with Run(tmp_path / "run", recipe(), DOCUMENTS) as run:
         assert status(tmp_path / "run") == "begun"

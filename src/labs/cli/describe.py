@@ -30,8 +30,7 @@ def describe(cfg: DictConfig, choices: Mapping[str, str], overrides: list[str]) 
     """Return the recipe of a run, from its composed configuration and from what was typed for it."""
     typed = [override for override in overrides if is_part(override.partition("=")[0], THE_CALL)]
     axes = {name: choice for name, choice in choices.items() if str(choice) != "None" and not set("/@") & set(name)}
-    net = OmegaConf.select(cfg, "module.net.weights")
-    weights, start = _weights(cfg, str(net), choices)
+    weights, start = _weights(cfg, str(OmegaConf.select(cfg, "module.net.weights")), choices)
     facts = {
         "experiment": choices["experiment"],
         "practical": cfg.practical,

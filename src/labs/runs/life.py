@@ -176,8 +176,10 @@ class Run:
             if not stopped:
                 trace = "".join(traceback.format_exception(error))
                 self.write("traceback.txt", f"{self.facts['command']}\n\n{trace}")
-            command = f"python train.py {shlex.quote(f'resume={shown_path(self.directory)}')}"
-            print(f"\n{self.state} after {self.facts.get('epochs', 0)} epochs; go on with: {command}", file=sys.stderr)
+            if ".hydra/overrides.yaml" in self.documents:  # embedded weights go on by themselves
+                command = f"python train.py {shlex.quote(f'resume={shown_path(self.directory)}')}"
+                epochs = self.facts.get("epochs", 0)
+                print(f"\n{self.state} after {epochs} epochs; go on with: {command}", file=sys.stderr)
 
     def _write_documents(self) -> None:
         for name, text in self.documents.items():
