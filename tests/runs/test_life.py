@@ -14,8 +14,10 @@ import pytest
 from filelock import FileLock
 
 from labs import LabsError
-from labs.runs.life import Run, is_finished, is_occupied
+from labs.runs.life import Run
+from labs.runs.processes import is_occupied
 from labs.runs.recipe import Recipe, normal_form
+from labs.runs.recognition import is_finished
 
 DOCUMENTS = {".hydra/overrides.yaml": "- a=1\n"}
 

@@ -6,7 +6,6 @@ Lightning, epochs or metrics, so that whatever computes something can live it.
 """
 
 import json
-import os
 import shlex
 import sys
 import traceback
@@ -16,12 +15,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
 
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
 from labs import LabsError
 from labs.practicals import sheet_of
 from labs.runs.directory import FORMAT, read_facts, shown_path
-from labs.runs.recipe import Recipe, typed_settings
+from labs.runs.processes import is_first_process, lock_of
+from labs.runs.recipe import Recipe
+from labs.runs.recognition import is_of
 from labs.storage.files import WRITTEN, write_text
 
 State = Literal["begun", "running", "finished", "interrupted", "failed"]
@@ -82,7 +83,7 @@ class Run:
         if not self.is_first:  # started by the process that holds the directory
             self._look()
             return self
-        self._lock = _lock(self.directory)
+        self._lock = lock_of(self.directory)
         Path(self._lock.lock_file).parent.mkdir(parents=True, exist_ok=True)
         try:
             self._lock.acquire()
@@ -251,54 +252,6 @@ class Run:
                 self.directory.rmdir()
 
 
-def is_same_in_words(before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
-    """Say whether a run of format 1, which has no recipe in normal form, was typed as another is."""
-    names = ("experiment", "practical", "data", "seed")
-    typed = [typed_settings(facts.get("command", ""), facts.get("choices", {})) for facts in (before, now)]
-    pairs = [(before.get(group, {}), now[group]) for group in ("choices", "settings")]
-    return (
-        all(before.get(name) == now[name] for name in names)
-        and typed[0] == typed[1]
-        and all(one[name] == other[name] for one, other in pairs for name in one.keys() & other.keys())
-    )
-
-
-def is_of(facts: Mapping[str, Any], recipe: Recipe) -> bool:
-    """Say whether a record is of this very recipe: by its key, or by its words if it was made before there was one."""
-    return facts.get("key") == recipe.key or (facts.get("format") == 1 and is_same_in_words(facts, recipe.facts))
-
-
-def is_finished(run_dir: Path, recipe: Recipe) -> bool:
-    """Say whether a directory holds the finished run of this very recipe."""
-    facts = read_facts(run_dir)
-    return is_of(facts, recipe) and facts.get("status") == "finished"
-
-
-def is_occupied(run_dir: Path) -> bool:
-    """Say whether another process is training in a directory."""
-    lock = _lock(run_dir)
-    if not Path(lock.lock_file).is_file():
-        return False
-    try:
-        with lock:
-            return False
-    except Timeout:
-        return True
-
-
 def one_line(error: BaseException) -> str:
     """Return an exception in one line of at most 300 letters."""
     return f"{type(error).__name__}: {error}".splitlines()[0][:300]
-
-
-def is_first_process() -> bool:
-    """Say whether this is the process that the user started, whatever starts the others."""
-    from lightning_utilities.core.rank_zero import rank_zero_only
-
-    variables = ("RANK", "LOCAL_RANK", "SLURM_PROCID", "JSM_NAMESPACE_RANK")  # in the order that Lightning asks
-    of_environment = next((int(os.environ[name]) for name in variables if name in os.environ), 0)
-    return int(getattr(rank_zero_only, "rank", of_environment)) == 0
-
-
-def _lock(run_dir: Path) -> FileLock:
-    return FileLock(run_dir / ".hydra" / "run.lock", timeout=0)

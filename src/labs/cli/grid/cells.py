@@ -16,8 +16,9 @@ from labs import LabsError
 from labs.cli.describe import describe
 from labs.cli.overrides import quote
 from labs.runs.directory import FORMAT, read_facts, shown_path
-from labs.runs.life import is_finished, is_occupied, is_of
+from labs.runs.processes import is_occupied
 from labs.runs.recipe import Recipe, is_part
+from labs.runs.recognition import is_finished, is_of
 from labs.storage.files import write_text
 
 OF_A_JOB = ("hydra.job", "hydra.verbose")  # settings of Hydra that mean something to a single cell

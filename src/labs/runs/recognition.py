@@ -1,0 +1,31 @@
+"""Whether a record is that of a recipe: by its key, or by the words of a format that knew no recipe in normal form."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from labs.runs.directory import read_facts
+from labs.runs.recipe import Recipe, typed_settings
+
+
+def is_same_in_words(before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
+    """Say whether a run of format 1, which has no recipe in normal form, was typed as another is."""
+    names = ("experiment", "practical", "data", "seed")
+    typed = [typed_settings(facts.get("command", ""), facts.get("choices", {})) for facts in (before, now)]
+    pairs = [(before.get(group, {}), now[group]) for group in ("choices", "settings")]
+    return (
+        all(before.get(name) == now[name] for name in names)
+        and typed[0] == typed[1]
+        and all(one[name] == other[name] for one, other in pairs for name in one.keys() & other.keys())
+    )
+
+
+def is_of(facts: Mapping[str, Any], recipe: Recipe) -> bool:
+    """Say whether a record is of this very recipe: by its key, or by its words if it was made before there was one."""
+    return facts.get("key") == recipe.key or (facts.get("format") == 1 and is_same_in_words(facts, recipe.facts))
+
+
+def is_finished(run_dir: Path, recipe: Recipe) -> bool:
+    """Say whether a directory holds the finished run of this very recipe."""
+    facts = read_facts(run_dir)
+    return is_of(facts, recipe) and facts.get("status") == "finished"
