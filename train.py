@@ -41,6 +41,7 @@ def train(cfg: DictConfig, run: "Run") -> dict[str, float]:
     from lightning.pytorch.utilities.model_helpers import is_overridden
 
     from labs.callbacks.record import Record, tested
+    from labs.callbacks.stop_signals import StopSignals
     from labs.callbacks.tensorboard import TensorBoardCards
     from labs.cli.embedded_weights import embedded_weights
     from labs.runs.checkpoints import WholeCheckpoints
@@ -55,7 +56,7 @@ def train(cfg: DictConfig, run: "Run") -> dict[str, float]:
     datamodule = build(cfg.datamodule, "datamodule")
     module = build(cfg.module, "module")
     callbacks = [build(node, f"callbacks.{name}") for name, node in cfg.callbacks.items() if node]
-    callbacks = [Record(run), TensorBoardCards(run.recipe.facts), *callbacks]
+    callbacks = [Record(run), TensorBoardCards(run.recipe.facts), StopSignals(), *callbacks]
     loggers = [build(node, f"logger.{name}") for name, node in cfg.logger.items() if node]
     trainer = build(cfg.trainer, "trainer", callbacks=callbacks, logger=loggers, plugins=[WholeCheckpoints()])
 

@@ -71,3 +71,19 @@ def test_two_processes_adapt_between_domains(tmp_path: Path) -> None:
     for name in ("test/source_acc", "test/domain_acc"):
         assert round(metrics[name] * 2 * 596, 3) == pytest.approx(round(metrics[name] * 2 * 596), abs=0.01), name
     assert done.stdout.count("trains without labels") == 1
+
+
+@pytest.mark.slow
+def test_two_processes_are_stopped_by_sigterm(tmp_path: Path) -> None:
+    """Lightning's handler waits for the other process, which is busy, and the run hung for ever."""
+    arguments = ["trainer=cpu", "trainer.devices=2", "trainer.strategy=ddp", "trainer.max_epochs=400", "weights=random"]
+    command = [sys.executable, str(ROOT / "train.py"), *arguments, "hydra.run.dir=run", "logger=none"]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        next(line for line in process.stdout if line.startswith("epoch 2/400"))
+        process.terminate()
+        try:
+            assert process.wait(timeout=60) == 143
+        finally:
+            process.kill()
+    assert json.loads((tmp_path / "run" / "metrics.json").read_text())["status"] == "interrupted"

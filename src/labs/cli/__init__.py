@@ -10,23 +10,27 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from labs import LabsError
-
-INTERRUPTED = 130  # the exit code of a command that Ctrl-C ended
+from labs.runs.signals import exit_code, stop, stop_signals_go_to
 
 
 @contextmanager
 def report_mistakes() -> Iterator[None]:
-    """End a user's mistake in one message and exit code 2.
+    """End a user's mistake in one message and exit code 2, and a command that was stopped in the signal's exit code.
 
     `HYDRA_FULL_ERROR=1` in the environment shows the full traceback of any error.
     """
     before = os.environ.get("HYDRA_FULL_ERROR")
     try:
         os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then hands exceptions on instead of printing a traceback
-        yield
-    except KeyboardInterrupt:  # before or after the training, which ends an interrupt itself
-        print("\ninterrupted", file=sys.stderr)
-        sys.exit(INTERRUPTED)
+        with stop_signals_go_to(stop):
+            yield
+    except (KeyboardInterrupt, SystemExit) as error:
+        code = exit_code(error)
+        if code is None:  # --help, or a command that has said why it ends
+            raise
+        if isinstance(error, KeyboardInterrupt):  # before or after the training, which ends an interrupt itself
+            print("\ninterrupted", file=sys.stderr)
+        sys.exit(code)
     except Exception as error:
         from labs.cli.explain import explain
 

@@ -12,6 +12,7 @@ from labs.cli.overrides import expand, quote
 from labs.practicals import sheet_of
 from labs.runs.directory import read_facts, weights_file
 from labs.runs.life import Run
+from labs.runs.processes import forget_stray_ranks
 from labs.runs.recipe import THE_CALL, Recipe, digest_of_file, is_part, normal_form
 
 THE_SEED = "the run's"  # stands for the number in everything that follows the seed
@@ -19,6 +20,7 @@ THE_SEED = "the run's"  # stands for the number in everything that follows the s
 
 def run_of(cfg: DictConfig, job: Any) -> Run:
     """Return the run that a command asks for, in its directory; `job` is Hydra's own configuration."""
+    forget_stray_ranks(cfg.trainer.devices, cfg.trainer.num_nodes, cfg.trainer.accelerator)
     typed: Any = OmegaConf.to_container(job.overrides.task, resolve=False)
     recipe = describe(cfg, dict(job.runtime.choices), typed)
     documents = {"config": OmegaConf.to_yaml(cfg), "overrides": OmegaConf.to_yaml(job.overrides.task)}

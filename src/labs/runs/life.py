@@ -165,7 +165,7 @@ class Run:
             self._enter_state("finished")
             self.save()
             return
-        stopped = isinstance(error, (KeyboardInterrupt, SystemExit)) or "SIGTERM" in type(error).__name__
+        stopped = isinstance(error, (KeyboardInterrupt, SystemExit))
         if self.state == "begun" and (not stopped or self.earlier or self.resumes):
             self._take_back()
         else:

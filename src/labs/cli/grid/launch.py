@@ -15,12 +15,12 @@ from joblib import Parallel, delayed
 from omegaconf import DictConfig, OmegaConf
 
 from labs import LabsError
-from labs.cli import INTERRUPTED
 from labs.cli.check import check_recipe
 from labs.cli.explain import say_error
 from labs.cli.grid.board import Board
 from labs.cli.grid.cells import Cell, compose_cells, write_plan
 from labs.cli.grid.closing import sum_up
+from labs.runs.signals import exit_code
 
 
 class Run(Protocol):
@@ -32,7 +32,7 @@ class Run(Protocol):
         """Raise a `LabsError` if cells cannot be run this way."""
 
     def interruptible(self, halt: threading.Event) -> AbstractContextManager[None]:
-        """Return what Ctrl-C means while cells run."""
+        """Return what a signal to stop means while cells run."""
 
     def __call__(self, cell: Cell) -> None:
         """Run one cell and note how it ended."""
@@ -61,15 +61,15 @@ def launch(
     cells = compose_cells(loader, config, job_overrides, first)
     _check([cell for cell in cells if cell.state == "waiting"], run)
     write_plan(cells, grid, shlex.join(["python", "train.py", *sys.argv[1:]]))
-    interrupted = False
+    code = None
     with Board(grid.name, cells, run.at_once) as board:
         try:
             _run_all(cells, run, board, stop=config.sweep.on_error == "stop")
-        except (KeyboardInterrupt, SystemExit):
-            interrupted = True
-    sum_up(cells, grid, interrupted=interrupted)
-    if interrupted:
-        sys.exit(INTERRUPTED)
+        except (KeyboardInterrupt, SystemExit) as error:
+            code = exit_code(error) or 1
+    sum_up(cells, grid, interrupted=code is not None)
+    if code is not None:
+        sys.exit(code)
     return [_job_return(cell, cells) for cell in cells]
 
 

@@ -15,7 +15,7 @@ from omegaconf import OmegaConf
 from labs import LabsError
 from labs.cli.explain import say_error
 from labs.cli.grid.cells import Cell
-from labs.cli.grid.signals import stop_signals_go_to
+from labs.runs.signals import Stopped, stop, stop_signals_go_to
 
 
 class Serial:
@@ -38,23 +38,22 @@ class Serial:
 
     @contextmanager
     def interruptible(self, halt: Event) -> Iterator[None]:
-        """Let Ctrl-C end the cell that runs, and remember it: an exception can be lost on its way through a library.
+        """Let a signal end the cell that runs, and remember it: an exception can be lost on its way through a library.
 
         Raises:
-            KeyboardInterrupt: at the end, if it was lost.
+            Stopped: at the end, if it was lost.
         """
-        interrupted = False
+        received: list[int] = []
 
-        def remember(*_: object) -> None:
-            nonlocal interrupted
-            interrupted = True
+        def remember(number: int, frame: object) -> None:
+            received.append(number)
             halt.set()
-            raise KeyboardInterrupt
+            stop(number)
 
         with stop_signals_go_to(remember):
             yield
-        if interrupted:
-            raise KeyboardInterrupt
+        if received:
+            raise Stopped(received[0])
 
     def __call__(self, cell: Cell) -> None:
         """Run one cell."""
@@ -69,8 +68,6 @@ class Serial:
         error = job._return_value
         if not isinstance(error, Exception):
             cell.end("done")
-        elif cell.was_interrupted():  # SIGTERM, which Lightning turns into an exception
-            raise KeyboardInterrupt
         else:
             cell.end("failed", say_error(error), "".join(traceback.format_exception(error)))
 

@@ -11,9 +11,8 @@ from threading import Event
 from joblib import cpu_count, effective_n_jobs
 
 from labs import LabsError
-from labs.cli import INTERRUPTED
 from labs.cli.grid.cells import Cell
-from labs.cli.grid.signals import stop_signals_go_to
+from labs.runs.signals import STOPS, Stopped, stop_signals_go_to
 
 THREAD_SETTINGS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
@@ -33,7 +32,7 @@ class SideBySide:
             raise LabsError(f"hydra.launcher.n_jobs={n_jobs}: expected a whole number of cells, or -1 for one a core.")
         self.at_once = effective_n_jobs(n_jobs)
         self.processes: list[subprocess.Popen[bytes]] = []
-        self.interrupted = False
+        self.received: int | None = None  # the first signal to stop
 
     def check(self, cells: Sequence[Cell]) -> None:
         """Take any cells; a few cells share all threads."""
@@ -55,15 +54,15 @@ class SideBySide:
                 start_new_session=True,  # Ctrl-C comes to this process, which hands it on
             )
             self.processes.append(process)
-            if self.interrupted:  # between the look at `halt` and here
-                process.send_signal(signal.SIGINT)
+            if self.received:  # between the look at `halt` and here
+                process.send_signal(self.received)
             code = process.wait()
         with path.open("rb") as output:
             output.seek(begin)
             said = output.read().decode(errors="replace")
         if code == 0:
             cell.end("done")
-        elif self.interrupted or code == INTERRUPTED or cell.was_interrupted():
+        elif self.received or code - 128 in STOPS or cell.was_interrupted():
             cell.end("interrupted")
         elif code < 0:
             cell.end("interrupted", f"killed by {signal.Signals(-code).name}, by hand or for want of memory")
@@ -73,15 +72,15 @@ class SideBySide:
 
     @contextmanager
     def interruptible(self, halt: Event) -> Iterator[None]:
-        """Hand Ctrl-C on to every cell that runs, which then saves what it has; a second one kills them.
+        """Hand a signal to stop on to every cell that runs, which then saves what it has; a second one kills them.
 
         Raises:
-            KeyboardInterrupt: at the end, if there was one.
+            Stopped: at the end, if there was one.
         """
 
-        def hand_on(*_: object) -> None:
-            sign = signal.SIGKILL if self.interrupted else signal.SIGINT
-            self.interrupted = True
+        def hand_on(number: int, frame: object) -> None:
+            sign = signal.SIGKILL if self.received else number
+            self.received = self.received or number
             halt.set()
             for process in self.processes:
                 if process.poll() is None:
@@ -93,9 +92,9 @@ class SideBySide:
         finally:
             for process in self.processes:
                 if process.poll() is None:  # something else ended the grid: nobody would wait for them
-                    process.send_signal(signal.SIGINT)
-        if self.interrupted:
-            raise KeyboardInterrupt
+                    process.send_signal(signal.SIGTERM)
+        if self.received:
+            raise Stopped(self.received)
 
 
 def _last_error(said: str) -> str:
