@@ -56,7 +56,7 @@ def train(cfg: DictConfig, run: "Run") -> dict[str, float]:
     datamodule = build(cfg.datamodule, "datamodule")
     module = build(cfg.module, "module")
     callbacks = [build(node, f"callbacks.{name}") for name, node in cfg.callbacks.items() if node]
-    callbacks = [Record(run), TensorBoardCards(run.recipe.facts), StopSignals(), *callbacks]
+    callbacks = [Record(run), TensorBoardCards(run.recipe.facts), StopSignals(), *filter(None, callbacks)]
     loggers = [build(node, f"logger.{name}") for name, node in cfg.logger.items() if node]
     trainer = build(cfg.trainer, "trainer", callbacks=callbacks, logger=loggers, plugins=[WholeCheckpoints()])
 

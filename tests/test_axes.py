@@ -120,3 +120,8 @@ def test_stopping_early_and_short_checks(train: Train) -> None:
     facts, _, _ = run(train, "weights=random", "debug=batches", "trainer.max_epochs=1")
     assert facts["epochs"] == 1
     assert (train("weights=random", "trainer.fast_dev_run=true") / "digits_layer1_frozen").is_dir()
+
+
+def test_no_progress_is_shown_where_none_is_wanted(train: Train, capsys: pytest.CaptureFixture[str]) -> None:
+    run(train, "weights=random", "trainer.enable_progress_bar=false")
+    assert "epoch 1/2" not in capsys.readouterr().out

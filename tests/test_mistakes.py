@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -149,7 +150,28 @@ MISTAKES: list[tuple[str, str]] = [
     ("net=alexnet", "at least 63x63"),
     ("net=vgg16", "at least 32x32"),
     ("module.net.weights=embedded upstream.experiment=null", "no embedded weights"),
-    ("trainer.default_root_dir=5", "trainer.default_root_dir"),
+    ("trainer.default_root_dir=x", "type hydra.run.dir=<folder>"),
+    ("+trainer.overfit_batches=1", "type debug=overfit"),
+    ("+trainer.callbacks=[]", "type callbacks.<name>="),
+    ("+trainer.logger=true", "type logger=tensorboard"),
+    ("trainer.use_distributed_sampler=true", "the datamodule's own sampler"),
+    ("trainer.precision=64-true", "type precision=fp32, precision=bf16 or precision=fp16"),
+    ("trainer.max_epochs=-1", "the training would not end"),
+    ("trainer.max_epochs=null", "the training would not end"),
+    ("hydra.job.chdir=true", "relative to where the command is typed"),
+    ("seed=1_1_1", "seed=1_1_1: expected a whole number"),
+    ("callbacks=gan", "callbacks.best: the recipe has settings for it"),
+    ("callbacks=domains", "callbacks.best: the recipe has settings for it"),
+    ("callbacks=style_transfer", "callbacks.best: the recipe has settings for it"),
+    ("module.net=0.5", "module.net=0.5: expected settings with the _target_ of a Module"),
+    ("module.net=null", "module.net=null: expected settings with the _target_ of a Module"),
+    ("module.optimizer=0.5", "module.optimizer=0.5: expected settings"),
+    ("style_loss=[[1],[2]]", "style_loss=[[1],[2]] is not an option"),
+    ("optimizer.lr+=1", "write key=value"),
+    # where nothing can be written
+    ("hydra.run.dir=/dev/null", "/dev/null: File exists. Type another folder"),
+    ("hydra.run.dir=/dev/null/x", "/dev/null/x: Not a directory. Type another folder"),
+    ("paths.outputs=/dev/null/x", "Not a directory. Type another folder: paths.outputs=<folder>"),
     # grammar
     ("quick", "write key=value"),
     ("seed", "write key=value"),
@@ -251,7 +273,8 @@ DANNS = [
     ("datamodule=digits", "missing 1 required keyword-only argument: 'augment'"),
     ("weights=imagenet", "There are no ImageNet weights for dann_mnist. Type weights=random."),
     ("net=dcgan", "its words belong to different practicals"),
-    ("trainer.max_epochs=-1", "trainer.max_epochs=-1: lambda grows with the share of training"),
+    ("trainer.max_epochs=-1", "trainer.max_epochs=-1: the training would not end"),
+    ("trainer.max_epochs=-1 trainer.max_time=00:00:10:00", "lambda grows with the share of training"),
     ("module=pseudo_label module.rounds=0", "module.rounds=0: expected 1 or more."),
     ("module=pseudo_label module.rounds=1000", "there are 40 epochs for 1001 rounds; type module.rounds=39 or"),
     ("module=pseudo_label module.threshold=2", "module.threshold=2: expected a probability from 0 to 1, such as 0.95."),
@@ -287,6 +310,37 @@ def test_the_dataset_is_missing_and_there_is_no_network(
     for part in ("images.tgz", str(tmp_path / "data"), "data=embedded", "2a6d2246"):
         assert part in message
     assert "Traceback" not in message
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("weights=embedded", "paths.data=/dev/null/x"),
+        ("experiment=cub_scratch", "data=embedded", "paths.data=/dev/null/x"),
+        ("experiment=cub_scratch", "paths.data=/dev/null/x"),
+        ("-m", "weights=random", "seed=0,1", "hydra.sweep.dir=/dev/null/x"),
+    ],
+)
+def test_a_place_where_nothing_can_be_made_is_named(
+    arguments: tuple[str, ...], train: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as exit_:
+        train(*arguments)
+    check_message("Not a directory. Type another folder", exit_.value.code, capsys.readouterr().err, tmp_path)
+
+
+def test_a_run_whose_directory_is_removed_says_so(
+    train: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The rest of the command line is still answered, and nobody is told to go on with what is gone."""
+    monkeypatch.setattr("labs.callbacks.reseed.Reseed.on_train_epoch_start", lambda *_: shutil.rmtree(tmp_path / "run"))
+    with pytest.raises(SystemExit) as exit_:
+        train("weights=random", "hydra.run.dir=run", "trainer.max_epochs=1", "logger=none")
+    message = capsys.readouterr().err
+    assert exit_.value.code == 2
+    assert ": No such file or directory. Type another folder" in message, message
+    assert "Traceback" not in message
+    assert "go on with" not in message
 
 
 def test_a_fault_of_ours_keeps_its_traceback(train: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:

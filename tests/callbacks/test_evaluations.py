@@ -150,9 +150,9 @@ def test_a_bar_that_is_switched_off_draws_nothing(tmp_path: Path, capsys: pytest
 
 def test_a_terminal_gets_a_bar_and_a_pipe_gets_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdout", Terminal())
-    assert isinstance(evaluations(), EvaluationBar)
+    assert isinstance(evaluations(enabled=True), EvaluationBar)
     monkeypatch.setattr(sys, "stdout", io.StringIO())
-    assert isinstance(evaluations(), EpochLines)
+    assert isinstance(evaluations(enabled=True), EpochLines)
 
 
 def test_a_real_run_in_a_terminal(train: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -100,7 +100,7 @@ def test_what_fits(call: str, settings: dict[str, Any], shapes: str) -> None:
         ("Plain", {"a": "abc"}, "module.a=abc: expected a whole number or a number."),
         ("Plain", {"a": True}, "module.a=true: expected a whole number or a number."),
         ("Plain", {"b": "z"}, "module.b=z: expected one of x, y."),
-        ("Plain", {"c": 5}, "module.c=5: expected Plain or null."),
+        ("Plain", {"c": 5}, "module.c=5: expected settings with the _target_ of a Plain or null."),
         ("Plain", {"more": 1}, "module.more: Plain takes no argument 'more'; it takes a, b, c, d."),
         ("Child", {"aa": 1}, "module.aa: Child takes no argument 'aa'; did you mean module.a?"),
         ("Open", {"a": "abc", "more": 1}, "module.a=abc: expected a whole number or a number."),
@@ -108,7 +108,7 @@ def test_what_fits(call: str, settings: dict[str, Any], shapes: str) -> None:
         ("decorated", {"a": None}, "module.a=null: expected a whole number or a number."),
         ("Unresolved", {"b": "abc"}, "module.b=abc: expected a whole number."),
         ("Unresolved", {"c": 1}, "module.c: Unresolved takes no argument 'c'; it takes a, b."),
-        ("Shaped", {"shape": "word"}, "module.shape=word: expected Shape."),
+        ("Shaped", {"shape": "word"}, "module.shape=word: expected settings with the _target_ of a Shape."),
     ],
 )
 def test_what_does_not_fit(call: str, settings: dict[str, Any], message: str, shapes: str) -> None:
@@ -132,7 +132,10 @@ def test_a_constructor_is_read_once_for_all_cells() -> None:
 @pytest.mark.parametrize(
     ("typed", "said"),
     [
-        ("datamodule.source=5", "datamodule.source=5: expected Source."),  # a protocol: what a value has
+        (
+            "datamodule.source=5",
+            "datamodule.source=5: expected settings with the _target_ of a Source.",
+        ),  # a protocol: what a value has
         ("trainer.max_epochs=2.5", "trainer.max_epochs=2.5: expected a whole number or null."),
         ("trainer.max_epochs=false", "trainer.max_epochs=false: expected a whole number or null."),
         ("freeze.batch_norm=off", "callbacks.freeze.batch_norm=off: expected one of eval, affine, train."),

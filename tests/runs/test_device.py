@@ -38,7 +38,7 @@ def ampere(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("cpu")
 class TestCpu:
     @pytest.mark.parametrize("accelerator", ["auto", "cpu"])
-    @pytest.mark.parametrize("precision", ["16-mixed", "16-true", "16"])
+    @pytest.mark.parametrize("precision", ["16-mixed"])
     def test_fp16_names_what_to_type(self, accelerator: str, precision: str) -> None:
         with pytest.raises(LabsError, match=r"precision=fp16 .* type precision=bf16 or precision=fp32"):
             prepare_device(accelerator, precision, "highest")

@@ -11,8 +11,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedCo
 from labs.callbacks.progress import EpochLines
 
 
-def evaluations() -> ProgressBar:
+def evaluations(*, enabled: bool) -> ProgressBar | None:
     """Return a live bar if standard output is a terminal, else one that prints a line after each epoch."""
+    if not enabled:
+        return None
     return EvaluationBar() if sys.stdout.isatty() else EpochLines()
 
 

@@ -7,8 +7,10 @@ from lightning.pytorch.callbacks import ProgressBar, RichProgressBar
 from lightning.pytorch.callbacks.progress.rich_progress import RichProgressBarTheme
 
 
-def progress() -> ProgressBar:
+def progress(*, enabled: bool) -> ProgressBar | None:
     """Return a live progress bar if standard output is a terminal, else one that prints a line after each epoch."""
+    if not enabled:
+        return None
     if sys.stdout.isatty():
         return RichProgressBar(theme=RichProgressBarTheme(metrics_format=".3f"))
     return EpochLines()

@@ -3,7 +3,7 @@
 import difflib
 import inspect
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,17 @@ from omegaconf import DictConfig, OmegaConf
 from typeguard import CollectionCheckStrategy, TypeCheckError, check_type
 
 from labs import LabsError
+
+# Arguments of Lightning's Trainer that the project decides, or that another word says: what to type instead.
+NOT_TYPED = {
+    "default_root_dir": "hydra.run.dir=<folder>",
+    "overfit_batches": "debug=overfit",
+    "callbacks": "callbacks.<name>=..., or callbacks.<name>=null to leave one out",
+    "logger": "logger=tensorboard, logger=csv or logger=none",
+    "plugins": "nothing: checkpoints are written by a plugin of the project",
+    "barebones": "callbacks.<name>=null and logger=none",
+    "use_distributed_sampler": "nothing: the datamodule's own sampler knows the processes",
+}
 
 
 def check_recipe(cfg: DictConfig) -> None:
@@ -31,11 +42,33 @@ def check_recipe(cfg: DictConfig) -> None:
             raise LabsError(f"{name}={cfg[name]}: expected true or false.")
     if cfg.compile and "execution" not in cfg.callbacks:
         raise LabsError("compile=true: nothing is compiled in this practical; leave it out.")
-    if str(cfg.trainer.max_epochs) == "0":  # false, which equals 0, is a value of the wrong type
-        raise LabsError("trainer.max_epochs=0: nothing would be trained; type 1 or more.")
+    _check_trainer(cfg)
     for section in ("datamodule", "module", "trainer", "callbacks", "logger"):
         if OmegaConf.is_config(cfg[section]):
             _check_node(OmegaConf.to_container(cfg[section], resolve=True), section)
+
+
+def _check_trainer(cfg: DictConfig) -> None:
+    """Refuse a training that cannot be, or has no end, and what has another word."""
+    trainer = cfg.trainer
+    if str(trainer.max_epochs) == "0":  # false, which equals 0, is a value of the wrong type
+        raise LabsError("trainer.max_epochs=0: nothing would be trained; type 1 or more.")
+    if trainer.max_epochs in (None, -1) and trainer.max_steps in (None, -1) and trainer.max_time is None:
+        raise LabsError(
+            f"trainer.max_epochs={_typed(trainer.max_epochs)}: the training would not end; type a number of epochs, "
+            "such as trainer.max_epochs=30, or trainer.max_time=00:01:00:00 (an hour) beside it."
+        )
+    decided = {"default_root_dir": cfg.paths.run_dir, "use_distributed_sampler": False}
+    for name, instead in NOT_TYPED.items():
+        if name in trainer and trainer[name] != decided.get(name):
+            raise LabsError(f"trainer.{name}: this is not for the command line; type {instead}.")
+    for name in ("callbacks", "logger"):
+        for key, node in cfg[name].items():
+            if node is not None and not (OmegaConf.is_config(node) and "_target_" in node):
+                raise LabsError(
+                    f"{name}.{key}: the recipe has settings for it, but {name}= brings nothing of that name. Leave "
+                    f"{name}= out, or type {name}.{key}=null."
+                )
 
 
 def build(node: DictConfig, key: str, **given: Any) -> Any:
@@ -160,7 +193,8 @@ def _readable(hint: Any) -> str:
         return (
             f"a mapping {{key: value}}, each value {_readable(arguments[1])}" if arguments else "a mapping {key: value}"
         )
-    return getattr(hint, "__name__", str(hint)).replace("typing.", "")
+    name = getattr(hint, "__name__", str(hint)).replace("typing.", "")
+    return f"settings with the _target_ of a {name}" if inspect.isclass(hint) or origin is Callable else name
 
 
 def _is_left_out(hint: Any) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 from hydra import compose
 from omegaconf import DictConfig, OmegaConf
 
+from labs import LabsError
 from labs.cli.overrides import expand, quote
 from labs.practicals import sheet_of
 from labs.runs.directory import read_facts, weights_file
@@ -20,6 +21,11 @@ THE_SEED = "the run's"  # stands for the number in everything that follows the s
 
 def run_of(cfg: DictConfig, job: Any) -> Run:
     """Return the run that a command asks for, in its directory; `job` is Hydra's own configuration."""
+    if job.job.chdir:
+        raise LabsError(
+            "hydra.job.chdir=true: folders are relative to where the command is typed; leave it out, and type "
+            "paths.outputs=<folder> or paths.data=<folder>."
+        )
     forget_stray_ranks(cfg.trainer.devices, cfg.trainer.num_nodes, cfg.trainer.accelerator)
     typed: Any = OmegaConf.to_container(job.overrides.task, resolve=False)
     recipe = describe(cfg, dict(job.runtime.choices), typed)
@@ -71,7 +77,7 @@ def _resolved(cfg: DictConfig, weights: str) -> dict[str, Any]:
     known = OmegaConf.masked_copy(cfg, [str(key) for key in cfg if is_part(str(key), THE_CALL)])
     known.paths = dict.fromkeys(cfg.paths, "")
     known.seed = THE_SEED
-    if OmegaConf.select(known, "module.net") is not None:
+    if OmegaConf.is_config(OmegaConf.select(known, "module.net")):  # anything else is refused by its type
         known.module.net.weights = weights
     resolved: Any = OmegaConf.to_container(known, resolve=True)
     told = ("seed", "pretrained", "upstream")  # the seed apart, the others by what the weights are

@@ -1,6 +1,8 @@
 """Turn the exceptions of a user's mistake into one message: what was expected, what was found, what to type instead."""
 
 import difflib
+import errno
+import os
 import re
 import sys
 from typing import Any
@@ -19,6 +21,7 @@ from omegaconf.errors import InterpolationKeyError, OmegaConfBaseException
 
 from labs import LabsError
 from labs.cli.help import config_folder
+from labs.runs.directory import shown_path
 
 
 def say_error(error: BaseException) -> str:
@@ -37,7 +40,7 @@ def explain(error: BaseException, arguments: list[str]) -> str | None:
     if isinstance(error, ConfigCompositionException):
         key = re.search(r"Could not (?:override|delete from config\.) '([^']+)'", str(error))
         return unknown_key(key[1].partition("@")[0], arguments) if key else _joined(str(error))
-    if isinstance(error, ValueError) and "Config group override" in str(error):
+    if isinstance(error, (ValueError, TypeError)) and ("Config group override" in str(error) or _of_hydra(error)):
         return _no_option(arguments)
     if isinstance(error, InterpolationKeyError):
         missing = re.search(r"Interpolation key '([^']+)'", str(error))
@@ -51,9 +54,29 @@ def explain(error: BaseException, arguments: list[str]) -> str | None:
         return str(error)
     if isinstance(error, ValueError) and "Expected more than 1 value per channel" in str(error):
         return "batch norm cannot train on a single image; type datamodule.batch_size=2 or more."
+    if isinstance(error, OSError) and error.strerror:
+        return _of_the_system(error)
     if type(error).__name__ == "OutOfMemoryError":
         return f"the GPU's memory is full; type a smaller datamodule.batch_size. ({_first_line(str(error))})"
     return None
+
+
+def _of_the_system(error: OSError) -> str:
+    """Say which file or folder the system refuses, and where to put it instead."""
+    instead = "Make room, or type" if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) else "Type"
+    path = f"{shown_path(os.fsdecode(error.filename))}: " if error.filename is not None else ""
+    return (
+        f"{path}{error.strerror}. {instead} another folder: paths.outputs=<folder> or hydra.run.dir=<folder> for a "
+        "run, paths.data=<folder> for data."
+    )
+
+
+def _of_hydra(error: BaseException) -> bool:
+    """Say whether an error came from Hydra's own code, which takes a value for what it is not."""
+    frame = error.__traceback__
+    while frame and frame.tb_next:
+        frame = frame.tb_next
+    return frame is not None and frame.tb_frame.f_globals.get("__name__", "").startswith("hydra._internal.")
 
 
 def _no_option(arguments: list[str]) -> str:

@@ -1,4 +1,4 @@
-"""What the command line understands beyond Hydra's own grammar: five short forms, expanded before Hydra sees them."""
+"""What the command line understands beyond Hydra's own grammar: short forms, expanded before Hydra sees them."""
 
 import re
 from pathlib import Path
@@ -25,6 +25,14 @@ FREE_MAPPINGS = ("module.lr_scale", "callbacks.freeze.unfreeze")
 # Options and values that are called `true`, which Hydra would take for a truth value.
 CALLED_TRUE = ("gan_loss", "module.loss")
 
+# Settings that are folders: a name such as 2026_11 or 1e5 stays as it is typed.
+FOLDERS = ("paths.data", "paths.outputs", "hydra.run.dir", "hydra.sweep.dir")
+
+# Something in quotes, or a number with underscores, which Hydra would take out: 1_000 becomes 1000, and 2026_11 202611.
+QUOTED_OR_UNDERSCORED = re.compile(
+    r"""'(?:\\.|[^'])*'|"(?:\\.|[^"])*"|(?<![^\s,:=[({])[+-]?\d[\d.]*_[\d._]*(?:[eE][+-]?\d+)?(?![^\s,\])}])"""
+)
+
 
 def expand(arguments: list[str]) -> list[str]:
     """Expand the short forms in a list of command-line arguments.
@@ -32,6 +40,7 @@ def expand(arguments: list[str]) -> list[str]:
     - `freeze.x=y`, `optimizer.x=y`, ... name the settings of an axis by its word (`AXES`).
     - `gan_loss=true` names an option, not a truth value.
     - `freeze.unfreeze={5: [layer4]}` and other mappings replace what is there.
+    - `paths.outputs=2026_11` and other numbers with underscores stay what was typed; `~/` is the home directory.
     - `weights=<run directory or checkpoint>` starts from the weights of a run.
     - `resume=<run directory>` repeats that run's overrides in that directory, from its last checkpoint.
     - `retry=<run directory>` does, too, but starts anew what has failed and skips what has finished.
@@ -51,13 +60,33 @@ def expand(arguments: list[str]) -> list[str]:
                 raise LabsError(
                     f"{argument}: a run is repeated by itself, without -m; a grid goes on when it is typed again."
                 )
-            expanded += [*_repeat(key, Path(value)), *(["resume=true"] if key == "resume" else [])]
+            expanded += [*_repeat(key, Path(value).expanduser()), *(["resume=true"] if key == "resume" else [])]
         elif key == "weights" and ("/" in value or Path(value).exists()):
+            value = _at_home(value)
             paths = [value] if Path(value).exists() else value.split(",")  # several: a sweep
             expanded.append(f"module.net.weights={','.join(map(quote, paths))}")
         else:
-            expanded += _long_names(argument)
+            expanded += _long_names(_as_typed(argument))
     return expanded
+
+
+def _as_typed(argument: str) -> str:
+    """Keep what Hydra would change on its way, and say where the home directory is."""
+    key, equals, value = argument.partition("=")
+    if "${" in value:
+        return argument
+    if key in FOLDERS:
+        bare = value[1:-1] if value[:1] in ("'", '"') and value[-1:] == value[:1] else value
+        return f"{key}={quote(_at_home(bare))}"
+    if value.startswith("~/"):
+        return f"{key}={quote(_at_home(value))}"
+    kept = QUOTED_OR_UNDERSCORED.sub(lambda found: found[0] if found[0][0] in "'\"" else f"'{found[0]}'", value)
+    return f"{key}{equals}{kept}"
+
+
+def _at_home(path: str) -> str:
+    """Return a path with the home directory in place of `~`."""
+    return str(Path(path).expanduser()) if path.startswith("~") else path
 
 
 def _long_names(argument: str) -> list[str]:

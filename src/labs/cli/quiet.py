@@ -1,7 +1,10 @@
 """Silence what the libraries say that no user can act on."""
 
 import logging
+import threading
 import warnings
+
+_say = threading.excepthook
 
 
 def quiet() -> None:
@@ -9,6 +12,7 @@ def quiet() -> None:
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     logging.getLogger("lightning.fabric").setLevel(logging.WARNING)
     logging.getLogger("hydra.utils").setLevel(logging.CRITICAL)  # errors are explained where they are caught
+    threading.excepthook = _only_what_is_not_raised_again
     for message in (
         ".*does not have many workers.*",  # images are decoded already: workers would only copy them
         ".*isinstance\\(treespec, LeafSpec\\).*",
@@ -19,3 +23,9 @@ def quiet() -> None:
         ".*It is recommended to use `self.log.*sync_dist=True.*",  # what only the first process measures
     ):
         warnings.filterwarnings("ignore", message=message)
+
+
+def _only_what_is_not_raised_again(hook: threading.ExceptHookArgs) -> None:
+    """Keep silent on a background writer's failure: the next call of the writer raises it."""
+    if not isinstance(hook.exc_value, OSError):
+        _say(hook)

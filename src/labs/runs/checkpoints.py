@@ -15,5 +15,8 @@ class WholeCheckpoints(TorchCheckpointIO):
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
         """Write a checkpoint; the one before stays until this one is whole."""
         Path(path).parent.mkdir(parents=True, exist_ok=True)
-        with replacing(Path(path)) as staged:
-            torch.save(checkpoint, staged)
+        with replacing(Path(path)) as staged, staged.open("wb") as file:
+            try:
+                torch.save(checkpoint, file)
+            except RuntimeError as error:  # of torch's archive, when the disk is full
+                raise error.__context__ if isinstance(error.__context__, OSError) else error from None

@@ -4,6 +4,8 @@ import torch
 
 from labs import LabsError
 
+PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
+
 
 def prepare_device(accelerator: str, precision: str, matmul_precision: str) -> None:
     """Check `precision` on the device that will train, and apply `matmul_precision` to products and convolutions.
@@ -18,12 +20,14 @@ def prepare_device(accelerator: str, precision: str, matmul_precision: str) -> N
     """
     if matmul_precision not in ("highest", "high", "medium"):
         raise LabsError(f"matmul_precision={matmul_precision}: expected highest, high or medium.")
+    if precision not in PRECISIONS:
+        raise LabsError(f"trainer.precision={precision}: type precision=fp32, precision=bf16 or precision=fp16.")
     if accelerator in ("gpu", "cuda") and not torch.cuda.is_available():
         raise LabsError(
             f"trainer.accelerator={accelerator}: this machine has no CUDA GPU that torch can use; type trainer=cpu."
         )
     on_gpu = torch.cuda.is_available() and accelerator in ("auto", "gpu", "cuda")
-    if not on_gpu and precision in ("16-mixed", "16-true", "16"):
+    if not on_gpu and precision == "16-mixed":
         raise LabsError("precision=fp16 needs a GPU; on a CPU type precision=bf16 or precision=fp32.")
     if not on_gpu and matmul_precision != "highest":
         raise LabsError(

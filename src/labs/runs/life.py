@@ -169,15 +169,16 @@ class Run:
         if self.state == "begun" and (not stopped or self.earlier or self.resumes):
             self._take_back()
         else:
-            self.running()
-            self._enter_state("interrupted" if stopped else "failed")
             cause = (error.__context__ or error) if isinstance(error, SystemExit) else error  # Ctrl-C in Lightning
-            self.facts["error"] = one_line(cause)
-            self.save()
-            if not stopped:
-                trace = "".join(traceback.format_exception(error))
-                self.write("traceback.txt", f"{self.facts['command']}\n\n{trace}")
-            if ".hydra/overrides.yaml" in self.documents:  # embedded weights go on by themselves
+            with suppress(OSError):  # a full disk, a folder that is gone: the error on its way says so
+                self.running()
+                self._enter_state("interrupted" if stopped else "failed")
+                self.facts["error"] = one_line(cause)
+                self.save()
+                if not stopped:
+                    trace = "".join(traceback.format_exception(error))
+                    self.write("traceback.txt", f"{self.facts['command']}\n\n{trace}")
+            if (self.directory / ".hydra" / "overrides.yaml").is_file():  # embedded weights go on by themselves
                 command = f"python train.py {shlex.quote(f'resume={shown_path(self.directory)}')}"
                 epochs = self.facts.get("epochs", 0)
                 print(f"\n{self.state} after {epochs} epochs; go on with: {command}", file=sys.stderr)

@@ -23,6 +23,10 @@ def replacing(path: Path) -> Iterator[Path]:
             os.fsync(file.fileno())
         staged.replace(path)
         WRITTEN.add(path)
+    except OSError as error:
+        if error.filename in (None, str(staged)):  # a disk that is full does not say where
+            error.filename = str(path)
+        raise
     finally:
         staged.unlink(missing_ok=True)
 

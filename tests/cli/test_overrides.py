@@ -1,0 +1,58 @@
+"""What is typed reaches the recipe as it was typed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from omegaconf import OmegaConf
+from project import ROOT
+
+from labs.cli.help import register_resolvers
+from labs.cli.overrides import expand
+
+HOME = str(Path.home())
+
+
+@pytest.mark.parametrize(
+    ("typed", "key", "value"),
+    [
+        ("paths.outputs=2026_11", "paths.outputs", "2026_11"),  # 202611 to Hydra
+        ("paths.outputs='2026_11'", "paths.outputs", "2026_11"),
+        ("paths.outputs=1e5", "paths.outputs", "1e5"),
+        ("paths.outputs=010", "paths.outputs", "010"),
+        ("paths.outputs=null", "paths.outputs", "null"),
+        ("paths.data=a=b, c", "paths.data", "a=b, c"),
+        ("paths.data=it's", "paths.data", "it's"),
+        ("paths.data=~/data", "paths.data", f"{HOME}/data"),
+        ("paths.data='~/data'", "paths.data", f"{HOME}/data"),
+        ("paths.data=~", "paths.data", HOME),
+        ("module.net.weights=~/a.ckpt", "module.net.weights", f"{HOME}/a.ckpt"),
+        ("weights=~/runs/first", "module.net.weights", f"{HOME}/runs/first"),
+        ("seed=1_1_1", "seed", "1_1_1"),
+        ("seed=11", "seed", 11),
+        ("module.num_classes=1_000", "module.num_classes", "1_000"),
+        ("datamodule.source.digits=[1_0, 2]", "datamodule.source.digits", ["1_0", 2]),
+        ("callbacks.freeze.patterns=['a_1','b, 1_0']", "callbacks.freeze.patterns", ["a_1", "b, 1_0"]),
+        ("optimizer.lr=1e-3", "module.optimizer.lr", 1e-3),
+        ("optimizer.weight_decay=-1_0.5e1", "module.optimizer.weight_decay", "-1_0.5e1"),
+    ],
+)
+def test_what_is_typed_is_what_is_set(typed: str, key: str, value: object) -> None:
+    GlobalHydra.instance().clear()
+    register_resolvers()
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        found = OmegaConf.select(compose("train", expand([typed])), key)
+    assert (OmegaConf.to_container(found) if OmegaConf.is_config(found) else found) == value
+
+
+@pytest.mark.parametrize("typed", ["hydra.run.dir=2026_12", "hydra.sweep.dir=2026_12"])
+def test_a_directory_keeps_its_name(typed: str) -> None:
+    key = typed.partition("=")[0]
+    assert expand([typed]) == [f"{key}='2026_12'"]
+
+
+def test_what_a_folder_refers_to_still_counts() -> None:
+    assert expand(["hydra.run.dir=out/${now:%Y}_1"]) == ["hydra.run.dir=out/${now:%Y}_1"]
