@@ -54,8 +54,9 @@ STAGES = {
 }
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize(
+    ("stage", "number", "code"), [*((stage, signal.SIGTERM, 143) for stage in STAGES), ("training", signal.SIGINT, 130)]
+)
 def test_a_run_that_is_stopped(
     train: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, stage: str, number: int, code: int, tmp_path: Path
 ) -> None:
