@@ -107,6 +107,17 @@ def test_a_run_stopped_before_its_first_result_can_be_typed_again(tmp_path: Path
     assert (tmp_path / "run" / ".hydra" / "overrides.yaml").is_file(), "what retry=DIR reads"
 
 
+def test_what_a_killed_process_had_staged_is_cleared_away(tmp_path: Path) -> None:
+    """Half a checkpoint can be hundreds of megabytes."""
+    folder = tmp_path / "run"
+    live(folder, KeyboardInterrupt())
+    for name in ("checkpoints/.last.ckpt.4711.part", ".hydra/.recipe.yaml.4711.part", "mine.part", ".mine.part"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text("half")
+    live(folder)
+    assert sorted(path.name for path in folder.rglob("*.part")) == [".mine.part", "mine.part"]
+
+
 OWN = ("csv/mine.csv", "tensorboard/mine", ".hydra/mine.yaml", "thesis.tex", "checkpoints/mine.bin", "images/x.jpg")
 
 

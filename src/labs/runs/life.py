@@ -23,7 +23,7 @@ from labs.runs.directory import FORMAT, read_facts, shown_path
 from labs.runs.processes import is_first_process, lock_of
 from labs.runs.recipe import Recipe
 from labs.runs.recognition import is_of
-from labs.storage.files import WRITTEN, write_text
+from labs.storage.files import WRITTEN, leftovers, write_text
 
 State = Literal["begun", "running", "finished", "interrupted", "failed"]
 
@@ -153,6 +153,8 @@ class Run:
         if not self.is_needed or not self.is_first:
             return
         WRITTEN.difference_update(self._own())  # of an earlier run in this process
+        for path in leftovers(self.directory):
+            path.unlink()
         self._there = set(self._of_libraries())
         if not self.resumes:
             self.earlier = {path: path.stat().st_mtime_ns for path in self._list() if path.is_file()}

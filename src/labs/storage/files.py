@@ -1,6 +1,7 @@
 """Files that appear whole or not at all: staged beside the target, flushed to the disk, moved into its place."""
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,6 +30,11 @@ def replacing(path: Path) -> Iterator[Path]:
         raise
     finally:
         staged.unlink(missing_ok=True)
+
+
+def leftovers(folder: Path) -> list[Path]:
+    """Return what killed processes had staged under a folder, in which nobody may be writing now."""
+    return [path for path in folder.rglob(".*.part") if re.fullmatch(r"\..+\.\d+\.part", path.name)]
 
 
 def write_text(path: Path, text: str) -> None:
