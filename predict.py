@@ -3,6 +3,7 @@
     python predict.py run=outputs/cub_layer1_frozen/<time> image=bird.jpg
 
 Prints the five most probable classes of each image. Several images: image=a.jpg,b.jpg. How many classes: top=3.
+A run directory of somebody else runs no code here; trust=true also builds what conf/ does not name.
 """
 
 import sys
@@ -14,19 +15,24 @@ def main(arguments: list[str]) -> None:
     from labs import LabsError
 
     settings = dict(argument.partition("=")[::2] for argument in arguments)
-    unknown = set(settings) - {"run", "image", "top"}
+    unknown = set(settings) - {"run", "image", "top", "trust"}
     if unknown or not {"run", "image"} <= set(settings):
-        raise LabsError(f"expected run=<directory> image=<file> [top=5], found {' '.join(arguments) or 'nothing'}.")
+        raise LabsError(
+            f"expected run=<directory> image=<file> [top=5] [trust=true], found {' '.join(arguments) or 'nothing'}."
+        )
     if not settings.get("top", "5").isdigit() or int(settings.get("top", "5")) < 1:
         raise LabsError(f"top={settings['top']}: expected a whole number from 1.")
+    if settings.get("trust", "true") not in ("true", "false"):
+        raise LabsError(f"trust={settings['trust']}: expected true or false.")
 
     from rich.console import Console
     from rich.table import Table
 
     from labs.runs.load import load_run
 
-    run = load_run(Path(settings["run"]))
-    for file in settings["image"].split(","):
+    run = load_run(Path(settings["run"]), trust=settings.get("trust") == "true")
+    one = Path(settings["image"]).is_file()  # whose name may hold a comma
+    for file in [settings["image"]] if one else settings["image"].split(","):
         probabilities = run.predict(run.read(Path(file)))[0]
         notes = f"  ({', '.join(run.labels)})" if run.labels else ""
         table = Table("class", "confidence")
@@ -37,6 +43,9 @@ def main(arguments: list[str]) -> None:
 
 
 if __name__ == "__main__":
+    from labs.cli.terminal import print_everywhere
+
+    print_everywhere()
     if {"-h", "--help"} & set(sys.argv[1:]):
         print(__doc__)
     else:

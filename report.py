@@ -38,6 +38,9 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write the report, print its tables and the path of its page; return the exit code."""
+    from labs.cli.terminal import print_everywhere
+
+    print_everywhere()
     options = parse_arguments(arguments)
 
     from labs import LabsError

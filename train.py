@@ -62,9 +62,11 @@ def train(cfg: DictConfig, run: "Run") -> dict[str, float]:
 
     last = run.directory / "checkpoints" / "last.ckpt"
     if is_overridden("training_step", module):  # some methods train nothing
-        trainer.fit(module, datamodule, ckpt_path=last if run.resumes and last.is_file() else None)
+        last_or_none = last if run.resumes and last.is_file() else None
+        trainer.fit(module, datamodule, ckpt_path=last_or_none, weights_only=True)
     chosen = tested(trainer)
-    trainer.test(module, datamodule, ckpt_path=chosen.best_model_path or None if chosen else None, verbose=False)
+    path = chosen.best_model_path or None if chosen else None
+    trainer.test(module, datamodule, ckpt_path=path, verbose=False, weights_only=True)
     return dict(run.facts["metrics"])
 
 

@@ -139,7 +139,7 @@ def main() -> None:
     }
     folder = Path(__file__).parent / "results"
     folder.mkdir(exist_ok=True)
-    (folder / "gan.json").write_text(json.dumps(result, indent=2) + "\n")
+    (folder / "gan.json").write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     print(json.dumps({name: result[name] for name in ("seconds", "iterations_a_second", "ratio")}, indent=2))
 
 

@@ -38,7 +38,7 @@ def main() -> None:
     SCRATCH.mkdir(exist_ok=True)
     file = FOLDER / "results" / ("speed_quick.json" if options.quick else "speed.json")
     file.parent.mkdir(exist_ok=True)
-    kept = json.loads(file.read_text()) if file.is_file() else {}
+    kept = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
     questions = {
         "a": probe.measure,
         "b": step.measure,
@@ -52,13 +52,13 @@ def main() -> None:
         for row in rows:
             print(f"({row.part}) {row.what}\n    ours {row.ours}; compared {row.plain}; {row.ratio}", flush=True)
         kept[part] = {"rows": [row._asdict() for row in rows], "environment": environment()}
-        file.write_text(json.dumps(kept, indent=1) + "\n")
+        file.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
     table = _table([row for part in sorted(kept) for row in kept[part]["rows"]])
     print(f"\n{table}")
     if options.write:
-        text = options.write.read_text()
+        text = options.write.read_text(encoding="utf-8")
         before, after = text.split(MARKS[0])[0], text.split(MARKS[1])[1]
-        options.write.write_text(f"{before}{MARKS[0]}\n{table}\n{MARKS[1]}{after}")
+        options.write.write_text(f"{before}{MARKS[0]}\n{table}\n{MARKS[1]}{after}", encoding="utf-8")
 
 
 def _table(rows: list[dict[str, object]]) -> str:

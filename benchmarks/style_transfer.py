@@ -290,7 +290,7 @@ def main() -> None:
         result[part] = measure[part](bench)
         shown = {name: value for name, value in result[part].items() if name not in ("all", "by_experiment")}
         print(f"{part}: {json.dumps(shown, indent=2)}", flush=True)
-        (folder / "style_transfer.json").write_text(json.dumps(result, indent=2) + "\n")
+        (folder / "style_transfer.json").write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -57,7 +57,7 @@ def _run(count: int, freeze: str) -> tuple[float, int]:
         time.sleep(0.05)
     if process.returncode:
         sys.exit(process.stdout.read().decode() if process.stdout else "failed")
-    with (SCRATCH / "outputs" / "growth" / "log.tsv").open() as file:
+    with (SCRATCH / "outputs" / "growth" / "log.tsv").open(encoding="utf-8") as file:
         ends = [float(row["seconds"]) for row in csv.DictReader(file, delimiter="\t")]
     return ends[1] - ends[0], most
 
@@ -65,7 +65,7 @@ def _run(count: int, freeze: str) -> tuple[float, int]:
 def _anonymous(pid: int) -> int:
     """Return what a Linux process holds in memory that no file backs, in bytes."""
     try:
-        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+        lines = Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines()
     except OSError:
         return 0
     return next((1024 * int(line.split()[1]) for line in lines if line.startswith("RssAnon")), 0)

@@ -46,7 +46,7 @@ def _at(size: int, in_full: bool, turns: int) -> Row:
 
 def _told_by_the_run() -> dict[str, float]:
     (facts,) = (SCRATCH / "outputs" / "cub_linear_probe").glob("*/metrics.json")
-    told: dict[str, float] = json.loads(facts.read_text())["feature_cache"]
+    told: dict[str, float] = json.loads(facts.read_text(encoding="utf-8"))["feature_cache"]
     return told
 
 

@@ -24,7 +24,7 @@ class FirstStep(pl.Callback):
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
         """Write, once."""
         if trainer.global_step == 1:
-            self.file.write_text(str(time.time()))
+            self.file.write_text(str(time.time()), encoding="utf-8")
 
 
 def measure(quick: bool) -> list[Row]:
@@ -37,7 +37,7 @@ def measure(quick: bool) -> list[Row]:
         forget_outputs()
         began = time.time()
         train("trainer.max_epochs=1", *clock)
-        starts.append(float(file.read_text()) - began)
+        starts.append(float(file.read_text(encoding="utf-8")) - began)
         imports.append(python("-c", IMPORTS))
     over = median([a - b for a, b in zip(starts, imports)])
     return [

@@ -143,7 +143,7 @@ class _Code:
 
 def test_a_file_cannot_run_code(tmp_path: Path) -> None:
     torch.save({**_small().state_dict(), "extra": _Code(tmp_path / "made")}, tmp_path / "bad.ckpt")
-    with pytest.raises(LabsError, match=r"bad\.ckpt cannot be read as weights"):
+    with pytest.raises(LabsError, match=r"bad\.ckpt cannot be read as a checkpoint"):
         _small(weights=str(tmp_path / "bad.ckpt"))
     assert not (tmp_path / "made").exists()
 
@@ -151,7 +151,7 @@ def test_a_file_cannot_run_code(tmp_path: Path) -> None:
 def test_files_that_are_no_weights_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "bad.ckpt"
     path.write_bytes(b"not a file of torch.save")
-    with pytest.raises(LabsError, match="cannot be read as weights"):
+    with pytest.raises(LabsError, match="cannot be read as a checkpoint"):
         _small(weights=str(path))
     torch.save([torch.zeros(1)], path)
     with pytest.raises(LabsError, match="holds a list"):

@@ -8,6 +8,7 @@ import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 
 from labs.datamodules.protocols import AdaptsDomains, TwoDomains, handed_over
+from labs.storage.checkpoint_files import read_checkpoint
 from labs.storage.files import write_text
 
 AT_ONCE = 500  # images that are predicted together
@@ -42,7 +43,7 @@ class Selections(pl.Callback):
             file = Path(str(callback.dirpath)) / f"{callback.filename}.ckpt"
             if not callback.best_model_path or not file.is_file():
                 continue  # a run too short to choose
-            saved = torch.load(file, map_location=pl_module.device, weights_only=True)
+            saved = read_checkpoint(file, pl_module.device)
             pl_module.load_state_dict(saved["state_dict"])
             with trainer.precision_plugin.forward_context():
                 acc = target_accuracy(pl_module, data)

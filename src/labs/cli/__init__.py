@@ -49,7 +49,9 @@ def command_line(main: Callable[[], None]) -> None:
     """Run a `@hydra.main` function with our short forms, our help page and our error messages."""
     from labs.cli.help import register_resolvers
     from labs.cli.overrides import expand
+    from labs.cli.terminal import print_everywhere
 
+    print_everywhere()
     register_resolvers()
     with report_mistakes():
         sys.argv[1:] = expand(sys.argv[1:])

@@ -14,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from typeguard import CollectionCheckStrategy, TypeCheckError, check_type
 
 from labs import LabsError
+from labs.runs.trusted import check_targets
 
 # Arguments of Lightning's Trainer that the project decides, or that another word says: what to type instead.
 NOT_TYPED = {
@@ -37,7 +38,7 @@ def check_recipe(cfg: DictConfig) -> None:
     """
     if isinstance(cfg.seed, bool) or not isinstance(cfg.seed, int) or not 0 <= cfg.seed < 2**32:
         raise LabsError(f"seed={cfg.seed}: expected a whole number from 0 to {2**32 - 1}, such as seed=1.")
-    for name in ("resume", "rerun", "draw_architecture", "channels_last", "compile"):
+    for name in ("resume", "rerun", "trust", "draw_architecture", "channels_last", "compile"):
         if not isinstance(cfg[name], bool):
             raise LabsError(f"{name}={cfg[name]}: expected true or false.")
     if cfg.compile and "execution" not in cfg.callbacks:
@@ -45,7 +46,10 @@ def check_recipe(cfg: DictConfig) -> None:
     _check_trainer(cfg)
     for section in ("datamodule", "module", "trainer", "callbacks", "logger"):
         if OmegaConf.is_config(cfg[section]):
-            _check_node(OmegaConf.to_container(cfg[section], resolve=True), section)
+            node = OmegaConf.to_container(cfg[section], resolve=True)
+            if not cfg.trust:
+                check_targets(node, section, f"the run directory {cfg.paths.run_dir}")
+            _check_node(node, section)
 
 
 def _check_trainer(cfg: DictConfig) -> None:

@@ -11,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from labs import LabsError
 from labs.cli.overrides import expand, quote
 from labs.practicals import sheet_of
+from labs.runs.computed import without_resolvers
 from labs.runs.directory import read_facts, weights_file
 from labs.runs.life import Run
 from labs.runs.processes import forget_stray_ranks
@@ -29,9 +30,9 @@ def run_of(cfg: DictConfig, job: Any) -> Run:
     forget_stray_ranks(cfg.trainer.devices, cfg.trainer.num_nodes, cfg.trainer.accelerator)
     typed: Any = OmegaConf.to_container(job.overrides.task, resolve=False)
     recipe = describe(cfg, dict(job.runtime.choices), typed)
-    documents = {"config": OmegaConf.to_yaml(cfg), "overrides": OmegaConf.to_yaml(job.overrides.task)}
-    documents = {f".hydra/{name}.yaml": text for name, text in documents.items()}
-    return Run(Path(cfg.paths.run_dir), recipe, documents, resume=cfg.resume, rerun=cfg.rerun)
+    documents = {"config": without_resolvers(cfg), "overrides": job.overrides.task}
+    texts = {f".hydra/{name}.yaml": OmegaConf.to_yaml(content) for name, content in documents.items()}
+    return Run(Path(cfg.paths.run_dir), recipe, texts, resume=cfg.resume, rerun=cfg.rerun)
 
 
 def describe(cfg: DictConfig, choices: Mapping[str, str], overrides: list[str]) -> Recipe:
@@ -61,6 +62,7 @@ def upstream(cfg: DictConfig, net: str) -> tuple[DictConfig, Recipe]:
             f"net={net}",
             f"datamodule.image_size={cfg.datamodule.image_size}",
             f"trainer.accelerator={cfg.trainer.accelerator}",
+            f"trust={str(cfg.trust).lower()}",
             f"paths.data={quote(cfg.paths.data)}",
             *expand(list(cfg.upstream.overrides)),
         ],

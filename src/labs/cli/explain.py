@@ -54,6 +54,8 @@ def explain(error: BaseException, arguments: list[str]) -> str | None:
         return str(error)
     if isinstance(error, ValueError) and "Expected more than 1 value per channel" in str(error):
         return "batch norm cannot train on a single image; type datamodule.batch_size=2 or more."
+    if checkpoint := _unfit_checkpoint(error):
+        return checkpoint
     if isinstance(error, OSError) and error.strerror:
         return _of_the_system(error)
     if type(error).__name__ == "OutOfMemoryError":
@@ -77,6 +79,24 @@ def _of_hydra(error: BaseException) -> bool:
     while frame and frame.tb_next:
         frame = frame.tb_next
     return frame is not None and frame.tb_frame.f_globals.get("__name__", "").startswith("hydra._internal.")
+
+
+def _unfit_checkpoint(error: BaseException) -> str | None:
+    """Explain what is raised while Lightning takes over the content of a checkpoint: it is of another recipe."""
+    trace = error.__traceback__
+    while trace and not (
+        trace.tb_frame.f_code.co_filename.endswith("checkpoint_connector.py")
+        and "restore" in trace.tb_frame.f_code.co_name  # not where a checkpoint is made
+    ):
+        trace = trace.tb_next
+    if trace is None:
+        return None
+    file = trace.tb_frame.f_locals["self"].trainer.ckpt_path
+    why = " ".join(str(error).split()).replace("Error(s) in loading state_dict for ", "")[:300]
+    return (
+        f"{file} does not fit this recipe: it is of another net, method or optimizer ({type(error).__name__}: {why}). "
+        "Type the recipe that it was made with, or rerun=true to start anew."
+    )
 
 
 def _no_option(arguments: list[str]) -> str:

@@ -1,4 +1,4 @@
-"""What conf/ computes: the name of a grid's cell, the page of `python train.py --help`, products and quotients.
+"""What conf/ computes: the name of a grid's cell, the page of `python train.py --help`.
 
 The page lists experiments by practical, grids and axes, read from `conf/` and the sheets as they stand.
 """
@@ -13,6 +13,7 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from labs.practicals import sheet_of
+from labs.runs.computed import register_arithmetic
 from labs.runs.recipe import THE_CALL, is_part
 
 # Hydra's own flags that a student needs; --hydra-help has the rest.
@@ -27,21 +28,9 @@ _GROUPS_APART = ("experiment", "grid", "hydra", "paths")
 
 def register_resolvers() -> None:
     """Make what conf/ computes known to it: `${labs_help:}`, `${labs_cell:...}` and so on."""
-    OmegaConf.register_new_resolver("multiply", _multiply, replace=True)
-    OmegaConf.register_new_resolver("divide_rounding_up", _divide_rounding_up, replace=True)
+    register_arithmetic()
     OmegaConf.register_new_resolver("labs_help", lambda: help_text(config_folder()).replace("$", "$$"), replace=True)
     OmegaConf.register_new_resolver("labs_cell", cell_name, replace=True)
-
-
-def _multiply(number: Any, factor: int) -> Any:
-    """Return a product; what is not a whole number is refused later, under the name of the setting."""
-    return number * factor if isinstance(number, int) else number
-
-
-def _divide_rounding_up(number: Any, divisor: Any) -> int:
-    """Return a quotient of at least 1; what is not a whole number is refused later, under the name of the setting."""
-    numbers = isinstance(number, int) and isinstance(divisor, int)
-    return max(-(-number // max(divisor, 1)), 1) if numbers else 1
 
 
 def cell_name(overrides: Sequence[str]) -> str:
@@ -103,5 +92,5 @@ def practical_of(experiment: Path) -> str:
 
 def header(path: Path) -> str:
     """Return what an option file says of itself: the first comment that is not a package directive."""
-    comments = (line[1:].strip() for line in path.read_text().splitlines() if line.startswith("#"))
+    comments = (line[1:].strip() for line in path.read_text(encoding="utf-8").splitlines() if line.startswith("#"))
     return next((c for c in comments if not c.startswith("@package")), "")

@@ -4,7 +4,6 @@ import re
 from pathlib import Path
 
 from labs import LabsError
-from labs.runs.recipe import THE_CALL, is_part
 
 # An axis is one word, and its settings hang under that word: freeze.batch_norm=train is
 # callbacks.freeze.batch_norm=train.
@@ -44,9 +43,11 @@ def expand(arguments: list[str]) -> list[str]:
     - `weights=<run directory or checkpoint>` starts from the weights of a run.
     - `resume=<run directory>` repeats that run's overrides in that directory, from its last checkpoint.
     - `retry=<run directory>` does, too, but starts anew what has failed and skips what has finished.
+      Whoever made that directory runs no code and chooses no places here, unless `trust=true` is typed.
 
     Raises:
-        LabsError: `resume` or `retry` names something that is not a run directory, or is part of a sweep.
+        LabsError: `resume` or `retry` names something that is not a run directory, or is part of a sweep, or
+            repeats words that no directory decides.
 
     Examples:
         >>> expand(["experiment=cub_full", "optimizer.lr=0.01", "--cfg", "job"])
@@ -60,7 +61,9 @@ def expand(arguments: list[str]) -> list[str]:
                 raise LabsError(
                     f"{argument}: a run is repeated by itself, without -m; a grid goes on when it is typed again."
                 )
-            expanded += [*_repeat(key, Path(value).expanduser()), *(["resume=true"] if key == "resume" else [])]
+            from labs.cli.repeat import repeat
+
+            expanded += [*repeat(argument, arguments), *(["resume=true"] if key == "resume" else [])]
         elif key == "weights" and ("/" in value or Path(value).exists()):
             value = _at_home(value)
             paths = [value] if Path(value).exists() else value.split(",")  # several: a sweep
@@ -97,20 +100,6 @@ def _long_names(argument: str) -> list[str]:
     if key in CALLED_TRUE:
         return [f"{key}={','.join(quote(v) if v == 'true' else v for v in value.split(','))}"]
     return [f"{key}=null", f"++{argument}"] if key in FREE_MAPPINGS else [argument]
-
-
-def _repeat(key: str, run_dir: Path) -> list[str]:
-    recipe = run_dir / ".hydra" / "overrides.yaml"
-    if not recipe.is_file():
-        raise LabsError(
-            f"{key}={run_dir}: there is no run to go on with ({recipe} is missing). "
-            f"Type the path of a run directory, such as {key}=outputs/<experiment>/<time>."
-        )
-    from omegaconf import OmegaConf
-
-    overrides = [str(o) for o in OmegaConf.load(recipe)]
-    own = [o for o in overrides if is_part(o.partition("=")[0], THE_CALL)]
-    return [*own, f"hydra.run.dir={quote(str(run_dir))}"]
 
 
 def quote(value: str) -> str:

@@ -16,7 +16,7 @@ def cached_statistics(pixels: np.ndarray, rows: np.ndarray, cache: Path, key: Se
     words = (str(part).replace("/", "_")[-80:] for part in (*key, digest(pixels, rows)))  # a name may hold a path
     file = cache / ("-".join(words) + ".json")
     try:
-        stored = json.loads(file.read_text())
+        stored = json.loads(file.read_text(encoding="utf-8"))
         return Normalization("dataset", tuple(stored["mean"]), tuple(stored["std"]))
     except (OSError, ValueError, KeyError, TypeError):  # missing or damaged: measure
         measured = channel_statistics(pixels, rows)

@@ -135,12 +135,16 @@ class CUB200:
 
     def _official(self, names: list[str], lists: Path) -> np.ndarray:
         """Read which images are for testing: `lists/test.txt` in 2010, `train_test_split.txt` in 2011."""
+
+        def lines(name: str) -> list[str]:
+            return (lists / name).read_text(encoding="utf-8").splitlines()
+
         if self.edition == 2010:
-            test = set((lists / "test.txt").read_text().split("\n"))
-            known = test | set((lists / "train.txt").read_text().split("\n"))
+            test = set(lines("test.txt"))
+            known = test | set(lines("train.txt"))
         else:
-            paths = dict(line.split() for line in (lists / "images.txt").read_text().splitlines())
-            flags = dict(line.split() for line in (lists / "train_test_split.txt").read_text().splitlines())
+            paths = dict(line.split() for line in lines("images.txt"))
+            flags = dict(line.split() for line in lines("train_test_split.txt"))
             known = set(paths.values())
             test = {path for number, path in paths.items() if flags[number] == "0"}
         missing = [name for name in names if name not in known]

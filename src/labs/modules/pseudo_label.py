@@ -25,7 +25,7 @@ from labs.functional.pseudo_labels import NO_LABEL, pseudo_labels
 from labs.modules.dann import DANN
 from labs.nets.eval_mode import evaluating
 from labs.nets.torchvision_nets import load_weights
-from labs.runs.directory import read_facts
+from labs.runs.directory import labels_of
 
 AT_ONCE = 500  # images that are predicted together
 
@@ -165,5 +165,6 @@ class PseudoLabel(DANN):
 def _labels_of(start: Path) -> list[str]:
     """Return what results must carry because target labels made, or chose, the weights that they start from."""
     run_dir = start if start.is_dir() else start.parent.parent
-    labels = [label for label in read_facts(run_dir).get("labels", []) if "target labels" in label]
+    is_run = start.is_dir() or (run_dir / "metrics.json").exists()  # else a file of anywhere, which has no labels
+    labels = [label for label in labels_of(run_dir, f"weights={start}") if "target labels" in label] if is_run else []
     return [*labels, "start selected on target labels"] if start.stem == "by_oracle" else labels

@@ -6,7 +6,6 @@ the last, no biases). Conditional: Mirza and Osindero, "Conditional generative a
 as a one-hot vector that a convolution of its own embeds beside the latent or the image.
 """
 
-import pickle
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -15,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from labs import LabsError
+from labs.storage.checkpoint_files import read_checkpoint
 
 # Multiples of ngf and ndf, from the smallest feature map (4x4 pixels) to the largest.
 WIDTHS = {32: (4, 2, 1), 64: (8, 4, 2, 1)}
@@ -174,16 +174,20 @@ class DCGAN(nn.Module):
         if not file.is_file():
             raise LabsError(f"weights={typed}: no such file or run directory; type weights=random, or a run directory.")
         try:
-            checkpoint: Any = torch.load(file, map_location="cpu", weights_only=True)
-        except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError):
-            checkpoint = None
-        parts = checkpoint.values() if isinstance(checkpoint, dict) else ()
-        saved = [part["net"] for part in parts if isinstance(part, dict) and "net" in part]  # its settings
-        if not saved:
+            checkpoint = read_checkpoint(file)
+        except LabsError as error:
+            raise LabsError(f"weights={typed}: {error} Type weights=random, or a run directory of a GAN.") from error
+        parts = [part.get("net") for part in checkpoint.values() if isinstance(part, dict)]
+        saved = [net for net in parts if isinstance(net, dict)]  # its settings
+        tensors = checkpoint.get("state_dict")
+        if not saved or not isinstance(tensors, dict):
             raise LabsError(f"weights={typed}: this is no checkpoint of a generator and its discriminator.")
         self.check_same(saved[0], f"weights={typed}")
-        own = {n.removeprefix("net."): v for n, v in checkpoint["state_dict"].items() if n.startswith("net.")}
-        self.load_state_dict(own)
+        own = {n.removeprefix("net."): v for n, v in tensors.items() if str(n).startswith("net.")}
+        try:
+            self.load_state_dict(own)
+        except RuntimeError as error:  # it lacks some, or says another net than it holds
+            raise LabsError(f"weights={typed}: these are the weights of another net; type weights=random.") from error
 
 
 class _View(nn.Module):

@@ -1,10 +1,8 @@
 """torchvision's image classifiers with a head for our classes, and where their weights come from."""
 
 import difflib
-import pickle
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +12,7 @@ from torchvision.models import WeightsEnum
 from labs import LabsError
 from labs.nets.small_resnet import SmallResNet
 from labs.runs.directory import read_facts
+from labs.storage.checkpoint_files import read_checkpoint
 
 # IMAGENET1K_V1 by name, not DEFAULT: that one moves with the version of torchvision (ResNet-50: V2).
 _NETS: dict[str, tuple[Callable[..., nn.Module], WeightsEnum | None]] = {
@@ -151,18 +150,16 @@ def _checkpoint_file(weights: str) -> Path:
 
 def _read(file: Path) -> dict[str, Tensor]:
     try:
-        content: Any = torch.load(file, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
-        reason = str(error).strip().partition("\n")[0]
+        content = read_checkpoint(file)
+    except LabsError as error:
         raise LabsError(
-            f"{file} cannot be read as weights: {reason}\nExpected a file of torch.save that holds tensors"
-            " and plain values only. Type the checkpoint of a run of this project, or save net.state_dict()."
+            f"{error}\nType the checkpoint of a run of this project as weights=, or save net.state_dict()."
         ) from error
-    if isinstance(content, dict) and isinstance(content.get("state_dict"), dict):
+    if isinstance(content.get("state_dict"), dict):
         content = content["state_dict"]
-    if not isinstance(content, dict):
-        raise LabsError(f"{file} holds a {type(content).__name__}; expected a state_dict: tensors by name.")
     tensors = {str(name): tensor for name, tensor in content.items() if isinstance(tensor, Tensor)}
+    if not tensors:
+        raise LabsError(f"{file} holds no tensors by name. Type the checkpoint of a run, or save net.state_dict().")
     # In a Lightning checkpoint the net is one attribute of the module, beside metrics and losses.
     ours = {name.removeprefix("net."): tensor for name, tensor in tensors.items() if name.startswith("net.")}
     return ours or tensors

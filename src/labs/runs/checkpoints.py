@@ -1,4 +1,4 @@
-"""Checkpoints that are whole or not there."""
+"""Checkpoints that are whole or not there, and that run no code when they are read."""
 
 from pathlib import Path
 from typing import Any
@@ -6,11 +6,17 @@ from typing import Any
 import torch
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
+from labs import LabsError
+from labs.runs.directory import shown_path
+from labs.storage.checkpoint_files import read_checkpoint
 from labs.storage.files import replacing
 
 
 class WholeCheckpoints(TorchCheckpointIO):
-    """Save a checkpoint beside its place and move it there: Lightning stages it on the disk of temporary files."""
+    """Save a checkpoint beside its place and move it there: Lightning stages it on the disk of temporary files.
+
+    What is read holds tensors and plain values, and is a checkpoint of Lightning.
+    """
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
         """Write a checkpoint; the one before stays until this one is whole."""
@@ -20,3 +26,20 @@ class WholeCheckpoints(TorchCheckpointIO):
                 torch.save(checkpoint, file)
             except RuntimeError as error:  # of torch's archive, when the disk is full
                 raise error.__context__ if isinstance(error.__context__, OSError) else error from None
+
+    def load_checkpoint(self, path: Any, map_location: Any = "cpu", weights_only: bool | None = None) -> dict[str, Any]:
+        """Read the checkpoint of a run.
+
+        Raises:
+            LabsError: nobody can read it, or it is no checkpoint of a run.
+        """
+        run_dir = shown_path(Path(path).absolute().parents[1])
+        instead = f"Type retry={run_dir} rerun=true to start that run anew."
+        try:
+            checkpoint = read_checkpoint(Path(path), map_location)
+        except LabsError as error:
+            raise LabsError(f"{error} {instead}") from error
+        missing = {"state_dict", "loops", "epoch", "global_step", "pytorch-lightning_version"} - set(checkpoint)
+        if missing:
+            raise LabsError(f"{path} is no checkpoint of a run: it lacks {', '.join(sorted(missing))}. {instead}")
+        return checkpoint

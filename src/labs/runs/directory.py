@@ -1,19 +1,45 @@
 """Small things that every part knows of run directories."""
 
-import json
 from pathlib import Path
 from typing import Any
 
+from labs import LabsError
+from labs.storage.files import read_json
+
 FORMAT = 2  # of metrics.json; 1 had no recipe in normal form
+
+
+_KINDS: dict[str, type] = {
+    **dict.fromkeys(("format", "seed", "epochs"), int),
+    **dict.fromkeys(("status", "experiment", "practical", "data", "command", "key"), str),
+    **dict.fromkeys(("choices", "settings", "metrics", "counts", "feature_cache"), dict),
+    "labels": list,
+}
 
 
 def read_facts(run_dir: Path) -> dict[str, Any]:
     """Read a run's `metrics.json`; empty if there is none, or one that nobody can read."""
     try:
-        facts = json.loads((run_dir / "metrics.json").read_text(encoding="utf-8"))
+        facts = read_json(run_dir / "metrics.json")
     except (OSError, ValueError):
         return {}
-    return facts if isinstance(facts, dict) else {}
+    is_record = isinstance(facts, dict) and all(isinstance(facts.get(n, kind()), kind) for n, kind in _KINDS.items())
+    return facts if is_record else {}
+
+
+def labels_of(run_dir: Path, typed: str) -> list[str]:
+    """Return what every result of a run must carry, such as "embedded data".
+
+    Raises:
+        LabsError: nobody knows, because there is no `metrics.json`, or one that nobody can read.
+    """
+    facts = read_facts(run_dir)
+    if "labels" not in facts:
+        raise LabsError(
+            f"{typed}: {run_dir / 'metrics.json'} is missing, cut or without labels, so nobody can say what its "
+            f"results stand on. `python train.py resume={run_dir}` writes it again."
+        )
+    return [str(label) for label in facts["labels"]]
 
 
 def weights_file(weights: Path) -> Path | None:
@@ -28,3 +54,8 @@ def shown_path(path: Path | str) -> str:
         return Path(path).resolve().relative_to(Path.cwd()).as_posix()
     except ValueError:
         return str(path)
+
+
+def one_line(error: BaseException) -> str:
+    """Return an exception in one line of at most 300 letters."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"[:300]

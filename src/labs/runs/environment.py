@@ -47,7 +47,7 @@ def git_commit() -> str | None:
     def git(*arguments: str) -> str:
         folder = Path(__file__).parent
         return subprocess.run(
-            ["git", *arguments], cwd=folder, capture_output=True, text=True, check=True, timeout=10
+            ["git", *arguments], cwd=folder, capture_output=True, encoding="utf-8", check=True, timeout=10
         ).stdout.strip()
 
     try:

@@ -19,10 +19,11 @@ from filelock import Timeout
 
 from labs import LabsError
 from labs.practicals import sheet_of
-from labs.runs.directory import FORMAT, read_facts, shown_path
+from labs.runs.directory import FORMAT, one_line, read_facts, shown_path
 from labs.runs.processes import is_first_process, lock_of
 from labs.runs.recipe import Recipe
 from labs.runs.recognition import is_of
+from labs.runs.trusted import needed_again
 from labs.storage.files import WRITTEN, leftovers, write_text
 
 State = Literal["begun", "running", "finished", "interrupted", "failed"]
@@ -182,6 +183,7 @@ class Run:
                     self.write("traceback.txt", f"{self.facts['command']}\n\n{trace}")
             if (self.directory / ".hydra" / "overrides.yaml").is_file():  # embedded weights go on by themselves
                 command = f"python train.py {shlex.quote(f'resume={shown_path(self.directory)}')}"
+                command += needed_again(self.facts["command"])
                 epochs = self.facts.get("epochs", 0)
                 print(f"\n{self.state} after {epochs} epochs; go on with: {command}", file=sys.stderr)
 
@@ -253,8 +255,3 @@ class Run:
                 Path(self._lock.lock_file).unlink()
                 (self.directory / ".hydra").rmdir()
                 self.directory.rmdir()
-
-
-def one_line(error: BaseException) -> str:
-    """Return an exception in one line of at most 300 letters."""
-    return f"{type(error).__name__}: {error}".splitlines()[0][:300]

@@ -1,21 +1,29 @@
 """Rebuild a trained net from its run directory."""
 
-import json
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import lightning.pytorch as pl
 import numpy as np
 import torch
 from hydra.utils import instantiate
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 from PIL import Image
 from torch import Tensor
+from yaml import YAMLError
 
 from labs import LabsError
 from labs.datamodules.pixels import read_image
 from labs.functional.augment import center_crop
 from labs.practicals import sheet_of
+from labs.runs.computed import register_arithmetic
+from labs.runs.directory import labels_of, one_line, read_facts
+from labs.runs.trusted import check_targets
+from labs.storage.checkpoint_files import read_checkpoint
+from labs.storage.files import read_text
+
+AS_IT_WAS = "Type a run directory as train.py left it."
 
 
 class TrainedRun(NamedTuple):
@@ -35,10 +43,10 @@ class TrainedRun(NamedTuple):
         Raises:
             LabsError: the file is missing or no image.
         """
+        if not file.is_file():
+            raise LabsError(f"image={file}: there is no such file.")
         try:
             pixels = read_image(file, self.resize)
-        except FileNotFoundError as error:
-            raise LabsError(f"image={file}: there is no such file.") from error
         except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
             raise LabsError(f"image={file}: this is no image that Pillow can read ({error}).") from error
         images = torch.from_numpy(np.ascontiguousarray(pixels))[None].float().div(255)
@@ -53,41 +61,110 @@ class TrainedRun(NamedTuple):
         return probabilities
 
 
-def load_run(run_dir: Path) -> TrainedRun:
+def load_run(run_dir: Path, *, trust: bool = False) -> TrainedRun:
     """Load the checkpoint of a run that answers about images, as its practical says, with what it was trained on.
 
+    Args:
+        run_dir: of the run; somebody may have handed it over, so no code that it names is run.
+        trust: build whatever its recipe names, all the same.
+
     Raises:
-        LabsError: the directory is not that of a run, or the run has saved no weights yet.
+        LabsError: the directory is not that of a run, cannot be read, or the run has saved no weights yet.
     """
-    recipe = run_dir / ".hydra" / "config.yaml"
-    cfg = OmegaConf.load(recipe) if recipe.is_file() else OmegaConf.create()
-    answers = sheet_of(OmegaConf.select(cfg, "practical", default="") or "").answers
-    if recipe.is_file() and answers is None:
+    run = f"run={run_dir}"
+    cfg = _recipe(run_dir / ".hydra" / "config.yaml", run)
+    answers = sheet_of(cfg.practical).answers
+    if answers is None:
         raise LabsError(
-            f"run={run_dir}: runs of practical {cfg.practical} answer about no image; type the run directory of one "
+            f"{run}: runs of practical {cfg.practical} answer about no image; type the run directory of one "
             "that classifies."
         )
-    checkpoint = run_dir / "checkpoints" / f"{answers}.ckpt"
-    for file in (recipe, checkpoint):
-        if not file.is_file():
-            raise LabsError(
-                f"run={run_dir}: {file.relative_to(run_dir)} is missing, so this is no trained run; "
-                "type the run directory that train.py printed, such as run=outputs/<experiment>/<time>."
-            )
-    cfg.paths.run_dir = str(run_dir)
-    cfg.module.net.weights = "random"  # the checkpoint brings its own
-    module = instantiate(cfg.module, _convert_="all")
-    saved = torch.load(checkpoint, map_location="cpu", weights_only=True)
-    module.load_state_dict(saved["state_dict"])
-    data = saved[cfg.datamodule._target_.rpartition(".")[2]]
-    labels = json.loads((run_dir / "metrics.json").read_text())["labels"]
-    statistics = data["normalization"]
-    return TrainedRun(
-        module,
-        data["classes"],
-        statistics["mean"],
-        statistics["std"],
-        data["image_size"],
-        data["resize"],
-        labels,
+    labels = labels_of(run_dir, run)
+    checkpoint, notes = _checkpoint(run_dir, answers, run)
+    module = _module(cfg, run, trust=trust)
+    try:
+        saved = read_checkpoint(checkpoint)
+    except LabsError as error:
+        raise LabsError(f"{run}: {error} Type another run directory, or train once more with rerun=true.") from error
+    try:
+        module.load_state_dict(saved["state_dict"])
+        data = saved[cfg.datamodule._target_.rpartition(".")[2]]
+        mean, std = ([float(value) for value in data["normalization"][name]] for name in ("mean", "std"))
+        classes = [str(name) for name in data["classes"]]
+        return TrainedRun(module, classes, mean, std, int(data["image_size"]), int(data["resize"]), labels + notes)
+    except Exception as error:
+        raise LabsError(
+            f"{run}: {checkpoint} does not fit the recipe beside it, it is of another net or practical "
+            f"({one_line(error)}). {AS_IT_WAS}"
+        ) from error
+
+
+def _recipe(file: Path, run: str) -> DictConfig:
+    """Read the recipe that a run recorded; older ones compute with our resolvers."""
+    if not file.is_file():
+        raise LabsError(
+            f"{run}: .hydra/config.yaml is missing, so this is no trained run; "
+            "type the run directory that train.py printed, such as run=outputs/<experiment>/<time>."
+        )
+    register_arithmetic()
+    why = "it is no recipe"
+    try:
+        cfg = OmegaConf.create(read_text(file))
+        if isinstance(cfg, DictConfig) and isinstance(cfg.get("practical"), str):
+            return cfg
+    except (OSError, ValueError, RecursionError, YAMLError, OmegaConfBaseException) as error:
+        why = one_line(error)
+    raise LabsError(f"{run}: {file} cannot be read ({why}). {AS_IT_WAS}")
+
+
+def _checkpoint(run_dir: Path, answers: str, run: str) -> tuple[Path, list[str]]:
+    """Return the checkpoint that answers, and what has to be said of it."""
+    folder = run_dir / "checkpoints"
+    file, last = folder / f"{answers}.ckpt", folder / "last.ckpt"
+    if file.is_file():
+        return file, []
+    if read_facts(run_dir).get("status") != "finished":
+        raise LabsError(
+            f"{run}: checkpoints/{file.name} is missing, so this is no trained run yet; "
+            f"go on with it: python train.py resume={run_dir}"
+        )
+    if last.is_file():  # what was tested where no epoch was chosen
+        return last, ["last epoch"]
+    kept = ", ".join(path.name for path in sorted(folder.glob("*.ckpt"))) or "none"
+    raise LabsError(
+        f"{run}: the run has finished, but its checkpoints/{file.name} is not there (there are: {kept}). "
+        "Type another run directory, or train once more with rerun=true."
     )
+
+
+def _module(cfg: DictConfig, run: str, *, trust: bool) -> pl.LightningModule:
+    """Build the method with its net from a recipe, without the weights that it started from."""
+    try:
+        cfg.paths = {"run_dir": run.partition("=")[2], "data": "data", "outputs": "outputs"}  # of this machine
+        _start_from_nothing(cfg.module)
+        if not trust:
+            check_targets(OmegaConf.to_container(cfg.module, resolve=True), "module", run)
+        module = instantiate(cfg.module, _convert_="all")
+    except LabsError:
+        raise
+    except Exception as error:
+        why = one_line(error.__cause__ or error)
+        raise LabsError(f"{run}: no net can be built from .hydra/config.yaml ({why}). {AS_IT_WAS}") from error
+    if not isinstance(module, pl.LightningModule):
+        raise LabsError(f"{run}: .hydra/config.yaml builds a {type(module).__name__}, which is no net. {AS_IT_WAS}")
+    return module
+
+
+def _start_from_nothing(node: Any) -> None:
+    """Take out of a recipe where weights come from: the checkpoint brings its own."""
+    if OmegaConf.is_list(node):
+        for item in node:
+            _start_from_nothing(item)
+    elif OmegaConf.is_dict(node):
+        for name in node:
+            if name == "weights":
+                node[name] = "random"
+            elif name == "weights_folder":
+                node[name] = None
+            else:
+                _start_from_nothing(node[name])

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import yaml
 
 # What a command does with a run: never repeated with it.
-THE_CALL = ("grid", "resume", "rerun", "sweep", "hydra")
+THE_CALL = ("grid", "resume", "rerun", "sweep", "trust", "hydra")
 # Where things lie, and what carries out the computation.
 PLACES = (
     *("paths", "*.folder", "*.weights_folder", "*.dirpath", "trainer.default_root_dir", "trainer.accelerator"),

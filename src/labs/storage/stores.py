@@ -101,7 +101,7 @@ def content(values: np.ndarray) -> str:
     if isinstance(values, np.memmap) and isinstance(values.base, mmap):  # the whole file, not a view of it
         file = Path(str(values.filename))
         try:
-            facts = json.loads(file.with_suffix(".json").read_text())
+            facts = json.loads(file.with_suffix(".json").read_text(encoding="utf-8"))
             if facts["shape"] == list(values.shape) and facts["stamp"] == _stamp(file):
                 return str(facts["digest"])
         except (OSError, ValueError, KeyError, TypeError):
@@ -119,7 +119,7 @@ def _open(file: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Stored | 
     """Open a store that is whole and what is asked for; anything else counts as missing."""
     notes = file.with_suffix(".json")
     try:
-        facts = json.loads(notes.read_text())
+        facts = json.loads(notes.read_text(encoding="utf-8"))
         array = np.load(file, mmap_mode="r")
         stamp = _stamp(file)
         asked = array.dtype == dtype and array.shape[1:] == shape[1:] and len(array) <= shape[0]

@@ -19,6 +19,7 @@ from labs.runs.directory import FORMAT, read_facts, shown_path
 from labs.runs.processes import is_occupied
 from labs.runs.recipe import Recipe, is_part
 from labs.runs.recognition import is_finished, is_of
+from labs.runs.trusted import needed_again
 from labs.storage.files import write_text
 
 OF_A_JOB = ("hydra.job", "hydra.verbose")  # settings of Hydra that mean something to a single cell
@@ -59,7 +60,8 @@ class Cell:
     @property
     def retry(self) -> str:
         """Return the command that retries this cell alone, or goes on with it."""
-        return shlex.join(["python", "train.py", f"retry={shown_path(self.directory)}"])
+        command = shlex.join(["python", "train.py", f"retry={shown_path(self.directory)}"])
+        return command + needed_again(self.recipe.facts["command"])
 
     @property
     def own_recipe(self) -> DictConfig:

@@ -1,0 +1,101 @@
+"""Repeat a run from its directory, which somebody may have handed over: it sets the recipe, and nothing else."""
+
+import re
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
+import yaml
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
+
+from labs import LabsError
+from labs.cli.help import config_folder
+from labs.cli.overrides import quote
+from labs.runs.recipe import THE_CALL, is_part
+from labs.runs.trusted import is_typed_only, links_out_of, names_in
+
+
+def repeat(argument: str, typed: Sequence[str]) -> list[str]:
+    """Return the words that repeat the run of `resume=<run directory>` or `retry=<run directory>`.
+
+    Args:
+        argument: that word.
+        typed: all words of the command; what they set is not taken from the directory.
+
+    Raises:
+        LabsError: there is no run, nobody can read how it was typed, or it holds words that no directory decides.
+    """
+    run_dir = Path(argument.partition("=")[2]).expanduser()
+    recipe = run_dir / ".hydra" / "overrides.yaml"
+    if not recipe.is_file():
+        raise LabsError(
+            f"{argument}: there is no run to go on with ({recipe} is missing). "
+            f"Type the path of a run directory, such as {argument.partition('=')[0]}=outputs/<experiment>/<time>."
+        )
+    again = {_name(word) for word in typed}
+    words = [word for word in _recorded(argument, recipe) if _name(word) not in again]
+    trust = []
+    if "trust=true" not in typed:
+        _refuse_what_no_directory_decides(argument, run_dir, words)
+        trust = ["trust=false"]
+    return [*(word for word in words if is_part(_name(word), THE_CALL)), *trust, f"hydra.run.dir={quote(str(run_dir))}"]
+
+
+def _name(word: str) -> str:
+    return word.partition("=")[0].lstrip("+~")
+
+
+def _recorded(argument: str, recipe: Path) -> list[str]:
+    """Read the words of an `overrides.yaml`."""
+    try:
+        words = yaml.safe_load(recipe.read_text(encoding="utf-8"))
+        if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+            raise ValueError("it is no list of words")  # noqa: TRY301
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+        why = str(error).splitlines()[0]
+        raise LabsError(
+            f"{argument}: {recipe} cannot be read ({why}), so nobody knows how to repeat the run. "
+            f"Type its whole command and hydra.run.dir={quote(str(recipe.parents[1]))}; metrics.json there has it."
+        ) from error
+    return words
+
+
+def _refuse_what_no_directory_decides(argument: str, run_dir: Path, words: Sequence[str]) -> None:
+    for override in _parsed(argument, words):
+        name, value = str(override.key_or_group).replace("/", "."), override.value()
+        word = "".join(letter if letter.isprintable() else "?" for letter in str(override.input_line))
+        is_hydra = name.partition(".")[0] == "hydra"
+        if is_hydra or override.is_sweep_override() or override.package or not _is_an_option(name, value):
+            raise LabsError(
+                f"{argument}: its overrides.yaml holds {word}, which no run of labs records. If you know "
+                "where this directory comes from, add trust=true."
+            )
+        if any(map(is_typed_only, names_in(name, value))):
+            raise LabsError(
+                f"{argument}: its overrides.yaml holds {word}. No run directory decides where files are read "
+                f"and written; if you want that, type it again: {argument} {shlex.quote(word)}"
+            )
+    if links := links_out_of(run_dir):
+        raise LabsError(
+            f"{argument}: {links[0]} is a link that leads out of the run directory, so the run would write elsewhere. "
+            "If you know where this directory comes from, add trust=true."
+        )
+
+
+def _parsed(argument: str, words: Sequence[str]) -> list[Override]:
+    try:
+        return OverridesParser.create().parse_overrides(list(words))
+    except HydraException as error:
+        raise LabsError(
+            f"{argument}: its overrides.yaml holds what is no override ({str(error).splitlines()[0]}). "
+            "If it was edited by hand, write key=value."
+        ) from error
+
+
+def _is_an_option(name: str, value: object) -> bool:
+    """Say whether a value can be the option of a group, which lies in `conf/` and nowhere else."""
+    options = value if isinstance(value, list) else [value]
+    is_group = (config_folder() / name.replace(".", "/")).is_dir()
+    return not is_group or all(re.fullmatch(r"[\w-]+", str(option)) for option in options)
