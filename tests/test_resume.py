@@ -16,6 +16,8 @@ import lightning.pytorch as pl
 import pandas as pd
 import pytest
 import torch
+import yaml
+from bad_checkpoints import bad_checkpoints
 from lightning.pytorch.callbacks import ModelCheckpoint
 from project import ROOT
 
@@ -101,6 +103,75 @@ def test_nobody_goes_on_from_the_checkpoint_of_another_recipe(train: Callable[..
     train(*changed, "hydra.run.dir=reused")
     whole, reused = (json.loads((tmp_path / name / "metrics.json").read_text()) for name in ("whole", "reused"))
     assert reused["metrics"] == whole["metrics"]
+
+
+def test_a_last_checkpoint_that_cannot_be_gone_on_with_is_one_line(
+    train: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train(*RECIPE, "trainer.max_epochs=1", "hydra.run.dir=run")
+    file = tmp_path / "run" / "checkpoints" / "last.ckpt"
+    whole, made = file.read_bytes(), tmp_path / "made"
+    saved = torch.load(file, weights_only=True)
+    renamed = {f"other.{name}": tensor for name, tensor in saved["state_dict"].items()}
+    for name, change in {"net": {"state_dict": renamed}, "optimizer": {"optimizer_states": None}, "epoch": {}}.items():
+        torch.save({n: v for n, v in (saved | change).items() if v is not None and n != name}, tmp_path / f"{name}.pt")
+    bad = {**bad_checkpoints(whole, made), **{file.stem: file.read_bytes() for file in tmp_path.glob("*.pt")}}
+    assert len(bad) == 11
+    for name, content in bad.items():
+        file.write_bytes(content)
+        with pytest.raises(SystemExit) as exit_:
+            train("resume=run", "trainer.max_epochs=2")
+        message = capsys.readouterr().err.partition("error: ")[2].strip()
+        assert exit_.value.code == 2, name
+        assert "run/checkpoints/last.ckpt" in message, name
+        assert "rerun=true" in message, name
+        assert "\n" not in message, name
+        assert not made.exists()
+    assert json.loads((tmp_path / "run" / "metrics.json").read_text(encoding="utf-8"))["status"] == "finished"
+    file.write_bytes(whole)
+    train("resume=run", "trainer.max_epochs=2")
+    assert last_epoch(tmp_path / "run") == 2
+
+
+def test_a_best_checkpoint_that_holds_code_is_not_tested(
+    train: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train(*RECIPE, "trainer.max_epochs=1", "hydra.run.dir=run")
+    file = tmp_path / "run" / "checkpoints" / "best.ckpt"
+    file.write_bytes(bad_checkpoints(file.read_bytes(), tmp_path / "made")["code"])
+    (tmp_path / "run" / "metrics.json").unlink()
+    with pytest.raises(SystemExit) as exit_:
+        train("resume=run")
+    assert exit_.value.code == 2
+    assert "best.ckpt cannot be read as a checkpoint: it names" in capsys.readouterr().err
+    assert not (tmp_path / "made").exists()
+
+
+@pytest.mark.parametrize("key", ["resume", "retry"])
+@pytest.mark.parametrize("where", ["callbacks", "logger"])
+def test_a_handed_over_run_that_goes_on_runs_no_code(
+    where: str, key: str, train: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = tmp_path / "run" / ".hydra" / "overrides.yaml"
+    recipe.parent.mkdir(parents=True)
+    words = ["weights=random", f"++{where}.e._target_=os.mkdir", f"++{where}.e.path={tmp_path / 'made'}"]
+    recipe.write_text(yaml.safe_dump(words), encoding="utf-8")
+    recipe.with_name("recipe.yaml").touch()
+    with pytest.raises(SystemExit):
+        train(f"{key}=run")
+    assert f"its recipe would call os.mkdir ({where}.e._target_)" in capsys.readouterr().err
+    assert not (tmp_path / "made").exists()
+
+
+def test_the_record_of_a_run_can_be_written_again(train: Callable[..., Path], tmp_path: Path) -> None:
+    train(*RECIPE, "trainer.max_epochs=1", "hydra.run.dir=run")
+    file = tmp_path / "run" / "metrics.json"
+    before = json.loads(file.read_text(encoding="utf-8"))
+    file.write_text('{"format": 2, "stat', encoding="utf-8")
+    train("resume=run")
+    after = json.loads(file.read_text(encoding="utf-8"))
+    for name in ("status", "labels", "metrics", "epochs", "key"):
+        assert after[name] == before[name]
 
 
 def test_same_command_same_numbers_and_another_seed_others(train: Callable[..., Path]) -> None:

@@ -53,7 +53,9 @@ def python(*arguments: str) -> float:
         SystemExit: it failed; its output is shown.
     """
     started = time.monotonic()
-    done = subprocess.run([sys.executable, *arguments], env=environment(), cwd=SCRATCH, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, *arguments], env=environment(), cwd=SCRATCH, capture_output=True, encoding="utf-8"
+    )
     seconds = time.monotonic() - started
     if done.returncode:
         sys.exit(f"{' '.join(arguments)}\n{done.stdout}\n{done.stderr}")

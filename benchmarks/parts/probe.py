@@ -56,5 +56,7 @@ def _plain(size: int, epochs: int) -> tuple[float, list[float]]:
 
     started = time.monotonic()
     command = [sys.executable, str(common.ROOT / "benchmarks" / "parts" / "plain.py"), "probe", str(size), str(epochs)]
-    done = subprocess.run(command, env=common.environment(), cwd=SCRATCH, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        command, env=common.environment(), cwd=SCRATCH, capture_output=True, encoding="utf-8", check=True
+    )
     return time.monotonic() - started, [float(line) for line in done.stdout.split()]

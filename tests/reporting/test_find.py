@@ -95,6 +95,7 @@ def test_a_plan_without_cells_is_no_run(tmp_path: Path) -> None:
         ("", "cells.json cannot be read"),
         ('{"cells": [{"direc', "cells.json cannot be read"),
         ("[]", "cells.json should hold an object"),
+        ("[" * 50_000, "cells.json cannot be read: it is nested too deeply"),
         ("{}", "cells.json: lacks 'cells'"),
         ('{"cells": {}}', "cells.json: cells should be list"),
         ('{"cells": [], "command": 3}', "cells.json: command should be str"),
@@ -119,6 +120,9 @@ def test_a_damaged_plan_is_told_and_hides_no_run(tmp_path: Path, text: str, reas
         ("nothing", "cells.json, cell 1: should be an object, it is 'nothing'"),
         ({"directory": "a0"}, "cells.json, cell 1: lacks 'choices'"),
         (cell("a0", "cub_full", 0) | {"directory": None}, "cells.json, cell 1: lacks 'directory'"),
+        (cell("a\0b", "cub_full", 0), "cells.json, cell 1: directory should lie in the grid, it is 'a\\x00b'"),
+        (cell("../a", "cub_full", 0), "cells.json, cell 1: directory should lie in the grid, it is '../a'"),
+        (cell("/a", "cub_full", 0), "cells.json, cell 1: directory should lie in the grid, it is '/a'"),
         (cell("a0", "cub_full", 0) | {"seed": "0"}, "cells.json, cell 1: seed should be int, it is '0'"),
     ],
 )
@@ -129,6 +133,18 @@ def test_a_damaged_cell_hides_no_other(tmp_path: Path, damaged: Any, reason: str
 
     assert [row.notes for row in table.rows if row.experiment] == [["seed 1: not run yet"]]
     assert [row.notes for row in told.rows] == [[f"broken: {reason}"]]
+
+
+@pytest.mark.parametrize("recipe", ["[", "- a", "a: &x [1]\nb: [*x, *x]\n", "[" * 3000, "\0"], ids=repr)
+def test_a_recipe_that_nobody_can_read_names_no_row(tmp_path: Path, recipe: str) -> None:
+    """Two rows that read the same are told apart by their recipes."""
+    for seed in (0, 1):
+        directory = write_run(tmp_path / f"run{seed}", recipe={"lr": 0.1})
+        (directory / ".hydra" / "recipe.yaml").write_text(f"seed: 0\n---\n# {seed}\n{recipe}", encoding="utf-8")
+
+    (table,) = build(tmp_path)
+
+    assert len([row for row in table.rows if row.runs]) == 2
 
 
 @pytest.mark.parametrize(("key", "status"), [("cub_full0", "finished"), (None, "finished"), ("other", "broken")])

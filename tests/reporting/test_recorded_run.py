@@ -1,5 +1,7 @@
 import json
 import math
+import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +74,47 @@ def test_a_file_that_is_no_record_is_broken(tmp_path: Path, text: str) -> None:
 
     assert run.status == "broken"
     assert "metrics.json" in run.error
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (f'{{"format": 1, "seconds": 1{"0" * 400}}}', "a number of 401 digits"),
+        ('{"a":' * 50_000, "nested too deeply"),
+        (r'{"format": 1, "experiment": "\ud800"}', "surrogates not allowed"),
+        ('{"format": ' + "[" * 300 + "]" * 300 + "}", r"it has format \[\[\["),
+    ],
+    ids=["huge", "deep", "no letter", "nested"],
+)
+def test_a_record_that_no_program_can_use_is_broken(tmp_path: Path, text: str, reason: str) -> None:
+    (tmp_path / "metrics.json").write_text(text, encoding="utf-8")
+
+    run = read_run(tmp_path)
+
+    assert run.status == "broken"
+    assert len(run.error) < 300
+    with pytest.raises(AssertionError, match=f"metrics.json.*{reason}"):
+        raise AssertionError(run.error)
+
+
+@pytest.mark.parametrize("name", ["metrics.json", ".hydra/recipe.yaml"])
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
+def test_what_is_no_file_is_not_opened(tmp_path: Path, name: str, make: Callable[[Path], None]) -> None:
+    file = write_run(tmp_path / "run", recipe={"module.optimizer.lr": 0.1}) / name
+    file.unlink()
+    make(file)
+
+    run = read_run(tmp_path / "run")
+
+    assert (run.status, run.error) == ("broken", f"{file.name} cannot be read: it is no file")
+
+
+def test_pictures_that_are_no_files_are_left_out(tmp_path: Path) -> None:
+    directory = write_run(tmp_path / "run")
+    os.mkfifo(directory / "result.png")
+    os.mkfifo(directory / "environment.pipe")
+
+    assert read_run(directory).pictures(["result.png", "*.pipe"]) == []
 
 
 def test_a_broken_number_keeps_the_identity_of_its_run(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from labs.storage.files import WRITTEN, replacing, write_text
+from labs.storage.files import WRITTEN, read_json, read_text, replacing, write_text
 
 
 def test_a_file_is_replaced_in_one_move_and_noted(tmp_path: Path) -> None:
@@ -62,3 +62,33 @@ def test_a_killed_process_leaves_the_file_before(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", program, str(tmp_path / "a")], check=False)
     assert done.returncode == -signal.SIGKILL
     assert (tmp_path / "a").read_text() == "before"
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("[" * 100_000, "nested too deeply"),
+        (f'{{"a": 1{"0" * 400}}}', "a number of 401 digits"),
+        (r'{"a": "\ud800"}', "surrogates not allowed"),
+        ("\0", "Expecting value"),
+        ("", "Expecting value"),
+    ],
+    ids=["deep", "huge", "no letter", "NUL", "empty"],
+)
+def test_json_that_nobody_can_use_is_refused(text: str, reason: str, tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text(text, encoding="utf-8")
+    with pytest.raises(ValueError, match=reason):
+        read_json(tmp_path / "a.json")
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.json")
+    for read in (read_text, read_json):
+        with pytest.raises(OSError, match="it is no file"):
+            read(tmp_path / "a.json")
+
+
+def test_a_name_in_letters_that_the_locale_does_not_know_is_kept(tmp_path: Path) -> None:
+    """Python holds the bytes of such a name; the file gets them back."""
+    write_text(tmp_path / "a", "bücher.png".encode().decode("ascii", "surrogateescape"))
+    assert (tmp_path / "a").read_text(encoding="utf-8") == "bücher.png"

@@ -11,7 +11,6 @@ from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 
 from labs import LabsError
-from labs.cli.help import config_folder
 from labs.cli.overrides import quote
 from labs.runs.recipe import THE_CALL, is_part
 from labs.runs.trusted import is_typed_only, links_out_of, names_in
@@ -67,7 +66,7 @@ def _refuse_what_no_directory_decides(argument: str, run_dir: Path, words: Seque
         name, value = str(override.key_or_group).replace("/", "."), override.value()
         word = "".join(letter if letter.isprintable() else "?" for letter in str(override.input_line))
         is_hydra = name.partition(".")[0] == "hydra"
-        if is_hydra or override.is_sweep_override() or override.package or not _is_an_option(name, value):
+        if is_hydra or override.is_sweep_override() or override.package or _leads_out_of_conf(override):
             raise LabsError(
                 f"{argument}: its overrides.yaml holds {word}, which no run of labs records. If you know "
                 "where this directory comes from, add trust=true."
@@ -94,8 +93,9 @@ def _parsed(argument: str, words: Sequence[str]) -> list[Override]:
         ) from error
 
 
-def _is_an_option(name: str, value: object) -> bool:
-    """Say whether a value can be the option of a group, which lies in `conf/` and nowhere else."""
+def _leads_out_of_conf(override: Override) -> bool:
+    """Say whether a word chooses a file that does not lie in `conf/` as the option of a group."""
+    value = override.value()
     options = value if isinstance(value, list) else [value]
-    is_group = (config_folder() / name.replace(".", "/")).is_dir()
-    return not is_group or all(re.fullmatch(r"[\w-]+", str(option)) for option in options)
+    is_group = "." not in str(override.key_or_group)  # or a plain number or word
+    return is_group and any(isinstance(option, str) and re.search(r"[/\\$]|\.\.", option) for option in options)

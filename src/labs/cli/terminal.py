@@ -6,6 +6,5 @@ import sys
 
 def print_everywhere() -> None:
     """Write a question mark for a letter that standard output cannot take, instead of failing when the work is done."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")
+    if isinstance(sys.stdout, io.TextIOWrapper):  # standard error replaces such letters by itself
+        sys.stdout.reconfigure(errors="replace")

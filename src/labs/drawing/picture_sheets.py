@@ -90,9 +90,11 @@ def show(axes: Axes, file: Path, title: str) -> None:
     axes.set_title(title, fontsize=8)
     axes.set_axis_off()
     try:
+        if not file.is_file():  # a pipe would never end
+            raise FileNotFoundError(file)
         with Image.open(file) as image:
             axes.imshow(image.convert("RGB"))
-    except (OSError, SyntaxError, ValueError):  # Pillow raises each of them on some damaged file
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):  # each of them on some damaged file
         axes.text(0.5, 0.5, "cannot be read", transform=axes.transAxes, ha="center")
 
 

@@ -1,7 +1,7 @@
 """The files of a run directory, read with distrust: each on its own, then against each other."""
 
-import json
 import math
+import reprlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from labs.practicals import sheet_of
+from labs.storage import files
 
 
 class BrokenRunError(Exception):
@@ -43,7 +44,7 @@ def read_json(path: Path) -> dict[str, Any]:
         BrokenRunError: The file cannot be read, or holds something else.
     """
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
+        record = files.read_json(path)
     except (OSError, ValueError) as error:  # a JSONDecodeError and a UnicodeDecodeError are ValueErrors
         raise BrokenRunError(f"{path.name} cannot be read: {one_line(error)}") from error
     if not isinstance(record, dict):
@@ -58,7 +59,7 @@ def read_text(path: Path) -> str:
         BrokenRunError: The file cannot be read.
     """
     try:
-        return path.read_text(encoding="utf-8")
+        return files.read_text(path)
     except (OSError, ValueError) as error:
         raise BrokenRunError(f"{path.name} cannot be read: {one_line(error)}") from error
 
@@ -76,23 +77,23 @@ def expect(record: Mapping[str, Any], name: str, kind: type, default: Any = ...)
         return default
     kinds = (int, float) if kind is float else kind
     if not isinstance(value, kinds) or (isinstance(value, bool) and kind is not bool):
-        raise BrokenRunError(f"{name} should be {kind.__name__}, it is {value!r}")
+        raise BrokenRunError(f"{name} should be {kind.__name__}, it is {reprlib.repr(value)}")
     return value
 
 
 def image_count(name: str, value: object) -> int:
     """Check the number of images of one split."""
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise BrokenRunError(f"counts of {name} should be a number of images, it is {value!r}")
+        raise BrokenRunError(f"counts of {name} should be a number of images, it is {reprlib.repr(value)}")
     return value
 
 
 def final_value(name: str, value: object) -> float:
     """Check one final value. A loss may be NaN or infinite (training diverged); an accuracy may not."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise BrokenRunError(f"{name} should be a number, it is {value!r}")
+        raise BrokenRunError(f"{name} should be a number, it is {reprlib.repr(value)}")
     if is_accuracy(name) and not 0.0 <= value <= 1.0:  # NaN fails both comparisons
-        raise BrokenRunError(f"{name} should lie in [0, 1], it is {value!r}")
+        raise BrokenRunError(f"{name} should lie in [0, 1], it is {reprlib.repr(value)}")
     return float(value)
 
 
@@ -168,5 +169,5 @@ def _read_numbers(path: Path) -> pd.DataFrame:
 def _read_table(path: Path, **options: Any) -> pd.DataFrame:
     try:
         return pd.read_csv(path, **options)
-    except (OSError, ValueError) as error:  # pandas' parser errors are ValueErrors
+    except (OSError, ValueError, TypeError) as error:  # what pandas raises for damaged files
         raise BrokenRunError(f"{path.name} cannot be read: {one_line(error)}") from error

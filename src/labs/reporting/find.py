@@ -56,8 +56,10 @@ def _cells(plan: Path, place: str, runs: dict[Path, Run]) -> Iterator[Run]:
         try:
             with of_file(f"{PLAN}, cell {number}"):
                 if not isinstance(cell, dict):
-                    raise BrokenRunError(f"should be an object, it is {cell!r}")  # noqa: TRY301
+                    raise BrokenRunError(f"should be an object, it is {cell!r:.80}")  # noqa: TRY301
                 name = expect(cell, "directory", str)
+                if "\0" in name or ".." in Path(name).parts or Path(name).is_absolute():
+                    raise BrokenRunError(f"directory should lie in the grid, it is {name!r:.80}")  # noqa: TRY301
                 planned = _missing(plan.parent / name, f"{place}/{name}", cell)
         except BrokenRunError as error:
             yield Run(plan / str(number), f"{place}/{PLAN}", "broken", str(error))

@@ -60,7 +60,7 @@ def _thumbnail(path: Path) -> bytes:
     try:
         with Image.open(path) as image:
             small = image.convert("RGB")
-    except (OSError, ValueError, SyntaxError):  # Pillow raises each of them on some damaged file
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):  # each of them on some damaged file
         return b""
     small.thumbnail(THUMBNAIL)
     output = io.BytesIO()

@@ -69,7 +69,7 @@ class Run:
 
     def pictures(self, patterns: Sequence[str]) -> list[Path]:
         """Return the pictures that the run left, in the order of the patterns (such as `images/sample_*.png`)."""
-        found = [path for pattern in patterns for path in sorted(self.directory.glob(pattern))]
+        found = [path for pattern in patterns for path in sorted(self.directory.glob(pattern)) if path.is_file()]
         return list(dict.fromkeys(found))
 
 
@@ -82,7 +82,7 @@ def read_run(directory: Path, place: str | None = None) -> Run:
         with of_file("metrics.json"):
             if record.get("format") not in FORMATS:
                 raise BrokenRunError(  # noqa: TRY301
-                    f"it has format {record.get('format')!r}, this report reads {' and '.join(map(str, FORMATS))}"
+                    f"it has format {record.get('format')!r:.80}, this report reads {' and '.join(map(str, FORMATS))}"
                 )
             identity = read_identity(record)
             content = _read_record(record)
@@ -106,7 +106,7 @@ def read_identity(record: Mapping[str, Any]) -> dict[str, Any]:
     command = expect(record, "command", str, "")
     data = expect(record, "data", str)
     if data not in ("embedded", "online"):
-        raise BrokenRunError(f"data should be 'embedded' or 'online', it is {data!r}")
+        raise BrokenRunError(f"data should be 'embedded' or 'online', it is {data!r:.80}")
     settings, overrides = expect(record, "settings", dict, {}), typed_settings(command, choices)
     if str(settings.get(WEIGHTS, "")).startswith("a run of "):  # of whichever seed: `labs.cli.describe`
         overrides[WEIGHTS] = settings[WEIGHTS]
@@ -131,7 +131,7 @@ def read_identity(record: Mapping[str, Any]) -> dict[str, Any]:
 def _read_record(record: Mapping[str, Any]) -> dict[str, Any]:
     status = expect(record, "status", str)
     if status not in STATUSES:
-        raise BrokenRunError(f"status should be one of {', '.join(STATUSES)}, it is {status!r}")
+        raise BrokenRunError(f"status should be one of {', '.join(STATUSES)}, it is {status!r:.80}")
     counts, metrics = expect(record, "counts", dict, {}), {}
     if status == "finished":  # the numbers of a run that did not finish are not read, so that they cannot be used
         values = expect(record, "metrics", dict)

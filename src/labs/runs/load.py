@@ -162,7 +162,7 @@ def _start_from_nothing(node: Any) -> None:
             _start_from_nothing(item)
     elif OmegaConf.is_dict(node):
         for name in node:
-            if name == "weights":
+            if name in ("weights", "start"):
                 node[name] = "random"
             elif name == "weights_folder":
                 node[name] = None

@@ -90,7 +90,10 @@ def flat(text: str) -> dict[str, str]:
         else:
             found[name] = "null" if node is None else str(node)
 
-    walk(yaml.safe_load(of_every_seed(text)) or {}, "")
+    try:
+        walk(yaml.load(of_every_seed(text), Loader=_WithoutAliases) or {}, "")
+    except (yaml.YAMLError, RecursionError):  # nobody reads it
+        return {}
     return found
 
 
@@ -114,6 +117,16 @@ def digest_of_file(file: Path) -> str:
     """Return the SHA-256 of a file's content."""
     with file.open("rb") as content:
         return hashlib.file_digest(content, "sha256").hexdigest()
+
+
+class _WithoutAliases(yaml.SafeLoader):
+    """Read YAML in which nothing stands for something else: a few lines of that could fill the memory."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        """Refuse what no recipe holds."""
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError("an alias")
+        return super().compose_node(parent, index)
 
 
 def _parts(node: Any, name: str) -> Any:

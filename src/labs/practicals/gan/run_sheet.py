@@ -1,8 +1,8 @@
 """A GAN's run on one sheet: samples as training went on, losses, distances, ways between latents, neighbours."""
 
-import json
 import textwrap
 from collections.abc import Mapping, Sequence
+from io import StringIO
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +17,7 @@ from yaml import YAMLError
 from labs.drawing.curves import PALETTE
 from labs.drawing.picture_sheets import show
 from labs.runs.directory import read_facts
-from labs.storage.files import replacing
+from labs.storage.files import read_json, read_text, replacing
 
 LOSSES = {"discriminator": PALETTE[0], "generator": PALETTE[1]}
 # where the iterations that hand-out 002 shows before the end lie in its run: 400 and 2,000 of 2,345
@@ -91,7 +91,7 @@ def in_words(metrics: Mapping[str, float], quality: Mapping[str, object]) -> str
 def stated_iterations(run_dir: Path) -> list[int]:
     """Return the iterations that a run was asked to show samples of, as its recipe says; none if that is unknown."""
     try:
-        recipe = OmegaConf.load(run_dir / ".hydra" / "config.yaml")
+        recipe = OmegaConf.create(read_text(run_dir / ".hydra" / "config.yaml"))
         return [int(iteration) for iteration in OmegaConf.select(recipe, "callbacks.samples.at") or ()]
     except (OSError, ValueError, YAMLError, OmegaConfBaseException):
         return []
@@ -119,8 +119,8 @@ def choose(iterations: Sequence[int], stated: Sequence[int]) -> list[int]:
 def read_losses(run_dir: Path) -> pd.DataFrame | None:
     """Read `losses.tsv`, a row an iteration; None if there is none, or one that nobody can read."""
     try:
-        table = pd.read_csv(run_dir / "losses.tsv", sep="\t").astype(float)
-    except (OSError, ValueError):  # pandas' parser errors are ValueErrors
+        table = pd.read_csv(StringIO(read_text(run_dir / "losses.tsv")), sep="\t").astype(float)
+    except (OSError, ValueError, TypeError):  # what pandas raises for damaged files
         return None
     return table if len(table) and {"iteration", *LOSSES} <= set(table.columns) else None
 
@@ -142,9 +142,9 @@ def draw_losses(axes: Axes, losses: pd.DataFrame) -> None:
 
 def _distances(axes: Axes, file: Path, metrics: Mapping[str, float]) -> None:
     try:
-        log = pd.read_csv(file, sep="\t")
+        log = pd.read_csv(StringIO(read_text(file)), sep="\t")
         axes.plot(log["epoch"], log["val/fid"], color=PALETTE[0], lw=1.6, label="generated")
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, TypeError, KeyError):
         return
     for name, style in (("start", ":"), ("floor", "--")):
         value = metrics.get(f"test/fid_{name}")
@@ -168,10 +168,10 @@ def _histogram(axes: Axes, quality: Mapping[str, list]) -> None:
 
 def _read(file: Path) -> dict:
     try:
-        content: dict = json.loads(file.read_text(encoding="utf-8"))
+        content = read_json(file)
     except (OSError, ValueError):
         return {}
-    return content
+    return content if isinstance(content, dict) else {}
 
 
 def _finish(axes: Axes, title: str, along: str) -> None:

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from labs.drawing.picture_sheets import losses_in_words, show
 from labs.reporting.row import Row
 from labs.runs.directory import read_facts
+from labs.storage.files import read_text
 
 SETTINGS = ("content_layers", "style_layers", "content_weight", "style_weight")
 MEASURED = ("content_start", "content", "style_start", "style", "content_lost", "style_left")
@@ -66,8 +67,8 @@ def read_pictures(row: Row, *, first: bool = False) -> pd.DataFrame | None:
 def _read(file: Path) -> pd.DataFrame | None:
     """Read `pictures.tsv`; None if there is none, or one that nobody can read."""
     try:
-        table = pd.read_csv(file, sep="\t", index_col="picture").astype(float)
-    except (OSError, ValueError):  # pandas' parser errors are ValueErrors
+        table = pd.read_csv(io.StringIO(read_text(file)), sep="\t", index_col="picture").astype(float)
+    except (OSError, ValueError, TypeError):  # what pandas raises for damaged files
         return None
     return table if set(MEASURED) <= set(table.columns) else None
 
@@ -123,9 +124,8 @@ def _settings(row: Row) -> str:
     lines = [row.title, *row.details]
     for name in SETTINGS:
         value = settings.get(f"module.{name}")
-        shown = (
-            ", ".join(value) if isinstance(value, list) else f"{value:g}" if isinstance(value, (int, float)) else "?"
-        )
+        number = f"{value:g}" if isinstance(value, (int, float)) else "?"
+        shown = ", ".join(map(str, value)) if isinstance(value, list) else number
         lines.append(f"{name.replace('_', ' ')}: {shown}")
     lines += [f"{run.seconds:.0f} s"] if run.seconds is not None else []
     return "\n".join(textwrap.fill(line, 30) for line in lines)

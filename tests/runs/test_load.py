@@ -1,0 +1,204 @@
+"""A trained run is rebuilt from its directory, which somebody may have handed over."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from bad_checkpoints import bad_checkpoints
+from PIL import Image
+from project import ROOT
+from trained_run import CLASSES, write_trained_run
+
+from labs import LabsError
+from labs.runs.load import load_run
+
+sys.path.append(str(ROOT))
+import predict
+
+
+@pytest.fixture
+def run_dir(tmp_path: Path) -> Path:
+    return write_trained_run(tmp_path / "run")
+
+
+def change(run_dir: Path, name: str, value: Any) -> None:
+    """Change one setting of the recorded recipe."""
+    file = run_dir / ".hydra" / "config.yaml"
+    recipe = node = yaml.safe_load(file.read_text(encoding="utf-8"))
+    *parents, last = name.split(".")
+    for parent in parents:
+        node = node[parent]
+    node[last] = value
+    file.write_text(yaml.safe_dump(recipe), encoding="utf-8")
+
+
+def refused(run_dir: Path, **how: Any) -> str:
+    with pytest.raises(LabsError) as raised:
+        load_run(run_dir, **how)
+    message = str(raised.value)
+    assert message.startswith(f"run={run_dir}: ")
+    assert "\n" not in message
+    return message
+
+
+def test_a_run_answers(run_dir: Path) -> None:
+    run = load_run(run_dir)
+    assert (run.classes, run.labels, run.image_size) == (CLASSES, ["embedded data"], 16)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "called"),
+    [
+        ("module.optimizer", {"_target_": "pandas.read_pickle", "filepath_or_buffer": "x"}, "pandas.read_pickle"),
+        ("module.net", {"_target_": "torch.hub.load", "repo_or_dir": "x"}, "torch.hub.load"),
+        ("module.net._target_", "${oc.env:OF_TEST_LOAD}", "os.mkdir"),
+        ("module.scheduler", {"_target_": "torch.optim.Adam", "_args_": [{"_target_": "os.mkdir"}]}, "os.mkdir"),
+        ("module.net.name", {"_target_": "labs.storage.files.os.mkdir", "path": "made"}, "labs.storage.files.os.mkdir"),
+    ],
+)
+def test_a_handed_over_recipe_runs_no_code(
+    name: str, value: Any, called: str, run_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OF_TEST_LOAD", "os.mkdir")
+    monkeypatch.chdir(run_dir)
+    change(run_dir, name, value)
+    assert f"its recipe would call {called} (module." in refused(run_dir)
+    assert not Path("made").exists()
+
+
+def test_trust_builds_what_conf_does_not_name(run_dir: Path) -> None:
+    change(run_dir, "module.net.name", {"_target_": "builtins.str", "_args_": ["resnet_small"]})
+    assert "would call builtins.str" in refused(run_dir)
+    assert load_run(run_dir, trust=True).classes == CLASSES
+
+
+def test_a_recipe_reads_no_weights_and_fetches_none(run_dir: Path) -> None:
+    """The checkpoint brings its own; what the recipe started from is not there, or another's."""
+    for name, value in {"weights": "/nowhere/run", "weights_folder": "/nowhere"}.items():
+        change(run_dir, f"module.net.{name}", value)
+    assert load_run(run_dir).classes == CLASSES
+
+
+@pytest.mark.parametrize("old", ["${labs_times:3,2}", "${labs_epochs:20,3}", "${multiply:3,2}"])
+def test_recipes_of_earlier_labs_are_read(old: str, run_dir: Path) -> None:
+    cosine = {"_target_": "torch.optim.lr_scheduler.CosineAnnealingLR", "_partial_": True}
+    change(run_dir, "trainer.max_epochs", old)
+    change(run_dir, "module.scheduler", {**cosine, "T_max": "${trainer.max_epochs}"})
+    assert load_run(run_dir).classes == CLASSES
+
+
+@pytest.mark.parametrize("content", ["\x00\x01", "[", "- a", "", "a: 1", "[" * 5000], ids=repr)
+def test_a_recipe_that_cannot_be_read_is_one_line(content: str, run_dir: Path) -> None:
+    (run_dir / ".hydra" / "config.yaml").write_text(content[:5000], encoding="utf-8")
+    assert re.search(
+        r"config\.yaml cannot be read \(.*\)\. Type a run directory as train\.py left it\.$", refused(run_dir)
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("module", None, "no net can be built"),
+        ("module.net", None, "no net can be built"),
+        ("module.net.name", "${module.net.name}", "no net can be built"),
+        ("module.net.num_classes", "many", "no net can be built"),
+        ("module", {"_target_": "torch.optim.lr_scheduler.StepLR", "_partial_": True}, "which is no net"),
+        ("module.net.num_classes", 7, "best.ckpt does not fit the recipe beside it, it is of another net or practical"),
+        ("module.net.name", "resnet18", "best.ckpt does not fit the recipe beside it"),
+        ("datamodule._target_", "labs.datamodules.domains.Domains", "best.ckpt does not fit the recipe beside it"),
+        ("datamodule._target_", 5, "best.ckpt does not fit the recipe beside it"),
+    ],
+)
+def test_a_recipe_that_does_not_fit_is_one_line(name: str, value: Any, said: str, run_dir: Path) -> None:
+    change(run_dir, name, value)
+    assert said in refused(run_dir)
+
+
+@pytest.mark.parametrize("name", ["cut", "empty", "text", "noise", "code", "numpy", "list", "nothing"])
+def test_a_bad_checkpoint_is_one_line(name: str, run_dir: Path, tmp_path: Path) -> None:
+    file = run_dir / "checkpoints" / "best.ckpt"
+    file.write_bytes(bad_checkpoints(file.read_bytes(), tmp_path / "made")[name])
+    assert "best.ckpt" in refused(run_dir)
+    assert not (tmp_path / "made").exists()
+
+
+@pytest.mark.parametrize("content", [None, b"", b'{"labels": ["embed', b"{}", b'{"labels": "all"}', b"[" * 100_000])
+def test_no_answer_without_the_labels_that_it_must_carry(content: bytes | None, run_dir: Path) -> None:
+    file = run_dir / "metrics.json"
+    file.unlink() if content is None else file.write_bytes(content)
+    message = refused(run_dir)
+    assert "metrics.json is missing, cut or without labels" in message
+    assert f"`python train.py resume={run_dir}` writes it again." in message
+
+
+def test_a_record_that_is_a_pipe_is_not_waited_for(run_dir: Path) -> None:
+    (run_dir / "metrics.json").unlink()
+    os.mkfifo(run_dir / "metrics.json")
+    assert "metrics.json is missing" in refused(run_dir)
+
+
+def test_a_finished_run_that_chose_no_epoch_answers_by_its_last(run_dir: Path) -> None:
+    (run_dir / "checkpoints" / "best.ckpt").unlink()
+    assert load_run(run_dir).labels == ["embedded data", "last epoch"]
+
+
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [
+        ("running", r"checkpoints/best\.ckpt is missing, .* go on with it: python train\.py resume="),
+        ("finished", r"its checkpoints/best\.ckpt is not there \(there are: by_oracle\.ckpt\)\. Type another"),
+    ],
+)
+def test_a_run_without_its_checkpoint_says_how_it_stands(status: str, said: str, run_dir: Path) -> None:
+    (run_dir / "metrics.json").write_text(json.dumps({"status": status, "labels": []}), encoding="utf-8")
+    (run_dir / "checkpoints" / "best.ckpt").unlink()
+    (run_dir / "checkpoints" / "last.ckpt").rename(run_dir / "checkpoints" / "by_oracle.ckpt")
+    assert re.search(said, refused(run_dir))
+
+
+def test_predict_takes_a_picture_with_a_comma_in_its_name(
+    run_dir: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(run_dir)
+    for name in ("a,b.png", "c.png"):
+        Image.new("L", (40, 30), 128).save(name)
+    predict.main([f"run={run_dir}", "image=a,b.png", "top=2"])
+    predict.main([f"run={run_dir}", "image=c.png,c.png", "top=2"])
+    said = capsys.readouterr().out
+    assert (said.count("a,b.png"), said.count("c.png"), said.count("%")) == (1, 2, 6)
+
+
+def test_predict_trusts_only_when_it_is_typed(
+    run_dir: Path, monkeypatch: pytest.MonkeyPatch, record_trust: list[bool]
+) -> None:
+    for words in ([], ["trust=false"], ["trust=true"]):
+        with pytest.raises(InterruptedError):
+            predict.main([f"run={run_dir}", "image=a.png", *words])
+    assert record_trust == [False, False, True]
+    with pytest.raises(LabsError, match="trust=yes: expected true or false"):
+        predict.main([f"run={run_dir}", "image=a.png", "trust=yes"])
+
+
+@pytest.fixture
+def record_trust(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    asked: list[bool] = []
+
+    def load(run_dir: Path, *, trust: bool) -> None:
+        asked.append(trust)
+        raise InterruptedError
+
+    monkeypatch.setattr("labs.runs.load.load_run", load)
+    return asked
+
+
+def test_a_picture_that_is_a_pipe_is_not_waited_for(run_dir: Path, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.png")
+    with pytest.raises(LabsError, match="there is no such file"):
+        load_run(run_dir).read(tmp_path / "a.png")

@@ -1,0 +1,39 @@
+"""Checkpoints are read with distrust."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from bad_checkpoints import bad_checkpoints
+
+from labs import LabsError
+from labs.storage.checkpoint_files import read_checkpoint
+
+REASONS = {
+    "cut": "it is cut short, or was not written by torch.save",
+    "empty": "it is empty",
+    "text": "it is cut short, or was not written by torch.save",
+    "noise": "it is cut short, or was not written by torch.save",
+    "code": r"it names \w+\.mkdir, which could run code, and only tensors and plain values are read",
+    "numpy": r"it names numpy\.\S+, which could run code, and only tensors and plain values are read",
+    "list": "it holds a list; expected tensors by name",
+    "nothing": "it holds nothing; expected tensors by name",
+}
+
+
+@pytest.mark.parametrize("name", REASONS)
+def test_a_bad_checkpoint_is_named_in_one_sentence_and_runs_no_code(name: str, tmp_path: Path) -> None:
+    file = tmp_path / "last.ckpt"
+    torch.save({"state_dict": {"a": torch.zeros(1000)}}, file)
+    file.write_bytes(bad_checkpoints(file.read_bytes(), tmp_path / "made")[name])
+    with pytest.raises(LabsError, match=rf"last\.ckpt .*{REASONS[name]}\S*$") as raised:
+        read_checkpoint(file)
+    assert "\n" not in str(raised.value)
+    assert not (tmp_path / "made").exists()
+
+
+def test_a_missing_file_says_so(tmp_path: Path) -> None:
+    with pytest.raises(LabsError, match=r"nowhere\.ckpt cannot be read as a checkpoint: No such file or directory\."):
+        read_checkpoint(tmp_path / "nowhere.ckpt")
