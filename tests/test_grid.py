@@ -199,9 +199,9 @@ def test_a_failing_cell_stops_no_other_and_is_retried(
     assert " trainer=cpu " in trace.splitlines()[0]
     assert trace.endswith("ZeroDivisionError: division by zero\n")
     assert "in training_step" in trace
-    retry = next(shlex.split(line)[-1] for line in said.splitlines() if line.startswith("  retry"))
+    retry = next(shlex.split(line)[3:] for line in said.splitlines() if line.startswith("  retry"))
 
-    train(retry)  # the summary's own command, for one of the two
+    train(*retry)  # the summary's own command, for one of the two
     assert "grid" in capsys.readouterr().out
     outputs = train(*SWEEP, SEEDS)
 

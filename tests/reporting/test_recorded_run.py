@@ -79,7 +79,7 @@ def test_a_file_that_is_no_record_is_broken(tmp_path: Path, text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        (f'{{"format": 1, "seconds": 1{"0" * 400}}}', "a number of 401 digits"),
+        (f'{{"format": 1, "seconds": 1{"0" * 400}}}', "a number of 401 figures"),
         ('{"a":' * 50_000, "nested too deeply"),
         (r'{"format": 1, "experiment": "\ud800"}', "surrogates not allowed"),
         ('{"format": ' + "[" * 300 + "]" * 300 + "}", r"it has format \[\[\["),

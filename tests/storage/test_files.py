@@ -68,7 +68,7 @@ def test_a_killed_process_leaves_the_file_before(tmp_path: Path) -> None:
     ("text", "reason"),
     [
         ("[" * 100_000, "nested too deeply"),
-        (f'{{"a": 1{"0" * 400}}}', "a number of 401 digits"),
+        (f'{{"a": 1{"0" * 400}}}', "a number of 401 figures"),
         (r'{"a": "\ud800"}', "surrogates not allowed"),
         ("\0", "Expecting value"),
         ("", "Expecting value"),

@@ -7,7 +7,6 @@ classifier of the very digits instead; their numbers compare with each other, ne
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
-from pickle import UnpicklingError
 
 import numpy as np
 import torch
@@ -16,8 +15,10 @@ from filelock import FileLock
 from rich.progress import track
 from torch import Tensor, nn
 
+from labs import LabsError
 from labs.datamodules.batches import EpochBatches
 from labs.datamodules.sources import LabeledImages
+from labs.storage.checkpoint_files import read_checkpoint
 from labs.storage.files import replacing
 from labs.storage.stores import content
 
@@ -91,8 +92,8 @@ def trained_judge(images: LabeledImages, folder: Path) -> Judge:
     with FileLock(f"{file}.lock"), torch.random.fork_rng(devices=[]):
         judge = Judge(images.pixels.shape[1], len(images.classes))
         try:
-            judge.load_state_dict(torch.load(file, map_location="cpu", weights_only=True))
-        except (OSError, RuntimeError, EOFError, ValueError, TypeError, UnpicklingError):  # missing or damaged: train
+            judge.load_state_dict(read_checkpoint(file))
+        except (LabsError, RuntimeError, TypeError):  # missing, damaged or of other shapes: train
             torch.manual_seed(0)
             judge = Judge(images.pixels.shape[1], len(images.classes))
             _train(judge, images)

@@ -176,7 +176,7 @@ class DCGAN(nn.Module):
         try:
             checkpoint = read_checkpoint(file)
         except LabsError as error:
-            raise LabsError(f"weights={typed}: {error} Type weights=random, or a run directory of a GAN.") from error
+            raise LabsError(f"weights={typed}: {error} Type weights=random, or a run directory.") from error
         parts = [part.get("net") for part in checkpoint.values() if isinstance(part, dict)]
         saved = [net for net in parts if isinstance(net, dict)]  # its settings
         tensors = checkpoint.get("state_dict")

@@ -9,11 +9,13 @@ from labs.storage.files import read_json
 FORMAT = 2  # of metrics.json; 1 had no recipe in normal form
 
 
-_KINDS: dict[str, type] = {
+_KINDS: dict[str, type | tuple[type, ...]] = {  # of what labs reads again
     **dict.fromkeys(("format", "seed", "epochs"), int),
     **dict.fromkeys(("status", "experiment", "practical", "data", "command", "key"), str),
     **dict.fromkeys(("choices", "settings", "metrics", "counts", "feature_cache"), dict),
     "labels": list,
+    "seconds": (int, float),
+    "max_epochs": (int, type(None)),
 }
 
 
@@ -23,8 +25,8 @@ def read_facts(run_dir: Path) -> dict[str, Any]:
         facts = read_json(run_dir / "metrics.json")
     except (OSError, ValueError):
         return {}
-    is_record = isinstance(facts, dict) and all(isinstance(facts.get(n, kind()), kind) for n, kind in _KINDS.items())
-    return facts if is_record else {}
+    known = isinstance(facts, dict) and all(isinstance(facts[n], kind) for n, kind in _KINDS.items() if n in facts)
+    return facts if known else {}
 
 
 def labels_of(run_dir: Path, typed: str) -> list[str]:

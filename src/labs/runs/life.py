@@ -24,7 +24,7 @@ from labs.runs.processes import is_first_process, lock_of
 from labs.runs.recipe import Recipe
 from labs.runs.recognition import is_of
 from labs.runs.trusted import needed_again
-from labs.storage.files import WRITTEN, leftovers, write_text
+from labs.storage.files import WRITTEN, leftovers, read_text, write_text
 
 State = Literal["begun", "running", "finished", "interrupted", "failed"]
 
@@ -214,7 +214,9 @@ class Run:
     def _list(self) -> list[Path]:
         """Return the files that runs of this directory have written: as they noted it, or by their names."""
         try:
-            noted = (self.directory / WRITTEN_BEFORE).read_text(encoding="utf-8").splitlines()
+            noted = read_text(self.directory / WRITTEN_BEFORE).splitlines()
+        except ValueError:  # damaged: nothing is known to be a run's
+            return []
         except OSError:  # recorded before there was a list
             return [path for pattern in self._patterns() for path in self.directory.glob(pattern)]
         root = self.directory.absolute()

@@ -72,7 +72,7 @@ def read_json(path: Path) -> Any:
     return content
 
 
-def _whole_number(digits: str) -> int:
-    if len(digits) > 19:
-        raise ValueError(f"it holds a number of {len(digits)} digits")
-    return int(digits)
+def _whole_number(written: str) -> int:
+    if len(written) > 19:
+        raise ValueError(f"it holds a number of {len(written)} figures")
+    return int(written)
