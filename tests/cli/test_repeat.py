@@ -20,7 +20,8 @@ PLACES = [
     "paths.data=/elsewhere", "paths.run_dir=/elsewhere", "paths.outputs=/elsewhere", "++paths={run_dir: /elsewhere}",
     "paths=cluster", "trainer.default_root_dir=/elsewhere", "callbacks.best.dirpath=/elsewhere",
     "callbacks.best.filename=../../elsewhere", "++callbacks.best={mode: max, dirpath: /elsewhere}",
-    "+logger.csv.version=../..", "++logger.x={a: [{save_dir: /elsewhere}]}", "datamodule.source.folder=/elsewhere",
+    "+logger.csv.version=../..", "+logger.tensorboard.sub_dir=../..", "++logger.x={a: [{save_dir: /elsewhere}]}",
+    "datamodule.source.folder=/elsewhere",
     "upstream.experiment=x", "+trainer.profiler={dirpath: /elsewhere}",
 ]  # fmt: skip
 OWN = [

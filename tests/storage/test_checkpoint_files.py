@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,12 @@ def test_a_bad_checkpoint_is_named_in_one_sentence_and_runs_no_code(name: str, t
         read_checkpoint(file)
     assert "\n" not in str(raised.value)
     assert not (tmp_path / "made").exists()
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "last.ckpt")
+    with pytest.raises(LabsError, match=r"last\.ckpt cannot be read as a checkpoint: it is no file\."):
+        read_checkpoint(tmp_path / "last.ckpt")
 
 
 def test_a_missing_file_says_so(tmp_path: Path) -> None:

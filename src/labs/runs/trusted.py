@@ -19,7 +19,8 @@ from labs.runs.recipe import is_part
 # Names and patterns of settings that no run directory decides; each stands for everything under it, too.
 TYPED_ONLY = (
     *("hydra", "paths", "upstream", "trainer.default_root_dir", "trainer.profiler"),
-    *("*.dirpath", "*.filename", "*.folder", "*.save_dir", "*.weights_folder", "logger.*.name", "logger.*.version"),
+    *("*.dirpath", "*.filename", "*.folder", "*.save_dir", "*.weights_folder"),
+    *("logger.*.name", "logger.*.version", "logger.*.sub_dir", "logger.*.filename_suffix"),
 )
 # Modules of libraries, and of which classes they may be asked beyond those that conf/ names.
 KINDS = {

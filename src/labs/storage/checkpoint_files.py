@@ -19,6 +19,8 @@ def read_checkpoint(file: Path, device: torch.device | str | None = "cpu") -> di
     Raises:
         LabsError: It cannot be read, or holds no mapping; the message names the file and says why, in one sentence.
     """
+    if file.exists() and not file.is_file():  # a pipe would be waited for
+        raise LabsError(f"{file} cannot be read as a checkpoint: it is no file.")
     try:
         content: Any = torch.load(file, map_location=device, weights_only=True)
     except Exception as error:  # whatever stands in a file that is cut, or that somebody made to do harm
