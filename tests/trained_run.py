@@ -25,7 +25,7 @@ def write_trained_run(run_dir: Path, *overrides: str) -> Path:
     for folder in (".hydra", "checkpoints"):
         (run_dir / folder).mkdir(parents=True)
     (run_dir / ".hydra" / "config.yaml").write_text(OmegaConf.to_yaml(without_resolvers(cfg)), encoding="utf-8")
-    facts = {"format": 2, "status": "finished", "labels": ["embedded data"]}
+    facts = {"format": 2, "status": "finished", "metrics": {}, "labels": ["embedded data"]}
     (run_dir / "metrics.json").write_text(json.dumps(facts), encoding="utf-8")
     saved = {"state_dict": module.state_dict(), cfg.datamodule._target_.rpartition(".")[2]: data}
     for name in ("best", "last"):

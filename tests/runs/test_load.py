@@ -157,7 +157,7 @@ def test_a_finished_run_that_chose_no_epoch_answers_by_its_last(run_dir: Path) -
     ],
 )
 def test_a_run_without_its_checkpoint_says_how_it_stands(status: str, said: str, run_dir: Path) -> None:
-    (run_dir / "metrics.json").write_text(json.dumps({"status": status, "labels": []}), encoding="utf-8")
+    (run_dir / "metrics.json").write_text(json.dumps({"status": status, "metrics": {}, "labels": []}), encoding="utf-8")
     (run_dir / "checkpoints" / "best.ckpt").unlink()
     (run_dir / "checkpoints" / "last.ckpt").rename(run_dir / "checkpoints" / "by_oracle.ckpt")
     assert re.search(said, refused(run_dir))

@@ -72,7 +72,7 @@ def test_a_target_is_found_wherever_it_hides(node: dict[str, Any], place: str) -
         "+callbacks.e._target_=made_by_test_trusted.Callback",
         "+logger.e._target_=made_by_test_trusted.Logger",
         "++module.optimizer={_target_: made_by_test_trusted.load}",
-        "+trainer.plugins=[{_target_: made_by_test_trusted.Plugin}]",
+        "++trainer.strategy={_target_: made_by_test_trusted.Plugin}",
         "+datamodule.x={_target_: '${oc.env:OF_TEST_TRUSTED}'}",
     ],
 )

@@ -80,7 +80,7 @@ def final_metrics(facts: Mapping[str, Any], run_dir: Path) -> list[list[str]]:
     if "test/acc" not in metrics:
         return [["measured", "value"], *([name, f"{value:.4g}"] for name, value in metrics.items())]
     lines = [["split", "images", "accuracy", "loss"]]
-    for split, count in facts["counts"].items():
+    for split, count in facts.get("counts", {}).items():
         accuracy, loss = metrics.get(f"{split}/acc"), metrics.get(f"{split}/loss")
         if accuracy is not None:
             lines.append([split, str(count), f"{100 * accuracy:.2f} %", "" if loss is None else f"{loss:.4f}"])

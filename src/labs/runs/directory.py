@@ -20,13 +20,14 @@ _KINDS: dict[str, type | tuple[type, ...]] = {  # of what labs reads again
 
 
 def read_facts(run_dir: Path) -> dict[str, Any]:
-    """Read a run's `metrics.json`; empty if there is none, or one that nobody can read."""
+    """Read a run's `metrics.json`; empty if there is none, or one that is damaged or without labels."""
     try:
         facts = read_json(run_dir / "metrics.json")
     except (OSError, ValueError):
         return {}
     known = isinstance(facts, dict) and all(isinstance(facts[n], kind) for n, kind in _KINDS.items() if n in facts)
-    return facts if known else {}
+    whole = known and (facts.get("status") != "finished" or {"metrics", "labels"} <= set(facts))
+    return facts if whole else {}
 
 
 def labels_of(run_dir: Path, typed: str) -> list[str]:

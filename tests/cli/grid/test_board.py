@@ -69,7 +69,8 @@ def shown(cells: list[Cell], height: int = 40) -> str:
 def test_one_line_a_cell(tmp_path: Path) -> None:
     metrics = {"train/acc": 0.9, "val/acc": 0.5}
     cells = [
-        cell(tmp_path, "cub_full, seed=0", "done", 42, status="finished", metrics={**metrics, "test/acc": 0.61}),
+        cell(tmp_path, "cub_full, seed=0", "done", 42, status="finished", labels=[],
+             metrics={**metrics, "test/acc": 0.61}),
         cell(tmp_path, "cub_full, seed=1", "running", 9, status="running", epochs=3, max_epochs=9, seconds=6.0,
              metrics=metrics),
         cell(tmp_path, "cub_full, seed=2"),
