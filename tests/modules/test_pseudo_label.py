@@ -252,12 +252,22 @@ class TestStart:
         ):
             folder = tmp_path / name / "checkpoints"
             folder.mkdir(parents=True)
-            (tmp_path / name / "metrics.json").write_text(json.dumps({"status": "finished", "labels": labels}))
+            facts = {"status": "finished", "metrics": {}, "labels": labels}
+            (tmp_path / name / "metrics.json").write_text(json.dumps(facts))
             for file, more in (("last", []), ("by_oracle", ["start selected on target labels"])):
                 shutil.copy(start, folder / f"{file}.ckpt")
                 options = {"start": str(folder / f"{file}.ckpt"), "batch_norm": "separate"}
                 assert module(small_net(batch_norm=True), **options).labels == expected + more
         assert module().labels == []
+
+    @pytest.mark.parametrize("content", ["", '{"labels": ["trained on', "{}"])
+    def test_a_start_whose_labels_nobody_can_read_is_refused(self, start: Path, tmp_path: Path, content: str) -> None:
+        (tmp_path / "run" / "checkpoints").mkdir(parents=True)
+        file = tmp_path / "run" / "checkpoints" / "last.ckpt"
+        shutil.copy(start, file)
+        (tmp_path / "run" / "metrics.json").write_text(content)
+        with pytest.raises(LabsError, match=r"weights=\S+: \S+metrics\.json is missing, cut or without labels"):
+            module(small_net(batch_norm=True), start=str(file), batch_norm="separate")
 
 
 class TestCheckpoint:
