@@ -67,19 +67,21 @@ def test_mistakes_are_found_before_anything_heavy_is_imported(arguments: list[st
     assert left <= {"multirun.yaml"}, "Hydra writes it before a grid is checked"
 
 
-@pytest.mark.parametrize(("variable", "speaks"), [("", True), ("LOCAL_RANK", False), ("SLURM_PROCID", False)])
+@pytest.mark.parametrize(
+    ("variable", "devices", "speaks"), [("", 1, True), ("LOCAL_RANK", 1, True), ("LOCAL_RANK", 2, False)]
+)
 def test_a_finished_run_imports_nothing_heavy(
-    variable: str, speaks: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    variable: str, devices: int, speaks: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of several processes the first one says how it ended."""
+    """Of several processes the first one says how it ended; a rank of another job means nothing to a single one."""
     if variable:
         monkeypatch.setenv(variable, "1")
-    recipe = described("weights=random")
+    recipe = described("weights=random", f"trainer.devices={devices}")
     results = {"status": "finished", "labels": [], "metrics": {"test/acc": 0.5}, "counts": {"test": 100}}
     (tmp_path / "run").mkdir()
     facts = {"format": 2, **recipe.facts, "key": recipe.key, **results}
     (tmp_path / "run" / "metrics.json").write_text(json.dumps(facts))
-    done = typed(["weights=random", "hydra.run.dir=run"], tmp_path)
+    done = typed(["weights=random", f"trainer.devices={devices}", "hydra.run.dir=run"], tmp_path)
     assert done.returncode == 0, done.stderr
     assert ("finished before" in done.stdout) is speaks
 
