@@ -54,7 +54,7 @@ class Selections(pl.Callback):
                 pl_module.log(f"{self.metric}_{callback.filename}", acc)
         pl_module.load_state_dict(current)
         if trainer.is_global_zero:
-            table = pd.DataFrame(rows).to_csv(sep="\t", index=False)
+            table = pd.DataFrame(rows).to_csv(sep="\t", index=False, na_rep="nan")
             write_text(Path(trainer.default_root_dir) / "selections.tsv", table)
 
 

@@ -1,6 +1,5 @@
 """The files of a run directory, read with distrust: each on its own, then against each other."""
 
-import json
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -10,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from labs.practicals import sheet_of
+from labs.storage.files import from_json
 
 
 class BrokenRunError(Exception):
@@ -43,7 +43,7 @@ def read_json(path: Path) -> dict[str, Any]:
         BrokenRunError: The file cannot be read, or holds something else.
     """
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
+        record = from_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:  # a JSONDecodeError and a UnicodeDecodeError are ValueErrors
         raise BrokenRunError(f"{path.name} cannot be read: {one_line(error)}") from error
     if not isinstance(record, dict):

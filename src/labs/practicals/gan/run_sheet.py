@@ -1,6 +1,5 @@
 """A GAN's run on one sheet: samples as training went on, losses, distances, ways between latents, neighbours."""
 
-import json
 import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,7 +16,7 @@ from yaml import YAMLError
 from labs.drawing.curves import PALETTE
 from labs.drawing.picture_sheets import show
 from labs.runs.directory import read_facts
-from labs.storage.files import replacing
+from labs.storage.files import from_json, replacing
 
 LOSSES = {"discriminator": PALETTE[0], "generator": PALETTE[1]}
 # where the iterations that hand-out 002 shows before the end lie in its run: 400 and 2,000 of 2,345
@@ -168,7 +167,7 @@ def _histogram(axes: Axes, quality: Mapping[str, list]) -> None:
 
 def _read(file: Path) -> dict:
     try:
-        content: dict = json.loads(file.read_text(encoding="utf-8"))
+        content: dict = from_json(file.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     return content
