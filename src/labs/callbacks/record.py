@@ -42,7 +42,7 @@ class Record(pl.Callback):
         self.seconds_before = 0.0  # training seconds of the runs that this one resumes
         self.started = time.monotonic()
         self.seen: Counter[str] = Counter()  # images in the batches of this epoch, by split and domain
-        self.most: dict[str, int] = {}  # the most that an epoch has seen of what is served in part
+        self.most: dict[str, int] = {}  # the most that an epoch has seen
 
     # Lightning's hooks, in the order they come
 
@@ -201,9 +201,10 @@ class Record(pl.Callback):
         counts: dict[str, int] = self.run.facts.get("counts", {})
         in_part = {split for split in splits if is_limited(trainer, split)}
         in_part |= {"train"} & set(splits) if trainer.global_step >= trainer.max_steps > -1 else set()
-        for name in (name for name in counts if name.partition(" ")[0] in in_part):
+        for name in (name for name in counts if name.partition(" ")[0] in splits):
             self.most[name] = max(self.most.get(name, 0), self.seen[name])
-        self.run.facts["counts"] = {name: min(count, self.most.get(name, count)) for name, count in counts.items()}
+            if name.partition(" ")[0] in in_part:
+                counts[name] = min(counts[name], self.most[name])
 
     def _seconds(self) -> float:
         return self.seconds_before + time.monotonic() - self.started

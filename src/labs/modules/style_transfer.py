@@ -142,7 +142,7 @@ class StyleTransfer(pl.LightningModule):
         """Make room for the pictures."""
         if len(self.generated):
             return
-        if self.trainer.max_steps != -1 and not self.trainer.fast_dev_run:
+        if self.trainer.max_steps != -1 and not self.trainer.fast_dev_run:  # type: ignore[attr-defined]
             raise LabsError(f"trainer.max_steps={self.trainer.max_steps} counts no evaluations; type steps=300, say.")
         if self.trainer.world_size > 1:
             raise LabsError("all pictures of a run are made on one device: type trainer.devices=1.")
