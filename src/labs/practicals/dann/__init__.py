@@ -10,6 +10,7 @@ CHOICES = {
     "target_density": "soft neighbourhood density",
 }
 _LAST = "Last epoch"
+_WITHOUT, _WITH = "Chosen without target labels", "Chosen with target labels (oracle)"
 _PSEUDO = "Pseudo-labels, last round"
 _SHARE = "Pseudo-labels: the share of target images that got one,"
 _PRECISION = "and how many of these are right."
@@ -25,10 +26,10 @@ SHEET = Sheet(
         Column("test/source_acc", "source accuracy (%)", "higher", "percent", _LAST, images="test source"),
         Column("test/domain_acc", "domain accuracy (%)", "neither", "percent", _LAST, images=""),
         *(
-            Column(f"{ACCURACY}_by_{name}", f"by {words} (%)", "higher", "percent", "Chosen without target labels")
+            Column(f"{ACCURACY}_by_{name}", f"by {words} (%)", "higher", "percent", _WITHOUT, images="")
             for name, words in CHOICES.items()
         ),
-        Column(ORACLE, "by target validation (%)", "higher", "percent", "Chosen with target labels (oracle)"),
+        Column(ORACLE, "by target validation (%)", "higher", "percent", _WITH, images=""),
         Column("test/pseudo_share", "share (%)", "neither", "percent", _PSEUDO, note=_SHARE),
         Column("test/pseudo_precision", "precision (%)", "higher", "percent", _PSEUDO, note=_PRECISION),
         SECONDS,
