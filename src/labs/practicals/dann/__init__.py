@@ -10,7 +10,6 @@ CHOICES = {
     "target_density": "soft neighbourhood density",
 }
 _LAST = "Last epoch"
-_WITHOUT, _WITH = "Chosen without target labels", "Chosen with target labels (oracle)"
 _PSEUDO = "Pseudo-labels, last round"
 _SHARE = "Pseudo-labels: the share of target images that got one,"
 _PRECISION = "and how many of these are right."
@@ -26,10 +25,10 @@ SHEET = Sheet(
         Column("test/source_acc", "source accuracy (%)", "higher", "percent", _LAST, images="test source"),
         Column("test/domain_acc", "domain accuracy (%)", "neither", "percent", _LAST, images=""),
         *(
-            Column(f"{ACCURACY}_by_{name}", f"by {words} (%)", "higher", "percent", _WITHOUT, images="")
+            Column(f"{ACCURACY}_by_{name}", f"by {words} (%)", "higher", "percent", "Chosen without target labels")
             for name, words in CHOICES.items()
         ),
-        Column(ORACLE, "by target validation (%)", "higher", "percent", _WITH, images=""),
+        Column(ORACLE, "by target validation (%)", "higher", "percent", "Chosen with target labels (oracle)"),
         Column("test/pseudo_share", "share (%)", "neither", "percent", _PSEUDO, note=_SHARE),
         Column("test/pseudo_precision", "precision (%)", "higher", "percent", _PSEUDO, note=_PRECISION),
         SECONDS,
