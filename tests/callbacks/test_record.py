@@ -14,12 +14,13 @@ import torch
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 
 from labs.callbacks import record
-from labs.callbacks.notes import labels_of
+from labs.callbacks.notes import labels_of, of_the_run
 from labs.practicals import sheet_of
 from labs.reporting.recorded_run import read_run
 from labs.reporting.tables import build_tables
 from labs.reporting.texts import cell
 from labs.runs.directory import read_facts
+from labs.storage.files import to_json
 
 pytestmark = pytest.mark.usefixtures("undrawn")
 QUICK = ("weights=random", "trainer=cpu", "logger=none", "callbacks.pictures=null", "hydra.run.dir=run")
@@ -190,3 +191,9 @@ def test_what_target_labels_chose_is_labelled(callbacks: list[Any], labels: list
 def test_the_closing_table_shows_what_is_no_number(tmp_path: Path) -> None:
     facts = {"metrics": {"test/acc": 0.2, "test/loss": float("nan")}, "counts": {"test": 5}}
     assert sheet_of("cub").results(facts, tmp_path)[-1] == ["test", "5", "20.00 %", "nan"]
+
+
+def test_pictures_carry_what_the_record_says(tmp_path: Path) -> None:
+    (tmp_path / "metrics.json").write_text(to_json({"labels": ["embedded data", "try-out"]}))
+    trainer: Any = SimpleNamespace(default_root_dir=tmp_path)
+    assert of_the_run(trainer, ["embedded data", "random weights"]) == ["embedded data", "random weights", "try-out"]

@@ -3,11 +3,13 @@
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import lightning.pytorch as pl
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 
 from labs import LabsError
+from labs.runs.directory import read_facts
 
 TRY_OUT, STOPPED_EARLY = "try-out", "stopped early"
 ORACLE = "oracle"  # a metric of this name was measured with labels that a method must not see
@@ -32,6 +34,12 @@ def labels_of(trainer: pl.Trainer, chosen: ModelCheckpoint | None) -> list[str]:
         "selected on target labels": any(ORACLE in str(getattr(c, "monitor", "")) for c in (*watching, chosen)),
     }
     return [note for note, true in notes.items() if true]
+
+
+def of_the_run(trainer: pl.Trainer, labels: Sequence[str]) -> list[str]:
+    """Return these labels, and the others that the record of the run has: what a picture of its results must carry."""
+    recorded = read_facts(Path(trainer.default_root_dir)).get("labels", [])
+    return list(dict.fromkeys([*labels, *map(str, recorded)]))
 
 
 def stopped_early(trainer: pl.Trainer, epochs: int) -> bool:

@@ -103,6 +103,7 @@ class Record(pl.Callback):
             epoch = torch.load(file, map_location="cpu", weights_only=True, mmap=True)["epoch"] + 1
             self.run.facts |= {"best_epoch": epoch, "selected_by": f"{chosen.mode} {chosen.monitor}"}
             self.run.facts["metrics"] = _metrics_of(next((row for row in self.rows if row["epoch"] == epoch), {}))
+        self.run.save()
         self.draw()
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:

@@ -13,6 +13,7 @@ from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
 from labs import LabsError
+from labs.callbacks.notes import of_the_run
 from labs.callbacks.tensorboard import images_folder, show_picture, writer
 from labs.datamodules.image_pair import Pairs
 from labs.datamodules.protocols import MakesPictures, PicturePairs, handed_over, needed
@@ -102,7 +103,7 @@ class StylePictures(pl.Callback):
         data, folder, done = handed_over(trainer, PicturePairs, to=self), images_folder(trainer), pl_module.evaluations
         pictures = _pictures(pl_module, data.pictures)
         facts = read_facts(Path(trainer.default_root_dir))
-        labels = [*data.labels, *pl_module.labels]
+        labels = of_the_run(trainer, [*data.labels, *pl_module.labels])
         for place, name in enumerate(data.names):
             settings = {
                 "Title": f"{data.contents[place]} in the style of {data.styles[place]}",
