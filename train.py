@@ -40,7 +40,8 @@ def train(cfg: DictConfig, run: "Run") -> dict[str, float]:
     import lightning.pytorch as pl
     from lightning.pytorch.utilities.model_helpers import is_overridden
 
-    from labs.callbacks.record import Record, tested
+    from labs.callbacks.record import Record, weights_tested
+    from labs.callbacks.resumption import Resumption
     from labs.callbacks.stop_signals import StopSignals
     from labs.callbacks.tensorboard import TensorBoardCards
     from labs.cli.embedded_weights import embedded_weights
@@ -56,17 +57,16 @@ def train(cfg: DictConfig, run: "Run") -> dict[str, float]:
     datamodule = build(cfg.datamodule, "datamodule")
     module = build(cfg.module, "module")
     callbacks = [build(node, f"callbacks.{name}") for name, node in cfg.callbacks.items() if node]
-    callbacks = [Record(run), TensorBoardCards(run.recipe.facts), StopSignals(), *filter(None, callbacks)]
+    own = [Record(run), Resumption(run.recipe.text), TensorBoardCards(run.recipe.facts), StopSignals()]
+    callbacks = [*own, *filter(None, callbacks)]
     loggers = [build(node, f"logger.{name}") for name, node in cfg.logger.items() if node]
     trainer = build(cfg.trainer, "trainer", callbacks=callbacks, logger=loggers, plugins=[WholeCheckpoints()])
 
     last = run.directory / "checkpoints" / "last.ckpt"
     if is_overridden("training_step", module):  # some methods train nothing
-        last_or_none = last if run.resumes and last.is_file() else None
-        trainer.fit(module, datamodule, ckpt_path=last_or_none, weights_only=True)
-    chosen = tested(trainer)
-    path = chosen.best_model_path or None if chosen else None
-    trainer.test(module, datamodule, ckpt_path=path, verbose=False, weights_only=True)
+        going_on = last if run.resumes and last.is_file() else None
+        trainer.fit(module, datamodule, ckpt_path=going_on, weights_only=True)
+    trainer.test(module, datamodule, ckpt_path=weights_tested(trainer), verbose=False, weights_only=True)
     return dict(run.facts["metrics"])
 
 

@@ -44,6 +44,15 @@ MISTAKES: list[tuple[str, str]] = [
     ("callbacks=all", "default"),
     ("debug=fast", "batches"),
     ("paths=cluster", "default"),
+    # no numbers, and too little
+    ("optimizer.lr=nan", "module.optimizer.lr=nan: expected a number"),
+    ("optimizer.lr=inf", "module.optimizer.lr=inf: expected a number"),
+    ("optimizer.momentum=-inf", "module.optimizer.momentum=-inf: expected a number"),
+    ("module.label_smoothing=nan", "module.label_smoothing=nan: expected a number"),
+    ("trainer.limit_train_batches=0", "nothing would be trained; type 1 or more."),
+    ("trainer.limit_test_batches=0.0", "nothing would be tested; type 1 or more."),
+    ("trainer.max_steps=0", "nothing would be trained"),
+    ("datamodule.embedded=false", "data=embedded says the opposite; choose by data=."),
     # unknown keys
     ("trainer.device=1", "trainer.devices"),
     ("trainer.epochs=5", "trainer.max_epochs"),

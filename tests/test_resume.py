@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -216,6 +217,113 @@ def test_a_longer_run_goes_on_with_the_schedule(scheduler: str, train: Callable[
     pd.testing.assert_frame_equal(stopped[0], whole[0], check_exact=True)
     assert whole[0]["lr"].nunique() > 1
     assert whole[0]["lr"][0] == pytest.approx(0.3), "the rate of the epoch, not of the next one"
+
+
+SMALL = ["weights=random", "trainer=cpu", "logger=none", "callbacks.pictures=null", "optimizer.lr=0.1"]
+
+
+@pytest.mark.parametrize("scheduler", ["cosine", "warmup_cosine", "inverse_decay", "none"])
+def test_a_run_made_longer_has_the_rates_of_one_that_long(
+    scheduler: str, train: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = [*SMALL, f"scheduler={scheduler}"]
+    train(*recipe, "trainer.max_epochs=6", "hydra.run.dir=whole")
+    train(*recipe, "trainer.max_epochs=3", "hydra.run.dir=longer")
+    capsys.readouterr()
+    train("resume=longer", "trainer.max_epochs=6")
+    whole, longer = (results(tmp_path / name)[0]["lr"].tolist() for name in ("whole", "longer"))
+    assert longer[3:] == whole[3:]
+    said = "settings changed after epoch 3"
+    assert f"{said}: " in capsys.readouterr().out
+    facts = json.loads((tmp_path / "longer" / "metrics.json").read_text())
+    assert facts["labels"] == ["embedded data", said], "no row of a run that was this long from the start"
+    assert facts["settings"]["trainer.max_epochs"] == 6
+
+
+def test_a_setting_typed_for_a_resumed_run_is_in_force(train: Callable[..., Path], tmp_path: Path) -> None:
+    train(*SMALL, "trainer.max_epochs=1", "hydra.run.dir=run")
+    for epochs, lr in ((2, 0.02), (3, 0.01)):
+        train("resume=run", f"trainer.max_epochs={epochs}", f"optimizer.lr={lr}", "optimizer.weight_decay=0.5")
+    assert results(tmp_path / "run")[0]["lr"].tolist() == [0.1, 0.02, 0.01]
+    saved = torch.load(tmp_path / "run" / "checkpoints" / "last.ckpt", weights_only=True)
+    assert {group["weight_decay"] for group in saved["optimizer_states"][0]["param_groups"]} == {0.5}
+    facts = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    assert facts["labels"] == ["embedded data", "settings changed after epoch 1, 2"]
+
+
+def test_a_plateau_goes_on_from_what_it_has_seen(train: Callable[..., Path], tmp_path: Path) -> None:
+    plateau = ["scheduler=plateau", "scheduler.patience=0", "scheduler.factor=0.5", "+scheduler.threshold=99"]
+    train(*SMALL, *plateau, "trainer.max_epochs=3", "hydra.run.dir=run")
+    before = results(tmp_path / "run")[0]["lr"].tolist()
+    train("resume=run", "trainer.max_epochs=5", "scheduler.factor=0.1")
+    rates = results(tmp_path / "run")[0]["lr"].tolist()
+    assert rates == pytest.approx([*before, before[-1] / 2, before[-1] / 20])
+
+
+@pytest.mark.parametrize("typed", ["optimizer=adam", "freeze=none", "module.lr_scale=null"])
+def test_what_cannot_go_on_is_said(
+    typed: str, train: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train(*SMALL, "trainer.max_epochs=1", "hydra.run.dir=run")
+    before = (tmp_path / "run" / "metrics.json").read_text()
+    with pytest.raises(SystemExit):
+        train("resume=run", "trainer.max_epochs=2", typed)
+    assert "another optimizer, or other parameters trained" in capsys.readouterr().err
+    assert (tmp_path / "run" / "metrics.json").read_text() == before
+
+
+def test_a_moved_run_keeps_its_best_epoch(train: Callable[..., Path], tmp_path: Path) -> None:
+    """Lightning forgets the best score where the folder is another, and keeps the path of the old one."""
+    recipe = [*SMALL, "trainer.max_epochs=6"]
+    train(*recipe, "hydra.run.dir=whole")
+    with pytest.MonkeyPatch.context() as patch:
+        _interrupt_in_epoch(patch, 5)
+        with pytest.raises(SystemExit):
+            train(*recipe, "hydra.run.dir=first")
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    shutil.copytree(tmp_path / "first", tmp_path / "copied")
+    (tmp_path / "first").rename(tmp_path / "moved")
+    for name in ("moved", "copied"):
+        train(f"resume={name}")
+        facts = [json.loads((tmp_path / run / "metrics.json").read_text()) for run in ("whole", name)]
+        assert facts[0]["best_epoch"] == facts[1]["best_epoch"]
+        assert facts[0]["metrics"] == facts[1]["metrics"]
+        saved = torch.load(tmp_path / name / "checkpoints" / "best.ckpt", weights_only=True)
+        assert saved["epoch"] + 1 == facts[1]["best_epoch"]
+
+
+def test_a_moved_run_is_tested_with_its_own_weights(
+    train: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where it was first, there is another run now."""
+    recipe = [*SMALL, "trainer.max_epochs=2"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pl.Trainer, "test", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(SystemExit):
+            train(*recipe, "hydra.run.dir=here")
+    (tmp_path / "here").rename(tmp_path / "away")
+    train(*recipe, "seed=1", "hydra.run.dir=here")
+    train("resume=away")
+    train(*recipe, "hydra.run.dir=whole")
+    whole, away = (results(tmp_path / name) for name in ("whole", "away"))
+    assert away[1] == whole[1]
+    pd.testing.assert_frame_equal(away[2], whole[2], check_exact=True)
+    (tmp_path / "away" / "checkpoints" / "best.ckpt").unlink()
+    with pytest.raises(SystemExit):
+        train("resume=away", "trainer.check_val_every_n_epoch=2")
+    assert "best.ckpt is missing, which the test needs" in capsys.readouterr().err
+
+
+def test_a_try_out_does_not_replace_a_whole_run(
+    train: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train(*SMALL, "trainer.max_epochs=1", "hydra.run.dir=run")
+    before = results(tmp_path / "run")
+    for command in (["resume=run"], [*SMALL, "hydra.run.dir=run"]):
+        with pytest.raises(SystemExit):
+            train(*command, "debug=batches")
+        assert "trainer.limit_test_batches=2 would replace its results" in capsys.readouterr().err
+    assert results(tmp_path / "run")[1] == before[1]
 
 
 def _interrupt_in_epoch(patch: pytest.MonkeyPatch, epoch: int) -> None:

@@ -119,9 +119,9 @@ def test_the_weights_afterwards_are_those_of_the_last_epoch(run: Run) -> None:
 
 def test_more_images_than_are_predicted_at_once(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     run.module.eval()
-    whole = target_accuracy(run.module, run.data)
+    whole = target_accuracy(run.module, run.data, run.data.count("test", "target"))
     monkeypatch.setattr("labs.callbacks.selections.AT_ONCE", 5)
-    assert target_accuracy(run.module, run.data) == whole
+    assert target_accuracy(run.module, run.data, run.data.count("test", "target")) == whole
 
 
 def test_where_target_labels_train_every_choice_has_seen_them(tmp_path: Path) -> None:
@@ -153,3 +153,19 @@ def test_a_practical_of_one_domain_is_refused(tmp_path: Path) -> None:
     classifier = Classifier(net=small_net(), num_classes=CLASSES, optimizer=SGD)
     with pytest.raises(LabsError, match="Selections does not go with ImageClassification: it needs images"):
         small_trainer(tmp_path, callbacks=[Selections(metric=METRIC)]).fit(classifier, data)
+
+
+def test_a_try_out_counts_the_images_that_it_tests(tmp_path: Path) -> None:
+    """The accuracies of what was chosen, as that of the last epoch beside them, are of the first batch alone."""
+    data, last = domains(tmp_path, batch_size=4), checkpoint(tmp_path, "last")
+    callbacks = [Selections(metric=METRIC), checkpoint(tmp_path, "by_source_acc", "val/source_acc", "max"), last]
+    trainer = small_trainer(tmp_path, epochs=1, callbacks=callbacks, enable_checkpointing=True, limit_test_batches=1)
+    one = module()
+    trainer.fit(one, data)
+    trainer.test(one, data, ckpt_path=tmp_path / "last.ckpt", verbose=False)
+    count = len(next(iter(data.test_dataloader()[1].sampler)))
+    assert count < data.count("test", "target")
+    one.eval()
+    table = pd.read_csv(tmp_path / "selections.tsv", sep="\t")
+    assert table["target_acc"].tolist() == pytest.approx([target_accuracy(one, data, count)] * 2)
+    assert trainer.callback_metrics[METRIC].item() == pytest.approx(table["target_acc"][0])

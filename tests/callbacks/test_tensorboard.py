@@ -66,3 +66,15 @@ def test_the_tabs_of_every_cell_are_filled(grid: Path) -> None:
         found.append(settings)
     assert len({frozenset(settings) for settings in found}) == 1, "every cell has the same columns"
     assert {settings["module.optimizer.lr"] for settings in found} == {0.1, 0.01}
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_a_run_that_goes_on_shows_the_settings_that_hold_now(train: Callable[..., Path], tmp_path: Path) -> None:
+    quick = ("trainer=cpu", "weights=random", "callbacks.pictures=null", "hydra.run.dir=run")
+    train(*quick, "trainer.max_epochs=1", "optimizer.lr=0.1")
+    train("resume=run", "trainer.max_epochs=2", "optimizer.lr=0.02")
+    settings, metrics = hparams(events(tmp_path / "run"))
+    assert (settings["module.optimizer.lr"], settings["trainer.max_epochs"]) == (0.02, 2)
+    assert sorted(metrics) == ["test/acc", "test/loss"]
+    record = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    assert record["settings"]["module.optimizer.lr"] == 0.02

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Mapping, Sequence
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Literal
 
 import pytest
+from project import ROOT
 from test_experiments import CONF, composed
 
 from labs import LabsError
@@ -178,3 +181,21 @@ def test_messages(typed: str, said: str) -> None:
 def test_values_and_types(hint: Any, good: list[Any], bad: list[Any]) -> None:
     assert [value for value in good if not _fits(value, hint)] == []
     assert [value for value in bad if _fits(value, hint)] == []
+
+
+def test_a_dataset_without_embedded_images_is_no_embedded_data(
+    train: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The images would be its own, and be called embedded: the quick start's experiment chooses data=embedded."""
+    own = tmp_path / "own"
+    (own / "datamodule").mkdir(parents=True)
+    shutil.copy(ROOT / "conf" / "datamodule" / "digits.yaml", own / "datamodule" / "mine.yaml")
+    command = ("datamodule=mine", "weights=random", "debug=batches", "logger=none", "hydra.searchpath=[own]")
+    with pytest.raises(SystemExit):
+        train(*command)
+    assert (
+        "datamodule=mine has no embedded images (there is no conf/data/embedded/mine.yaml)" in capsys.readouterr().err
+    )
+    (own / "data" / "embedded").mkdir(parents=True)
+    (own / "data" / "embedded" / "mine.yaml").write_text("# @package _global_\n")
+    train(*command)

@@ -42,6 +42,19 @@ def test_other_columns_get_panels_of_their_own() -> None:
     assert [axes.get_title() for axes in figure.axes] == ["d loss", "g loss"]
 
 
+def test_a_value_that_is_no_number_leaves_a_gap_and_an_epoch_without_validation_none() -> None:
+    log = make_log((0.1, 0.2, 0.3, 0.4))
+    log.loc[0, ["val/acc", "val/loss"]] = np.nan  # not validated
+    log.loc[2, "val/loss"] = np.nan  # diverged
+
+    _, lines = figures._run_figure(log, "a run", [], PANELS)
+
+    drawn = {line.get_label() + "/" + line.axes.get_title(): line.get_xdata().tolist() for line in lines}
+    assert drawn["training/loss"] == [1, 2, 3, 4]
+    assert drawn["validation/accuracy (%)"] == drawn["validation/loss"] == [2, 3, 4]
+    assert [np.isnan(line.get_ydata()).tolist() for line in lines][3] == [False, True, False]
+
+
 def test_a_png_is_drawn(tmp_path: Path) -> None:
     curves_png(make_log(), tmp_path / "result.png", "a run", ["embedded data"])
 

@@ -17,6 +17,7 @@ from labs.reporting import comparison
 from labs.reporting.comparison import Curve, comparison_png
 from labs.reporting.find import find_runs
 from labs.reporting.published import load_published
+from labs.reporting.statistics import wilson_interval
 from labs.reporting.tables import Table, build_tables
 from labs.reporting.write import write_report
 
@@ -80,6 +81,19 @@ def adapt(
     name = f"{experiment}_{seed}_{len(list(folder.glob('*')))}"
     record = {"practical": "dann", "metrics": metrics, "labels": labels, "counts": counts, "best_epoch": None}
     write_run(folder / name, experiment, seed=seed, log=log, choices=choices, **{**record, **changes})
+
+
+def test_an_interval_is_that_of_the_metrics_own_images(tmp_path: Path) -> None:
+    """The target has 596 test images, the source another number; of both together there is no interval."""
+    counts = {"test source": 40, "test target": 596, "test": 596}
+    adapt(tmp_path, "dann_mnistm", 0.5, 0.5, 0.5, chosen={"oracle": 0.5}, counts=counts)
+
+    (row,) = [row for row in table(tmp_path).rows if row.runs]
+
+    for name, images in {"test/target_acc": 596, "test/source_acc": 40}.items():
+        estimate = row.estimates[name]
+        assert (estimate.low, estimate.high) == wilson_interval(images // 2, images)
+    assert row.estimates["test/domain_acc"].interval == ""
 
 
 def bounds(folder: Path, seeds: int = 3, **changes: Any) -> None:

@@ -1,4 +1,4 @@
-"""Checkpoints are whole or not there."""
+"""Checkpoints are whole or not there, and know where they lie, wherever their directory has gone."""
 
 from __future__ import annotations
 
@@ -32,3 +32,24 @@ def test_a_full_disk_leaves_the_last_good_one_and_says_that_it_is_full(
     assert error.value.filename == str(target)
     assert torch.load(target, weights_only=True) == {"epoch": 1}
     assert [file.name for file in tmp_path.iterdir()] == ["last.ckpt"]
+
+
+def state(folder: Path, **more: Any) -> dict[str, Any]:
+    best = str(folder / "best.ckpt")
+    scores = {best: torch.tensor(0.5)}
+    return {"dirpath": str(folder), "best_model_path": best, "best_k_models": scores, "monitor": "val/acc", **more}
+
+
+def test_neighbors_are_found_where_they_lie_now(tmp_path: Path) -> None:
+    before, now = tmp_path / "before" / "checkpoints", tmp_path / "now" / "checkpoints"
+    states = {"best": state(before, elsewhere=str(tmp_path / "other" / "best.ckpt")), "record": {"log": []}}
+    WholeCheckpoints().save_checkpoint({"callbacks": states}, before / "last.ckpt")
+    before.parent.rename(now.parent)
+    read = WholeCheckpoints().load_checkpoint(now / "last.ckpt", weights_only=True)["callbacks"]
+    assert read["best"] == state(now, elsewhere=str(tmp_path / "other" / "best.ckpt"))
+    assert read["record"] == {"log": []}
+
+
+def test_weights_alone_are_read_as_they_are(tmp_path: Path) -> None:
+    WholeCheckpoints().save_checkpoint({"epoch": 3}, tmp_path / "best.ckpt")
+    assert WholeCheckpoints().load_checkpoint(tmp_path / "best.ckpt") == {"epoch": 3}

@@ -1,4 +1,4 @@
-"""What is read of a run's record."""
+"""What is read of a run's record, and what a run directory says of the weights in it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
-from labs.runs.directory import read_facts
+from labs import LabsError
+from labs.runs.directory import labels_of_weights, read_facts
+from labs.storage.files import to_json
 
 WHOLE = {"format": 2, "status": "finished", "metrics": {"test/acc": 0.5}, "labels": ["embedded data"], "seconds": 1}
 
@@ -32,3 +34,37 @@ def test_a_record_is_read(tmp_path: Path) -> None:
     for facts in (WHOLE, WHOLE | {"max_epochs": None}, {"status": "begun"}, {}):
         (tmp_path / "metrics.json").write_text(json.dumps(facts), encoding="utf-8")
         assert read_facts(tmp_path) == facts
+
+
+@pytest.mark.parametrize(
+    ("labels", "weights", "found"),
+    [
+        ([], "", []),
+        (["embedded data"], "checkpoints/last.ckpt", []),
+        ([], "checkpoints/by_oracle.ckpt", ["start selected on target labels"]),
+        (["embedded data", "trained on target labels"], "", ["trained on target labels"]),
+        (["selected on target labels"], "checkpoints/best.ckpt", ["selected on target labels"]),
+        (["selected on test"], "", ["start selected on test"]),
+        (["trained on target labels"], "checkpoints/none.ckpt", []),
+    ],
+)
+def test_what_the_start_has_seen_is_inherited(
+    labels: list[str], weights: str, found: list[str], tmp_path: Path
+) -> None:
+    (tmp_path / "checkpoints").mkdir()
+    for name in ("best", "last", "by_oracle"):
+        (tmp_path / "checkpoints" / f"{name}.ckpt").touch()
+    (tmp_path / "metrics.json").write_text(to_json({"labels": labels}), encoding="utf-8")
+    assert labels_of_weights(tmp_path / weights) == found
+
+
+def test_a_start_whose_labels_nobody_can_read_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / "best.ckpt").touch()
+    (tmp_path / "metrics.json").write_text("torn", encoding="utf-8")
+    with pytest.raises(LabsError, match="nobody can say what its results stand on"):
+        labels_of_weights(tmp_path)
+
+
+def test_words_are_no_weights() -> None:
+    assert labels_of_weights(Path("random")) == []

@@ -225,6 +225,36 @@ def test_asking_to_resume_goes_on_under_other_settings_too(tmp_path: Path) -> No
         Run(tmp_path / "run", recipe(), DOCUMENTS, resume=True, rerun=True)
 
 
+def part(**limits: Any) -> Recipe:
+    whole = recipe()
+    return Recipe(normal_form({"lr": 0.1, "trainer": {"max_steps": -1, **limits}}, 0), whole.facts)
+
+
+@pytest.mark.parametrize("how", [{}, {"resume": True}, {"rerun": True}])
+@pytest.mark.parametrize(
+    "limits", [{"limit_test_batches": 2}, {"limit_train_batches": 0.5}, {"max_steps": 3}, {"fast_dev_run": True}]
+)
+def test_a_part_does_not_replace_a_whole(limits: dict[str, Any], how: dict[str, bool], tmp_path: Path) -> None:
+    """A longer test is the user's; `debug=batches` in its directory has another place to go to."""
+    folder = tmp_path / "run"
+    live(folder)
+    before = {name: (folder / name).read_bytes() for name in files(folder)}
+    said = f"trainer.{next(iter(limits))}=.* would replace its results"
+    with pytest.raises(LabsError, match=said), Run(folder, part(**limits), DOCUMENTS, **how):
+        pass
+    assert {name: (folder / name).read_bytes() for name in files(folder)} == before
+
+
+def test_a_part_replaces_a_part_and_what_has_failed(tmp_path: Path) -> None:
+    live(tmp_path / "part", recipe=part(limit_test_batches=1))
+    live(tmp_path / "failed", RuntimeError())
+    for name in ("part", "failed", "new"):
+        live(tmp_path / name, recipe=part(limit_test_batches=2))
+        assert status(tmp_path / name) == "finished"
+    live(tmp_path / "part", recipe=part(limit_test_batches=1.0))
+    assert status(tmp_path / "part") == "finished"
+
+
 @pytest.mark.parametrize("text", ["{", "[]", '{"status": 3}'])
 def test_a_damaged_record_starts_anew(text: str, tmp_path: Path) -> None:
     live(tmp_path / "run")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import json
+import math
 import os
 import signal
 import subprocess
@@ -11,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from labs.storage.files import WRITTEN, read_json, read_text, replacing, write_text
+from labs.storage.files import WRITTEN, from_json, read_json, read_text, replacing, to_json, write_text
 
 
 def test_a_file_is_replaced_in_one_move_and_noted(tmp_path: Path) -> None:
@@ -92,3 +94,12 @@ def test_a_name_in_letters_that_the_locale_does_not_know_is_kept(tmp_path: Path)
     """Python holds the bytes of such a name; the file gets them back."""
     write_text(tmp_path / "a", "bücher.png".encode().decode("ascii", "surrogateescape"))
     assert (tmp_path / "a").read_text(encoding="utf-8") == "bücher.png"
+
+
+def test_json_has_no_bare_words_and_gives_the_numbers_back() -> None:
+    content = {"loss": math.nan, "of": [math.inf, (-math.inf, 1.5)], "words": ["nan", None, True], "count": 3}
+    strict = json.loads(to_json(content), parse_constant=lambda word: pytest.fail(word))
+    assert strict["of"] == ["Infinity", ["-Infinity", 1.5]]
+    read = from_json(to_json(content))
+    assert math.isnan(read.pop("loss"))
+    assert read == {"of": [math.inf, [-math.inf, 1.5]], "words": ["nan", None, True], "count": 3}

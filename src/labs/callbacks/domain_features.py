@@ -17,6 +17,7 @@ from matplotlib.lines import Line2D
 from torch import Tensor
 
 from labs import LabsError
+from labs.callbacks.notes import of_the_run
 from labs.callbacks.tensorboard import show_figures
 from labs.datamodules.domain_splits import Domain
 from labs.datamodules.protocols import AdaptsDomains, TwoDomains, handed_over
@@ -78,7 +79,8 @@ class DomainFeatures(pl.Callback):
         """Draw both pictures, with the weights that are tested."""
         data = handed_over(trainer, TwoDomains, to=self)
         clouds = {"before training": self.before, "after training": take_features(pl_module, data, self.images)}
-        figures = {"features": self._maps(clouds, data), "domains": domains_figure(data, pl_module.device)}
+        labels = of_the_run(trainer, data.labels)
+        figures = {"features": self._maps(clouds, data, labels), "domains": domains_figure(data, pl_module.device)}
         show_figures(trainer, figures)
 
     def state_dict(self) -> dict[str, Any]:
@@ -89,11 +91,11 @@ class DomainFeatures(pl.Callback):
         """Go on with the features before training that a checkpoint holds."""
         self.before = Features(**state_dict) if state_dict else None
 
-    def _maps(self, clouds: dict[str, Features | None], data: TwoDomains) -> Figure:
+    def _maps(self, clouds: dict[str, Features | None], data: TwoDomains, labels: Sequence[str]) -> Figure:
         known = {name: cloud for name, cloud in clouds.items() if cloud is not None}
         figure = Figure(figsize=(10.4, 4.3 * len(known) + 1.5), layout=ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.1))
         each = int((~next(reversed(known.values())).is_target).sum())
-        figure.suptitle(_title(f"Features of {each} test images of each domain", data), fontsize=12)
+        figure.suptitle(_title(f"Features of {each} test images of each domain", labels), fontsize=12)
         colours = class_colours(len(data.classes))
         for line, (name, cloud) in zip(figure.subplots(len(known), 2, squeeze=False), known.items(), strict=True):
             points, said = project(cloud.features.numpy(), self.method, self.seed)
@@ -165,7 +167,7 @@ def project(features: np.ndarray, method: str, seed: int) -> tuple[np.ndarray, s
 def domains_figure(data: TwoDomains, device: torch.device) -> Figure:
     """Draw training and test images of both domains side by side, with the credits of photographs below."""
     figure = Figure(figsize=(10.4, 5.6), layout=ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.06))
-    figure.suptitle(_title("Two domains", data), fontsize=12)
+    figure.suptitle(_title("Two domains", data.labels), fontsize=12)
     panels = figure.subplots(2, 2)
     for line, (split, word) in zip(panels, {"train": "training", "test": "test"}.items(), strict=True):
         for axes, domain in zip(line, DOMAIN_LOOKS, strict=True):
@@ -194,8 +196,8 @@ def _tiles(data: TwoDomains, split: str, domain: Domain, device: torch.device) -
     return tiled((images * std + mean).clamp(0, 1), COLUMNS)
 
 
-def _title(words: str, data: TwoDomains) -> str:
-    return "\n".join(filter(None, (words, " · ".join(data.labels))))
+def _title(words: str, labels: Sequence[str]) -> str:
+    return "\n".join(filter(None, (words, " · ".join(labels))))
 
 
 def _scatter(axes: Axes, points: np.ndarray, is_target: np.ndarray, looks: Sequence[Any]) -> None:

@@ -8,6 +8,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from matplotlib.figure import Figure
 from torchmetrics.classification import MulticlassConfusionMatrix
 
+from labs.callbacks.notes import of_the_run
 from labs.callbacks.tensorboard import show_figures
 from labs.datamodules.protocols import ImagesOfClasses, handed_over
 
@@ -51,7 +52,8 @@ class Pictures(pl.Callback):
     @rank_zero_only
     def _draw(self, trainer: pl.Trainer, matrix: np.ndarray) -> None:
         data = handed_over(trainer, ImagesOfClasses, to=self)
-        notes = f" ({', '.join(data.labels)})" if data.labels else ""
+        labels = of_the_run(trainer, data.labels)
+        notes = f" ({', '.join(labels)})" if labels else ""
         confusion = confusion_figure(matrix, data.classes, f"Confusion matrix, {data.dataset}{notes}")
         show_figures(trainer, {"predictions": self._examples(data, notes), "confusion_matrix": confusion})
 

@@ -6,6 +6,8 @@ import lightning.pytorch as pl
 from lightning.pytorch.callbacks import ProgressBar, RichProgressBar
 from lightning.pytorch.callbacks.progress.rich_progress import RichProgressBarTheme
 
+from labs.callbacks.measured import measured
+
 
 def progress(*, enabled: bool) -> ProgressBar | None:
     """Return a live progress bar if standard output is a terminal, else one that prints a line after each epoch."""
@@ -32,6 +34,6 @@ class EpochLines(ProgressBar):
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Print the epoch's numbers."""
         if self._enabled:
-            numbers = {n: v.item() for n, v in trainer.callback_metrics.items() if n.startswith(("train/", "val/"))}
-            listed = "  ".join(f"{name} {value:.3f}" for name, value in sorted(numbers.items()))
+            numbers = sorted(measured(trainer, "train/", "val/").items())
+            listed = "  ".join(f"{name} {value:.3f}" for name, value in numbers)
             print(f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}  {listed}", flush=True)

@@ -2,14 +2,21 @@
 
 import math
 import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
 import pandas as pd
+import torch
 import torch.distributed
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.utilities import rank_zero_only
 
+from labs import LabsError
+from labs.callbacks.measured import begin_epoch, measured
+from labs.callbacks.notes import STOPPED_EARLY, TRY_OUT, is_limited, labels_of, stopped_early, warnings_of
 from labs.datamodules.protocols import ImagesOfClasses, Recorded, handed_over
 from labs.drawing.curves import curves_gif, curves_png
 from labs.practicals import sheet_of
@@ -34,6 +41,8 @@ class Record(pl.Callback):
         self.predictions: list[tuple[int, int, int, float]] = []
         self.seconds_before = 0.0  # training seconds of the runs that this one resumes
         self.started = time.monotonic()
+        self.seen: Counter[str] = Counter()  # images in the batches of this epoch, by split and domain
+        self.most: dict[str, int] = {}  # the most that an epoch has seen
 
     # Lightning's hooks, in the order they come
 
@@ -51,30 +60,50 @@ class Record(pl.Callback):
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Note the learning rate of the epoch, before the schedule moves on."""
+        begin_epoch(trainer)
+        self._begin("train")
         self.lr = trainer.optimizers[0].param_groups[0]["lr"]
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, *_: Any
+    ) -> None:
+        """Count the images of a batch."""
+        self._count(trainer, "train", batch)
+
+    def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Begin to count."""
+        self._begin("val")
+
+    def on_validation_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, *places: int
+    ) -> None:
+        """Count the images of a batch."""
+        self._count(trainer, "val", batch, *places[1:])
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Add the epoch's row to `log.tsv`."""
-        metrics = _metrics(trainer, ("train/", "val/"))
+        metrics = measured(trainer, "train/", "val/")
         seconds = round(self._seconds(), 2)
         row = {"epoch": trainer.current_epoch + 1, "seconds": seconds, "lr": self.lr, **metrics}
         self.rows = [earlier for earlier in self.rows if earlier["epoch"] < row["epoch"]] + [row]
         self.run.running()
         self.run.facts |= {"epochs": len(self.rows), "seconds": seconds, "metrics": metrics}
-        self.run.write("log.tsv", pd.DataFrame(self.rows).to_csv(sep="\t", index=False))
+        self._note_counts(trainer, "train", "val")
+        self.run.write("log.tsv", tsv(self.rows))
         self.run.save()
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Draw the curves; note what callbacks found, and which epoch is tested: the first with the best value."""
         for callback in trainer.callbacks:  # type: ignore[attr-defined]
             self.run.facts |= getattr(callback, "facts", {})
-        best = tested(trainer)
-        if best and best.monitor and self.rows and best.monitor in self.rows[0]:
-            choose, monitor = max if best.mode == "max" else min, best.monitor
-            finite = [row for row in self.rows if math.isfinite(row[monitor])] or self.rows
-            row = choose(finite, key=lambda row: row[monitor])
-            self.run.facts |= {"best_epoch": row["epoch"], "selected_by": f"{best.mode} {monitor}"}
-            self.run.facts["metrics"] = {name: value for name, value in row.items() if "/" in name}
+        if stopped_early(trainer, len(self.rows)) and TRY_OUT not in self.run.facts["labels"]:
+            self.run.facts["labels"] = [*self.run.facts["labels"], STOPPED_EARLY]
+        chosen, file = tested(trainer), weights_tested(trainer)
+        if chosen and chosen.monitor and file is not None:
+            epoch = torch.load(file, map_location="cpu", weights_only=True, mmap=True)["epoch"] + 1
+            self.run.facts |= {"best_epoch": epoch, "selected_by": f"{chosen.mode} {chosen.monitor}"}
+            self.run.facts["metrics"] = _metrics_of(next((row for row in self.rows if row["epoch"] == epoch), {}))
+        self.run.save()
         self.draw()
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
@@ -86,10 +115,14 @@ class Record(pl.Callback):
         """Say that the run has a result coming, if its method trains nothing."""
         if "counts" not in self.run.facts:
             self._note_data(trainer, pl_module)
+        self._begin("test")
         self.run.running()
 
-    def on_test_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, *_: Any) -> None:
-        """Keep the predictions of a batch, if the method makes any."""
+    def on_test_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, *places: int
+    ) -> None:
+        """Count the images of a batch, and keep its predictions, if the method makes any."""
+        self._count(trainer, "test", batch, *places[1:])
         if outputs:
             columns = (outputs[name].tolist() for name in ("positions", "labels", "preds", "confidence"))
             self.predictions += zip(*columns, strict=True)
@@ -100,10 +133,15 @@ class Record(pl.Callback):
             gathered: list[Any] = [None] * trainer.world_size
             torch.distributed.all_gather_object(gathered, self.predictions)
             self.predictions = [row for part in gathered for row in part]
-        results = _metrics(trainer, ("test/",))
+        results = measured(trainer, "test/")
         self.run.facts["metrics"] = {**self.run.facts["metrics"], **results}
         self.run.facts.setdefault("seconds", round(self._seconds(), 2))
-        self.run.write("test_log.tsv", pd.DataFrame([results]).to_csv(sep="\t", index=False))
+        self.run.write("test_log.tsv", tsv([results]))
+        self._note_counts(trainer, "test")
+        # the images of a try-out are too few to judge by, and what trains nothing does not fail to learn
+        judged = self.predictions if self.rows and TRY_OUT not in self.run.facts["labels"] else []
+        pairs = [(label, pred) for _, label, pred, _ in judged]
+        self.run.facts["warnings"] = warnings_of(self.run.facts["metrics"], pairs)
         if self.predictions:
             # fewer than all in a try-out
             self.run.facts["counts"] = {**self.run.facts["counts"], "test": len(self.predictions)}
@@ -111,13 +149,13 @@ class Record(pl.Callback):
 
     def state_dict(self) -> dict[str, Any]:
         """Save the log with the checkpoint."""
-        return {"log": self.rows, "seconds": self._seconds()}
+        return {"log": self.rows, "seconds": self._seconds(), "most": self.most}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take up the log of the run that is resumed."""
         self.rows, self.seconds_before = list(state_dict["log"]), float(state_dict["seconds"])
-        # no epoch may be left to say so
-        metrics = {name: value for name, value in self.rows[-1].items() if "/" in name} if self.rows else {}
+        self.most = dict(state_dict.get("most", {}))
+        metrics = _metrics_of(self.rows[-1]) if self.rows else {}  # no epoch may be left to say so
         self.run.facts |= {"epochs": len(self.rows), "seconds": self.seconds_before, "metrics": metrics}
 
     # Files
@@ -134,7 +172,10 @@ class Record(pl.Callback):
 
     def _note_data(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         facts = handed_over(trainer, Recorded, to=self).facts()
-        self.run.facts |= {**facts, "labels": [*facts["labels"], *getattr(pl_module, "labels", [])]}
+        noted = [note for callback in trainer.callbacks for note in getattr(callback, "notes", [])]  # type: ignore[attr-defined]
+        own = [*getattr(pl_module, "labels", []), *self.run.recipe.facts.get("start_labels", [])]
+        labels = [*facts["labels"], *own, *labels_of(trainer, tested(trainer)), *noted]
+        self.run.facts |= {**facts, "labels": list(dict.fromkeys(labels))}
         self.run.write_json("environment.json", environment(pl_module.device))
 
     def _write_predictions(self, data: ImagesOfClasses) -> None:
@@ -145,16 +186,64 @@ class Record(pl.Callback):
         table = pd.DataFrame(rows, columns=["name", "label", "prediction", "confidence"])
         self.run.write("predictions.csv", table.to_csv(index=False, lineterminator="\r\n"))
 
+    def _begin(self, split: str) -> None:
+        """Begin to count the images of a split."""
+        self.seen = Counter({name: seen for name, seen in self.seen.items() if name.partition(" ")[0] != split})
+
+    def _count(self, trainer: pl.Trainer, split: str, batch: Any, place: int = 0) -> None:
+        """Count a batch of the loader at a place; a training batch may have images of several domains."""
+        names = [name for name in self.run.facts.get("counts", {}) if name.partition(" ")[0] == split]
+        parts = [batch] if hasattr(batch, "positions") else batch if isinstance(batch, tuple) else []
+        for name, part in zip(names[place:], parts, strict=False):
+            self.seen[name] += len(getattr(part, "positions", ())) * trainer.world_size
+
+    def _note_counts(self, trainer: pl.Trainer, *splits: str) -> None:
+        """Count what was really seen of the splits that are served in part."""
+        counts: dict[str, int] = self.run.facts.get("counts", {})
+        in_part = {split for split in splits if is_limited(trainer, split)}
+        in_part |= {"train"} & set(splits) if trainer.global_step >= trainer.max_steps > -1 else set()
+        for name in (name for name in counts if name.partition(" ")[0] in splits):
+            self.most[name] = max(self.most.get(name, 0), self.seen[name])
+            if name.partition(" ")[0] in in_part:
+                counts[name] = min(counts[name], self.most[name])
+
     def _seconds(self) -> float:
         return self.seconds_before + time.monotonic() - self.started
 
 
 def tested(trainer: pl.Trainer) -> ModelCheckpoint | None:
-    """Return the checkpoint callback whose weights are tested: `best` if there is one, else the last of them."""
+    """Return the checkpoint callback whose weights are tested, `best` or else `last`; none: those at the end."""
     found = [callback for callback in trainer.checkpoint_callbacks if isinstance(callback, ModelCheckpoint)]
-    return next((callback for callback in found if callback.filename == "best"), found[-1] if found else None)
+    named = {str(callback.filename): callback for callback in found}
+    return named.get("best") or named.get("last")
 
 
-def _metrics(trainer: pl.Trainer, prefixes: tuple[str, ...]) -> dict[str, float]:
-    values = {name: value.item() for name, value in trainer.callback_metrics.items() if name.startswith(prefixes)}
-    return {name: value for name, value in values.items() if math.isfinite(value)} if prefixes == ("test/",) else values
+def weights_tested(trainer: pl.Trainer) -> Path | None:
+    """Return the file of the weights that are tested; None: those that the training ended with.
+
+    Raises:
+        LabsError: the file is gone.
+    """
+    chosen = tested(trainer)
+    if chosen is None or not chosen.best_model_path:
+        return None
+    file = Path(chosen.best_model_path)
+    if not file.is_file():
+        raise LabsError(f"{file} is missing, which the test needs; rerun=true starts the run anew.")
+    return file
+
+
+def tsv(rows: Sequence[Mapping[str, object]]) -> str:
+    r"""Write rows as tab-separated text: a cell is empty where nothing was measured, and `nan` where it is no number.
+
+    Examples:
+        >>> tsv([{"epoch": 1, "val/loss": float("nan")}, {"epoch": 2}])
+        'epoch\tval/loss\n1\tnan\n2\t\n'
+    """
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    lines = [names, *([str(row.get(name, "")) for name in names] for row in rows)]
+    return "".join("\t".join(line) + "\n" for line in lines)
+
+
+def _metrics_of(row: Mapping[str, float]) -> dict[str, float]:
+    return {name: value for name, value in row.items() if "/" in name}

@@ -1,6 +1,5 @@
 """Measure what a GAN makes against held-out real images, through a judge that knows the images."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,7 @@ from labs.functional.sample_metrics import (
 from labs.functional.tiles import as_bytes, tiled
 from labs.metrics.inception import check_weights, inception_distance
 from labs.metrics.judge import SIZE, Judge, trained_judge
-from labs.storage.files import write_text
+from labs.storage.files import to_json, write_text
 
 SHOWN = 10  # samples that are shown beside their nearest training images
 COMPARED = 1000  # images whose nearest training image is looked for, at most
@@ -202,7 +201,7 @@ class SampleQuality(pl.Callback):
             "generated_per_class": self._histogram(self.judge.classify(features)).tolist(),
             "real_per_class": self._histogram(self.judge.classify(self.real)).tolist(),
         }
-        write_text(Path(trainer.default_root_dir) / "quality.json", json.dumps(facts, indent=2) + "\n")
+        write_text(Path(trainer.default_root_dir) / "quality.json", to_json(facts))
 
 
 def _flat(images: Tensor) -> Tensor:

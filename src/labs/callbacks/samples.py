@@ -93,7 +93,7 @@ class Samples(pl.Callback):
         new = [(first + place, *row) for place, row in enumerate(losses.tolist())]
         self.losses += new
         table = pd.DataFrame(self.losses, columns=["iteration", "discriminator", "generator"])
-        text = table.to_csv(sep="\t", index=False, float_format="%.6g")
+        text = table.to_csv(sep="\t", index=False, float_format="%.6g", na_rep="nan")
         write_text(Path(trainer.default_root_dir) / "losses.tsv", text)
         for iteration, discriminator, generator in new:
             writer(trainer).add_scalar("iterations/discriminator_loss", discriminator, iteration)

@@ -1,12 +1,15 @@
 """Which epoch would have been chosen without target labels, which with, and how good each is on the test images."""
 
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import lightning.pytorch as pl
 import pandas as pd
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 
+from labs.callbacks.notes import is_limited
 from labs.datamodules.protocols import AdaptsDomains, TwoDomains, handed_over
 from labs.storage.checkpoint_files import read_checkpoint
 from labs.storage.files import write_text
@@ -36,7 +39,7 @@ class Selections(pl.Callback):
         """Test every chosen epoch, and go back to the weights that were there."""
         current = {name: tensor.clone() for name, tensor in pl_module.state_dict().items()}
         data = handed_over(trainer, TwoDomains, to=self)
-        rows = []
+        count, rows = images_tested(trainer, data), []
         for callback in trainer.checkpoint_callbacks:
             if not isinstance(callback, ModelCheckpoint):
                 continue
@@ -46,7 +49,7 @@ class Selections(pl.Callback):
             saved = read_checkpoint(file, pl_module.device)
             pl_module.load_state_dict(saved["state_dict"])
             with trainer.precision_plugin.forward_context():
-                acc = target_accuracy(pl_module, data)
+                acc = target_accuracy(pl_module, data, count)
             criterion = f"{callback.mode} {callback.monitor}" if callback.monitor else "last epoch"
             oracle = "yes" if data.labeled == "target" or "oracle" in str(callback.monitor) else "no"
             row = {"criterion": criterion, "sees_target_labels": oracle, "epoch": saved["epoch"] + 1, "target_acc": acc}
@@ -55,16 +58,23 @@ class Selections(pl.Callback):
                 pl_module.log(f"{self.metric}_{callback.filename}", acc)
         pl_module.load_state_dict(current)
         if trainer.is_global_zero:
-            table = pd.DataFrame(rows).to_csv(sep="\t", index=False)
+            table = pd.DataFrame(rows).to_csv(sep="\t", index=False, na_rep="nan")
             write_text(Path(trainer.default_root_dir) / "selections.tsv", table)
 
 
+def images_tested(trainer: pl.Trainer, data: TwoDomains) -> int:
+    """Return how many of the target's test images are tested: all, or the first ones in a try-out."""
+    if not is_limited(trainer, "test"):
+        return data.count("test", "target")
+    loaders: Any = trainer.test_dataloaders
+    return sum(len(positions) for positions in islice(loaders[1].sampler, int(trainer.num_test_batches[1])))
+
+
 @torch.no_grad()
-def target_accuracy(module: pl.LightningModule, data: TwoDomains) -> float:
-    """Return the share of the target's test images that a module in eval mode predicts right, alike on every rank."""
+def target_accuracy(module: pl.LightningModule, data: TwoDomains, count: int) -> float:
+    """Return the share of the target's first test images that a module in eval mode predicts right, on every rank."""
     assert isinstance(module, AdaptsDomains)
     right = 0
-    count = data.count("test", "target")
     for positions in torch.arange(count, device=module.device).split(AT_ONCE):
         batch = data.batch("test", "target", positions)
         right += int((module.features_and_logits(batch.images, "target")[1].argmax(dim=1) == batch.labels).sum())

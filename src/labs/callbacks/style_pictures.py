@@ -13,6 +13,7 @@ from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
 from labs import LabsError
+from labs.callbacks.notes import of_the_run
 from labs.callbacks.tensorboard import images_folder, show_picture, writer
 from labs.datamodules.image_pair import Pairs
 from labs.datamodules.protocols import MakesPictures, PicturePairs, handed_over, needed
@@ -66,7 +67,9 @@ class StylePictures(pl.Callback):
             for place, number in enumerate(range(first, pl_module.evaluations + 1))
             for pair, name in enumerate(data.names)
         ]
-        write_text(Path(trainer.default_root_dir, "losses.tsv"), _losses(self.rows).to_csv(sep="\t", index=False))
+        write_text(
+            Path(trainer.default_root_dir, "losses.tsv"), _losses(self.rows).to_csv(sep="\t", index=False, na_rep="nan")
+        )
         small = _small(_pictures(pl_module, data.pictures), self.frame_size)
         strip = torch.cat(list(small), dim=2)
         _save_png(strip, images_folder(trainer, "growth") / f"{pl_module.evaluations:06d}.png", {})
@@ -78,7 +81,7 @@ class StylePictures(pl.Callback):
         assert isinstance(pl_module, MakesPictures)
         results = {name: values.tolist() for name, values in pl_module.results.items()}
         table = pd.DataFrame({"picture": handed_over(trainer, PicturePairs, to=self).names, **results})
-        write_text(Path(trainer.default_root_dir, "pictures.tsv"), table.to_csv(sep="\t", index=False))
+        write_text(Path(trainer.default_root_dir, "pictures.tsv"), table.to_csv(sep="\t", index=False, na_rep="nan"))
         self._save(trainer, pl_module, table)
 
     @rank_zero_only
@@ -100,7 +103,7 @@ class StylePictures(pl.Callback):
         data, folder, done = handed_over(trainer, PicturePairs, to=self), images_folder(trainer), pl_module.evaluations
         pictures = _pictures(pl_module, data.pictures)
         facts = read_facts(Path(trainer.default_root_dir))
-        labels = [*data.labels, *pl_module.labels]
+        labels = of_the_run(trainer, [*data.labels, *pl_module.labels])
         for place, name in enumerate(data.names):
             settings = {
                 "Title": f"{data.contents[place]} in the style of {data.styles[place]}",

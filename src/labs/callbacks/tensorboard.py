@@ -1,6 +1,7 @@
 """TensorBoard beyond scalars: training beside validation, HPARAMS, a card with recipe and freeze table, pictures."""
 
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,12 @@ from lightning.pytorch.loggers.logger import DummyLogger
 from lightning.pytorch.utilities import rank_zero_only
 from matplotlib.figure import Figure
 from PIL import Image
-from torch.utils.tensorboard import SummaryWriter
+from torch.utils.tensorboard import FileWriter, SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
 from labs.storage.files import replacing
+
+HPARAMS = ".hparams"  # ends the name of a file of their own, which a run that goes on under other settings replaces
 
 
 def writer(trainer: pl.Trainer) -> Any:
@@ -57,7 +60,7 @@ class TensorBoardCards(pl.Callback):
     """Fill three tabs that Lightning leaves empty.
 
     TEXT: the command and the freeze table. CUSTOM SCALARS: training and validation on one chart. HPARAMS: the recipe
-    with the final test metrics, written once, when they are known.
+    with the final test metrics, when they are known.
 
     Args:
         recipe: what `metrics.json` says of the run besides its results.
@@ -87,14 +90,19 @@ class TensorBoardCards(pl.Callback):
         writer(trainer).add_custom_scalars({"training and validation": charts})
 
     @rank_zero_only
-    def on_test_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Write the HPARAMS tab."""
+    def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Write the HPARAMS tab, last of all: TensorBoard leaves a file for good when it finds a later one."""
         board = writer(trainer)
         if not isinstance(board, SummaryWriter):
             return
+        board.flush()
+        folder = Path(board.get_logdir())
+        for earlier in folder.glob(f"*{HPARAMS}"):  # TensorBoard shows the first it finds
+            earlier.unlink()
         settings = {name: self.recipe[name] for name in ("seed", "experiment")}
         settings |= {**self.recipe["choices"], **self.recipe["settings"]}
         metrics = {name: value.item() for name, value in trainer.callback_metrics.items() if name.startswith("test/")}
         plain = {name: value if isinstance(value, (int, float)) else str(value) for name, value in settings.items()}
-        for summary in hparams(plain, metrics):
-            board._get_file_writer().add_summary(summary)
+        with closing(FileWriter(str(folder), filename_suffix=HPARAMS)) as own:
+            for summary in hparams(plain, metrics):
+                own.add_summary(summary)

@@ -2,6 +2,7 @@
 
 import difflib
 import inspect
+import math
 import typing
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
@@ -57,6 +58,10 @@ def _check_trainer(cfg: DictConfig) -> None:
     trainer = cfg.trainer
     if str(trainer.max_epochs) == "0":  # false, which equals 0, is a value of the wrong type
         raise LabsError("trainer.max_epochs=0: nothing would be trained; type 1 or more.")
+    for name in ("limit_train_batches", "limit_test_batches", "max_steps"):
+        if str(trainer[name]) in ("0", "0.0"):
+            done = "tested" if "test" in name else "trained"
+            raise LabsError(f"trainer.{name}={trainer[name]}: nothing would be {done}; type 1 or more.")
     if trainer.max_epochs in (None, -1) and trainer.max_steps in (None, -1) and trainer.max_time is None:
         raise LabsError(
             f"trainer.max_epochs={_typed(trainer.max_epochs)}: the training would not end; type a number of epochs, "
@@ -73,6 +78,30 @@ def _check_trainer(cfg: DictConfig) -> None:
                     f"{name}.{key}: the recipe has settings for it, but {name}= brings nothing of that name. Leave "
                     f"{name}= out, or type {name}.{key}=null."
                 )
+
+
+def check_data(cfg: DictConfig, choices: Mapping[str, str], sources: Sequence[Any]) -> None:
+    """Refuse `data=embedded` for a dataset that has nothing embedded: its own images would be labelled so.
+
+    Args:
+        cfg: the recipe.
+        choices: of every group.
+        sources: where Hydra looks for options.
+
+    Raises:
+        LabsError: names the file that is missing, or the setting that says the opposite.
+    """
+    data, datamodule = choices["data"], choices["datamodule"]
+    option = f"data/embedded/{datamodule}.yaml"
+    folders = [source.path for source in sources if source.provider != "hydra" and source.path]
+    if data == "embedded" and not any(Path(folder, option).is_file() for folder in folders):
+        raise LabsError(
+            f"data=embedded: datamodule={datamodule} has no embedded images (there is no conf/{option}); "
+            "type data=online."
+        )
+    typed = OmegaConf.select(cfg, "datamodule.embedded")
+    if isinstance(typed, bool) and typed != (data == "embedded"):
+        raise LabsError(f"datamodule.embedded={str(typed).lower()}: data={data} says the opposite; choose by data=.")
 
 
 def build(node: DictConfig, key: str, **given: Any) -> Any:
@@ -99,6 +128,8 @@ def _check_node(node: Any, key: str) -> None:
     if isinstance(node, list):
         for index, item in enumerate(node):
             _check_node(item, f"{key}[{index}]")
+    if isinstance(node, float) and not math.isfinite(node):
+        raise LabsError(f"{key}={node}: expected a number, such as 0.01.")
     if not isinstance(node, dict):
         return
     if "_target_" in node:

@@ -9,10 +9,11 @@ from hydra import compose
 from omegaconf import DictConfig, OmegaConf
 
 from labs import LabsError
+from labs.cli.check import check_data
 from labs.cli.overrides import expand, quote
 from labs.practicals import sheet_of
 from labs.runs.computed import without_resolvers
-from labs.runs.directory import read_facts, weights_file
+from labs.runs.directory import labels_of_weights, read_facts, weights_file
 from labs.runs.life import Run
 from labs.runs.processes import forget_stray_ranks
 from labs.runs.recipe import THE_CALL, Recipe, digest_of_file, is_part, normal_form
@@ -28,6 +29,7 @@ def run_of(cfg: DictConfig, job: Any) -> Run:
             "paths.outputs=<folder> or paths.data=<folder>."
         )
     forget_stray_ranks(cfg.trainer.devices, cfg.trainer.num_nodes, cfg.trainer.accelerator)
+    check_data(cfg, job.runtime.choices, job.runtime.config_sources)
     typed: Any = OmegaConf.to_container(job.overrides.task, resolve=False)
     recipe = describe(cfg, dict(job.runtime.choices), typed)
     documents = {"config": without_resolvers(cfg), "overrides": job.overrides.task}
@@ -49,6 +51,8 @@ def describe(cfg: DictConfig, choices: Mapping[str, str], overrides: list[str]) 
         "choices": {n: choice for n, choice in axes.items() if n not in ("experiment", "data") and is_part(n)},
         "settings": _settings(cfg, typed, axes, weights),
     }
+    if labels := labels_of_weights(Path(str(OmegaConf.select(cfg, "module.net.weights"))).expanduser()):
+        facts["start_labels"] = labels
     text = normal_form({"experiment": choices["experiment"], **_resolved(cfg, weights)}, cfg.seed, start)
     return Recipe(text, facts)
 

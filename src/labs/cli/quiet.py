@@ -17,6 +17,7 @@ def quiet() -> None:
         ".*does not have many workers.*",  # images are decoded already: workers would only copy them
         ".*isinstance\\(treespec, LeafSpec\\).*",
         ".*The number of training batches .* is smaller than the logging interval.*",
+        ".*could not find the monitored key.*",  # an epoch without validation; a name that nobody logs is an error
         ".*Checkpoint directory .* exists and is not empty.*",
         ".*You're resuming from a checkpoint that ended before the epoch ended.*",
         ".*Found .* module\\(s\\) in eval mode at the start of training.*",  # the freeze table says so

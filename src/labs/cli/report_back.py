@@ -25,6 +25,8 @@ def say_results(run: Run, outputs: str) -> None:
         f"{facts['experiment']}, seed {facts['seed']}{epoch}{notes}", style="italic", highlight=False, soft_wrap=True
     )
     console.print(table)
+    for warning in facts.get("warnings", ()):
+        console.print(f"[bold yellow]warning[/] {warning}", highlight=False, soft_wrap=True)
     if run.recorded_before:
         console.print("recorded before  by an earlier labs: its recipe is known by what was typed", soft_wrap=True)
     if not run.is_needed:

@@ -168,10 +168,22 @@ def _panel(name: str) -> Panel:
 
 
 def _line(axes: Axes, log: pd.DataFrame, column: str, factor: float, label: str, colour: str, marker: str) -> Line2D:
-    rows = log[["epoch", column]].dropna()
+    rows = measured_rows(log, column)
     values = rows[column].to_numpy(dtype=float) * factor
     look: dict[str, Any] = {"color": colour, "marker": marker, "markersize": 3.5 if len(rows) <= 40 else 0.0}
     return axes.plot(rows["epoch"].to_numpy(), values, lw=1.6, label=label, **look)[0]
+
+
+def measured_rows(log: pd.DataFrame, column: str) -> pd.DataFrame:
+    """Return the epochs that measured a column, or others of its stage: a value that is no number leaves a gap there.
+
+    Examples:
+        >>> log = pd.DataFrame({"epoch": [1, 2, 3], "val/acc": [None, 0.5, 0.5], "val/loss": [None, None, 1.0]})
+        >>> measured_rows(log, "val/loss")["epoch"].tolist()
+        [2, 3]
+    """
+    stage = column.partition("/")[0]
+    return log[log[[name for name in log.columns if name.partition("/")[0] == stage]].notna().any(axis=1)]
 
 
 def limit_together(panels: Sequence[Axes], panel: Panel) -> None:

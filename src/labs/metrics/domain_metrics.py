@@ -21,7 +21,7 @@ class DomainMetrics(nn.Module):
         super().__init__()
         self.source, self.target = (MulticlassAccuracy(num_classes, average="micro") for _ in range(2))
         self.source_told, self.target_told = BinaryAccuracy(), BinaryAccuracy()  # recognised by the domain head
-        self.target_probabilities = CatMetric()
+        self.target_probabilities = CatMetric(nan_strategy="disable")  # else what is no number is left out
 
     def update(
         self,

@@ -99,7 +99,7 @@ class GAN(pl.LightningModule):
         Raises:
             LabsError: the data has labels that the net was not made for, or `trainer.max_steps` is set.
         """
-        if self.trainer.max_steps != -1:
+        if self.trainer.max_steps != -1 and not self.trainer.fast_dev_run:  # type: ignore[attr-defined]
             raise LabsError(
                 f"trainer.max_steps={self.trainer.max_steps} would count the steps of both optimizers; type epochs=1, "
                 "trainer.max_epochs=1 or trainer.limit_train_batches=100."

@@ -25,7 +25,7 @@ from labs.functional.pseudo_labels import NO_LABEL, pseudo_labels
 from labs.modules.dann import DANN
 from labs.nets.eval_mode import evaluating
 from labs.nets.torchvision_nets import load_weights
-from labs.runs.directory import labels_of
+from labs.runs.directory import labels_of_weights
 
 AT_ONCE = 500  # images that are predicted together
 
@@ -66,7 +66,7 @@ class PseudoLabel(DANN):
             load_weights(self.net, start, keep_head=True)  # once more, now that there is a place for all of them
         self.rounds, self.threshold, self.balanced, self.restart = rounds, threshold, balanced, restart
         self.warm_up = int(untrained)  # rounds on the source alone
-        self.labels = [] if untrained else _labels_of(Path(start).expanduser())
+        self.labels = [] if untrained else labels_of_weights(Path(start).expanduser())
         self.pseudo = torch.empty(0, dtype=torch.int64)  # label of each unlabelled training image, or NO_LABEL
         self.measured: dict[str, float] = {}  # of the labels of this round
         self.initial: dict[str, Tensor] = {}
@@ -160,11 +160,3 @@ class PseudoLabel(DANN):
         of = f"{len(self.pseudo)} {self.data.unlabeled} images"
         text = f"{share:.1%} of {of} labelled, {precision:.1%} of these rightly (known here, not to training)"
         Console().print(f"round {self.measured['round']:.0f}: {text}", highlight=False, soft_wrap=True)
-
-
-def _labels_of(start: Path) -> list[str]:
-    """Return what results must carry because target labels made, or chose, the weights that they start from."""
-    run_dir = start if start.is_dir() else start.parent.parent
-    is_run = start.is_dir() or (run_dir / "metrics.json").exists()  # else a file of anywhere, which has no labels
-    labels = [label for label in labels_of(run_dir, f"weights={start}") if "target labels" in label] if is_run else []
-    return [*labels, "start selected on target labels"] if start.stem == "by_oracle" else labels

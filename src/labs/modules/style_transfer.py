@@ -146,6 +146,8 @@ class StyleTransfer(pl.LightningModule):
             raise LabsError("all pictures of a run are made on one device: type trainer.devices=1.")
         if self.trainer.precision == "16-mixed":
             raise LabsError("precision=fp16 scales losses, which L-BFGS cannot follow: type precision=bf16.")
+        if self.trainer.max_steps != -1 and not self.trainer.fast_dev_run:  # type: ignore[attr-defined]
+            raise LabsError(f"trainer.max_steps={self.trainer.max_steps} counts no evaluations; type steps=300, say.")
         pictures = handed_over(self.trainer, PicturePairs, to=self).pictures
         for scale in self.scales:
             contents = resized(pictures.contents, scale)

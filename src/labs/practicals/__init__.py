@@ -28,6 +28,8 @@ class Column:
         unit: how it is written; a `count` is a whole number.
         group: the heading that it shares with its neighbors.
         interval: whether its interval is shown.
+        images: which of a run's counts of images an accuracy was measured on, for the interval of a run; empty: of
+            several, and a run has no interval.
         read: how a run gives the number; None: it is the final metric of the name `key`.
         note: what the caption says of a column that stands only where a run has such a number, or one of its group.
     """
@@ -38,6 +40,7 @@ class Column:
     unit: Literal["percent", "number", "count"] = "number"
     group: str = ""
     interval: bool = False
+    images: str = "test"
     read: "Callable[[Run], float | None] | None" = None
     note: str = ""
 

@@ -11,7 +11,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from labs.drawing.curves import PALETTE, STAGES, columns_of_panels, limit_together, new_figure
+from labs.drawing.curves import PALETTE, STAGES, columns_of_panels, limit_together, measured_rows, new_figure
 from labs.practicals import PANELS, Panel, sheet_of
 from labs.reporting.row import Row
 
@@ -103,12 +103,12 @@ def _looks(curves: Sequence[Curve]) -> list[tuple[str, Any]]:
 
 
 def _band(axes: Axes, logs: Sequence[pd.DataFrame], column: str, factor: float, colour: str, style: Any) -> None:
-    logs = [log.set_index("epoch") for log in logs if column in log]
+    logs = [measured_rows(log, column).set_index("epoch") for log in logs if column in log]
     if not logs:
         return
     # epochs that every seed has: a mean over fewer seeds towards the end would bend the curve
-    together = pd.concat([log[column] for log in logs], axis=1, join="inner").dropna() * factor
-    mean = together.mean(axis=1)
+    together = pd.concat([log[column] for log in logs], axis=1, join="inner") * factor
+    mean = together.mean(axis=1, skipna=False)
     marker = "o" if len(mean) == 1 else ""
     axes.plot(mean.index, mean, color=colour, linestyle=style, linewidth=1.6, marker=marker, markersize=4)
     if together.shape[1] > 1:

@@ -60,11 +60,11 @@ def group_by_recipe(runs: Iterable[Run]) -> list[list[Run]]:
 
 
 def estimate_of_run(run: Run, column: Column) -> Estimate | None:
-    """Summarise one run: an accuracy on the test images with Wilson's interval, another value as it stands."""
+    """Summarise one run: an accuracy on test images with Wilson's interval, another value as it stands."""
     value = column.value(run)
     if value is None:
         return None
-    images = run.counts.get("test", 0)
+    images = run.counts.get(column.images, 0)
     if images and column.key.startswith("test/") and is_accuracy(column.key):
         return over_images(value, images)
     return over_seeds([value])

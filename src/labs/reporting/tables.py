@@ -84,7 +84,7 @@ def build_tables(runs: Sequence[Run], rank_by: str | None = None) -> list[Table]
 def _build(practical: str, data: str, runs: Sequence[Run], rank_by: str | None) -> Table:
     sheet = sheet_of(practical)
     published = load_published(sheet)
-    known = sheet.columns or _of_metrics(runs)
+    known = sheet.columns or _of_metrics(runs, sheet)
     needed = {column.group for column in known if column.note and any(column.value(run) is not None for run in runs)}
     columns = [column for column in known if not column.note or column.group in needed]
     rows = build_rows(runs, columns, published.rows if published else ())
@@ -97,13 +97,14 @@ def _build(practical: str, data: str, runs: Sequence[Run], rank_by: str | None) 
     return table
 
 
-def _of_metrics(runs: Sequence[Run]) -> list[Column]:
+def _of_metrics(runs: Sequence[Run], sheet: Sheet) -> list[Column]:
     """Return a column for every final metric that a finished run recorded: training, validation, test, others."""
     columns = []
     for name in sorted({name for run in runs for name in run.metrics}, key=lambda name: (_stage(name), name)):
         tested = name.startswith("test/")
+        images = "test" if name == sheet.predicts else ""  # of others nobody says
         if is_accuracy(name):
-            columns.append(Column(name, f"{name} (%)", "higher", "percent", interval=tested))
+            columns.append(Column(name, f"{name} (%)", "higher", "percent", interval=tested, images=images))
         else:
             better: Literal["lower", "neither"] = "lower" if name.endswith("/loss") else "neither"
             columns.append(Column(name, name, better, interval=tested))

@@ -1,5 +1,6 @@
-"""Checkpoints that are whole or not there, and that run no code when they are read."""
+"""Checkpoints that are whole or not there, that run no code when they are read, and that know where they lie."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,8 @@ from labs.storage.files import replacing
 class WholeCheckpoints(TorchCheckpointIO):
     """Save a checkpoint beside its place and move it there: Lightning stages it on the disk of temporary files.
 
-    What is read holds tensors and plain values, and is a checkpoint of Lightning.
+    What is read holds tensors and plain values, and is a checkpoint of Lightning. It says where its neighbors lie, such
+    as the best one: what is read is where they lie now, for the directory of a run can be moved or copied.
     """
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
@@ -28,7 +30,7 @@ class WholeCheckpoints(TorchCheckpointIO):
                 raise error.__context__ if isinstance(error.__context__, OSError) else error from None
 
     def load_checkpoint(self, path: Any, map_location: Any = "cpu", weights_only: bool | None = None) -> dict[str, Any]:
-        """Read the checkpoint of a run.
+        """Read the checkpoint of a run, with its neighbors where they lie now.
 
         Raises:
             LabsError: nobody can read it, or it is no checkpoint of a run.
@@ -42,4 +44,23 @@ class WholeCheckpoints(TorchCheckpointIO):
         missing = {"state_dict", "loops", "epoch", "global_step", "pytorch-lightning_version"} - set(checkpoint)
         if missing:
             raise LabsError(f"{path} is no checkpoint of a run: it lacks {', '.join(sorted(missing))}. {instead}")
+        here = os.path.realpath(Path(path).parent)
+        for state in checkpoint.get("callbacks", {}).values():
+            if isinstance(state, dict) and state.get("dirpath"):
+                before = str(state["dirpath"])
+                state.update({name: _moved(value, before, here) for name, value in state.items()})
         return checkpoint
+
+
+def _moved(value: Any, before: str, here: str) -> Any:
+    """Return paths that lay in one folder as they lie in another: alone, or as the keys of a mapping.
+
+    Examples:
+        >>> _moved({"/a/run/checkpoints/best.ckpt": 0.5}, "/a/run/checkpoints", "/b/checkpoints")
+        {'/b/checkpoints/best.ckpt': 0.5}
+    """
+    if isinstance(value, dict):
+        return {_moved(key, before, here): one for key, one in value.items()}
+    if isinstance(value, str) and (value == before or str(Path(value).parent) == before):
+        return here + value[len(before) :]
+    return value

@@ -51,6 +51,18 @@ def weights_file(weights: Path) -> Path | None:
     return next((path for path in (weights, *checkpoints) if path.is_file()), None)
 
 
+def labels_of_weights(weights: Path) -> list[str]:
+    """Return what results must carry because labels that are not to be seen made, or chose, what they start from."""
+    if weights_file(weights) is None:
+        return []
+    run_dir = weights if weights.is_dir() else weights.parent.parent
+    is_run = weights.is_dir() or (run_dir / "metrics.json").exists()  # else a file of anywhere, which has no labels
+    labels = labels_of(run_dir, f"weights={weights}") if is_run else []
+    found = [label for label in labels if "target labels" in label]
+    found += ["start selected on test"] if "selected on test" in labels else []
+    return [*found, "start selected on target labels"] if "oracle" in weights.stem else found
+
+
 def shown_path(path: Path | str) -> str:
     """Return a path the way the user would type it, relative to the working directory if it lies there."""
     try:

@@ -5,7 +5,6 @@ is taken back. With its first result it is running: from then on the directory i
 Lightning, epochs or metrics, so that whatever computes something can live it.
 """
 
-import json
 import shlex
 import sys
 import traceback
@@ -22,9 +21,9 @@ from labs.practicals import sheet_of
 from labs.runs.directory import FORMAT, one_line, read_facts, shown_path
 from labs.runs.processes import is_first_process, lock_of
 from labs.runs.recipe import Recipe
-from labs.runs.recognition import is_of
+from labs.runs.recognition import is_of, refuse_try_out
 from labs.runs.trusted import needed_again
-from labs.storage.files import WRITTEN, leftovers, read_text, write_text
+from labs.storage.files import WRITTEN, leftovers, read_text, to_json, write_text
 
 State = Literal["begun", "running", "finished", "interrupted", "failed"]
 
@@ -139,7 +138,7 @@ class Run:
 
     def write_json(self, name: str, content: Mapping[str, Any]) -> None:
         """Write a JSON file of the run's, by its name in the directory."""
-        self.write(name, json.dumps(content, indent=2) + "\n")
+        self.write(name, to_json(content))
 
     # What the parts of its life do
 
@@ -151,6 +150,8 @@ class Run:
             self.recorded_before = facts["format"] < FORMAT
             self.resumes = self.resumes or facts.get("status") in ("running", "interrupted")
             self.is_needed = facts.get("status") != "finished"
+        if self.is_needed:
+            refuse_try_out(self.directory, self.recipe)
         if not self.is_needed or not self.is_first:
             return
         WRITTEN.difference_update(self._own())  # of an earlier run in this process

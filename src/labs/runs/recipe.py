@@ -30,6 +30,14 @@ SHOWN = (
 # Each name or pattern stands for itself and for everything under it: none of it changes a number.
 NOT_PART = (*THE_CALL, *PLACES, *SHOWN)
 
+# With which a run does less than its epochs and its splits are, and their values with which it does not.
+LIMITS = {
+    **{f"trainer.limit_{split}_batches": ("null", "1.0") for split in ("train", "val", "test")},
+    "trainer.fast_dev_run": ("null", "False", "0"),
+    "trainer.overfit_batches": ("null", "0"),
+    "trainer.max_steps": ("null", "-1"),
+    "trainer.max_time": ("null",),
+}
 WEIGHT_FILES = (".ckpt", ".pt", ".pth", ".safetensors")
 
 
@@ -97,6 +105,17 @@ def flat(text: str) -> dict[str, str]:
     return found
 
 
+def limits(text: str) -> list[str]:
+    """Return the settings of a recipe that leave out some of its epochs or of its images, as they are typed.
+
+    Examples:
+        >>> limits(normal_form({"trainer": {"max_steps": -1, "limit_test_batches": 2}}, seed=0))
+        ['trainer.limit_test_batches=2']
+    """
+    found = flat(text)
+    return [f"{name}={found[name]}" for name, whole in LIMITS.items() if found.get(name, "null") not in whole]
+
+
 def typed_settings(command: str, choices: Collection[str]) -> dict[str, str]:
     """Return what a command sets of the recipe, by name, except what the record of a run holds apart.
 
@@ -136,7 +155,7 @@ def _parts(node: Any, name: str) -> Any:
         return {key: _parts(v, full) for key, (v, full) in inner.items() if v is not None and is_part(full)}
     if isinstance(node, (list, tuple)):
         return [_parts(item, name) for item in node]
-    if isinstance(node, float) and node.is_integer():
+    if isinstance(node, float) and node.is_integer() and name not in LIMITS:  # there 1 is a batch, and 1.0 all
         return int(node)
     if isinstance(node, str) and node.endswith(WEIGHT_FILES) and Path(node).is_file():
         return f"sha256 {digest_of_file(Path(node))}"

@@ -1,6 +1,7 @@
 """Files that appear whole or not at all (staged beside the target, flushed, moved), and that are read with distrust."""
 
 import json
+import math
 import os
 import re
 from collections.abc import Iterator
@@ -9,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 WRITTEN: set[Path] = set()  # what this process has written here, as absolute paths
+# JSON knows no such numbers: they are written as these words, as Protocol Buffers do, and read back as numbers.
+WORDS = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
 
 @contextmanager
@@ -58,14 +61,35 @@ def read_text(path: Path) -> str:
 
 
 def read_json(path: Path) -> Any:
-    """Read a JSON file.
+    """Read a JSON file; see `read_text` and `from_json` for what they raise."""
+    return from_json(read_text(path))
+
+
+def to_json(content: Any) -> str:
+    """Write the content of a JSON file; what is not a number becomes the word NaN, Infinity or -Infinity.
+
+    Examples:
+        >>> print(to_json({"loss": float("nan"), "lr": 0.1}), end="")
+        {
+          "loss": "NaN",
+          "lr": 0.1
+        }
+    """
+    return json.dumps(_in_words(content), indent=2, allow_nan=False) + "\n"
+
+
+def from_json(text: str) -> Any:
+    """Read the content of a JSON file; the words of `to_json`, and the bare ones of earlier files, become numbers.
 
     Raises:
-        OSError: There is no such file, or it is none.
         ValueError: It is no JSON, or holds what nobody can compute with, print or write down again.
+
+    Examples:
+        >>> from_json('{"loss": "NaN", "before": NaN}')
+        {'loss': nan, 'before': nan}
     """
     try:
-        content = json.loads(read_text(path), parse_int=_whole_number)
+        content = _in_numbers(json.loads(text, parse_int=_whole_number))
         json.dumps(content, ensure_ascii=False).encode()
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
@@ -76,3 +100,21 @@ def _whole_number(written: str) -> int:
     if len(written) > 19:
         raise ValueError(f"it holds a number of {len(written)} figures")
     return int(written)
+
+
+def _in_words(node: Any) -> Any:
+    if isinstance(node, dict):
+        return {name: _in_words(value) for name, value in node.items()}
+    if isinstance(node, (list, tuple)):
+        return [_in_words(value) for value in node]
+    if isinstance(node, float) and not math.isfinite(node):
+        return "NaN" if math.isnan(node) else "Infinity" if node > 0 else "-Infinity"
+    return node
+
+
+def _in_numbers(node: Any) -> Any:
+    if isinstance(node, dict):
+        return {name: _in_numbers(value) for name, value in node.items()}
+    if isinstance(node, list):
+        return [_in_numbers(value) for value in node]
+    return WORDS.get(node, node) if isinstance(node, str) else node

@@ -1,6 +1,5 @@
 """The cells of a grid: what each is, where it lives, and how it stands."""
 
-import json
 import shlex
 import time
 from collections.abc import Sequence
@@ -13,14 +12,15 @@ from hydra.core.config_loader import ConfigLoader
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from labs import LabsError
+from labs.cli.check import check_data
 from labs.cli.describe import describe
 from labs.cli.overrides import quote
 from labs.runs.directory import FORMAT, read_facts, shown_path
 from labs.runs.processes import is_occupied
 from labs.runs.recipe import Recipe, is_part
-from labs.runs.recognition import is_finished, is_of
+from labs.runs.recognition import is_finished, is_of, refuse_try_out
 from labs.runs.trusted import needed_again
-from labs.storage.files import write_text
+from labs.storage.files import to_json, write_text
 
 OF_A_JOB = ("hydra.job", "hydra.verbose")  # settings of Hydra that mean something to a single cell
 
@@ -114,7 +114,7 @@ class Cell:
         if not self.facts():  # finished results of this recipe stay, and what was stopped can still go on
             own = {**self.recipe.facts, "key": self.recipe.key}
             record = {"format": FORMAT, "status": "failed", **own, "metrics": {}, "labels": [], "error": error}
-            write_text(self.directory / "metrics.json", json.dumps(record, indent=2) + "\n")
+            write_text(self.directory / "metrics.json", to_json(record))
         saved = self.directory / ".hydra" / "overrides.yaml"
         if not saved.is_file():  # a run that could not start takes back what it wrote; retry and report need its recipe
             saved.parent.mkdir(exist_ok=True)
@@ -148,6 +148,7 @@ def compose_cells(
         with open_dict(composed):
             composed.hydra.job.id = composed.hydra.job.num = number
         choices = {str(name): str(choice) for name, choice in composed.hydra.runtime.choices.items()}
+        check_data(composed, choices, composed.hydra.runtime.config_sources)
         typed = [str(override) for override in composed.hydra.overrides.task]
         recipe = describe(composed, choices, typed)
         directory = grid / str(composed.hydra.sweep.subdir)
@@ -157,6 +158,8 @@ def compose_cells(
             if any(recipe.key == other.recipe.key for other in cells):
                 continue  # the same cell twice
             raise LabsError(f"two cells of the grid would share the directory {directory}; hydra.sweep.subdir says so.")
+        if not is_of(known.get(directory, {}), recipe):
+            refuse_try_out(directory, recipe)
         composed.hydra.sweep.subdir = str(directory.relative_to(grid))
         cell = Cell(directory.name, composed, recipe, directory)
         cell.look()
@@ -177,7 +180,7 @@ def write_plan(cells: Sequence[Cell], grid: Path, command: str) -> None:
         for cell in cells
     ]
     grid.mkdir(parents=True, exist_ok=True)
-    write_text(grid / "cells.json", json.dumps({"command": command, "cells": planned}, indent=2) + "\n")
+    write_text(grid / "cells.json", to_json({"command": command, "cells": planned}))
 
 
 def _name(cells: Sequence[Cell]) -> None:

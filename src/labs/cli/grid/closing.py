@@ -32,6 +32,8 @@ def sum_up(cells: Sequence[Cell], grid: Path, *, interrupted: bool) -> None:
         elif cell.state == "interrupted":
             _say(f"interrupted  {cell.name}{f': {cell.error}' if cell.error else ''}", "yellow")
             _say(f"  go on      {cell.retry}")
+        for warning in cell.facts().get("warnings", ()) if cell.state in ("done", "skipped") else ():
+            _say(f"warning  {cell.name}: {warning}", "yellow")
     _say(f"{grid.name}: {listed(cells).replace('waiting', 'not run')}", "bold")
     _say_what_was_saved(cells)
     if before := sum(cell.facts().get("format", FORMAT) < FORMAT for cell in cells if cell.state == "skipped"):

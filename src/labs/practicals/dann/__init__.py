@@ -22,8 +22,8 @@ SHEET = Sheet(
     watched=("val/source_acc",),
     columns=(
         Column(ACCURACY, "target accuracy (%)", "higher", "percent", _LAST, interval=True),
-        Column("test/source_acc", "source accuracy (%)", "higher", "percent", _LAST),
-        Column("test/domain_acc", "domain accuracy (%)", "neither", "percent", _LAST),
+        Column("test/source_acc", "source accuracy (%)", "higher", "percent", _LAST, images="test source"),
+        Column("test/domain_acc", "domain accuracy (%)", "neither", "percent", _LAST, images=""),
         *(
             Column(f"{ACCURACY}_by_{name}", f"by {words} (%)", "higher", "percent", "Chosen without target labels")
             for name, words in CHOICES.items()
