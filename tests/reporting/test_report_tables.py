@@ -96,7 +96,7 @@ def test_a_changed_recipe_is_no_row_of_the_hand_out(
     own, changed = [row for row in table.rows if row.runs]
     assert own.published is not None
     assert changed.published is None
-    assert changed.name == [row for row in alone.rows if row.runs][0].name == f"cub_full, {shown}"
+    assert changed.name == next(row for row in alone.rows if row.runs).name == f"cub_full, {shown}"
     told = [note for note in table.footnotes if note.startswith("The same in every row")]
     assert "freeze=none" not in str(told) or "freeze" not in typed
 

@@ -47,10 +47,11 @@ def report_mistakes() -> Iterator[None]:
 
 def command_line(main: Callable[[], None]) -> None:
     """Run a `@hydra.main` function with our short forms, our help page and our error messages."""
+    from labs.cli.grid.words import of_the_grid
     from labs.cli.help import register_resolvers
     from labs.cli.overrides import expand
 
     register_resolvers()
     with report_mistakes():
-        sys.argv[1:] = expand(sys.argv[1:])
+        sys.argv[1:] = of_the_grid(expand(sys.argv[1:]))
         main()

@@ -38,8 +38,8 @@ def explain(error: BaseException, arguments: list[str]) -> str | None:
         why = _first_line(error.message)
         return f"'{error.override}' is not an override; write key=value, such as trainer.max_epochs=5. ({why})"
     if isinstance(error, ConfigCompositionException):
-        key = re.search(r"Could not (?:override|delete from config\.) '([^']+)'", str(error))
-        return unknown_key(key[1].partition("@")[0], arguments) if key else _joined(str(error))
+        key = missing_key(error)
+        return unknown_key(key, arguments) if key else _joined(str(error))
     if isinstance(error, (ValueError, TypeError)) and ("Config group override" in str(error) or _of_hydra(error)):
         return _no_option(arguments)
     if isinstance(error, InterpolationKeyError):
@@ -77,6 +77,12 @@ def _of_hydra(error: BaseException) -> bool:
     while frame and frame.tb_next:
         frame = frame.tb_next
     return frame is not None and frame.tb_frame.f_globals.get("__name__", "").startswith("hydra._internal.")
+
+
+def missing_key(error: ConfigCompositionException) -> str | None:
+    """Return the setting that a word names and the recipe does not have, or None if the error is another."""
+    key = re.search(r"Could not (?:override|delete from config\.) '([^']+)'", str(error))
+    return key[1].partition("@")[0] if key else None
 
 
 def _no_option(arguments: list[str]) -> str:

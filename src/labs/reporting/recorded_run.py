@@ -27,8 +27,8 @@ class Run:
     `place` is the directory as a reader should see it; `choices` are its options (net, freeze, ...) and
     `overrides` what its command changed beyond them; `settings` are the numbers among those that are always recorded;
     `recipe` is its recipe in normal form (empty for a run of format 1), `key` its hash, and `grid_command` what starts
-    the grid that the run is a cell of, if known. `apart` names the grid in whose folder it lies although it is no cell of
-    the grid as it was last typed.
+    the grid that the run is a cell of, if known. `apart` names the grid in whose folder it lies although the last
+    command of that grid has no such cell.
     """
 
     directory: Path
@@ -65,7 +65,7 @@ class Run:
 
     @property
     def row(self) -> object:
-        """Return what runs of one row have in common: the recipe but for the seed, or its words in a run of format 1."""
+        """Return what runs of one row have in common: the recipe but for the seed, or its words in format 1."""
         if self.recipe:
             return of_every_seed(self.recipe)
         return self.experiment, tuple(sorted(self.choices.items())), tuple(sorted(self.overrides.items()))
