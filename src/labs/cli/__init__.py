@@ -50,8 +50,11 @@ def command_line(main: Callable[[], None]) -> None:
     from labs.cli.grid.words import of_the_grid
     from labs.cli.help import register_resolvers
     from labs.cli.overrides import expand
+    from labs.cli.prefixes import check_prefixes
 
     register_resolvers()
     with report_mistakes():
-        sys.argv[1:] = of_the_grid(expand(sys.argv[1:]))
+        words = expand(sys.argv[1:])
+        check_prefixes(words)
+        sys.argv[1:] = of_the_grid(words)
         main()

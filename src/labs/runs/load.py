@@ -16,6 +16,7 @@ from labs import LabsError
 from labs.datamodules.pixels import read_image
 from labs.functional.augment import center_crop
 from labs.practicals import sheet_of
+from labs.runs.directory import read_facts
 
 
 class TrainedRun(NamedTuple):
@@ -68,6 +69,14 @@ def load_run(run_dir: Path) -> TrainedRun:
             "that classifies."
         )
     checkpoint = run_dir / "checkpoints" / f"{answers}.ckpt"
+    last = checkpoint.with_name("last.ckpt")
+    if not checkpoint.is_file() and read_facts(run_dir).get("status") == "finished":
+        checkpoint = last  # it selected no epoch, and was tested with its last
+        if not last.is_file():
+            raise LabsError(
+                f"run={run_dir}: the run has finished, but its weights were not kept; train it with callbacks.best "
+                "or callbacks.last."
+            )
     for file in (recipe, checkpoint):
         if not file.is_file():
             raise LabsError(

@@ -41,3 +41,13 @@ def write_text(path: Path, text: str) -> None:
     """Write a text file in one move."""
     with replacing(path) as staged:
         staged.write_text(text, encoding="utf-8")
+
+
+def cut(name: str, most: int) -> str:
+    """Cut a name to a number of bytes: file systems count those (255 of a name), not letters.
+
+    Examples:
+        >>> cut("bird", 3), cut("größe", 3)
+        ('bir', 'gr')
+    """
+    return name.encode("utf-8", "surrogateescape")[:most].decode("utf-8", "ignore")

@@ -44,6 +44,7 @@ def test_the_grid_gets_what_says_how_it_runs(arguments: str, left: str, monkeypa
         ("grid=dcgan_variations epochs=1 data=embedded", 13, "practical"),
         ("experiment=cub_full,cub_tuned datamodule.source.split=official", 2, "split: official"),
         ("grid=dcgan_variations data=embedded ~callbacks.quality", 13, "practical"),
+        ("experiment=nst_a data=embedded datamodule.content=ph/1.png,ph_1.png", 2, "content: ph"),
     ],
 )
 def test_a_word_that_fits_every_cell_is_taken(
