@@ -19,7 +19,10 @@ def _train(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("word", "said"),
     [
-        ("~experiment", "no recipe can be without 'experiment'; type experiment=<another value>. Options of experiment: c"),
+        (
+            "~experiment",
+            "no recipe can be without 'experiment'; type experiment=<another value>. Options of experiment: c",
+        ),
         ("~experiment=cub_full", "no recipe can be without 'experiment'"),
         ("~freeze", "Options of freeze: backbone, convs"),
         ("~callbacks", "no recipe can be without 'callbacks'"),
