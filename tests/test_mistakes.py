@@ -178,7 +178,11 @@ MISTAKES: list[tuple[str, str]] = [
     ("datamodule.source.digits.9=3", "datamodule.source.digits.9=3 does not fit the recipe"),
     ("~freeze.unfreeze", "~callbacks.freeze.unfreeze: it is null, there is nothing to take away"),
     ("~freeze.unfreezes", "Did you mean callbacks.freeze.unfreeze?"),
-    ("+seed=1", "the recipe has a setting 'seed': type seed=<value>, without the +."),
+    ("+seed=1", "type seed=1, without the +, if the recipe has it."),
+    (
+        "+datamodule.batch_size=8",
+        "the recipe has a setting 'datamodule.batch_size': type datamodule.batch_size=<value>",
+    ),
     # grammar
     ("quick", "write key=value"),
     ("seed", "write key=value"),

@@ -33,6 +33,7 @@ def _train(monkeypatch: pytest.MonkeyPatch) -> None:
         ("~datamodule.source.digits.0", "type the whole list, such as datamodule.source.digits=[1,2]."),
         ("+freeze=layer1", "'freeze' is in every recipe; type freeze=layer1."),
         ("++net=resnet34", "'net' is in every recipe; type net=resnet34."),
+        ("+lr=0.1", "+lr=0.1: what is added at the top level is read by nothing"),
         ("net@foo=resnet18", "type net=resnet18."),
         ("~", "'~' names no setting; write key=value"),
         ("=3", "'=3' names no setting; write key=value"),
@@ -51,3 +52,7 @@ def test_what_cannot_be_is_refused(word: str, said: str) -> None:
 )
 def test_what_can_be_is_left_to_the_recipe(word: str) -> None:
     check_prefixes([word])
+
+
+def test_a_setting_that_another_word_reads_may_be_added() -> None:
+    check_prefixes(["+width=64", "module.net.ngf=${width}", "module.net.ndf=${width}"])

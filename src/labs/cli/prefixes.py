@@ -30,6 +30,11 @@ def check_prefixes(words: list[str]) -> None:
             _check_taken_away(word, name)
         elif (config_folder() / group).is_dir():
             raise LabsError(f"{word}: '{group}' is in every recipe; type {group}{value}.")
+        elif prefix == "+" and "." not in name and not any(f"${{{name}}}" in other for other in words):
+            raise LabsError(
+                f"{word}: what is added at the top level is read by nothing; type {name}{value}, without the +, "
+                "if the recipe has it."
+            )
 
 
 def _check_taken_away(word: str, name: str) -> None:
