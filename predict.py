@@ -30,16 +30,26 @@ def main(arguments: list[str]) -> None:
 
     from labs.runs.load import load_run
 
-    run = load_run(Path(settings["run"]), trust=settings.get("trust") == "true")
-    one = Path(settings["image"]).is_file()  # whose name may hold a comma
-    for file in [settings["image"]] if one else settings["image"].split(","):
-        probabilities = run.predict(run.read(Path(file)))[0]
+    run = load_run(Path(settings["run"]).expanduser(), trust=settings.get("trust") == "true")
+    for file in files_of(settings["image"]):
+        probabilities = run.predict(run.read(Path(file).expanduser()))[0]
         notes = f"  ({', '.join(run.labels)})" if run.labels else ""
         table = Table("class", "confidence")
         for index in probabilities.argsort(descending=True)[: int(settings.get("top", "5"))]:
             table.add_row(run.classes[index], f"{probabilities[index]:.1%}")
         Console().print(f"{file}{notes}", style="italic", highlight=False, markup=False, soft_wrap=True)
         Console().print(table)
+
+
+def files_of(typed: str) -> list[str]:
+    """Return the files that a list with commas names; one that exists may have commas in its own name."""
+    files, rest = [], typed.split(",")
+    while rest:
+        whole = (end for end in range(len(rest), 1, -1) if Path(",".join(rest[:end])).expanduser().is_file())
+        end = next(whole, 1)
+        files.append(",".join(rest[:end]))
+        rest = rest[end:]
+    return files
 
 
 if __name__ == "__main__":

@@ -17,8 +17,10 @@ from typing import Any
 import pandas as pd
 import pytest
 from filelock import FileLock
+from omegaconf import OmegaConf
 from project import ROOT
 
+from labs.cli.help import cell_name
 from labs.modules.classifier import Classifier
 
 pytestmark = pytest.mark.usefixtures("undrawn")
@@ -229,7 +231,8 @@ def test_the_same_cell_twice_is_one_and_a_blocked_directory_stops_no_other(
     grid = train(*SWEEP, "seed=0,0") / "grid"
     assert "grid: 2 done" in capsys.readouterr().out
     folder = facts(grid)["none 0"]["folder"]
-    blocked = folder.with_name(folder.name.replace("seed=0", "seed=1"))
+    words = OmegaConf.load(folder / ".hydra" / "overrides.yaml")
+    blocked = folder.with_name(cell_name([str(word).replace("seed=0", "seed=1") for word in words]))
     blocked.write_text("a file where the cell's directory belongs")
     with pytest.raises(SystemExit) as exit_:
         train(*SWEEP, SEEDS)

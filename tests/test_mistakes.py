@@ -181,6 +181,17 @@ MISTAKES: list[tuple[str, str]] = [
     ("hydra.run.dir=/dev/null", "/dev/null: File exists. Type another folder"),
     ("hydra.run.dir=/dev/null/x", "/dev/null/x: Not a directory. Type another folder"),
     ("paths.outputs=/dev/null/x", "Not a directory. Type another folder: paths.outputs=<folder>"),
+    # what is taken away or added (tests/cli/test_prefixes.py has more)
+    ("~freeze", "Options of freeze: backbone, convs"),
+    ("~trainer.devices", "~trainer.devices: the recipe cannot be without it; leave this word out."),
+    ("datamodule.source.digits.9=3", "datamodule.source.digits.9=3 does not fit the recipe"),
+    ("~freeze.unfreeze", "~callbacks.freeze.unfreeze: it is null, there is nothing to take away"),
+    ("~freeze.unfreezes", "Did you mean callbacks.freeze.unfreeze?"),
+    ("+seed=1", "type seed=1, without the +, if the recipe has it."),
+    (
+        "+datamodule.batch_size=8",
+        "the recipe has a setting 'datamodule.batch_size': type datamodule.batch_size=<value>",
+    ),
     # grammar
     ("quick", "write key=value"),
     ("seed", "write key=value"),

@@ -11,11 +11,13 @@ from pathlib import Path
 
 import pytest
 from project import ROOT
+from recipes import described
 
 from labs import LabsError
 from labs.cli.help import practical_of
 from labs.practicals import Sheet, sheet_of, sheets
 from labs.reporting.published import load_published
+from labs.runs.recipe import flat
 
 CONF, LABS = ROOT / "conf", ROOT / "src" / "labs"
 EXPERIMENTS = {path.stem for path in (CONF / "experiment").glob("*.yaml")}
@@ -116,6 +118,10 @@ def test_published_rows_are_repeated_by_experiments(name: str) -> None:
     assert table.rows
     for row in table.rows:
         assert set(row.match["experiment"]) <= EXPERIMENTS, row.name
+        settings = [f"{key}={row.match[key][0]}" for key in ("freeze", "normalization", "reversal") if key in row.match]
+        recipe = described(f"experiment={row.match['experiment'][0]}", *settings)
+        facts = {**flat(recipe.text), "experiment": recipe.facts["experiment"], **recipe.facts["choices"]}
+        assert row.matches(facts, ()), f"{row.name}: its experiment is another recipe"
     percent = {column.key for column in sheets()[name].columns if column.unit == "percent"}
     assert all(0 <= value <= 1 for row in table.rows for key, value in row.values.items() if key in percent)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import runpy
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -138,6 +139,33 @@ def test_predict_py(
     assert "confidence" in printed
     assert "embedded data" in printed
     assert printed.count("%") == 2
+
+
+def test_a_comma_in_the_name_of_an_image(
+    run_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("a,b.png", "c.png", "d, e,f.png"):
+        Image.new("L", (40, 30), 128).save(tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr(sys, "argv", ["predict.py", f"run={run_dir}", "image=a,b.png,~/c.png,d, e,f.png", "top=1"])
+    runpy.run_path(str(ROOT / "predict.py"), run_name="__main__")
+    printed = capsys.readouterr().out.splitlines()
+    titles = [line.partition("  (")[0] for line in printed if ".png" in line]
+    assert titles == ["a,b.png", "~/c.png", "d, e,f.png"]
+
+
+@pytest.mark.parametrize("kept", ["last", ""])
+def test_a_run_that_selected_no_epoch_answers_with_its_last(kept: str, run_dir: Path, tmp_path: Path) -> None:
+    copied = shutil.copytree(run_dir, tmp_path / "run")
+    for checkpoint in copied.glob("checkpoints/*.ckpt"):
+        if checkpoint.stem != kept:
+            checkpoint.unlink()
+    if kept:
+        assert load_run(copied).classes == load_run(run_dir).classes
+    else:
+        with pytest.raises(LabsError, match="has finished, but its weights were not kept"):
+            load_run(copied)
 
 
 def test_predict_explains_mistakes(run_dir: Path, tmp_path: Path) -> None:

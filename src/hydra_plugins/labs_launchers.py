@@ -1,4 +1,4 @@
-"""How the cells of a grid are run: `hydra/launcher=serial` and `hydra/launcher=joblib`.
+"""How the cells of a grid are found, `hydra/sweeper=cells`, and run: `hydra/launcher=serial` or `joblib`.
 
 Hydra looks for launchers in the namespace package `hydra_plugins` and imports them at every start, so nothing heavy is
 imported here before a grid is launched.
@@ -7,6 +7,8 @@ imported here before a grid is launched.
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from hydra._internal.core_plugins import basic_sweeper
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.utils import JobReturn
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
@@ -14,6 +16,24 @@ from omegaconf import DictConfig
 
 if TYPE_CHECKING:
     from labs.cli.grid.launch import Run
+
+
+class CellSweeper(basic_sweeper.BasicSweeper):
+    """Find the cells of a grid: every combination of the values that its file and the command name."""
+
+    def sweep(self, arguments: list[str]) -> list[Sequence[JobReturn]]:
+        """Launch the cells; they are composed and checked there, once, before anything is written."""
+        from labs.cli.grid.words import of_the_cells
+
+        assert self.hydra_context is not None
+        assert self.launcher is not None
+        parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
+        words = parser.parse_overrides([*self._parse_config(), *of_the_cells(arguments)])
+        (cells,) = self.split_arguments([word for word in words if not word.is_hydra_override()], None)
+        returns = self.launcher.launch(cells, initial_job_idx=0)
+        for cell in returns:
+            _ = cell.return_value  # raises what the cell failed of
+        return [returns]
 
 
 class SerialLauncher(Launcher):

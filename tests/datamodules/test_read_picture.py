@@ -204,6 +204,8 @@ def test_names_of_files() -> None:
         "picture",
     ]
     assert len(file_name("a" * 200 + ".png")) == 60
+    (name,) = unique_names([("写" * 60 + ".png", "真" * 60)])
+    assert len(f".{name}-content.png.1234567.part".encode()) <= 255, "file systems count bytes"
     names = unique_names([("a/x.png", "s"), ("b/X.png", "s"), ("x", "s"), ("x_s", "2")])
     assert names == ["x_s", "X_s_2", "x_s_3", "x_s_2_2"]
     assert len({name.casefold() for name in names}) == 4

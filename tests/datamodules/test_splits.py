@@ -1,4 +1,5 @@
 import random
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,9 @@ from sklearn.model_selection import train_test_split
 
 from labs import LabsError
 from labs.datamodules.cub200 import list_images
-from labs.datamodules.splits import first_k, split_hash, stratified_holdout
+from labs.datamodules.domain_splits import cut_domain
+from labs.datamodules.sources import LabeledImages
+from labs.datamodules.splits import first_k, split_hash, stratified_holdout, three_splits
 
 CLASSES = ("001.Black_footed_Albatross", "002.Laysan_Albatross", "010.Red_winged_Blackbird")
 
@@ -55,9 +58,9 @@ class TestFirstK:
 
     @pytest.mark.parametrize("k", [18, 19])
     def test_a_class_without_a_training_image_is_refused(self, tree: Path, k: int) -> None:
-        files, labels, _ = list_images(tree, 3)
-        with pytest.raises(LabsError, match=f"class 0 has 18 images.* first {k}"):
-            first_k([file.name for file in files], labels, k)
+        files, labels, classes = list_images(tree, 3)
+        with pytest.raises(LabsError, match=f"class {CLASSES[0]} has 18 images.* first {k}"):
+            first_k([file.name for file in files], labels, k, classes)
 
 
 class TestListImages:
@@ -125,8 +128,22 @@ class TestHoldout:
             stratified_holdout(self.labels, fraction, seed=0)
 
     def test_a_class_of_one_image(self) -> None:
-        with pytest.raises(LabsError, match="class 1 has one training image"):
-            stratified_holdout(np.array([0, 0, 1]), 0.5, seed=0)
+        with pytest.raises(LabsError, match="class wren has one training image"):
+            stratified_holdout(np.array([0, 0, 1]), 0.5, 0, ["owl", "wren"])
+
+    @pytest.mark.parametrize(
+        "cut",
+        [
+            lambda images: cut_domain(images, 0.5, 0),
+            lambda images: three_splits(images.labels, images.is_test, "train", 0.5, 0, images.classes),
+        ],
+        ids=["cut_domain", "three_splits"],
+    )
+    def test_errors_name_the_class(self, cut: Callable[[LabeledImages], object]) -> None:
+        pixels, labels, is_test = np.zeros((4, 3, 2, 2), np.uint8), np.array([0, 0, 1, 1]), np.array([0, 0, 0, 1]) == 1
+        images = LabeledImages(pixels, labels, list("abcd"), ["owl", "wren"], is_test)
+        with pytest.raises(LabsError, match="class wren has one training image"):
+            cut(images)
 
 
 class TestHash:

@@ -377,6 +377,17 @@ class TestMatchColours:
         once = match_colours(self.style, to=self.content)
         torch.testing.assert_close(match_colours(once, to=self.content), once)
 
+    @pytest.mark.parametrize("color", [(128, 128, 128), (200, 30, 90), (255, 255, 255)])
+    @pytest.mark.parametrize("noise", [0, 1e-7, 1e-4])
+    def test_a_style_of_one_color_takes_the_mean(self, color: tuple[int, int, int], noise: float) -> None:
+        """Oracle: nothing varies, so x -> A (x - mean of x) + mean of `to` is the mean of `to`, whatever A is."""
+        flat = torch.tensor(color).view(1, 3, 1, 1).div(255).expand(1, 3, 97, 103)
+        flat = flat + noise * torch.rand(flat.shape, generator=torch.Generator().manual_seed(0))
+        content = self.content[:1].float()
+        result = match_colours(flat, to=content)
+        torch.testing.assert_close(result, content.mean((2, 3), keepdim=True).expand_as(result), atol=1e-3, rtol=0)
+        torch.testing.assert_close(result.clamp(0, 1).mean((2, 3)), content.mean((2, 3)))
+
     def test_the_order_of_the_channels_does_not_matter(self) -> None:
         swapped = match_colours(self.style.flip(1), to=self.content.flip(1)).flip(1)
         torch.testing.assert_close(swapped, match_colours(self.style, to=self.content))

@@ -782,6 +782,43 @@ class TestResume:
         assert second.evaluations == 26
         assert torch.equal(torch.cat([first.totals, second.totals]), straight.totals)
 
+    @BOTH
+    @pytest.mark.parametrize("epochs", [1, 2, 3, 4], ids=["in the coarse", "between", "in the fine", "finished"])
+    def test_longer_across_two_scales(self, tmp_path: Path, optimizer: Any, epochs: int) -> None:
+        """In the coarse scale it becomes the longer run; later it goes on from the fine picture."""
+        options = {"every": 4, "scales": [0.5, 1.0], "optimizer": optimizer}
+        straight, first, second = (module(steps=steps, **options) for steps in (40, 16, 40))
+        trainer_for(tmp_path, 10).fit(straight, data())
+        trainer = trainer_for(tmp_path, epochs)
+        trainer.fit(first, data())
+        trainer.save_checkpoint(tmp_path / "stopped.ckpt")
+        fine = first.pictures(pictures_of(*THREE[:1]))
+        trainer_for(tmp_path, 10).fit(second, data(), ckpt_path=tmp_path / "stopped.ckpt", weights_only=True)
+        assert second.evaluations == 40
+        if epochs == 1:
+            assert second.places == straight.places[4:]
+            assert torch.equal(torch.cat([first.totals, second.totals]), straight.totals)
+        else:
+            assert second.ends == [8, 40]
+            assert set(second.places) == {1}
+        if epochs == 4:
+            losses = [float(one.best[1].losses) for one in (first, second)]
+            assert losses[1] < losses[0], "it goes on from the best picture"
+            assert not torch.equal(second.pictures(pictures_of(*THREE[:1])), fine)
+
+    @pytest.mark.parametrize("epochs", [5, -1])
+    def test_more_epochs_than_evaluations_are_refused(self, tmp_path: Path, epochs: int) -> None:
+        with pytest.raises(LabsError, match=r"8 evaluations of the loss take 2 epochs of 4; type steps="):
+            trainer_for(tmp_path, epochs).fit(module(steps=8, every=4), data())
+
+    def test_other_scales_are_refused(self, tmp_path: Path) -> None:
+        trainer = trainer_for(tmp_path, 1)
+        trainer.fit(module(steps=8, every=4), data())
+        trainer.save_checkpoint(tmp_path / "stopped.ckpt")
+        other = module(steps=8, every=4, scales=[0.5, 1.0])
+        with pytest.raises(LabsError, match=r"the run was made with \[1.0\]"):
+            trainer_for(tmp_path, 2).fit(other, data(), ckpt_path=tmp_path / "stopped.ckpt", weights_only=True)
+
     def test_torchs_own_tolerances_and_the_clamp(self, tmp_path: Path) -> None:
         self.check(tmp_path, 1, lambda: module(**TUTORIAL | {"every": 12}, steps=24))
 

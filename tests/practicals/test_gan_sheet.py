@@ -494,7 +494,7 @@ def test_the_hand_out_is_read() -> None:
     assert values["dcgan_long"] == {"epochs": 30}
     assert (values["dcgan_nz10"]["nz"], values["dcgan_nz1000"]["nz"]) == (10, 1000)
     assert values["dcgan_ngf128"]["ngf"] == values["dcgan_ndf128"]["ndf"] == 128
-    assert not table.rows[0].matches({"experiment": BASE, "module": "classifier"})
+    assert not table.rows[0].matches({"experiment": BASE, "module": "classifier"}, ())
 
 
 @pytest.fixture(scope="module")

@@ -60,9 +60,10 @@ def write_run(
         table["prediction"] = np.where(correct, "003.Wren", "004.Owl")
         table["confidence"] = 0.5
         table.to_csv(directory / "predictions.csv", index=False)
+    swept = f"normalization={all_choices['normalization']}" if "cub" in str(experiment) else ""
     words = [
         f"experiment={experiment}",
-        f"normalization={all_choices['normalization']}",
+        swept,
         f"seed={seed}",
         overrides,
     ]

@@ -158,6 +158,34 @@ def test_a_run_of_another_recipe_than_its_cells_is_broken(tmp_path: Path, key: s
     assert ("its grid plans another recipe here" in run.error) == (status == "broken")
 
 
+def test_a_trial_in_the_folder_of_a_finished_grid_has_a_table_of_its_own(tmp_path: Path) -> None:
+    """Whatever was typed last is the grid; what was there before is not lost, and not ranked with it."""
+    grid, names = tmp_path / "grid", ("cub_full", "cub_scratch")
+    for name in names:
+        write_run(grid / name, name, seed=0)
+        write_run(grid / f"{name}1", name, seed=1)  # of a command with another seed: the same row
+        write_run(grid / f"{name},2", name, overrides="trainer.max_epochs=2")
+    trial = [cell(f"{name},2", name, 0) for name in names]
+    for planned in trial:
+        planned["command"] += " trainer.max_epochs=2"
+    whole = [cell(name, name, 0) for name in names]
+
+    for plan, first, second in ((trial, 1, 2), (whole, 2, 1)):
+        plan_of(grid, plan)
+        shown, earlier = build(grid)
+        assert [len(row.runs) for row in shown.rows if row.runs] == [first, first]
+        assert [len(row.runs) for row in earlier.rows if row.runs] == [second, second]
+        assert earlier.title == "CUB-200: freezing policy and normalisation (embedded data): earlier runs in grid"
+        assert "are no cells of the grid as it was last typed" in earlier.footnotes[0]
+        ranked = [{row.name for row in table.rows if row.mark} for table in (shown, earlier)]
+        assert not ranked[0] & ranked[1]
+        absent = [row.title for table in (shown, earlier) for row in table.rows if row.status == "not run"]
+        assert len(absent) == len(set(absent)) == 6, "what stands in one table is not missing in the other"
+    page, tables = write_report([grid], tmp_path / "report")
+    assert [table.slug for table in tables] == ["cub_embedded", "cub_embedded_earlier"]
+    assert "an earlier run in grid" in (page.parent / "table.csv").read_text()
+
+
 def test_a_missing_cell_that_ran_elsewhere_is_no_gap(tmp_path: Path) -> None:
     write_run(tmp_path / "single", "cub_full", seed=0)
     plan_of(tmp_path / "grid", [cell("a0", "cub_full", 0)])

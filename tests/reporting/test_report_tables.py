@@ -72,6 +72,54 @@ def test_rows_stand_in_the_hand_outs_order_and_what_is_missing_is_shown(tmp_path
     assert table.rows[8].published is None
 
 
+@pytest.mark.parametrize(
+    ("typed", "choices", "shown"),
+    [
+        ("callbacks.freeze.patterns=[layer1,layer2]", {}, "callbacks.freeze.patterns=[layer1,layer2]"),
+        ("trainer.max_epochs=2", {}, "trainer.max_epochs=2"),
+        ("+module.x=1", {}, "module.x=1"),
+        ("~callbacks.best", {}, "~callbacks.best"),
+        ("augment=crop_flip", {"augment": "crop_flip"}, "augment=crop_flip"),
+        ("net=resnet34", {"net": "resnet34"}, "net=resnet34"),
+        ("debug=batches", {"debug": "batches"}, "debug=batches"),
+    ],
+)
+def test_a_changed_recipe_is_no_row_of_the_hand_out(
+    tmp_path: Path, typed: str, choices: dict[str, str], shown: str
+) -> None:
+    write_run(tmp_path / "own", "cub_full", test_acc=0.4)
+    write_run(tmp_path / "changed", "cub_full", test_acc=0.6, overrides=typed, choices=choices)
+
+    (table,) = build(tmp_path)
+    (alone,) = build(tmp_path / "changed")
+
+    own, changed = [row for row in table.rows if row.runs]
+    assert own.published is not None
+    assert changed.published is None
+    assert changed.name == next(row for row in alone.rows if row.runs).name == f"cub_full, {shown}"
+    told = [note for note in table.footnotes if note.startswith("The same in every row")]
+    assert "freeze=none" not in str(told) or "freeze" not in typed
+
+
+@pytest.mark.parametrize("typed", ["trainer=gpu", "trainer.devices=1", "logger=none", "paths.data=/scratch", "grid=x"])
+def test_what_changes_no_number_leaves_the_row_of_the_hand_out(tmp_path: Path, typed: str) -> None:
+    write_run(tmp_path / "own", "cub_full", overrides=typed, choices={"trainer": "gpu"})
+
+    (table,) = build(tmp_path)
+
+    assert [row.published is not None for row in table.rows if row.runs] == [True]
+
+
+def test_the_settings_in_which_ranked_rows_differ_are_named(tmp_path: Path) -> None:
+    for epochs in (2, 30):
+        settings = {"trainer.max_epochs": epochs, "module.optimizer.lr": 0.1}
+        write_run(tmp_path / str(epochs), "cub_full", settings=settings, overrides=f"trainer.max_epochs={epochs}")
+
+    (table,) = build(tmp_path)
+
+    assert "The ranked rows differ in max epochs (2, 30)." in table.footnotes
+
+
 def test_seeds_are_averaged_as_pandas_and_scipy_do(tmp_path: Path) -> None:
     values = [0.50, 0.56, 0.53]
     for seed, value in enumerate(values):

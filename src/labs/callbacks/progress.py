@@ -1,12 +1,15 @@
-"""Show how a run goes: a live bar in a terminal, a line an epoch in a log file."""
+"""Show how a run goes and how long it will take: a live bar in a terminal, a line an epoch in a log file."""
 
 import sys
+import time
+from typing import Any
 
 import lightning.pytorch as pl
 from lightning.pytorch.callbacks import ProgressBar, RichProgressBar
 from lightning.pytorch.callbacks.progress.rich_progress import RichProgressBarTheme
 
 from labs.callbacks.measured import measured
+from labs.runs.durations import duration
 
 
 def progress(*, enabled: bool) -> ProgressBar | None:
@@ -14,8 +17,39 @@ def progress(*, enabled: bool) -> ProgressBar | None:
     if not enabled:
         return None
     if sys.stdout.isatty():
-        return RichProgressBar(theme=RichProgressBarTheme(metrics_format=".3f"))
+        return EpochBar(theme=RichProgressBarTheme(metrics_format=".3f"))
     return EpochLines()
+
+
+class TimeLeft:
+    """Estimate how long the epochs to come will take, from those that this process has trained."""
+
+    def begin(self, trainer: pl.Trainer) -> None:
+        """Note when the training began, and with which epoch."""
+        self.started, self.first = time.monotonic(), trainer.current_epoch
+
+    def words(self, trainer: pl.Trainer, done: int) -> str:
+        """Say how long it will take, after this many epochs in all; nothing where nobody can know."""
+        trained, left = done - self.first, (trainer.max_epochs or 0) - done
+        if trained < 1 or left < 1:
+            return ""
+        return f"about {duration((time.monotonic() - self.started) / trained * left)} left"
+
+
+class EpochBar(RichProgressBar):
+    """Draw Lightning's bar of an epoch, and beside it how long all the others will take."""
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Begin to estimate."""
+        self.left = TimeLeft()
+        self.left.begin(trainer)
+        super().on_train_start(trainer, pl_module)
+
+    def get_metrics(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> dict[str, Any]:
+        """Return what stands beside the bar."""
+        numbers = super().get_metrics(trainer, pl_module)
+        words = self.left.words(trainer, trainer.current_epoch) if trainer.training else ""
+        return {**numbers, **({"time": words} if words else {})}
 
 
 class EpochLines(ProgressBar):
@@ -31,9 +65,16 @@ class EpochLines(ProgressBar):
         """Print nothing from now on (other ranks than the first)."""
         self._enabled = False
 
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Begin to estimate."""
+        self.left = TimeLeft()
+        self.left.begin(trainer)
+
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Print the epoch's numbers."""
         if self._enabled:
             numbers = sorted(measured(trainer, "train/", "val/").items())
-            listed = "  ".join(f"{name} {value:.3f}" for name, value in numbers)
-            print(f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}  {listed}", flush=True)
+            listed = [f"{name} {value:.3f}" for name, value in numbers]
+            left = self.left.words(trainer, trainer.current_epoch + 1)
+            parts = [f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}", *listed, *([left] if left else [])]
+            print("  ".join(parts), flush=True)

@@ -47,12 +47,16 @@ def report_mistakes() -> Iterator[None]:
 
 def command_line(main: Callable[[], None]) -> None:
     """Run a `@hydra.main` function with our short forms, our help page and our error messages."""
+    from labs.cli.grid.words import of_the_grid
     from labs.cli.help import register_resolvers
     from labs.cli.overrides import expand
+    from labs.cli.prefixes import check_prefixes
     from labs.cli.terminal import print_everywhere
 
     print_everywhere()
     register_resolvers()
     with report_mistakes():
-        sys.argv[1:] = expand(sys.argv[1:])
+        words = expand(sys.argv[1:])
+        check_prefixes(words)
+        sys.argv[1:] = of_the_grid(words)
         main()

@@ -1,14 +1,19 @@
 """Weights for a machine without a network: made once, by an ordinary run on the embedded upstream images."""
 
+import copy
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import lightning.pytorch as pl
 from filelock import FileLock
+from lightning.pytorch.utilities.model_helpers import is_overridden
 from omegaconf import DictConfig
 from rich.console import Console
 
 from labs import LabsError
+from labs.cli.check import build
 from labs.cli.describe import upstream
 from labs.runs.life import Run
 
@@ -18,7 +23,8 @@ def embedded_weights(cfg: DictConfig, net: str, train: Callable[[DictConfig, Run
 
     The run is `experiment=<cfg.upstream.experiment>` with the net and the image size of `cfg`. Its directory is named
     by its recipe, so a change of the recipe makes new weights; one that was stopped goes on, and processes that need
-    the same weights wait for the first.
+    the same weights wait for the first. The run that asks is rehearsed before: what it would be refused for costs no
+    training.
 
     Args:
         cfg: the configuration that asks.
@@ -26,7 +32,7 @@ def embedded_weights(cfg: DictConfig, net: str, train: Callable[[DictConfig, Run
         train: trains a run in its directory.
 
     Raises:
-        LabsError: the dataset has no embedded weights.
+        LabsError: the dataset has no embedded weights, or the run that asks cannot be as it is written.
     """
     if cfg.upstream.experiment is None:
         raise LabsError(
@@ -39,8 +45,38 @@ def embedded_weights(cfg: DictConfig, net: str, train: Callable[[DictConfig, Run
     config.paths.run_dir = str(folder)
     with FileLock(f"{folder}.lock"), Run(folder, recipe, {}) as run:
         if run.is_needed:
-            what = f"{cfg.upstream.experiment} with {net}, made once, kept in {folder}"
+            rehearse(cfg)
+            epochs = config.trainer.max_epochs
+            what = f"{cfg.upstream.experiment} with {net}, {epochs} epochs, made once, kept in {folder}"
             Console().print(f"[bold]embedded weights[/]: {what}", highlight=False, soft_wrap=True)
             train(config, run)
     (folder / "checkpoints" / "last.ckpt").unlink(missing_ok=True)
     return folder
+
+
+class _ReadyError(Exception):
+    """Everything is set up, and the first step would come now."""
+
+
+class _Stop(pl.Callback):
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        raise _ReadyError
+
+
+def rehearse(cfg: DictConfig) -> None:
+    """Build a run with random weights and set it up on one device, as far as its first step: nothing is written.
+
+    Raises:
+        LabsError: something that only the data, the net or the optimizer can refuse: a pattern that names no parameter.
+    """
+    cfg = copy.deepcopy(cfg)
+    cfg.module.net.weights = "random"
+    build(cfg.trainer, "trainer", logger=False)  # as it was typed, before it is brought to one device
+    cfg.trainer.update({"devices": 1, "num_nodes": 1, "strategy": "auto"})
+    pl.seed_everything(cfg.seed, workers=True, verbose=False)
+    datamodule, module = build(cfg.datamodule, "datamodule"), build(cfg.module, "module")
+    callbacks = [build(node, f"callbacks.{name}") for name, node in cfg.callbacks.items() if node]
+    trainer = build(cfg.trainer, "trainer", callbacks=[_Stop(), *callbacks], logger=False)
+    if is_overridden("training_step", module):
+        with suppress(_ReadyError):
+            trainer.fit(module, datamodule)

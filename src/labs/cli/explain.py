@@ -20,7 +20,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import InterpolationKeyError, OmegaConfBaseException
 
 from labs import LabsError
-from labs.cli.help import config_folder
+from labs.cli.help import config_folder, options_of
 from labs.runs.directory import shown_path
 
 
@@ -38,10 +38,11 @@ def explain(error: BaseException, arguments: list[str]) -> str | None:
         why = _first_line(error.message)
         return f"'{error.override}' is not an override; write key=value, such as trainer.max_epochs=5. ({why})"
     if isinstance(error, ConfigCompositionException):
-        key = re.search(r"Could not (?:override|delete from config\.) '([^']+)'", str(error))
-        return unknown_key(key[1].partition("@")[0], arguments) if key else _joined(str(error))
+        return _does_not_fit(error, arguments)
     if isinstance(error, (ValueError, TypeError)) and ("Config group override" in str(error) or _of_hydra(error)):
         return _no_option(arguments)
+    if isinstance(error, OmegaConfBaseException) and (word := _taken_away(error, arguments)):
+        return f"{word}: the recipe cannot be without it; leave this word out."
     if isinstance(error, InterpolationKeyError):
         missing = re.search(r"Interpolation key '([^']+)'", str(error))
         return (
@@ -99,20 +100,48 @@ def _unfit_checkpoint(error: BaseException) -> str | None:
     )
 
 
+def _does_not_fit(error: ConfigCompositionException, arguments: list[str]) -> str:
+    """Say why a word does not fit the recipe: it names nothing, adds what is there, or takes away what is nothing."""
+    if key := missing_key(error):
+        return unknown_key(key, arguments)
+    if there := re.search(r"An item is already at '([^']+)'", str(error)):
+        return f"the recipe has a setting '{there[1]}': type {there[1]}=<value>, without the +."
+    if word := re.match(r"Error merging override (.*)", str(error)):
+        why = f" ({_first_line(str(error.__cause__))})" if error.__cause__ else ""
+        return f"{word[1]} does not fit the recipe{why}; `python train.py --cfg job` prints all settings."
+    return _joined(str(error))
+
+
+def _taken_away(error: OmegaConfBaseException, arguments: list[str]) -> str | None:
+    """Return the word that took away what is missed."""
+    missing = re.search(r"Interpolation key '([^']+)'", str(error))
+    names = [name for name in (error.full_key, missing and missing[1]) if name]
+    taken = [a for a in arguments if a.startswith("~")]
+    return next((a for a in taken for name in names if f"{name}.".startswith(f"{a[1:].partition('=')[0]}.")), None)
+
+
+def missing_key(error: ConfigCompositionException) -> str | None:
+    """Return the setting that a word names and the recipe does not have, or None if the error is another."""
+    key = re.search(r"Could not (?:override|delete from config\.) '([^']+)'", str(error))
+    return key[1].partition("@")[0] if key else None
+
+
 def _no_option(arguments: list[str]) -> str:
     """Name the group that was given a number, null or a truth value, and its options."""
     for argument in arguments:
         group, _, value = argument.partition("=")
         folder = config_folder() / group
         if group and folder.is_dir() and not (folder / f"{value}.yaml").is_file():
-            options = ", ".join(sorted(path.stem for path in folder.glob("*.yaml")))
-            return f"{argument} is not an option. Options of {group}: {options}."
+            return f"{argument} is not an option. Options of {group}: {', '.join(options_of(group))}."
     return "a group takes the name of one of its options; `--help` lists them."
 
 
 def unknown_key(key: str, arguments: list[str]) -> str:
     """Say that a key does not exist, and which one was probably meant."""
+    taken = next((a for a in arguments if a.startswith("~") and a[1:].partition("=")[0] == key), None)
     known = known_keys([a for a in arguments if not a.startswith("-") and a.partition("=")[0].lstrip("+~") != key])
+    if taken and key in known:
+        return f"{taken}: it is null, there is nothing to take away; leave this word out."
     parent = key.rpartition(".")[0]
     leaf = key.rpartition(".")[2]
     siblings = {k.rpartition(".")[2]: k for k in known if k.rpartition(".")[0] == parent}

@@ -15,6 +15,7 @@ from omegaconf import OmegaConf
 from labs.practicals import sheet_of
 from labs.runs.computed import register_arithmetic
 from labs.runs.recipe import THE_CALL, is_part
+from labs.storage.files import cut
 
 # Hydra's own flags that a student needs; --hydra-help has the rest.
 FLAGS = """\
@@ -22,6 +23,8 @@ FLAGS = """\
   --info defaults  which files make the recipe        --hydra-help     Hydra's own flags
   rerun=true       start anew what has finished       sweep.on_error=stop   end a grid at the first failure
   hydra/launcher=joblib hydra.launcher.n_jobs=2       run cells of a grid side by side"""
+
+LONGEST = 160  # bytes of the name of a cell's folder
 
 _GROUPS_APART = ("experiment", "grid", "hydra", "paths")
 
@@ -34,22 +37,31 @@ def register_resolvers() -> None:
 
 
 def cell_name(overrides: Sequence[str]) -> str:
-    """Name a cell's folder by its overrides, shortened where a file system would refuse the name.
+    """Name a cell's folder by its overrides, with a digest of them where a file system would refuse that name.
 
     Examples:
         >>> cell_name(["seed=1", "grid=cub_table4", "experiment=cub_full"])
         'experiment=cub_full,seed=1'
+        >>> cell_name(["datamodule.content=ph/1.png"]), cell_name(["datamodule.content=ph_1.png"])
+        ('datamodule.content=ph_1.png...8d945cfb', 'datamodule.content=ph_1.png')
     """
     named = sorted(override for override in overrides if is_part(override.partition("=")[0], (*THE_CALL, "paths")))
-    name = re.sub(r'[<>:"/\\\\|?*]', "_", ",".join(named))
-    if len(name) <= 160:
+    typed = ",".join(named)
+    name = re.sub(r'[\x00-\x1f<>:"/\\|?*]', "_", typed)
+    if name == typed == cut(name, LONGEST):
         return name
-    return f"{name[:140]}...{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+    digest = hashlib.sha256(typed.encode("utf-8", "surrogateescape")).hexdigest()
+    return f"{cut(name, LONGEST - 20)}...{digest[:8]}"
 
 
 def config_folder() -> Path:
     """Return the folder `conf/` beside the program that runs."""
     return Path(sys.argv[0]).resolve().parent / "conf"
+
+
+def options_of(group: str) -> list[str]:
+    """Return the options of an axis; none of what is no axis."""
+    return sorted(path.stem for path in (config_folder() / group).glob("*.yaml")) if group else []
 
 
 def help_text(conf: Path) -> str:

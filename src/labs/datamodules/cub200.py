@@ -102,7 +102,7 @@ class CUB200:
                 f"(datamodule.source.edition=2010 or 2011)? Otherwise delete the folder and run again."
             )
         names = [f"{file.parent.name}/{file.name}" for file in files]
-        is_test = first_k(names, labels) if self.split == "first15" else self._official(names, lists)
+        is_test = first_k(names, labels, classes=classes) if self.split == "first15" else self._official(names, lists)
         pixels, kept = decode_images(files, size, self.cache / "pixels", skip_unreadable=self.skip_unreadable)
         emptied = set(range(len(classes))) - set(labels[kept].tolist())
         if emptied:

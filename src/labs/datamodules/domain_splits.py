@@ -50,7 +50,7 @@ def cut_domain(images: LabeledImages, fraction: float, seed: int) -> dict[str, n
     train, test = (np.flatnonzero(images.is_test == is_test) for is_test in (False, True))
     groups = images.groups[train] if images.groups is not None else np.arange(len(train))
     _, first, member_of = np.unique(groups, return_index=True, return_inverse=True)
-    held_out = stratified_holdout(images.labels[train][first], fraction, seed)[member_of]
+    held_out = stratified_holdout(images.labels[train][first], fraction, seed, images.classes)[member_of]
     return {"train": train[~held_out], "val": train[held_out], "test": test}
 
 

@@ -134,7 +134,12 @@ class ImageClassification(pl.LightningDataModule):
         check_classes(self.num_classes, images.classes, self.source.name)
         self.classes, self.names = images.classes, images.names
         self.rows = three_splits(
-            images.labels, images.is_test, self.validation, self.validation_fraction, self.split_seed
+            images.labels,
+            images.is_test,
+            self.validation,
+            self.validation_fraction,
+            self.split_seed,
+            images.classes,
         )
         self.split_hash = split_hash(images.names, self.rows)
         self.images = {split: StoredImages(images.pixels, images.labels, rows) for split, rows in self.rows.items()}

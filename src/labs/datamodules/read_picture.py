@@ -15,6 +15,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from labs import LabsError
 from labs.datamodules.embedded.photographs import PHOTOGRAPHS
+from labs.storage.files import cut
 
 LEAST_PIXELS = 8  # of height and width
 RESAMPLING = Image.Resampling.LANCZOS  # antialiased; keeps the fine strokes that a style is made of
@@ -80,7 +81,7 @@ def file_name(source: str) -> str:
         >>> file_name("holiday/My cat (2).jpeg")
         'My-cat-2'
     """
-    return re.sub(r"[^\w.-]+", "-", Path(source).stem).strip("-.")[:60] or "picture"
+    return cut(re.sub(r"[^\w.-]+", "-", Path(source).stem).strip("-.")[:60], 90) or "picture"
 
 
 def unique_names(pairs: Sequence[tuple[str, str]]) -> list[str]:

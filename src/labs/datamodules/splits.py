@@ -9,10 +9,11 @@ import numpy as np
 from labs import LabsError
 
 
-def first_k(names: Sequence[str], labels: np.ndarray, k: int = 15) -> np.ndarray:
+def first_k(names: Sequence[str], labels: np.ndarray, k: int = 15, classes: Sequence[str] = ()) -> np.ndarray:
     """Mark the first `k` file names of each class, in ascending order, as test images.
 
-    Hand-out 000, question 1, with k = 15; the sort is by code points, as Python sorts strings.
+    Hand-out 000, question 1, with k = 15; the sort is by code points, as Python sorts strings. `classes` are the names
+    that errors use.
 
     Returns:
         A boolean array (images,), True for test images.
@@ -29,19 +30,21 @@ def first_k(names: Sequence[str], labels: np.ndarray, k: int = 15) -> np.ndarray
         members = sorted(np.flatnonzero(labels == label), key=lambda row: names[int(row)])
         if len(members) <= k:
             raise LabsError(
-                f"class {label} has {len(members)} images; the first {k} are its test set, none is left to train on."
+                f"class {_name(label, classes)} has {len(members)} images; the first {k} are its test set, none is "
+                "left to train on. Add images to its folder, or type datamodule.source.split=official."
             )
         is_test[members[:k]] = True
     return is_test
 
 
-def stratified_holdout(labels: np.ndarray, fraction: float, seed: int) -> np.ndarray:
+def stratified_holdout(labels: np.ndarray, fraction: float, seed: int, classes: Sequence[str] = ()) -> np.ndarray:
     """Mark a share of every class, drawn by `seed`, as held out; at least one image of each class stays on either side.
 
     Args:
         labels: class of each image, shape (images,).
         fraction: share to hold out, in (0, 1).
         seed: of the draw; the same seed gives the same images on every machine.
+        classes: their names, for errors.
 
     Returns:
         A boolean array (images,), True for images held out.
@@ -55,10 +58,16 @@ def stratified_holdout(labels: np.ndarray, fraction: float, seed: int) -> np.nda
     for label in np.unique(labels):
         members = np.flatnonzero(labels == label)
         if len(members) < 2:
-            raise LabsError(f"class {label} has one training image: it cannot be cut into training and validation.")
+            raise LabsError(
+                f"class {_name(label, classes)} has one training image: it cannot be cut into training and validation."
+            )
         count = min(max(round(fraction * len(members)), 1), len(members) - 1)
         held_out[draw.permutation(members)[:count]] = True
     return held_out
+
+
+def _name(label: int, classes: Sequence[str]) -> str:
+    return classes[label] if classes else str(label)
 
 
 def check_fraction(fraction: float) -> None:
@@ -88,7 +97,12 @@ def split_hash(names: Sequence[str], splits: dict[str, np.ndarray]) -> str:
 
 
 def three_splits(
-    labels: np.ndarray, is_test: np.ndarray, validation: str, fraction: float, seed: int
+    labels: np.ndarray,
+    is_test: np.ndarray,
+    validation: str,
+    fraction: float,
+    seed: int,
+    classes: Sequence[str] = (),
 ) -> dict[str, np.ndarray]:
     """Return the rows of the training, the validation and the test split.
 
@@ -98,9 +112,10 @@ def three_splits(
         validation: `train` cuts the validation split from the training images; `test` is the test split again.
         fraction: share of each class that is cut.
         seed: of that cut.
+        classes: their names, for errors.
     """
     train, test = np.flatnonzero(~is_test), np.flatnonzero(is_test)
     if validation == "test":
         return {"train": train, "val": test, "test": test}
-    held_out = stratified_holdout(labels[train], fraction, seed)
+    held_out = stratified_holdout(labels[train], fraction, seed, classes)
     return {"train": train[~held_out], "val": train[held_out], "test": test}

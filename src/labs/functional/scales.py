@@ -1,6 +1,7 @@
 """Coarse to fine: how evaluations are shared out among sizes, and pictures brought to a size."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch.nn.functional as F
 from torch import Tensor
@@ -39,6 +40,54 @@ def share_out(steps: int, every: int, scales: Sequence[float]) -> list[int]:
             f"type steps={every * count} or more, a smaller every=..., or module.scales=[1.0]."
         )
     return [*(steps * place // count // every * every for place in range(1, count)), steps]
+
+
+def go_on(ends: Sequence[int], planned: Sequence[int], done: int) -> list[int]:
+    """Say after how many evaluations each scale ends in a run that goes on, perhaps for longer than it was planned.
+
+    A scale that has ended stays so: the picture goes on from the scale that it has come to. That one and those to come
+    end as a new run's would.
+
+    Args:
+        ends: of the run as it was, from its checkpoint.
+        planned: of a new run of the length that is wanted now.
+        done: evaluations that the run has behind it.
+
+    Examples:
+        >>> go_on([150, 300], [500, 1000], done=300), go_on([150, 300], [500, 1000], done=100)
+        ([150, 1000], [500, 1000])
+    """
+    *coarse, last = planned
+    return [*(then if then <= done else max(now, done) for then, now in zip(ends, coarse, strict=False)), last]
+
+
+def epochs_left(ends: Sequence[int], every: int, done: int = 0) -> int:
+    """Count the epochs that the evaluations to come take: of `every` evaluations each, fewer where a scale ends.
+
+    Examples:
+        >>> epochs_left([150, 300], 10), epochs_left([500, 1001], 10, done=25)
+        (30, 99)
+    """
+    starts = [done, *(end for end in ends if end > done)]
+    return sum(-(-(end - start) // every) for start, end in pairwise(starts))
+
+
+def check_epochs(epochs: int | None, ends: Sequence[int], every: int) -> None:
+    """Refuse more epochs than a run has evaluations for."""
+    needed = epochs_left(ends, every)
+    if epochs is None or not 0 <= epochs <= needed:
+        raise LabsError(
+            f"trainer.max_epochs={epochs}: {ends[-1]} evaluations of the loss take {needed} epochs of {every}; "
+            "type steps= and every=, which the number of epochs follows."
+        )
+
+
+def check_scales(then: Sequence[float], now: Sequence[float]) -> None:
+    """Refuse to go on with other scales than a run was made with."""
+    if list(then) != list(now):
+        raise LabsError(
+            f"module.scales={list(now)}: the run was made with {list(then)}; go on with those, or start a new run."
+        )
 
 
 def resized(images: Tensor, scale: float) -> Tensor:

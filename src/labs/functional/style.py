@@ -23,6 +23,7 @@ from torch.autograd.function import FunctionCtx, once_differentiable
 from labs import LabsError
 
 CONVENTIONS = ("tutorial", "gatys", "handout_004")
+EIGHT_BITS = 1 / 12 / 255**2  # the variance of what rounding to 8 bits adds
 LUMINANCE = (0.299, 0.587, 0.114)  # Y of YIQ, ITU-R BT.601
 
 
@@ -202,7 +203,7 @@ def match_colours(images: Tensor, *, to: Tensor) -> Tensor:
 
     Returns:
         RGB of the shape of `images`; it can leave [0, 1]: clamp it to show it. A direction in which `images` do not
-        vary, such as the hue of a grey picture, cannot be stretched and stays flat.
+        vary, such as the hue of a grey picture, or any of a picture of one colour, cannot be stretched and stays flat.
 
     Examples:
         >>> wide, narrow = torch.rand(1, 3, 9, 9), 0.4 + 0.2 * torch.rand(1, 3, 5, 5)
@@ -224,7 +225,8 @@ def _colours(images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 def _power(covariance: Tensor, exponent: float) -> Tensor:
     values, vectors = torch.linalg.eigh(covariance)
-    varies = values > 1e-6 * values[:, -1:]  # anything smaller is rounding of float32, or below zero
+    # anything smaller is rounding: of float32 beside the largest, or of 8 bits where the picture has one color
+    varies = values > (1e-6 * values[:, -1:]).clamp(min=EIGHT_BITS)
     powers = torch.where(varies, values, 1).pow(exponent) * varies
     return vectors * powers[:, None, :] @ vectors.mT
 

@@ -24,7 +24,7 @@ from labs.datamodules.image_pair import Pairs
 from labs.datamodules.protocols import PicturePairs, handed_over
 from labs.functional.batched_lbfgs import BatchedLBFGS, forget
 from labs.functional.best_so_far import BestSoFar
-from labs.functional.scales import enlarged, resized, share_out
+from labs.functional.scales import check_epochs, check_scales, enlarged, epochs_left, go_on, resized, share_out
 from labs.functional.style import keep_luminance_of, luminance, match_colours, total_variation
 from labs.nets.picture_losses import YARDSTICK, PictureLosses
 from labs.nets.vgg_features import VGGFeatures
@@ -148,6 +148,8 @@ class StyleTransfer(pl.LightningModule):
             raise LabsError("precision=fp16 scales losses, which L-BFGS cannot follow: type precision=bf16.")
         if self.trainer.max_steps != -1 and not self.trainer.fast_dev_run:  # type: ignore[attr-defined]
             raise LabsError(f"trainer.max_steps={self.trainer.max_steps} counts no evaluations; type steps=300, say.")
+        if stage == "fit":
+            check_epochs(self.trainer.max_epochs, self.ends, self.every)
         pictures = handed_over(self.trainer, PicturePairs, to=self).pictures
         for scale in self.scales:
             contents = resized(pictures.contents, scale)
@@ -206,16 +208,19 @@ class StyleTransfer(pl.LightningModule):
         return (keep_luminance_of(best, colours_of=contents) if self.colours == "luminance" else best).clamp(0, 1)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Save how far the run is, and where it started."""
+        """Save how far the run is, where it started, and when its scales end."""
         checkpoint["evaluations"], checkpoint["first"] = self.evaluations, self.first
+        checkpoint["scales"], checkpoint["ends"] = list(self.scales), self.ends
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Go on from there, with as many epochs as the steps still take.
+        """Go on from there, on the scale that was reached, with as many epochs as the steps still take.
 
         Raises:
-            LabsError: there are no steps left, or the optimizer is another.
+            LabsError: there are no steps left, or the scales or the optimizer are others.
         """
         self.evaluations, self.first = checkpoint["evaluations"], checkpoint["first"]
+        check_scales(checkpoint.get("scales", self.scales), self.scales)
+        self.ends = go_on(checkpoint.get("ends", self.ends), self.ends, self.evaluations)
         if self.trainer.state.fn != "fit":
             return
         if self.steps < self.evaluations:
@@ -227,9 +232,8 @@ class StyleTransfer(pl.LightningModule):
         then, now = (set(state["param_groups"][0]) for state in states)
         if then != now:
             raise LabsError("the run was made with another optimizer; go on with that one, or start a new run.")
-        left = -(-(self.steps - self.evaluations) // self.every)
         epochs = checkpoint["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"]
-        self.trainer.fit_loop.max_epochs = epochs + left
+        self.trainer.fit_loop.max_epochs = epochs + epochs_left(self.ends, self.every, self.evaluations)
 
     def _begin(self, batch: Pairs, place: int) -> None:
         """Compute the targets of a scale, and enlarge what the scale before has made."""

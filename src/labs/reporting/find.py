@@ -1,6 +1,6 @@
 """Find runs: those that were made, and the cells of a grid that were not."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -43,7 +43,7 @@ def _place(directory: Path, root: Path) -> str:
 
 
 def _cells(plan: Path, place: str, runs: dict[Path, Run]) -> Iterator[Run]:
-    """Yield what a grid's plan changes: runs that know their grid, missing ones, and complaints about the plan."""
+    """Yield what a grid's plan changes: runs that know their grid or stand apart, missing ones, and complaints."""
     try:
         content = read_json(plan)
         with of_file(PLAN):
@@ -52,6 +52,7 @@ def _cells(plan: Path, place: str, runs: dict[Path, Run]) -> Iterator[Run]:
     except BrokenRunError as error:
         yield Run(plan, f"{place}/{PLAN}", "broken", f"{error}; cells that were not run cannot be shown")
         return
+    plans: list[Run] = []
     for number, cell in enumerate(cells, start=1):
         try:
             with of_file(f"{PLAN}, cell {number}"):
@@ -64,11 +65,24 @@ def _cells(plan: Path, place: str, runs: dict[Path, Run]) -> Iterator[Run]:
         except BrokenRunError as error:
             yield Run(plan / str(number), f"{place}/{PLAN}", "broken", str(error))
             continue
+        plans.append(planned)
         run = runs.get(planned.directory.resolve(), planned)
         if run.key and planned.key and run.key != planned.key:
             reason = f"its grid plans another recipe here ({PLAN} has key {planned.key}, metrics.json {run.key})"
             run = replace(run, status="broken", error=reason)
         yield replace(run, grid_command=command)
+    if len(plans) == len(cells) > 0:  # else nobody knows what the grid is
+        yield from (replace(run, apart=place) for run in _others(plan.parent, plans, runs.values()))
+
+
+def _others(grid: Path, plans: Sequence[Run], runs: Collection[Run]) -> list[Run]:
+    """Return the readable runs in the folder of a grid whose rows have no cell in it: those of an earlier command."""
+    directories = {planned.directory.resolve() for planned in plans}
+    rows = {planned.row for planned in plans} | {replace(planned, recipe="").row for planned in plans}
+    inside = [run for run in runs if run.directory.resolve().is_relative_to(grid.resolve())]
+    return [
+        run for run in inside if run.practical and run.directory.resolve() not in directories and run.row not in rows
+    ]
 
 
 def _missing(directory: Path, place: str, cell: dict) -> Run:

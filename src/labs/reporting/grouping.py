@@ -11,7 +11,7 @@ from labs.reporting.published import PublishedRow
 from labs.reporting.recorded_run import EMBEDDED, MISSING, Run
 from labs.reporting.row import NOT_RUN, Row
 from labs.reporting.statistics import Estimate, over_images, over_seeds
-from labs.runs.recipe import of_every_seed
+from labs.runs.recipe import flat
 
 ENDINGS = {
     "begun": "begun, or killed before its first result",
@@ -22,7 +22,7 @@ ENDINGS = {
 def build_rows(runs: Sequence[Run], columns: Sequence[Column], published: Sequence[PublishedRow] = ()) -> list[Row]:
     """Group runs of one table by recipe, in the hand-out's order; add the rows that were not run."""
     rows = [_row(group, columns, published) for group in group_by_recipe(runs)]
-    name_rows(rows)
+    name_rows(rows, published)
     _note_other_seeds(rows)
     missing = [
         Row(title=row.name, status=NOT_RUN, published=row, notes=[NOT_RUN])
@@ -52,10 +52,10 @@ def group_by_recipe(runs: Iterable[Run]) -> list[list[Run]]:
     for run in sorted(runs, key=lambda run: not run.finished):
         if run.finished:
             settings = () if run.recipe else _fixed(run.settings)
-            groups[(_recipe(run), settings, _fixed(run.counts), run.labels)].append(run)
+            groups[(run.row, settings, _fixed(run.counts), run.labels)].append(run)
             continue
-        same = (key for key in groups if run.experiment and key[0] == _recipe(run))
-        groups[next(same, (_recipe(run) if run.experiment else run.place,))].append(run)
+        same = (key for key in groups if run.experiment and key[0] == run.row)
+        groups[next(same, (run.row if run.experiment else run.place,))].append(run)
     return sorted(groups.values(), key=lambda group: min(map(runs.index, group)))
 
 
@@ -68,13 +68,6 @@ def estimate_of_run(run: Run, column: Column) -> Estimate | None:
     if images and column.key.startswith("test/") and is_accuracy(column.key):
         return over_images(value, images)
     return over_seeds([value])
-
-
-def _recipe(run: Run) -> object:
-    """Return what runs of one row have in common: the recipe but for the seed, or its words in a run of format 1."""
-    if run.recipe:
-        return of_every_seed(run.recipe)
-    return run.experiment, _fixed(run.choices), _fixed(run.overrides)
 
 
 def _fixed(facts: dict) -> tuple[tuple[str, object], ...]:
@@ -95,9 +88,10 @@ def _row(group: list[Run], columns: Sequence[Column], published: Sequence[Publis
         older=older,
         notes=notes,
     )
-    facts = {"experiment": first.experiment, **first.choices, **first.overrides}
-    if first.experiment:
-        row.published = next((line for line in published if line.matches(facts)), None)
+    if first.experiment:  # the runs have one recipe; whoever typed least shows whose it is
+        least = min(used or others, key=lambda run: len(run.typed))
+        facts = {**flat(least.recipe), "experiment": least.experiment, **least.choices, **least.overrides}
+        row.published = next((line for line in published if line.matches(facts, least.typed)), None)
     for column in columns:
         _summarise(row, column)
     row.notes += [_tell(run, row) for run in others if run.status != MISSING]

@@ -1,9 +1,10 @@
 """What rows are called: the hand-out's words or the experiment, and every choice in which they differ."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from hashlib import sha256
 
+from labs.reporting.published import PublishedRow
 from labs.reporting.recorded_run import Run
 from labs.reporting.row import Row
 from labs.runs.recipe import flat
@@ -11,8 +12,12 @@ from labs.runs.recipe import flat
 MOST = 4  # settings in a name
 
 
-def name_rows(rows: Sequence[Row]) -> None:
-    """Name every row by its experiment, or the hand-out's words for it, and by each choice that differs."""
+def name_rows(rows: Sequence[Row], published: Sequence[PublishedRow] = ()) -> None:
+    """Name every row by its experiment, or the hand-out's words for it, and by each choice that differs.
+
+    A row that the hand-out does not have is also named by what was typed for it and stands in no row of the hand-out,
+    so that it cannot be taken for the row of its experiment.
+    """
     facts = [_facts(row) for row in rows]
     with_numbers = [row_facts for row, row_facts in zip(rows, facts, strict=True) if row.runs]
     for row, row_facts in zip(rows, facts, strict=True):
@@ -22,10 +27,12 @@ def name_rows(rows: Sequence[Row]) -> None:
         others = with_numbers if row.runs else facts  # a run without numbers lengthens no name but its own
         if row.published:
             row.title = f"{row.published.name} [{row.experiment}]"
+        unknown = _unknown(row, row_facts, published) if published or len(rows) == 1 else ()
         row.details = [
-            f"{name}={_brief(value)}"
+            name if name.startswith("~") else f"{name}={_brief(value)}"
             for name, value in row_facts.items()
-            if any(other.get(name) != value for other in (same_words if name in said else others) if other)
+            if name in unknown
+            or any(other.get(name) != value for other in (same_words if name in said else others) if other)
         ]
     _tell_apart(rows)
 
@@ -38,6 +45,13 @@ def _brief(value: str) -> str:
 def _facts(row: Row) -> dict[str, str]:
     runs = row.runs or row.others
     return {**runs[0].choices, **runs[0].overrides} if runs else {}
+
+
+def _unknown(row: Row, facts: Mapping[str, str], published: Sequence[PublishedRow]) -> list[str]:
+    """Return what was typed for a row, by name, where no published row allows its value."""
+    runs = row.runs or row.others
+    typed = runs[0].typed if runs and not row.published else ()
+    return [name for name in typed if not any(line.allows(name, facts.get(name, "")) for line in published)]
 
 
 def _tell_apart(rows: Sequence[Row]) -> None:

@@ -10,6 +10,8 @@ from omegaconf import OmegaConf
 
 from labs.practicals import Sheet
 
+ANY = "*"  # of a match: whatever the value is, the run repeats the row
+
 
 @dataclass(frozen=True)
 class PublishedRow:
@@ -19,9 +21,19 @@ class PublishedRow:
     values: dict[str, float]
     match: dict[str, tuple[str, ...]]
 
-    def matches(self, facts: Mapping[str, str]) -> bool:
-        """Say whether a recipe (names and values) repeats this row; a name that it lacks is ignored."""
-        return all(facts[name] in allowed for name, allowed in self.match.items() if name in facts)
+    def matches(self, facts: Mapping[str, str], typed: Collection[str]) -> bool:
+        """Say whether a run repeats this row: nothing was typed for it but what the row names, with the row's values.
+
+        Args:
+            facts: names and values of its recipe; a name that it lacks is ignored.
+            typed: the names of what was typed for it.
+        """
+        named = [(name, facts[name]) for name in self.match if name in facts]
+        return set(typed) <= set(self.match) and all(self.allows(name, value) for name, value in named)
+
+    def allows(self, name: str, value: str) -> bool:
+        """Say whether a run that repeats this row may have a choice or setting of this value."""
+        return value in self.match.get(name, ()) or ANY in self.match.get(name, ())
 
 
 @dataclass(frozen=True)

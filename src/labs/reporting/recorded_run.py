@@ -10,7 +10,7 @@ import pandas as pd
 from labs.practicals import sheet_of
 from labs.reporting import evidence
 from labs.reporting.evidence import BrokenRunError, expect, of_file, one_line, read_json
-from labs.runs.recipe import is_part, typed_settings
+from labs.runs.recipe import is_part, of_every_seed, typed_settings
 
 FORMATS = (1, 2)
 STATUSES = ("begun", "running", "finished", "failed", "interrupted")
@@ -27,7 +27,8 @@ class Run:
     `place` is the directory as a reader should see it; `choices` are its options (net, freeze, ...) and
     `overrides` what its command changed beyond them; `settings` are the numbers among those that are always recorded;
     `recipe` is its recipe in normal form (empty for a run of format 1), `key` its hash, and `grid_command` what starts
-    the grid that the run is a cell of, if known.
+    the grid that the run is a cell of, if known. `apart` names the grid in whose folder it lies although the last
+    command of that grid has no such cell.
     """
 
     directory: Path
@@ -42,6 +43,7 @@ class Run:
     key: str = ""
     recipe: str = ""
     grid_command: str = ""
+    apart: str = ""
     choices: dict[str, str] = field(default_factory=dict)
     overrides: dict[str, str] = field(default_factory=dict)
     settings: dict[str, float] = field(default_factory=dict)
@@ -60,6 +62,18 @@ class Run:
     def finished(self) -> bool:
         """Say whether the numbers of this run may be used."""
         return self.status == "finished"
+
+    @property
+    def row(self) -> object:
+        """Return what runs of one row have in common: the recipe but for the seed, or its words in format 1."""
+        if self.recipe:
+            return of_every_seed(self.recipe)
+        return self.experiment, tuple(sorted(self.choices.items())), tuple(sorted(self.overrides.items()))
+
+    @property
+    def typed(self) -> tuple[str, ...]:
+        """Return the names of the choices and settings that were typed for it and are part of its recipe."""
+        return tuple(typed_settings(self.command, ()))
 
     @property
     def traceback(self) -> str:

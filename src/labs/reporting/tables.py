@@ -14,7 +14,7 @@ from labs.reporting.grouping import build_rows
 from labs.reporting.published import PublishedTable, load_published
 from labs.reporting.ranking import rank
 from labs.reporting.recorded_run import EMBEDDED, Run
-from labs.reporting.row import Row
+from labs.reporting.row import NOT_RUN, Row
 from labs.reporting.statistics import SIGNIFICANCE
 
 SELECTED_ON_TEST = "selected on test"
@@ -26,6 +26,7 @@ class Table:
 
     `columns` are those of the sheet that this table needs; `ranked` is the one that decides which row is best, if the
     table has it; `lines` are the runs one by one.
+    `apart` names the grid whose earlier commands its runs are of, where the grid was last typed otherwise.
     `slug` names the table in file names and anchors; no two tables of a report share one.
     """
 
@@ -37,6 +38,7 @@ class Table:
     rows: list[Row]
     ranked: Column | None
     lines: list[RunLine]
+    apart: str = ""
     slug: str = ""
     footnotes: list[str] = field(default_factory=list)
 
@@ -44,7 +46,8 @@ class Table:
     def title(self) -> str:
         """Return the title with the kind of data, so that embedded numbers never stand under a bare title."""
         kind = {"embedded": EMBEDDED, "online": "real data"}.get(self.data)
-        return f"{self.sheet.title} ({kind})" if kind else self.sheet.title
+        title = f"{self.sheet.title} ({kind})" if kind else self.sheet.title
+        return f"{title}: earlier runs in {self.apart}" if self.apart else title
 
     @property
     def caption(self) -> str:
@@ -59,17 +62,23 @@ class Table:
 def build_tables(runs: Sequence[Run], rank_by: str | None = None) -> list[Table]:
     """Build one table for each practical and kind of data; embedded and online runs never meet in one.
 
+    Runs in the folder of a grid that are no cells of the grid as it was last typed stand in tables of their own: a
+    short trial is not ranked with the finished cells.
+
     Raises:
         LabsError: `rank_by` is a column of no table.
     """
-    groups: dict[tuple[str, str], list[Run]] = {}
+    groups: dict[tuple[str, str, str], list[Run]] = {}
     for run in runs:
-        groups.setdefault((run.practical, run.data), []).append(run)
-    tables = [_build(practical, data, group, rank_by) for (practical, data), group in groups.items()]
-    tables.sort(key=lambda table: not table.practical)  # unreadable runs come last
+        groups.setdefault((run.practical, run.data, run.apart), []).append(run)
+    tables = [_build(*key, group, rank_by) for key, group in groups.items()]
+    tables.sort(key=lambda table: (not table.practical, bool(table.apart)))  # unreadable runs come last
+    for table in tables:
+        table.rows = [row for row in table.rows if not _stands_elsewhere(row, table, tables)]
     names: Counter[str] = Counter()
     for table in tables:
-        name = "_".join(filter(None, (table.practical, table.data))) or "unreadable"
+        parts = (table.practical, table.data, "earlier" if table.apart else "")
+        name = "_".join(filter(None, parts)) or "unreadable"
         name = re.sub(r"[^A-Za-z0-9_-]", "-", name)  # a practical's name comes from a file: no slashes, no spaces
         names[name] += 1
         table.slug = name if names[name] == 1 else f"{name}_{names[name]}"
@@ -81,7 +90,21 @@ def build_tables(runs: Sequence[Run], rank_by: str | None = None) -> list[Table]
     return tables
 
 
-def _build(practical: str, data: str, runs: Sequence[Run], rank_by: str | None) -> Table:
+def _stands_elsewhere(row: Row, table: Table, tables: Sequence[Table]) -> bool:
+    """Say whether a row that was not run here stands in a better place: with numbers, or in the table of the grid."""
+    if row.status != NOT_RUN:
+        return False
+    others = [other for other in tables if other is not table and _of(other) == _of(table)]
+    return any(rival.runs and rival.published is row.published for other in others for rival in other.rows) or (
+        bool(table.apart) and any(not other.apart for other in others)
+    )
+
+
+def _of(table: Table) -> tuple[str, str]:
+    return table.practical, table.data
+
+
+def _build(practical: str, data: str, apart: str, runs: Sequence[Run], rank_by: str | None) -> Table:
     sheet = sheet_of(practical)
     published = load_published(sheet)
     known = sheet.columns or _of_metrics(runs, sheet)
@@ -92,7 +115,7 @@ def _build(practical: str, data: str, runs: Sequence[Run], rank_by: str | None) 
     column = next((column for column in columns if column.key == key and column.better != "neither"), None)
     if column is not None:
         rank(rows, column)
-    table = Table(practical, data, sheet, columns, published, rows, column, each_run(rows, column))
+    table = Table(practical, data, sheet, columns, published, rows, column, each_run(rows, column), apart)
     table.footnotes = list(_footnotes(table, column))
     return table
 
@@ -136,6 +159,11 @@ def _selection(rows: Sequence[Row]) -> str:
 def _footnotes(table: Table, ranked: Column | None) -> Iterable[str]:
     """Yield what a reader must know to read the numbers right."""
     used = [run for row in table.rows for run in row.runs]
+    if table.apart:
+        yield (
+            f"These runs lie in {table.apart} and are no cells of the grid as it was last typed (cells.json), so they "
+            "are not compared with those; type the earlier command again, and they stand in its table."
+        )
     estimates = [estimate for row in table.rows for estimate in row.estimates.values()]
     if any(estimate.n > 1 for estimate in estimates):
         yield "± is the standard deviation over seeds, [low, high] the 95 % t interval of their mean."
@@ -150,6 +178,7 @@ def _footnotes(table: Table, ranked: Column | None) -> Iterable[str]:
             "≈ marks a tie: these runs cannot tell the rows apart, more seeds may. "
             "Only a best row without a tie is bold."
         )
+        yield from _settings_that_differ([row for row in table.rows if row.rival or row.mark])
     if table.sheet.observations:
         yield from table.sheet.observations(table.rows)
     if table.data == "embedded":
@@ -170,11 +199,27 @@ def _footnotes(table: Table, ranked: Column | None) -> Iterable[str]:
         yield from (f"About the hand-out: {note}" for note in table.published.notes)
 
 
+def _settings_that_differ(rows: Sequence[Row]) -> Iterable[str]:
+    """Name the recorded settings in which ranked rows differ, as far as every row has recorded them."""
+    found = []
+    for name in rows[0].runs[0].settings if rows else ():
+        values = {run.settings.get(name) for row in rows for run in row.runs}
+        if len(values) > 1 and None not in values:
+            numbers = ", ".join(f"{value:g}" for value in sorted(v for v in values if v is not None))
+            found.append(f"{name.rpartition('.')[2].replace('_', ' ')} ({numbers})")
+    if found:
+        yield f"The ranked rows differ in {', '.join(found)}."
+
+
 def _common_choices(runs: Sequence[Run]) -> str:
     facts = [{**run.choices, **run.overrides} for run in runs]
     if not facts:
         return ""
     same = {name: value for name, value in facts[0].items() if all(other.get(name) == value for other in facts)}
+    for name in {name for other in facts for name in other} - set(same):
+        # freeze=none is not the whole truth where a row has callbacks.freeze.patterns of its own
+        axis = next((word for word in reversed(name.lstrip("~").split(".")[:-1]) if word in runs[0].choices), "")
+        same.pop(axis, None)
     return ", ".join(f"{name}={value}" for name, value in same.items())
 
 

@@ -129,7 +129,8 @@ def typed_settings(command: str, choices: Collection[str]) -> dict[str, str]:
     pairs = ((name.lstrip("+"), value) for name, _, value in (override.partition("=") for override in overrides))
     apart = {"seed", "experiment", "data", "run", "tags", "datamodule.root", *choices}
     # more devices than one are a larger batch
-    return {n: v for n, v in pairs if n not in apart and is_part(n) and (n, v) != ("trainer.devices", "1")}
+    same = (("trainer.devices", "1"), ("trainer", "default"), ("trainer", "cpu"), ("trainer", "gpu"))
+    return {n: v for n, v in pairs if n not in apart and is_part(n) and (n, v) not in same}
 
 
 def digest_of_file(file: Path) -> str:

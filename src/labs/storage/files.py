@@ -118,3 +118,13 @@ def _in_numbers(node: Any) -> Any:
     if isinstance(node, list):
         return [_in_numbers(value) for value in node]
     return WORDS.get(node, node) if isinstance(node, str) else node
+
+
+def cut(name: str, most: int) -> str:
+    """Cut a name to a number of bytes: file systems count those (255 of a name), not letters.
+
+    Examples:
+        >>> cut("bird", 3), cut("größe", 3)
+        ('bir', 'gr')
+    """
+    return name.encode("utf-8", "surrogateescape")[:most].decode("utf-8", "ignore")

@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 from hydra.core.config_loader import ConfigLoader
+from hydra.errors import ConfigCompositionException
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from labs import LabsError
 from labs.cli.check import check_data
 from labs.cli.describe import describe
+from labs.cli.explain import missing_key, unknown_key
 from labs.cli.overrides import quote
 from labs.runs.directory import FORMAT, read_facts, shown_path
 from labs.runs.processes import is_occupied
@@ -143,8 +145,7 @@ def compose_cells(
     grid = Path(config.hydra.sweep.dir).absolute()
     known = {file.parent: read_facts(file.parent) for file in sorted(grid.glob("*/metrics.json"))}
     cells: list[Cell] = []
-    for number, overrides in enumerate(job_overrides, start=first):
-        composed = loader.load_sweep_config(config, list(overrides))
+    for number, composed in enumerate(_composed(loader, config, job_overrides), start=first):
         with open_dict(composed):
             composed.hydra.job.id = composed.hydra.job.num = number
         choices = {str(name): str(choice) for name, choice in composed.hydra.runtime.choices.items()}
@@ -166,6 +167,36 @@ def compose_cells(
         cells.append(cell)
     _name(cells)
     return cells
+
+
+def _composed(loader: ConfigLoader, config: DictConfig, job_overrides: Sequence[Sequence[str]]) -> list[DictConfig]:
+    """Compose every cell.
+
+    Raises:
+        LabsError: a word does not fit every cell.
+    """
+    found: list[DictConfig] = []
+    refused: dict[str, list[list[str]]] = {}
+    for overrides in map(list, job_overrides):
+        try:
+            found.append(loader.load_sweep_config(config, overrides))
+        except ConfigCompositionException as error:
+            key = missing_key(error)
+            if key is None:
+                raise
+            refused.setdefault(key, []).append(overrides)
+    if not refused:
+        return found
+    key, without = max(refused.items(), key=lambda item: len(item[1]))
+    if len(without) == len(job_overrides):
+        raise LabsError(unknown_key(key, without[0]))
+    common = set.intersection(*map(set, job_overrides))
+    names = [", ".join(word for word in overrides if word not in common) for overrides in without]
+    shown = "; ".join([*names[:3], *([f"and {len(names) - 3} more"] if len(names) > 3 else [])])
+    raise LabsError(
+        f"{len(without)} of {len(job_overrides)} cells have no setting '{key}' ({shown}). "
+        "A word must fit every cell: type the cells that have it as a grid of their own."
+    )
 
 
 def write_plan(cells: Sequence[Cell], grid: Path, command: str) -> None:

@@ -89,7 +89,7 @@ def _write_report(grid: Path) -> None:
 
 
 def _short(table: "Table") -> Lines:
-    """Return a table's rows with the number that ranks them, as a terminal has room for."""
+    """Return a table's rows with the number that ranks them, as a terminal has room for; the page has the others."""
     from labs.reporting.texts import cell
 
     ranked = table.ranked
@@ -98,7 +98,7 @@ def _short(table: "Table") -> Lines:
     lines.add_column("n", justify="right")
     if ranked:
         lines.add_column(f"{ranked.group} {ranked.title}".strip(), justify="right", no_wrap=True)
-    for row in table.rows:
+    for row in (row for row in table.rows if row.every_run):
         mark = {"tie": "≈ "}.get(row.mark, "")
         shown = Text(mark + cell(row, ranked).joined() if ranked else "", "bold" if row.mark == "best" else "")
         title = ", ".join([row.name, *(label for label in row.labels if label not in table.title)])

@@ -1,0 +1,46 @@
+"""Which words of a grid's command are for the whole grid, and which for its cells alone.
+
+Hydra composes the recipe of the whole grid before it composes the cells, and that recipe has the settings of the quick
+start. So it is given the words that say what the grid is and how it runs; all others are checked against each cell.
+"""
+
+import sys
+
+from hydra._internal.utils import get_args_parser
+
+from labs.cli.help import config_folder
+from labs.runs.recipe import THE_CALL, is_part
+
+_typed: list[str] = []  # the arguments of the command that runs
+
+
+def of_the_grid(arguments: list[str]) -> list[str]:
+    """Return the arguments without the words that only cells understand, which are kept for `of_the_cells`.
+
+    Flags come first, wherever they were typed. A command that is no grid, or shows a recipe instead of running it,
+    keeps all its words.
+    """
+    options = get_args_parser().parse_intermixed_args(arguments)
+    flags = [argument for argument in arguments if argument not in options.overrides]
+    is_grid = options.multirun or any(word.startswith(("grid=", "hydra.mode=")) for word in options.overrides)
+    runs = is_grid and not (options.cfg or options.info or options.help)
+    _typed[:] = [*flags, *options.overrides] if runs else []
+    return [*flags, *(word for word in options.overrides if not runs or _is_of_the_grid(word))]
+
+
+def of_the_cells(words: list[str]) -> list[str]:
+    """Return every word that was typed for the cells, and let the command be what was typed again.
+
+    Args:
+        words: those that Hydra knows of.
+    """
+    if not _typed:
+        return words
+    sys.argv[1:] = _typed
+    return list(get_args_parser().parse_args(_typed).overrides)
+
+
+def _is_of_the_grid(word: str) -> bool:
+    name = word.partition("=")[0].lstrip("+~").partition("@")[0]
+    group = "=" not in word or (config_folder() / name).is_dir()  # a word without a value is refused by Hydra
+    return (group and not word.startswith("~")) or not is_part(name, (*THE_CALL, "paths"))
