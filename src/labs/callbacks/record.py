@@ -9,7 +9,6 @@ from typing import Any
 
 import lightning.pytorch as pl
 import pandas as pd
-import torch
 import torch.distributed
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.utilities import rank_zero_only
@@ -22,6 +21,7 @@ from labs.drawing.curves import curves_gif, curves_png
 from labs.practicals import sheet_of
 from labs.runs.environment import environment
 from labs.runs.life import Run
+from labs.storage.checkpoint_files import read_checkpoint
 
 
 class Record(pl.Callback):
@@ -100,7 +100,7 @@ class Record(pl.Callback):
             self.run.facts["labels"] = [*self.run.facts["labels"], STOPPED_EARLY]
         chosen, file = tested(trainer), weights_tested(trainer)
         if chosen and chosen.monitor and file is not None:
-            epoch = torch.load(file, map_location="cpu", weights_only=True, mmap=True)["epoch"] + 1
+            epoch = read_checkpoint(file).get("epoch", -1) + 1  # the test says what a file is that has none
             self.run.facts |= {"best_epoch": epoch, "selected_by": f"{chosen.mode} {chosen.monitor}"}
             self.run.facts["metrics"] = _metrics_of(next((row for row in self.rows if row["epoch"] == epoch), {}))
         self.run.save()

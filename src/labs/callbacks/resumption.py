@@ -43,7 +43,8 @@ class Resumption(pl.Callback):
             LabsError: the checkpoint is of another optimizer, or other parameters trained.
         """
         if self.before != self.recipe:
-            if not all(_fits(*pair) for pair in zip(self.saved, trainer.optimizers, strict=True)):
+            # a checkpoint without the state of optimizers is none to go on with, and Lightning says so
+            if not all(_fits(*pair) for pair in zip(self.saved, trainer.optimizers, strict=False)):
                 raise LabsError(
                     "the run was made with another optimizer, or other parameters trained (freeze, module.lr_scale): "
                     "type these as they were, or start a new run."
