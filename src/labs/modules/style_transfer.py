@@ -151,8 +151,7 @@ class StyleTransfer(pl.LightningModule):
         if stage == "fit":
             check_epochs(self.trainer.max_epochs, self.ends, self.every)
         pictures = handed_over(self.trainer, PicturePairs, to=self).pictures
-        for scale in self.scales:
-            contents = resized(pictures.contents, scale)
+        for contents in (resized(pictures.contents, scale) for scale in self.scales):
             first = torch.rand_like(contents) if self.start == "noise" else contents.clone()
             self.generated.append(nn.Parameter(first))
             self.best.append(BestSoFar(first))
