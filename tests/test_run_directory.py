@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import runpy
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -153,19 +152,6 @@ def test_a_comma_in_the_name_of_an_image(
     printed = capsys.readouterr().out.splitlines()
     titles = [line.partition("  (")[0] for line in printed if ".png" in line]
     assert titles == ["a,b.png", "~/c.png", "d, e,f.png"]
-
-
-@pytest.mark.parametrize("kept", ["last", ""])
-def test_a_run_that_selected_no_epoch_answers_with_its_last(kept: str, run_dir: Path, tmp_path: Path) -> None:
-    copied = shutil.copytree(run_dir, tmp_path / "run")
-    for checkpoint in copied.glob("checkpoints/*.ckpt"):
-        if checkpoint.stem != kept:
-            checkpoint.unlink()
-    if kept:
-        assert load_run(copied).classes == load_run(run_dir).classes
-    else:
-        with pytest.raises(LabsError, match="has finished, but its weights were not kept"):
-            load_run(copied)
 
 
 def test_predict_explains_mistakes(run_dir: Path, tmp_path: Path) -> None:

@@ -69,7 +69,7 @@ def test_weights_count_by_what_they_are_not_by_where_they_lie(tmp_path: Path, mo
     for name, content in (("a", b"weights"), ("b", b"weights"), ("c", b"others")):
         (tmp_path / name / "checkpoints").mkdir(parents=True)
         (tmp_path / name / "checkpoints" / "best.ckpt").write_bytes(content)
-        (tmp_path / name / "metrics.json").write_text(json.dumps({"experiment": "cub_tuned"}))
+        (tmp_path / name / "metrics.json").write_text(json.dumps({"experiment": "cub_tuned", "labels": []}))
     monkeypatch.chdir(tmp_path)
     recipes = [described(f"weights={path}") for path in ("./a", f"{tmp_path}/b", "./c")]
     assert recipes[0].key == recipes[1].key != recipes[2].key

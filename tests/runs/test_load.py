@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 import yaml
 from bad_checkpoints import bad_checkpoints
-from PIL import Image
 from project import ROOT
 from trained_run import CLASSES, write_trained_run
 
@@ -161,18 +160,6 @@ def test_a_run_without_its_checkpoint_says_how_it_stands(status: str, said: str,
     (run_dir / "checkpoints" / "best.ckpt").unlink()
     (run_dir / "checkpoints" / "last.ckpt").rename(run_dir / "checkpoints" / "by_oracle.ckpt")
     assert re.search(said, refused(run_dir))
-
-
-def test_predict_takes_a_picture_with_a_comma_in_its_name(
-    run_dir: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.chdir(run_dir)
-    for name in ("a,b.png", "c.png"):
-        Image.new("L", (40, 30), 128).save(name)
-    predict.main([f"run={run_dir}", "image=a,b.png", "top=2"])
-    predict.main([f"run={run_dir}", "image=c.png,c.png", "top=2"])
-    said = capsys.readouterr().out
-    assert (said.count("a,b.png"), said.count("c.png"), said.count("%")) == (1, 2, 6)
 
 
 def test_predict_trusts_only_when_it_is_typed(

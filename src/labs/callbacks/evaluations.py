@@ -11,7 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedCo
 from labs.callbacks.progress import EpochLines
 
 
-def evaluations(*, enabled: bool) -> ProgressBar | None:
+def evaluations(*, enabled: bool = True) -> ProgressBar | None:
     """Return a live bar if standard output is a terminal, else one that prints a line after each epoch."""
     if not enabled:
         return None

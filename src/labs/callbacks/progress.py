@@ -12,7 +12,7 @@ from labs.callbacks.measured import measured
 from labs.runs.durations import duration
 
 
-def progress(*, enabled: bool) -> ProgressBar | None:
+def progress(*, enabled: bool = True) -> ProgressBar | None:
     """Return a live progress bar if standard output is a terminal, else one that prints a line after each epoch."""
     if not enabled:
         return None
