@@ -59,7 +59,7 @@ def test_a_run_answers(run_dir: Path) -> None:
         ("module.optimizer", {"_target_": "pandas.read_pickle", "filepath_or_buffer": "x"}, "pandas.read_pickle"),
         ("module.net", {"_target_": "torch.hub.load", "repo_or_dir": "x"}, "torch.hub.load"),
         ("module.net._target_", "${oc.env:OF_TEST_LOAD}", "os.mkdir"),
-        ("module.scheduler", {"_target_": "torch.optim.Adam", "_args_": [{"_target_": "os.mkdir"}]}, "os.mkdir"),
+        ("module.scheduler", {"_target_": "torch.optim.Adam", "params": [{"_target_": "os.mkdir"}]}, "os.mkdir"),
         ("module.net.name", {"_target_": "labs.storage.files.os.mkdir", "path": "made"}, "labs.storage.files.os.mkdir"),
     ],
 )

@@ -20,9 +20,9 @@ from labs.cli.overrides import quote
 from labs.runs.directory import FORMAT, read_facts, shown_path
 from labs.runs.processes import is_occupied
 from labs.runs.recipe import Recipe, is_part
-from labs.runs.recognition import is_finished, is_of, refuse_try_out
-from labs.runs.trusted import needed_again
-from labs.storage.files import to_json, write_text
+from labs.runs.recognition import is_finished, is_of, refuse_try_out, refuse_what_no_run_wrote
+from labs.runs.trusted import links_out_of, needed_again
+from labs.storage.files import read_json, to_json, write_text
 
 OF_A_JOB = ("hydra.job", "hydra.verbose")  # settings of Hydra that mean something to a single cell
 
@@ -164,9 +164,25 @@ def compose_cells(
         composed.hydra.sweep.subdir = str(directory.relative_to(grid))
         cell = Cell(directory.name, composed, recipe, directory)
         cell.look()
+        if cell.state == "waiting":
+            _refuse_what_is_not_ours(cell)
         cells.append(cell)
     _name(cells)
     return cells
+
+
+def _refuse_what_is_not_ours(cell: Cell) -> None:
+    """Refuse a folder of the user's, and one through which a cell would write elsewhere.
+
+    Raises:
+        LabsError: names what lies there.
+    """
+    refuse_what_no_run_wrote(cell.directory, cell.recipe.facts["practical"])
+    if links := links_out_of(cell.directory):
+        raise LabsError(
+            f"{links[0]} is a link that leads out of the cell's folder, so its run would write elsewhere. Remove the "
+            "link, or type another hydra.sweep.dir=<folder>."
+        )
 
 
 def _composed(loader: ConfigLoader, config: DictConfig, job_overrides: Sequence[Sequence[str]]) -> list[DictConfig]:
@@ -200,7 +216,11 @@ def _composed(loader: ConfigLoader, config: DictConfig, job_overrides: Sequence[
 
 
 def write_plan(cells: Sequence[Cell], grid: Path, command: str) -> None:
-    """Write `cells.json`: which cells the grid has, so that a report can show those that were not run."""
+    """Write `cells.json`: which cells the grid has, so that a report can show those that were not run.
+
+    Raises:
+        LabsError: a file of that name is the user's.
+    """
     planned = [
         {
             "directory": str(cell.directory.relative_to(grid.absolute())),
@@ -210,8 +230,21 @@ def write_plan(cells: Sequence[Cell], grid: Path, command: str) -> None:
         }
         for cell in cells
     ]
+    plan = grid / "cells.json"
+    if plan.exists() and not _is_plan(plan):
+        raise LabsError(
+            f"{plan} was not written by a grid, and this one would replace it. Type hydra.sweep.dir=<folder>."
+        )
     grid.mkdir(parents=True, exist_ok=True)
-    write_text(grid / "cells.json", to_json({"command": command, "cells": planned}))
+    write_text(plan, to_json({"command": command, "cells": planned}))
+
+
+def _is_plan(file: Path) -> bool:
+    try:
+        content = read_json(file)
+    except (OSError, ValueError):
+        return False
+    return isinstance(content, dict) and {"command", "cells"} <= set(content)
 
 
 def _name(cells: Sequence[Cell]) -> None:
