@@ -148,6 +148,19 @@ def test_a_best_checkpoint_that_holds_code_is_not_tested(
     assert not (tmp_path / "made").exists()
 
 
+def test_what_is_left_after_the_last_checkpoint_is_gone_is_kept(
+    train: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It was trained again from the first epoch, over its results, without a word."""
+    train(*RECIPE, "trainer.max_epochs=1", "hydra.run.dir=run")
+    (tmp_path / "run" / "checkpoints" / "last.ckpt").unlink()
+    before = {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()}
+    with pytest.raises(SystemExit):
+        train("resume=run", "trainer.max_epochs=2")
+    assert "nothing is left to go on from. Type retry=run rerun=true" in capsys.readouterr().err
+    assert before == {path: path.read_bytes() for path in before}
+
+
 @pytest.mark.parametrize("key", ["resume", "retry"])
 @pytest.mark.parametrize("where", ["callbacks", "logger"])
 def test_a_handed_over_run_that_goes_on_runs_no_code(

@@ -8,7 +8,7 @@ import torch
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from labs import LabsError
-from labs.runs.directory import shown_path
+from labs.runs.directory import read_facts, shown_path
 from labs.storage.checkpoint_files import read_checkpoint
 from labs.storage.files import replacing
 
@@ -53,6 +53,27 @@ class WholeCheckpoints(TorchCheckpointIO):
                 state.update({name: _lying_in(here, state[name]) for name in NEIGHBORS if name in state})
                 state["dirpath"] = str(here)
         return checkpoint
+
+
+def last_checkpoint(run_dir: Path, *, asked: bool) -> Path | None:
+    """Return the checkpoint that a run goes on from; None if it has none yet and starts.
+
+    Args:
+        run_dir: of the run.
+        asked: going on was asked for, so that training again what is trained is no answer.
+
+    Raises:
+        LabsError: the run has trained, but its last checkpoint is gone.
+    """
+    last = run_dir / "checkpoints" / "last.ckpt"
+    if last.is_file():
+        return last
+    if asked and read_facts(run_dir).get("epochs", 0):
+        raise LabsError(
+            f"{last} is missing, so nothing is left to go on from. "
+            f"Type retry={shown_path(run_dir)} rerun=true to start that run anew."
+        )
+    return None
 
 
 def _lying_in(folder: Path, value: Any) -> Any:
