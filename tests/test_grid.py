@@ -270,6 +270,20 @@ def test_a_grid_can_stop_at_the_first_failure(
     assert "grid: 3 not run, 1 failed" in capsys.readouterr().out
 
 
+def test_a_cell_stopped_before_it_began_can_be_gone_on_with(
+    train: Train, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was said to type retry=<its folder>, in which nothing said what to repeat."""
+    with monkeypatch.context() as patched:
+        patched.setattr("labs.cli.describe.run_of", lambda *_: interrupt())
+        with pytest.raises(SystemExit):
+            train(*SWEEP, "freeze=none", "trainer.max_epochs=1")
+    command = re.search(r"go on      python train.py '?(retry=[^\s']*)", capsys.readouterr().out)
+    assert command is not None
+    train(command[1])
+    assert "run directory  outputs/grid/" in capsys.readouterr().out
+
+
 def test_a_cell_that_could_not_start_is_kept_and_can_be_retried(
     train: Train, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

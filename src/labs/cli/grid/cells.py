@@ -100,26 +100,31 @@ class Cell:
         return self._written() != self.found
 
     def end(self, state: State, error: str = "", trace: str = "") -> None:
-        """Note how the cell ended; a failure is kept in its directory: `traceback.txt` and a `metrics.json`."""
+        """Note how the cell ended; a failure is kept in its directory: `traceback.txt` and a `metrics.json`.
+
+        What is to be typed for it reads its words there, even if the run was stopped before it wrote them.
+        """
         self.state, self.error, self.ended = state, error, time.monotonic()
         if state == "failed" and is_occupied(self.directory):
             self.state = "elsewhere"  # another process was a moment quicker; its directory is not ours
-        if self.state != "failed":
-            return
         with suppress(OSError):  # a full disk, a file where the folder should be: the summary tells it all the same
-            self._keep(error, trace)
+            if self.state in ("failed", "interrupted"):
+                self._keep_words()
+            if self.state == "failed":
+                self._keep(error, trace)
 
     def _keep(self, error: str, trace: str) -> None:
-        self.directory.mkdir(parents=True, exist_ok=True)
         if not (self.directory / "traceback.txt").is_file():  # a run that had begun has written its own
             write_text(self.directory / "traceback.txt", f"{self.recipe.facts['command']}\n\n{trace}")
         if not self.facts():  # finished results of this recipe stay, and what was stopped can still go on
             own = {**self.recipe.facts, "key": self.recipe.key}
             record = {"format": FORMAT, "status": "failed", **own, "metrics": {}, "labels": [], "error": error}
             write_text(self.directory / "metrics.json", to_json(record))
+
+    def _keep_words(self) -> None:
         saved = self.directory / ".hydra" / "overrides.yaml"
         if not saved.is_file():  # a run that could not start takes back what it wrote; retry and report need its recipe
-            saved.parent.mkdir(exist_ok=True)
+            saved.parent.mkdir(parents=True, exist_ok=True)
             write_text(saved, OmegaConf.to_yaml(OmegaConf.create(self.overrides)))
             write_text(saved.with_name("recipe.yaml"), self.recipe.text)
 
