@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import yaml
 from bad_checkpoints import bad_checkpoints
 from PIL import Image
@@ -127,6 +128,24 @@ def test_a_bad_checkpoint_is_one_line(name: str, run_dir: Path, tmp_path: Path) 
     file.write_bytes(bad_checkpoints(file.read_bytes(), tmp_path / "made")[name])
     assert "best.ckpt" in refused(run_dir)
     assert not (tmp_path / "made").exists()
+
+
+@pytest.mark.parametrize(
+    ("odd", "said"),
+    [
+        ({"classes": ["a"]}, "it names 1 classes of"),
+        ({"image_size": -3}, "it saw images of -3 pixels"),
+        ({"image_size": 1_000_000, "resize": 1_000_000}, "it saw images of 1000000 pixels"),
+    ],
+)
+def test_images_that_no_net_has_seen_are_one_line(odd: dict[str, Any], said: str, run_dir: Path) -> None:
+    """One of a million pixels a side filled the memory."""
+    file = run_dir / "checkpoints" / "best.ckpt"
+    saved = torch.load(file, weights_only=True)
+    data = next(state for state in saved.values() if isinstance(state, dict) and "classes" in state)
+    data.update(odd)
+    torch.save(saved, file)
+    assert said in refused(run_dir)
 
 
 @pytest.mark.parametrize("content", [None, b"", b'{"labels": ["embed', b"{}", b'{"labels": "all"}', b"[" * 100_000])
