@@ -38,7 +38,7 @@ def main(arguments: list[str]) -> None:
         for index in probabilities.argsort(descending=True)[: int(settings.get("top", "5"))]:
             table.add_row(run.classes[index], f"{probabilities[index]:.1%}")
         Console().print(f"{file}{notes}", style="italic", highlight=False, markup=False, soft_wrap=True)
-        Console().print(table)
+        Console(markup=False).print(table)
 
 
 def files_of(typed: str) -> list[str]:

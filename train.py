@@ -45,7 +45,7 @@ def train(cfg: DictConfig, run: "Run") -> dict[str, float]:
     from labs.callbacks.stop_signals import StopSignals
     from labs.callbacks.tensorboard import TensorBoardCards
     from labs.cli.embedded_weights import embedded_weights
-    from labs.runs.checkpoints import WholeCheckpoints
+    from labs.runs.checkpoints import WholeCheckpoints, last_checkpoint
     from labs.runs.device import prepare_device
 
     quiet()  # again: Lightning sets its own levels when it is imported
@@ -62,9 +62,8 @@ def train(cfg: DictConfig, run: "Run") -> dict[str, float]:
     loggers = [build(node, f"logger.{name}") for name, node in cfg.logger.items() if node]
     trainer = build(cfg.trainer, "trainer", callbacks=callbacks, logger=loggers, plugins=[WholeCheckpoints()])
 
-    last = run.directory / "checkpoints" / "last.ckpt"
     if is_overridden("training_step", module):  # some methods train nothing
-        going_on = last if run.resumes and last.is_file() else None
+        going_on = last_checkpoint(run.directory, asked=cfg.resume) if run.resumes else None
         trainer.fit(module, datamodule, ckpt_path=going_on, weights_only=True)
     trainer.test(module, datamodule, ckpt_path=weights_tested(trainer), verbose=False, weights_only=True)
     return dict(run.facts["metrics"])

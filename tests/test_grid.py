@@ -240,6 +240,27 @@ def test_the_same_cell_twice_is_one_and_a_blocked_directory_stops_no_other(
     assert "grid: 1 done, 2 skipped, 1 failed" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("what", ["file", "link"])
+def test_a_cell_is_not_put_into_a_folder_of_the_users(
+    what: str, train: Train, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """A cell that could not run left a record in place of the user's, and called the folder a run's from then on."""
+    folder = tmp_path / "outputs" / "grid" / "mine"
+    folder.mkdir(parents=True)
+    if what == "file":
+        (folder / "metrics.json").write_text("mine")
+        (folder / "traceback.txt").write_text("mine")
+    else:
+        (tmp_path / "profile").write_text("mine")
+        (folder / "output.txt").symlink_to(tmp_path / "profile")
+    with pytest.raises(SystemExit) as exit_:
+        train(*SWEEP, "freeze=none", "hydra.sweep.subdir=mine")
+    assert exit_.value.code == 2
+    said = capsys.readouterr().err
+    assert ("holds files that no run of labs wrote" if what == "file" else "output.txt is a link") in said
+    assert {path.read_text() for path in folder.iterdir()} == {"mine"}
+
+
 def test_a_grid_can_stop_at_the_first_failure(
     train: Train, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -247,6 +268,20 @@ def test_a_grid_can_stop_at_the_first_failure(
     with pytest.raises(SystemExit):
         train(*SWEEP, SEEDS, "sweep.on_error=stop")
     assert "grid: 3 not run, 1 failed" in capsys.readouterr().out
+
+
+def test_a_cell_stopped_before_it_began_can_be_gone_on_with(
+    train: Train, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was said to type retry=<its folder>, in which nothing said what to repeat."""
+    with monkeypatch.context() as patched:
+        patched.setattr("labs.cli.describe.run_of", lambda *_: interrupt())
+        with pytest.raises(SystemExit):
+            train(*SWEEP, "freeze=none", "trainer.max_epochs=1")
+    command = re.search(r"go on      python train.py '?(retry=[^\s']*)", capsys.readouterr().out)
+    assert command is not None
+    train(command[1])
+    assert "run directory  outputs/grid/" in capsys.readouterr().out
 
 
 def test_a_cell_that_could_not_start_is_kept_and_can_be_retried(

@@ -114,10 +114,16 @@ def test_a_last_checkpoint_that_cannot_be_gone_on_with_is_one_line(
     whole, made = file.read_bytes(), tmp_path / "made"
     saved = torch.load(file, weights_only=True)
     renamed = {f"other.{name}": tensor for name, tensor in saved["state_dict"].items()}
-    for name, change in {"net": {"state_dict": renamed}, "optimizer": {"optimizer_states": None}, "epoch": {}}.items():
+    odd = {key: {**state, "recipe": 5} if "recipe" in state else state for key, state in saved["callbacks"].items()}
+    logs = {key: {**state, "log": [{"epoch": "x"}]} if "log" in state else state for key, state in odd.items()}
+    changes = {
+        "net": {"state_dict": renamed}, "optimizer": {"optimizer_states": None}, "epoch": {},
+        "states": {"optimizer_states": "x"}, "log": {"callbacks": logs},
+    }  # fmt: skip
+    for name, change in changes.items():
         torch.save({n: v for n, v in (saved | change).items() if v is not None and n != name}, tmp_path / f"{name}.pt")
     bad = {**bad_checkpoints(whole, made), **{file.stem: file.read_bytes() for file in tmp_path.glob("*.pt")}}
-    assert len(bad) == 11
+    assert len(bad) == 13
     for name, content in bad.items():
         file.write_bytes(content)
         with pytest.raises(SystemExit) as exit_:
@@ -146,6 +152,19 @@ def test_a_best_checkpoint_that_holds_code_is_not_tested(
     assert exit_.value.code == 2
     assert "best.ckpt cannot be read as a checkpoint: it names" in capsys.readouterr().err
     assert not (tmp_path / "made").exists()
+
+
+def test_what_is_left_after_the_last_checkpoint_is_gone_is_kept(
+    train: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It was trained again from the first epoch, over its results, without a word."""
+    train(*RECIPE, "trainer.max_epochs=1", "hydra.run.dir=run")
+    (tmp_path / "run" / "checkpoints" / "last.ckpt").unlink()
+    before = {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()}
+    with pytest.raises(SystemExit):
+        train("resume=run", "trainer.max_epochs=2")
+    assert "nothing is left to go on from. Type retry=run rerun=true" in capsys.readouterr().err
+    assert before == {path: path.read_bytes() for path in before}
 
 
 @pytest.mark.parametrize("key", ["resume", "retry"])
@@ -270,6 +289,18 @@ def test_what_cannot_go_on_is_said(
         train("resume=run", "trainer.max_epochs=2", typed)
     assert "another optimizer, or other parameters trained" in capsys.readouterr().err
     assert (tmp_path / "run" / "metrics.json").read_text() == before
+
+
+def test_a_run_is_not_made_shorter_than_it_is(
+    train: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its numbers, of two epochs, stood as those of one."""
+    train(*SMALL, "trainer.max_epochs=2", "hydra.run.dir=run")
+    before = {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()}
+    with pytest.raises(SystemExit):
+        train("resume=run", "trainer.max_epochs=1")
+    assert "the run has trained 2 epochs" in capsys.readouterr().err
+    assert before == {path: path.read_bytes() for path in before}
 
 
 def test_a_moved_run_keeps_its_best_epoch(train: Callable[..., Path], tmp_path: Path) -> None:

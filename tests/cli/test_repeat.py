@@ -22,7 +22,8 @@ PLACES = [
     "callbacks.best.filename=../../elsewhere", "++callbacks.best={mode: max, dirpath: /elsewhere}",
     "+logger.csv.version=../..", "+logger.tensorboard.sub_dir=../..", "++logger.x={a: [{save_dir: /elsewhere}]}",
     "datamodule.source.folder=/elsewhere",
-    "upstream.experiment=x", "+trainer.profiler={dirpath: /elsewhere}",
+    "upstream.experiment=x", "+trainer.profiler={dirpath: /elsewhere}", "module.label=${oc.env:SECRET}",
+    "++callbacks.e='${oc.decode:\"{dirpath: /elsewhere}\"}'",
 ]  # fmt: skip
 OWN = [
     "experiment=cub_full", "weights=random", "module.optimizer.lr=0.1", "~callbacks.best", "freeze=null",
@@ -59,7 +60,7 @@ def test_what_no_run_records_is_refused(word: str, run_dir: Path) -> None:
 @pytest.mark.parametrize("word", PLACES)
 def test_places_are_typed_and_never_repeated(word: str, run_dir: Path) -> None:
     record(run_dir, word)
-    with pytest.raises(LabsError, match="No run directory decides where files are read and written") as raised:
+    with pytest.raises(LabsError, match="No run directory decides where files are") as raised:
         expand([f"resume={run_dir}"])
     assert f"type it again: resume={run_dir}" in str(raised.value)
     name = word.partition("=")[0]

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from fake_runs import write_run
 
+from labs import LabsError
 from labs.reporting.csv_files import to_csv
 from labs.reporting.drawings import draw
 from labs.reporting.find import find_runs
@@ -173,6 +174,19 @@ def test_write_report_leaves_every_file(tmp_path: Path) -> None:
     text = page.read_text(encoding="utf-8")
     assert text.count("data:image/png;base64,") == 3  # two figures and one thumbnail
     assert "result.png: it cannot be read" in text
+
+
+@pytest.mark.parametrize("name", ["table.md", "report.html", "curves.png"])
+def test_a_report_replaces_reports_alone(name: str, tmp_path: Path) -> None:
+    write_run(tmp_path / "a")
+    (tmp_path / "handin").mkdir()
+    (tmp_path / "handin" / name).write_text("my own words")
+    with pytest.raises(LabsError, match=rf"files that no report wrote, .*{name}.*--output"):
+        write_report([tmp_path / "a"], tmp_path / "handin")
+    assert [file.read_text() for file in (tmp_path / "handin").iterdir()] == ["my own words"]
+    (tmp_path / "handin" / name).rename(tmp_path / "handin" / "notes.md")
+    for _ in range(2):
+        write_report([tmp_path / "a"], tmp_path / "handin")
 
 
 def test_a_report_of_nothing_but_failures_is_written(tmp_path: Path) -> None:

@@ -56,3 +56,15 @@ def test_neighbors_are_found_where_they_lie_now(tmp_path: Path) -> None:
 def test_weights_alone_are_read_as_they_are(tmp_path: Path) -> None:
     WholeCheckpoints().save_checkpoint(OF_LIGHTNING, tmp_path / "best.ckpt")
     assert WholeCheckpoints().load_checkpoint(tmp_path / "best.ckpt") == OF_LIGHTNING
+
+
+@pytest.mark.parametrize("folder", ["{here}/../..", "/home/somebody", "..", "C:\\run\\checkpoints", ""])
+def test_no_neighbor_lies_anywhere_else(folder: str, tmp_path: Path) -> None:
+    """Lightning deletes the best one before when a better one comes, and tests it, wherever it is said to be."""
+    here = tmp_path / "checkpoints"
+    best = f"{folder.format(here=here)}{chr(92) if chr(92) in folder else '/'}best.ckpt"
+    states = {"best": {"dirpath": "/elsewhere", "best_model_path": best, "best_k_models": {best: 1.0}}}
+    WholeCheckpoints().save_checkpoint({**OF_LIGHTNING, "callbacks": states}, here / "last.ckpt")
+    read = WholeCheckpoints().load_checkpoint(here / "last.ckpt")["callbacks"]["best"]
+    there = str(here / "best.ckpt")
+    assert read == {"dirpath": str(here), "best_model_path": there, "best_k_models": {there: 1.0}}

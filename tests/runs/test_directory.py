@@ -20,6 +20,8 @@ WHOLE = {"format": 2, "status": "finished", "metrics": {"test/acc": 0.5}, "label
     [
         {"format": "2"}, {"labels": "embedded data"}, {"metrics": [0.5]}, {"choices": []}, {"command": None},
         {"key": 5}, {"seconds": "long"}, {"max_epochs": "many"}, {"labels": ...}, {"metrics": ...},
+        {"metrics": {"test/acc": "high"}}, {"metrics": {"test/acc": [1]}}, {"counts": {"test": None}},
+        {"labels": [1]}, {"labels": ["\x1b[2J"]}, {"warnings": 5}, {"warnings": [None]},
     ],
     ids=str,
 )  # fmt: skip

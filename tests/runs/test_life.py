@@ -111,11 +111,24 @@ def test_what_a_killed_process_had_staged_is_cleared_away(tmp_path: Path) -> Non
     """Half a checkpoint can be hundreds of megabytes."""
     folder = tmp_path / "run"
     live(folder, KeyboardInterrupt())
-    for name in ("checkpoints/.last.ckpt.4711.part", ".hydra/.recipe.yaml.4711.part", "mine.part", ".mine.part"):
-        (folder / name).parent.mkdir(exist_ok=True)
+    half = ["checkpoints/.last.ckpt.4711.part", ".hydra/.recipe.yaml.4711.part", ".hydra/.written.txt.4711.part"]
+    not_ours = [".photo.2024.part", "mine.part", ".mine.part", "other/checkpoints/.last.ckpt.4711.part"]
+    for name in (*half, *not_ours):  # a directory inside may be that of another run, which is writing
+        (folder / name).parent.mkdir(exist_ok=True, parents=True)
         (folder / name).write_text("half")
     live(folder)
-    assert sorted(path.name for path in folder.rglob("*.part")) == [".mine.part", "mine.part"]
+    assert sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.part")) == sorted(not_ours)
+
+
+def test_what_the_user_puts_beside_a_running_runs_files_is_not_the_runs(tmp_path: Path) -> None:
+    kept = [tmp_path / "run" / name for name in ("checkpoints/epoch3.ckpt", "tensorboard/notes.txt", "csv/mine.csv")]
+    with Run(tmp_path / "run", recipe(), DOCUMENTS) as run:
+        run.running()
+        for path in kept:
+            path.parent.mkdir()
+            path.write_text("mine")
+    live(tmp_path / "run", rerun=True)
+    assert all(path.is_file() for path in kept)
 
 
 OWN = ("csv/mine.csv", "tensorboard/mine", ".hydra/mine.yaml", "thesis.tex", "checkpoints/mine.bin", "images/x.jpg")
@@ -134,7 +147,8 @@ def test_a_refused_run_removes_only_what_it_wrote(tmp_path: Path) -> None:
     def refuse() -> None:
         with Run(folder, recipe(), DOCUMENTS) as run:
             run.write("environment.json", "{}")
-            for name in ("tensorboard/events.1", "csv/metrics.csv", "checkpoints/last.ckpt"):  # of libraries
+            run.write("checkpoints/last.ckpt", "ours")
+            for name in ("tensorboard/events.out.tfevents.1", "csv/metrics.csv"):  # of libraries
                 (folder / name).write_text("theirs")
             raise LabsError("no")
 
@@ -203,14 +217,15 @@ def test_another_recipe_and_rerun_start_anew(how: dict[str, Any], tmp_path: Path
         assert (folder / "losses.tsv").read_text() == "of the user"
 
 
-def test_a_refusal_leaves_the_results_before(tmp_path: Path) -> None:
+@pytest.mark.parametrize("resume", [False, True])
+def test_a_refusal_leaves_the_results_before(resume: bool, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     live(folder)
+    (folder / "net.txt").write_text("as it was")
     before = {name: (folder / name).read_bytes() for name in files(folder)}
-    live(folder, LabsError("no"), results=False, recipe=recipe(lr=0.2))
+    live(folder, LabsError("no"), results=False, recipe=recipe(lr=0.2), resume=resume)
     after = {name: (folder / name).read_bytes() for name in files(folder)}
-    assert before.keys() - after.keys() == {"net.txt"}, "which the refused run had replaced"
-    assert all(after[name] == before[name] for name in after)
+    assert after == before, "net.txt too, which the refused run had replaced"
 
 
 def test_asking_to_resume_goes_on_under_other_settings_too(tmp_path: Path) -> None:

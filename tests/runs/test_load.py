@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import yaml
 from bad_checkpoints import bad_checkpoints
 from project import ROOT
@@ -58,7 +59,7 @@ def test_a_run_answers(run_dir: Path) -> None:
         ("module.optimizer", {"_target_": "pandas.read_pickle", "filepath_or_buffer": "x"}, "pandas.read_pickle"),
         ("module.net", {"_target_": "torch.hub.load", "repo_or_dir": "x"}, "torch.hub.load"),
         ("module.net._target_", "${oc.env:OF_TEST_LOAD}", "os.mkdir"),
-        ("module.scheduler", {"_target_": "torch.optim.Adam", "_args_": [{"_target_": "os.mkdir"}]}, "os.mkdir"),
+        ("module.scheduler", {"_target_": "torch.optim.Adam", "params": [{"_target_": "os.mkdir"}]}, "os.mkdir"),
         ("module.net.name", {"_target_": "labs.storage.files.os.mkdir", "path": "made"}, "labs.storage.files.os.mkdir"),
     ],
 )
@@ -126,6 +127,24 @@ def test_a_bad_checkpoint_is_one_line(name: str, run_dir: Path, tmp_path: Path) 
     file.write_bytes(bad_checkpoints(file.read_bytes(), tmp_path / "made")[name])
     assert "best.ckpt" in refused(run_dir)
     assert not (tmp_path / "made").exists()
+
+
+@pytest.mark.parametrize(
+    ("odd", "said"),
+    [
+        ({"classes": ["a"]}, "it names 1 classes of"),
+        ({"image_size": -3}, "it saw images of -3 pixels"),
+        ({"image_size": 1_000_000, "resize": 1_000_000}, "it saw images of 1000000 pixels"),
+    ],
+)
+def test_images_that_no_net_has_seen_are_one_line(odd: dict[str, Any], said: str, run_dir: Path) -> None:
+    """One of a million pixels a side filled the memory."""
+    file = run_dir / "checkpoints" / "best.ckpt"
+    saved = torch.load(file, weights_only=True)
+    data = next(state for state in saved.values() if isinstance(state, dict) and "classes" in state)
+    data.update(odd)
+    torch.save(saved, file)
+    assert said in refused(run_dir)
 
 
 @pytest.mark.parametrize("content", [None, b"", b'{"labels": ["embed', b"{}", b'{"labels": "all"}', b"[" * 100_000])

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import lightning.pytorch as pl
 import pytest
 from lightning_utilities.core.rank_zero import rank_zero_only
 from project import ROOT
@@ -36,6 +37,23 @@ def test_a_rank_is_trusted_where_several_processes_were_asked_for(
     monkeypatch.setattr(rank_zero_only, "rank", 1)
     forget_stray_ranks(devices, num_nodes, "cpu")
     assert is_first_process() is first
+
+
+@pytest.mark.parametrize(
+    "job",
+    [
+        {"SLURM_NTASKS": "4", "SLURM_JOB_NAME": "job", "SLURM_PROCID": "1"},
+        {"TORCHELASTIC_RUN_ID": "1", "WORLD_SIZE": "4", "RANK": "1", "GROUP_RANK": "0"},
+    ],
+    ids=["slurm", "torchrun"],
+)
+def test_a_job_of_several_tasks_may_run_a_command_of_one(monkeypatch: pytest.MonkeyPatch, job: dict[str, str]) -> None:
+    """Lightning refused it: the numbers of tasks and devices do not agree."""
+    for name, value in job.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(rank_zero_only, "rank", 1)
+    forget_stray_ranks(1, 1, "cpu")
+    assert pl.Trainer(accelerator="cpu", devices=1, logger=False, enable_checkpointing=False).world_size == 1
 
 
 @pytest.mark.slow

@@ -57,7 +57,7 @@ def test_nothing_else_is(target: Any) -> None:
     [
         ({"_target_": "os.system"}, "module._target_"),
         ({"optimizer": {"_target_": "os.system", "_partial_": True}}, "module.optimizer._target_"),
-        ({"_target_": "torch.optim.SGD", "_args_": [{"_target_": "os.system"}]}, "module._args_[0]._target_"),
+        ({"_target_": "torch.optim.SGD", "params": [{"_target_": "os.system"}]}, "module.params[0]._target_"),
         ({"a": [[{"b": {"_target_": "os.system"}}]]}, "module.a[0][0].b._target_"),
     ],
 )
@@ -85,6 +85,13 @@ def test_nothing_that_a_directory_names_is_imported(word: str, tmp_path: Path, m
     assert "made_by_test_trusted" not in sys.modules
 
 
+def test_arguments_without_names_are_refused() -> None:
+    """The first one of this callback is where it writes."""
+    node = {"e": {"_target_": "lightning.pytorch.callbacks.OnExceptionCheckpoint", "_args_": ["/elsewhere"]}}
+    with pytest.raises(LabsError, match=r"its recipe has callbacks\.e\._args_; settings have names"):
+        check_targets(node, "callbacks", "resume=run")
+
+
 def test_links_out_of_a_directory_are_found(tmp_path: Path) -> None:
     run, elsewhere = tmp_path / "run", tmp_path / "elsewhere"
     run.mkdir()
@@ -101,6 +108,7 @@ def test_links_out_of_a_directory_are_found(tmp_path: Path) -> None:
         ("python train.py experiment=cub_full seed=1", ""),
         ("python train.py seed=1 paths.data=/scratch/data", " paths.data=/scratch/data"),
         ("python train.py 'paths.data=/my data' seed=1", " 'paths.data=/my data'"),
+        ("python train.py 'optimizer.lr=${oc.env:LR}'", " 'optimizer.lr=${oc.env:LR}'"),
         ("python train.py +callbacks.e._target_=mine.Callback", " trust=true"),
     ],
 )

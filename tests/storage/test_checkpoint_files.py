@@ -44,3 +44,11 @@ def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
 def test_a_missing_file_says_so(tmp_path: Path) -> None:
     with pytest.raises(LabsError, match=r"nowhere\.ckpt cannot be read as a checkpoint: No such file or directory\."):
         read_checkpoint(tmp_path / "nowhere.ckpt")
+
+
+def test_a_name_in_the_letters_of_another_locale_is_read(tmp_path: Path) -> None:
+    """Torch takes a name for UTF-8; under LC_ALL=C, a run in a folder `ä` was lost after its last epoch."""
+    file = tmp_path / "\udcc3\udca4.ckpt"
+    with file.open("wb") as opened:
+        torch.save({"a": torch.ones(1)}, opened)
+    assert read_checkpoint(file)["a"] == 1

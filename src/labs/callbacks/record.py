@@ -153,7 +153,9 @@ class Record(pl.Callback):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take up the log of the run that is resumed."""
-        self.rows, self.seconds_before = list(state_dict["log"]), float(state_dict["seconds"])
+        numbers = [{str(name): float(value) for name, value in row.items()} for row in state_dict["log"]]
+        self.rows = [{**row, "epoch": int(row["epoch"])} for row in numbers]
+        self.seconds_before = float(state_dict["seconds"])
         self.most = dict(state_dict.get("most", {}))
         metrics = _metrics_of(self.rows[-1]) if self.rows else {}  # no epoch may be left to say so
         self.run.facts |= {"epochs": len(self.rows), "seconds": self.seconds_before, "metrics": metrics}

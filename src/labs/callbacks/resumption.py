@@ -73,15 +73,25 @@ class Resumption(pl.Callback):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take up the recipe of the run that is resumed."""
-        self.before, self.changed = state_dict["recipe"], list(state_dict["changed"])
+        self.before, self.changed = str(state_dict["recipe"]), list(state_dict["changed"])
 
     def on_load_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Note where another recipe begins, and what it must go on with."""
-        self.saved = checkpoint.get("optimizer_states", [])
+        """Note where another recipe begins, and what it must go on with.
+
+        Raises:
+            LabsError: the run has trained for longer than it is to be.
+        """
+        states = checkpoint.get("optimizer_states", [])
+        self.saved = [{"param_groups": [dict(group) for group in state["param_groups"]]} for state in states]
         saved = checkpoint.get("callbacks", {}).get(self.state_key, {})
         done = checkpoint["epoch"] + 1
+        if trainer.max_epochs is not None and -1 < trainer.max_epochs < done:
+            raise LabsError(
+                f"the run has trained {done} epochs, and its numbers would stand for trainer.max_epochs="
+                f"{trainer.max_epochs}; type {done} or more, or start a new run."
+            )
         if saved.get("recipe", self.recipe) != self.recipe and done not in saved["changed"]:
             saved["changed"] = [*saved["changed"], done]
 

@@ -11,6 +11,7 @@ from filelock import FileLock
 from lightning.pytorch.utilities.model_helpers import is_overridden
 from omegaconf import DictConfig
 from rich.console import Console
+from rich.text import Text
 
 from labs import LabsError
 from labs.cli.check import build
@@ -48,7 +49,7 @@ def embedded_weights(cfg: DictConfig, net: str, train: Callable[[DictConfig, Run
             rehearse(cfg)
             epochs = config.trainer.max_epochs
             what = f"{cfg.upstream.experiment} with {net}, {epochs} epochs, made once, kept in {folder}"
-            Console().print(f"[bold]embedded weights[/]: {what}", highlight=False, soft_wrap=True)
+            Console().print(Text.assemble(("embedded weights", "bold"), f": {what}"), soft_wrap=True)
             train(config, run)
     (folder / "checkpoints" / "last.ckpt").unlink(missing_ok=True)
     return folder
@@ -76,7 +77,7 @@ def rehearse(cfg: DictConfig) -> None:
     pl.seed_everything(cfg.seed, workers=True, verbose=False)
     datamodule, module = build(cfg.datamodule, "datamodule"), build(cfg.module, "module")
     callbacks = [build(node, f"callbacks.{name}") for name, node in cfg.callbacks.items() if node]
-    trainer = build(cfg.trainer, "trainer", callbacks=[_Stop(), *callbacks], logger=False)
+    trainer = build(cfg.trainer, "trainer", callbacks=[_Stop(), *filter(None, callbacks)], logger=False)
     if is_overridden("training_step", module):
         with suppress(_ReadyError):
             trainer.fit(module, datamodule)

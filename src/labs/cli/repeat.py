@@ -13,7 +13,7 @@ from hydra.errors import HydraException
 from labs import LabsError
 from labs.cli.overrides import quote
 from labs.runs.recipe import THE_CALL, is_part
-from labs.runs.trusted import is_typed_only, links_out_of, names_in
+from labs.runs.trusted import is_computed, is_typed_only, links_out_of, names_in
 
 
 def repeat(argument: str, typed: Sequence[str]) -> list[str]:
@@ -71,10 +71,11 @@ def _refuse_what_no_directory_decides(argument: str, run_dir: Path, words: Seque
                 f"{argument}: its overrides.yaml holds {word}, which no run of labs records. If you know "
                 "where this directory comes from, add trust=true."
             )
-        if any(map(is_typed_only, names_in(name, value))):
+        if any(map(is_typed_only, names_in(name, value))) or is_computed(word):
             raise LabsError(
                 f"{argument}: its overrides.yaml holds {word}. No run directory decides where files are read "
-                f"and written; if you want that, type it again: {argument} {shlex.quote(word)}"
+                f"and written, or reads this computer's settings; if you want that, type it again: {argument} "
+                f"{shlex.quote(word)}"
             )
     if links := links_out_of(run_dir):
         raise LabsError(

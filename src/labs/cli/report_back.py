@@ -2,6 +2,7 @@
 
 from rich.console import Console
 from rich.table import Column, Table
+from rich.text import Text
 
 from labs.practicals import sheet_of
 from labs.runs.directory import read_facts, shown_path
@@ -14,19 +15,22 @@ def say_results(run: Run, outputs: str) -> None:
         return
     facts, sheet = read_facts(run.directory), sheet_of(run.facts["practical"])
     notes = f"  ({', '.join(facts['labels'])})" if facts["labels"] else ""
-    epoch = f", epoch {facts['best_epoch']} of {facts['epochs']}" if "best_epoch" in facts else ""
+    epoch = f", epoch {facts['best_epoch']} of {facts['epochs']}" if {"best_epoch", "epochs"} <= set(facts) else ""
     heads, *lines = sheet.results(facts, run.directory)
     table = Table(heads[0], *(Column(head, justify="right") for head in heads[1:]))
     table.columns[0].no_wrap = True
     for line in lines:
         table.add_row(*line)
-    console = Console()
+    console = Console(markup=False)  # a folder may be called [layer1,layer2]
     console.print(
-        f"{facts['experiment']}, seed {facts['seed']}{epoch}{notes}", style="italic", highlight=False, soft_wrap=True
+        f"{run.facts['experiment']}, seed {run.facts['seed']}{epoch}{notes}",
+        style="italic",
+        highlight=False,
+        soft_wrap=True,
     )
     console.print(table)
     for warning in facts.get("warnings", ()):
-        console.print(f"[bold yellow]warning[/] {warning}", highlight=False, soft_wrap=True)
+        console.print(Text.assemble(("warning", "bold yellow"), f" {warning}"), soft_wrap=True)
     if run.recorded_before:
         console.print("recorded before  by an earlier labs: its recipe is known by what was typed", soft_wrap=True)
     if not run.is_needed:

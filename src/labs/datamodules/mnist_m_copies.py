@@ -100,7 +100,9 @@ def _read_tensors(root: Path, size: int) -> LabeledImages:
 def _read_tensor_pair(file: Path) -> tuple[np.ndarray, np.ndarray]:
     """Return images (images, 3, height, width) uint8, and their labels."""
     try:
-        images, labels = (np.asarray(part) for part in torch.load(file, map_location="cpu", weights_only=True))
+        with file.open("rb") as opened:  # by Python: torch takes every name for UTF-8, whatever the locale
+            content = torch.load(opened, map_location="cpu", weights_only=True)
+        images, labels = (np.asarray(part) for part in content)
     except UnpicklingError as error:
         raise LabsError(f"{file}: damaged, or more than tensors, which could run any code and is not read.") from error
     except Exception as error:  # whatever stands in a file that is cut, or that is none of torch

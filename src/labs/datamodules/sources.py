@@ -8,6 +8,7 @@ import numpy as np
 from lightning.pytorch.utilities import rank_zero_only
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from labs import LabsError
 from labs.functional.normalization import IMAGENET, Normalization
@@ -47,8 +48,8 @@ def check_classes(num_classes: int, classes: Sequence[str], where: str) -> None:
 @rank_zero_only
 def say(line: str, labels: Sequence[str]) -> None:
     """Print what the data is, and what every number of it must carry."""
-    notes = f" [bold yellow]({', '.join(labels)})[/]" if labels else ""
-    Console().print(f"{line}{notes}", highlight=False, soft_wrap=True)
+    notes = [(f" ({', '.join(labels)})", "bold yellow")] if labels else []
+    Console().print(Text.assemble(line, *notes), soft_wrap=True)
 
 
 @rank_zero_only

@@ -14,6 +14,9 @@ from labs.reporting.page import render_page
 from labs.reporting.tables import Table, build_tables
 from labs.storage.files import replacing, write_text
 
+PAGE = "report.html"
+MADE = "from the run directories alone"  # stands in every page of ours
+
 
 def write_report(paths: Sequence[Path], output: Path, rank_by: str | None = None) -> tuple[Path, list[Table]]:
     """Write the report of all runs under the paths; return the path of its page and its tables.
@@ -21,27 +24,41 @@ def write_report(paths: Sequence[Path], output: Path, rank_by: str | None = None
     `output` receives report.html, table.md, table.tex, table.csv, runs.csv and the figures, such as curves.png.
 
     Raises:
-        LabsError: A path holds no run, `rank_by` is unknown, or the output cannot be written.
+        LabsError: A path holds no run, `rank_by` is unknown, or the output cannot be written or holds files of others.
     """
     tables = build_tables(find_runs(paths), rank_by)
     drawings = draw(tables)
     created = datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z")
     texts = {
+        PAGE: render_page(tables, drawings, created),  # first: by it the others are known as a report's
         "table.md": hand_in(tables, drawings, created),
         "table.tex": to_latex(tables),
         "table.csv": to_csv(tables),
         "runs.csv": runs_to_csv(tables),
-        "report.html": render_page(tables, drawings, created),
     }
+    figures = [drawing for figures in drawings for drawing in figures]
+    _refuse_files_of_others(output, [*texts, *(drawing.file for drawing in figures)])
     try:
         output.mkdir(parents=True, exist_ok=True)
         for name, text in texts.items():
             write_text(output / name, text)
-        for drawing in (drawing for figures in drawings for drawing in figures):
+        for drawing in figures:
             with replacing(output / drawing.file) as staged:
                 staged.write_bytes(drawing.png)
     except OSError as error:
         raise LabsError(
             f"cannot write the report to {output}: {error.strerror}; choose another directory with --output"
         ) from error
-    return output / "report.html", tables
+    return output / PAGE, tables
+
+
+def _refuse_files_of_others(output: Path, names: Sequence[str]) -> None:
+    """Refuse to replace files of these names, unless the page beside them says that they are an earlier report's."""
+    found = [name for name in names if (output / name).exists()]
+    page = output / PAGE
+    is_ours = page.is_file() and MADE.encode() in page.read_bytes()
+    if found and not is_ours:
+        raise LabsError(
+            f"{output} holds files that no report wrote, and this one would replace them ({', '.join(found[:3])}); "
+            "choose another directory with --output"
+        )

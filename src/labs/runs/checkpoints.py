@@ -1,6 +1,6 @@
 """Checkpoints that are whole or not there, that run no code when they are read, and that know where they lie."""
 
-import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +8,12 @@ import torch
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from labs import LabsError
-from labs.runs.directory import shown_path
+from labs.runs.directory import read_facts, shown_path
 from labs.storage.checkpoint_files import read_checkpoint
 from labs.storage.files import replacing
+
+# What a ModelCheckpoint remembers of the files that it has written.
+NEIGHBORS = ("best_model_path", "kth_best_model_path", "last_model_path", "best_k_models")
 
 
 class WholeCheckpoints(TorchCheckpointIO):
@@ -44,23 +47,44 @@ class WholeCheckpoints(TorchCheckpointIO):
         missing = {"state_dict", "loops", "epoch", "global_step", "pytorch-lightning_version"} - set(checkpoint)
         if missing:
             raise LabsError(f"{path} is no checkpoint of a run: it lacks {', '.join(sorted(missing))}. {instead}")
-        here = os.path.realpath(Path(path).parent)
+        here = Path(path).parent.resolve()
         for state in checkpoint.get("callbacks", {}).values():
             if isinstance(state, dict) and state.get("dirpath"):
-                before = str(state["dirpath"])
-                state.update({name: _moved(value, before, here) for name, value in state.items()})
+                state.update({name: _lying_in(here, state[name]) for name in NEIGHBORS if name in state})
+                state["dirpath"] = str(here)
         return checkpoint
 
 
-def _moved(value: Any, before: str, here: str) -> Any:
-    """Return paths that lay in one folder as they lie in another: alone, or as the keys of a mapping.
+def last_checkpoint(run_dir: Path, *, asked: bool) -> Path | None:
+    """Return the checkpoint that a run goes on from; None if it has none yet and starts.
+
+    Args:
+        run_dir: of the run.
+        asked: going on was asked for, so that training again what is trained is no answer.
+
+    Raises:
+        LabsError: the run has trained, but its last checkpoint is gone.
+    """
+    last = run_dir / "checkpoints" / "last.ckpt"
+    if last.is_file():
+        return last
+    if asked and read_facts(run_dir).get("epochs", 0):
+        raise LabsError(
+            f"{last} is missing, so nothing is left to go on from. "
+            f"Type retry={shown_path(run_dir)} rerun=true to start that run anew."
+        )
+    return None
+
+
+def _lying_in(folder: Path, value: Any) -> Any:
+    r"""Return paths as they lie in a folder, whatever folder and system they were written in: alone, or as keys.
+
+    Nothing outside is ever named: Lightning tests the best one, and deletes one that a better one follows.
 
     Examples:
-        >>> _moved({"/a/run/checkpoints/best.ckpt": 0.5}, "/a/run/checkpoints", "/b/checkpoints")
-        {'/b/checkpoints/best.ckpt': 0.5}
+        >>> _lying_in(Path("/b"), {"/a/run/checkpoints/best.ckpt": 0.5, "C:\\run\\checkpoints\\../x.ckpt": 0.4})
+        {'/b/best.ckpt': 0.5, '/b/x.ckpt': 0.4}
     """
     if isinstance(value, dict):
-        return {_moved(key, before, here): one for key, one in value.items()}
-    if isinstance(value, str) and (value == before or str(Path(value).parent) == before):
-        return here + value[len(before) :]
-    return value
+        return {_lying_in(folder, key): one for key, one in value.items()}
+    return str(folder / re.split(r"[/\\]", value)[-1]) if isinstance(value, str) and value else value

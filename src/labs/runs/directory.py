@@ -16,7 +16,15 @@ _KINDS: dict[str, type | tuple[type, ...]] = {  # of what labs reads again
     "labels": list,
     "seconds": (int, float),
     "max_epochs": (int, type(None)),
+    "warnings": list,
 }
+_INNER: dict[str, type | tuple[type, ...]] = {"metrics": (int, float), "counts": int, "labels": str, "warnings": str}
+
+
+def _holds(values: Any, kind: type | tuple[type, ...]) -> bool:
+    """Say whether all values of a mapping or a list are of a kind; words can be printed as they are."""
+    values = values.values() if isinstance(values, dict) else values
+    return all(isinstance(value, kind) and (not isinstance(value, str) or value.isprintable()) for value in values)
 
 
 def read_facts(run_dir: Path) -> dict[str, Any]:
@@ -26,6 +34,7 @@ def read_facts(run_dir: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     known = isinstance(facts, dict) and all(isinstance(facts[n], kind) for n, kind in _KINDS.items() if n in facts)
+    known = known and all(_holds(facts[name], kind) for name, kind in _INNER.items() if name in facts)
     whole = known and (facts.get("status") != "finished" or {"metrics", "labels"} <= set(facts))
     return facts if whole else {}
 

@@ -17,24 +17,21 @@ from typing import Any, Literal, Self
 from filelock import Timeout
 
 from labs import LabsError
-from labs.practicals import sheet_of
 from labs.runs.directory import FORMAT, one_line, read_facts, shown_path
 from labs.runs.processes import is_first_process, lock_of
 from labs.runs.recipe import Recipe
-from labs.runs.recognition import is_of, refuse_try_out
+from labs.runs.recognition import files_of, is_of, refuse_try_out, refuse_what_no_run_wrote
 from labs.runs.trusted import needed_again
 from labs.storage.files import WRITTEN, leftovers, read_text, to_json, write_text
 
 State = Literal["begun", "running", "finished", "interrupted", "failed"]
 
 WRITTEN_BEFORE = ".hydra/written.txt"  # what the runs of this directory have written
-# What a run may leave beside the files that its sheet names. A file of that name which no run wrote is never touched.
-COMMON_FILES = (
-    *("metrics.json", "log.tsv", "test_log.tsv", "predictions.csv", "result.png", "result.gif", "traceback.txt"),
-    *("environment.json", "freeze.txt", "net.txt", ".hydra/config.yaml", ".hydra/overrides.yaml", ".hydra/recipe.yaml"),
-    *("checkpoints/*.ckpt", "images/*.png", "images/*.gif"),
+# What libraries write by themselves: new files of these names are the run's, and any other there is the user's.
+OF_LIBRARIES = (
+    *("tensorboard/**/events.out.tfevents.*", "tensorboard/**/hparams.yaml"),
+    *("csv/**/metrics.csv", "csv/**/hparams.yaml"),
 )
-OF_LIBRARIES = ("tensorboard", "csv", "checkpoints")  # folders that others write into: new files there are the run's
 
 
 class Run:
@@ -65,6 +62,7 @@ class Run:
         self.directory, self.recipe, self.resumes, self.rerun = directory, recipe, resume, rerun
         self.documents = {".hydra/recipe.yaml": recipe.text, **documents}
         self.state: State = "begun"
+        self._patterns = files_of(recipe.facts["practical"])
         self.facts: dict[str, Any] = {
             "format": FORMAT, "status": "begun", **recipe.facts, "key": recipe.key, "metrics": {}, "labels": [],
             "error": None,
@@ -74,6 +72,7 @@ class Run:
         self.earlier: dict[Path, int] = {}  # results to replace, and when they were written
         self.is_first = is_first_process()
         self._there: set[Path] = set()  # what lay in the folders of libraries when it began
+        self._before: dict[Path, bytes] = {}  # what stood in the files of earlier runs, if this one is refused
         self._listed = ""
 
     # Around the run
@@ -115,6 +114,7 @@ class Run:
         if self.state != "begun":
             return
         self._enter_state("running")
+        self._before = {}
         if self.is_first:
             for file, written in self.earlier.items():
                 if file.exists() and file.stat().st_mtime_ns == written:  # not replaced yet
@@ -144,8 +144,7 @@ class Run:
 
     def _look(self) -> None:
         facts = read_facts(self.directory)
-        if not facts.get("format"):
-            self._refuse_what_is_not_ours()
+        refuse_what_no_run_wrote(self.directory, self.recipe.facts["practical"])
         if is_of(facts, self.recipe) and not self.rerun:
             self.recorded_before = facts["format"] < FORMAT
             self.resumes = self.resumes or facts.get("status") in ("running", "interrupted")
@@ -155,11 +154,14 @@ class Run:
         if not self.is_needed or not self.is_first:
             return
         WRITTEN.difference_update(self._own())  # of an earlier run in this process
-        for path in leftovers(self.directory):
+        for path in leftovers(self.directory, (*self._patterns, WRITTEN_BEFORE)):
             path.unlink()
         self._there = set(self._of_libraries())
+        listed = [path for path in self._list() if path.is_file()]
+        kept = {path.absolute() for path in listed if path.suffix != ".ckpt"} - self._there
+        self._before = {path: path.read_bytes() for path in kept}
         if not self.resumes:
-            self.earlier = {path: path.stat().st_mtime_ns for path in self._list() if path.is_file()}
+            self.earlier = {path: path.stat().st_mtime_ns for path in listed}
         if not (self.earlier or self.resumes):
             self._write_documents()  # now, so that one that is killed at once can be typed again, and reported
         self.save()
@@ -195,23 +197,6 @@ class Run:
     def _enter_state(self, state: State) -> None:
         self.state = self.facts["status"] = state
 
-    def _refuse_what_is_not_ours(self) -> None:
-        """Refuse a directory in which something lies under the name of a result that no run has written."""
-        if (self.directory / ".hydra" / "recipe.yaml").is_file():
-            return
-        if self.directory.resolve() == Path.cwd():
-            raise LabsError("hydra.run.dir: the working directory is no run directory; type the name of a new folder.")
-        found = [path for pattern in self._patterns() for path in sorted(self.directory.glob(pattern))]
-        if found:
-            names = ", ".join(path.relative_to(self.directory).as_posix() for path in found[:3])
-            raise LabsError(
-                f"{self.directory} holds files that no run of labs wrote, and a run would replace them ({names}). "
-                "Type another directory: hydra.run.dir=<new folder>."
-            )
-
-    def _patterns(self) -> tuple[str, ...]:
-        return (*COMMON_FILES, *sheet_of(self.recipe.facts["practical"]).files)
-
     def _list(self) -> list[Path]:
         """Return the files that runs of this directory have written: as they noted it, or by their names."""
         try:
@@ -219,7 +204,7 @@ class Run:
         except ValueError:  # damaged: nothing is known to be a run's
             return []
         except OSError:  # recorded before there was a list
-            return [path for pattern in self._patterns() for path in self.directory.glob(pattern)]
+            return [path for pattern in self._patterns for path in self.directory.glob(pattern)]
         root = self.directory.absolute()
         return [path for name in noted if (path := root / name).resolve().is_relative_to(root.resolve())]
 
@@ -238,14 +223,17 @@ class Run:
         return {path for path in WRITTEN if path.is_relative_to(root)} | (set(self._of_libraries()) - self._there)
 
     def _of_libraries(self) -> Iterator[Path]:
-        for name in OF_LIBRARIES:
-            yield from (path for path in (self.directory.absolute() / name).rglob("*") if path.is_file())
+        for pattern in OF_LIBRARIES:
+            yield from (path for path in self.directory.absolute().glob(pattern) if path.is_file())
 
     def _take_back(self) -> None:
-        """Remove what this very run wrote, and the folders that are empty then; whatever else lies there stays."""
+        """Remove what this very run wrote, and the folders that are empty then; what lay there before stands again."""
         for path in self._own():
             path.unlink(missing_ok=True)
             WRITTEN.discard(path)
+            if path in self._before:
+                with suppress(OSError):  # a full disk: the error on its way says so
+                    path.write_bytes(self._before[path])
             with suppress(OSError):  # not empty
                 for folder in path.relative_to(self.directory.absolute()).parents[:-1]:
                     (self.directory / folder).rmdir()

@@ -23,6 +23,7 @@ from labs.runs.trusted import check_targets
 from labs.storage.checkpoint_files import read_checkpoint
 from labs.storage.files import read_text
 
+LARGEST = 4096  # pixels of the side of an image: one that a file asks for could fill the memory
 AS_IT_WAS = "Type a run directory as train.py left it."
 
 
@@ -90,13 +91,19 @@ def load_run(run_dir: Path, *, trust: bool = False) -> TrainedRun:
         module.load_state_dict(saved["state_dict"])
         data = saved[cfg.datamodule._target_.rpartition(".")[2]]
         mean, std = ([float(value) for value in data["normalization"][name]] for name in ("mean", "std"))
-        classes = [str(name) for name in data["classes"]]
-        return TrainedRun(module, classes, mean, std, int(data["image_size"]), int(data["resize"]), labels + notes)
+        classes = ["".join(c if c.isprintable() else "?" for c in str(name)) for name in data["classes"]]
+        size, resize = int(data["image_size"]), int(data["resize"])
+        if not 0 < size <= resize <= LARGEST:
+            raise ValueError(f"it saw images of {size} pixels, cut from {resize}")  # noqa: TRY301
+        trained = TrainedRun(module, classes, mean, std, size, resize, labels + notes)
+        if (logits := trained.predict(torch.zeros(1, 3, size, size)).shape[1]) != len(classes):
+            raise ValueError(f"it names {len(classes)} classes of {logits}")  # noqa: TRY301
     except Exception as error:
         raise LabsError(
             f"{run}: {checkpoint} does not fit the recipe beside it, it is of another net or practical "
             f"({one_line(error)}). {AS_IT_WAS}"
         ) from error
+    return trained
 
 
 def _recipe(file: Path, run: str) -> DictConfig:

@@ -8,6 +8,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 RANKS = ("RANK", "LOCAL_RANK", "SLURM_PROCID", "JSM_NAMESPACE_RANK")  # variables, in the order that Lightning asks
+JOBS = ("SLURM_NTASKS", "TORCHELASTIC_RUN_ID", "LSB_JOBID")  # by which Lightning knows that others start its processes
 
 
 def is_occupied(run_dir: Path) -> bool:
@@ -50,6 +51,8 @@ def forget_stray_ranks(devices: Any, num_nodes: int, accelerator: str = "auto") 
     count = str(len(listed) if isinstance(listed, Sequence) and not isinstance(listed, str) else listed)
     if num_nodes == 1 and count in ("0", "1"):
         os.environ.update({name: "0" for name in RANKS if name in os.environ})
+        for name in JOBS:  # a job of several tasks may run a command of one
+            os.environ.pop(name, None)
         setattr(rank_zero_only, "rank", 0)  # noqa: B010 - Lightning may have been imported already; not in its type
 
 

@@ -1,6 +1,6 @@
-"""What a record says of a recipe: whether it is the same, and whether its results may be replaced.
+"""What a directory says of a run: whether it is of a recipe, and whether what lies there may be replaced.
 
-It is the same by its key, or by the words of a format that knew no recipe in normal form.
+A record is of a recipe by its key, or by the words of a format that knew no recipe in normal form.
 """
 
 from collections.abc import Mapping
@@ -8,9 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from labs import LabsError
+from labs.practicals import sheet_of
 from labs.runs.directory import read_facts
 from labs.runs.recipe import Recipe, limits, typed_settings
 
+# What a run may leave beside the files that its sheet names. A file of that name which no run wrote is never touched.
+COMMON_FILES = (
+    *("metrics.json", "log.tsv", "test_log.tsv", "predictions.csv", "result.png", "result.gif", "traceback.txt"),
+    *("environment.json", "freeze.txt", "net.txt", ".hydra/config.yaml", ".hydra/overrides.yaml", ".hydra/recipe.yaml"),
+    *("checkpoints/*.ckpt", "images/*.png", "images/*.gif"),
+)
 WHOLE = ("running", "interrupted", "finished")  # how a run stands whose results a try-out would replace
 
 
@@ -54,4 +61,28 @@ def refuse_try_out(run_dir: Path, recipe: Recipe) -> None:
         raise LabsError(
             f"{run_dir} holds a run over all images and epochs, and {' '.join(now)} would replace its results by those "
             "of a part; leave that out, or type another directory: hydra.run.dir=<new folder>."
+        )
+
+
+def files_of(practical: str) -> tuple[str, ...]:
+    """Return what a run of a practical may leave, as patterns in its directory."""
+    return (*COMMON_FILES, *sheet_of(practical).files)
+
+
+def refuse_what_no_run_wrote(run_dir: Path, practical: str) -> None:
+    """Refuse a directory in which something lies under the name of a result that no run has written.
+
+    Raises:
+        LabsError: names it.
+    """
+    if read_facts(run_dir).get("format") or (run_dir / ".hydra" / "recipe.yaml").is_file():
+        return
+    if run_dir.resolve() == Path.cwd():
+        raise LabsError("hydra.run.dir: the working directory is no run directory; type the name of a new folder.")
+    found = [path for pattern in files_of(practical) for path in sorted(run_dir.glob(pattern))]
+    if found:
+        names = ", ".join(path.relative_to(run_dir).as_posix() for path in found[:3])
+        raise LabsError(
+            f"{run_dir} holds files that no run of labs wrote, and a run would replace them ({names}). "
+            "Type another directory: hydra.run.dir=<new folder>, or hydra.sweep.dir=<new folder> for a grid."
         )

@@ -39,9 +39,11 @@ def check_targets(node: Any, name: str, run: str) -> None:
         run: how the run directory was typed, such as `resume=outputs/run`.
 
     Raises:
-        LabsError: a `_target_`, however deep, is not one of those that may be built.
+        LabsError: a `_target_`, however deep, is not one of those that may be built, or gets arguments without names.
     """
     for place, target in _targets(node, name):
+        if place.endswith("._args_"):  # without names: nobody could say which of them is a place to write to
+            raise LabsError(f"{run}: its recipe has {place}; settings have names. If you trust it, add trust=true.")
         if not is_allowed(target):
             raise LabsError(
                 f"{run}: its recipe would call {target!s:.200} ({place}), which conf/ does not name and which could "
@@ -72,6 +74,16 @@ def named_in_conf() -> frozenset[str]:
     return frozenset(target for text in texts for target in re.findall(r"^ *_target_: *([\w.]+)", text, re.MULTILINE))
 
 
+def is_computed(word: str) -> bool:
+    """Say whether a word calls something to get its value: that reads the environment, or hides what it holds.
+
+    Examples:
+        >>> is_computed("seed=${oc.env:SECRET}"), is_computed("datamodule.batch_size=${trainer.max_epochs}")
+        (True, False)
+    """
+    return re.search(r"\$\{[^}]*:", word) is not None
+
+
 def is_typed_only(name: str) -> bool:
     """Say whether a setting is decided by who types the command, never by a run directory.
 
@@ -84,7 +96,8 @@ def is_typed_only(name: str) -> bool:
 
 def needed_again(command: str) -> str:
     """Return what a command that goes on with a run must repeat, after a space; nothing for most runs."""
-    words = [word for word in shlex.split(command) if "=" in word and is_typed_only(word.partition("=")[0])]
+    typed = [word for word in shlex.split(command) if "=" in word]
+    words = [word for word in typed if is_computed(word) or is_typed_only(word.partition("=")[0])]
     words += ["trust=true"] if "_target_" in command else []
     return "".join(f" {shlex.quote(word)}" for word in words)
 
@@ -113,8 +126,7 @@ def links_out_of(run_dir: Path) -> list[Path]:
 
 def _targets(node: Any, name: str) -> Iterator[tuple[str, Any]]:
     if isinstance(node, dict):
-        if "_target_" in node:
-            yield f"{name}._target_", node["_target_"]
+        yield from ((f"{name}.{key}", node[key]) for key in ("_target_", "_args_") if key in node)
         for key, value in node.items():
             yield from _targets(value, f"{name}.{key}")
     elif isinstance(node, (list, tuple)):

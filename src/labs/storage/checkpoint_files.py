@@ -22,7 +22,8 @@ def read_checkpoint(file: Path, device: torch.device | str | None = "cpu") -> di
     if file.exists() and not file.is_file():  # a pipe would be waited for
         raise LabsError(f"{file} cannot be read as a checkpoint: it is no file.")
     try:
-        content: Any = torch.load(file, map_location=device, weights_only=True)
+        with file.open("rb") as opened:  # by Python: torch takes every name for UTF-8, whatever the locale
+            content: Any = torch.load(opened, map_location=device, weights_only=True)
     except Exception as error:  # whatever stands in a file that is cut, or that somebody made to do harm
         raise LabsError(f"{file} cannot be read as a checkpoint: {_reason(file, error)}.") from error
     if not isinstance(content, dict) or not content:

@@ -4,7 +4,7 @@ import json
 import math
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -37,9 +37,11 @@ def replacing(path: Path) -> Iterator[Path]:
         staged.unlink(missing_ok=True)
 
 
-def leftovers(folder: Path) -> list[Path]:
-    """Return what killed processes had staged under a folder, in which nobody may be writing now."""
-    return [path for path in folder.rglob(".*.part") if re.fullmatch(r"\..+\.\d+\.part", path.name)]
+def leftovers(folder: Path, patterns: Iterable[str]) -> list[Path]:
+    """Return what killed processes had staged for files of these patterns, to which nobody may be writing now."""
+    staged = (pattern.rpartition("/") for pattern in patterns)
+    found = (path for place, _, name in staged for path in (folder / place).glob(f".{name}.*.part"))
+    return sorted({path for path in found if re.fullmatch(r"\..+\.\d+\.part", path.name)})
 
 
 def write_text(path: Path, text: str) -> None:

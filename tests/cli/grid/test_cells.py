@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from labs import LabsError
+from labs.cli.grid.cells import write_plan
 from labs.cli.help import cell_name
 
 
@@ -31,3 +33,13 @@ def test_every_value_has_a_folder_of_its_own(values: list[str], tmp_path: Path) 
 
 def test_a_plain_name_is_what_was_typed() -> None:
     assert cell_name(["seed=1", "net=vgg16", "paths.data=/scratch"]) == "net=vgg16,seed=1"
+
+
+def test_a_plan_takes_the_place_of_plans_alone(tmp_path: Path) -> None:
+    write_plan([], tmp_path, "first")
+    write_plan([], tmp_path, "second")
+    assert "second" in (tmp_path / "cells.json").read_text()
+    (tmp_path / "cells.json").write_text('{"of": "a notebook"}')
+    with pytest.raises(LabsError, match=r"cells\.json was not written by a grid"):
+        write_plan([], tmp_path, "third")
+    assert "notebook" in (tmp_path / "cells.json").read_text()

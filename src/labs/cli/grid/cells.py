@@ -20,9 +20,9 @@ from labs.cli.overrides import quote
 from labs.runs.directory import FORMAT, read_facts, shown_path
 from labs.runs.processes import is_occupied
 from labs.runs.recipe import Recipe, is_part
-from labs.runs.recognition import is_finished, is_of, refuse_try_out
-from labs.runs.trusted import needed_again
-from labs.storage.files import to_json, write_text
+from labs.runs.recognition import is_finished, is_of, refuse_try_out, refuse_what_no_run_wrote
+from labs.runs.trusted import links_out_of, needed_again
+from labs.storage.files import read_json, to_json, write_text
 
 OF_A_JOB = ("hydra.job", "hydra.verbose")  # settings of Hydra that mean something to a single cell
 
@@ -100,26 +100,31 @@ class Cell:
         return self._written() != self.found
 
     def end(self, state: State, error: str = "", trace: str = "") -> None:
-        """Note how the cell ended; a failure is kept in its directory: `traceback.txt` and a `metrics.json`."""
+        """Note how the cell ended; a failure is kept in its directory: `traceback.txt` and a `metrics.json`.
+
+        What is to be typed for it reads its words there, even if the run was stopped before it wrote them.
+        """
         self.state, self.error, self.ended = state, error, time.monotonic()
         if state == "failed" and is_occupied(self.directory):
             self.state = "elsewhere"  # another process was a moment quicker; its directory is not ours
-        if self.state != "failed":
-            return
         with suppress(OSError):  # a full disk, a file where the folder should be: the summary tells it all the same
-            self._keep(error, trace)
+            if self.state in ("failed", "interrupted"):
+                self._keep_words()
+            if self.state == "failed":
+                self._keep(error, trace)
 
     def _keep(self, error: str, trace: str) -> None:
-        self.directory.mkdir(parents=True, exist_ok=True)
         if not (self.directory / "traceback.txt").is_file():  # a run that had begun has written its own
             write_text(self.directory / "traceback.txt", f"{self.recipe.facts['command']}\n\n{trace}")
         if not self.facts():  # finished results of this recipe stay, and what was stopped can still go on
             own = {**self.recipe.facts, "key": self.recipe.key}
             record = {"format": FORMAT, "status": "failed", **own, "metrics": {}, "labels": [], "error": error}
             write_text(self.directory / "metrics.json", to_json(record))
+
+    def _keep_words(self) -> None:
         saved = self.directory / ".hydra" / "overrides.yaml"
         if not saved.is_file():  # a run that could not start takes back what it wrote; retry and report need its recipe
-            saved.parent.mkdir(exist_ok=True)
+            saved.parent.mkdir(parents=True, exist_ok=True)
             write_text(saved, OmegaConf.to_yaml(OmegaConf.create(self.overrides)))
             write_text(saved.with_name("recipe.yaml"), self.recipe.text)
 
@@ -164,9 +169,25 @@ def compose_cells(
         composed.hydra.sweep.subdir = str(directory.relative_to(grid))
         cell = Cell(directory.name, composed, recipe, directory)
         cell.look()
+        if cell.state == "waiting":
+            _refuse_what_is_not_ours(cell)
         cells.append(cell)
     _name(cells)
     return cells
+
+
+def _refuse_what_is_not_ours(cell: Cell) -> None:
+    """Refuse a folder of the user's, and one through which a cell would write elsewhere.
+
+    Raises:
+        LabsError: names what lies there.
+    """
+    refuse_what_no_run_wrote(cell.directory, cell.recipe.facts["practical"])
+    if links := links_out_of(cell.directory):
+        raise LabsError(
+            f"{links[0]} is a link that leads out of the cell's folder, so its run would write elsewhere. Remove the "
+            "link, or type another hydra.sweep.dir=<folder>."
+        )
 
 
 def _composed(loader: ConfigLoader, config: DictConfig, job_overrides: Sequence[Sequence[str]]) -> list[DictConfig]:
@@ -200,7 +221,11 @@ def _composed(loader: ConfigLoader, config: DictConfig, job_overrides: Sequence[
 
 
 def write_plan(cells: Sequence[Cell], grid: Path, command: str) -> None:
-    """Write `cells.json`: which cells the grid has, so that a report can show those that were not run."""
+    """Write `cells.json`: which cells the grid has, so that a report can show those that were not run.
+
+    Raises:
+        LabsError: a file of that name is the user's.
+    """
     planned = [
         {
             "directory": str(cell.directory.relative_to(grid.absolute())),
@@ -210,8 +235,21 @@ def write_plan(cells: Sequence[Cell], grid: Path, command: str) -> None:
         }
         for cell in cells
     ]
+    plan = grid / "cells.json"
+    if plan.exists() and not _is_plan(plan):
+        raise LabsError(
+            f"{plan} was not written by a grid, and this one would replace it. Type hydra.sweep.dir=<folder>."
+        )
     grid.mkdir(parents=True, exist_ok=True)
-    write_text(grid / "cells.json", to_json({"command": command, "cells": planned}))
+    write_text(plan, to_json({"command": command, "cells": planned}))
+
+
+def _is_plan(file: Path) -> bool:
+    try:
+        content = read_json(file)
+    except (OSError, ValueError):
+        return False
+    return isinstance(content, dict) and {"command", "cells"} <= set(content)
 
 
 def _name(cells: Sequence[Cell]) -> None:
