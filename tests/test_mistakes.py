@@ -196,7 +196,8 @@ MISTAKES: list[tuple[str, str]] = [
     ("quick", "write key=value"),
     ("seed", "write key=value"),
     ("trainer.max_epochs 5", "write key=value"),
-    ("seed=0,1,2", "--multirun"),
+    ("seed=0,1,2", "seed=0,1,2 has several values: add -m to run each of them, type a list as [0,1,2], or quote"),
+    ("--resolve", "The --resolve flag can only be used in conjunction with --cfg"),
     ("freeze.patterns=[layer1", "write key=value"),
     ("trainer.max_epochs=${nothing}", "nothing"),
 ]

@@ -101,6 +101,8 @@ def test_interrupted_pretraining_goes_on_and_says_how_long_it_takes(
     second = capsys.readouterr().out
 
     assert "4 epochs, made once" in first
+    own = "handwritten digits 5,6,7,8,9"
+    assert (first.count(own), second.count(own)) == (0, 1), "the rehearsal says nothing that the run says itself"
     lines = [line for line in first.splitlines() if line.startswith("epoch ")]
     assert [line.partition("  ")[0] for line in lines] == ["epoch 1/4", "epoch 2/4"]
     assert all(re.search(r"about \d+ s left$", line) for line in lines)

@@ -5,7 +5,7 @@ import time
 from typing import Any
 
 import lightning.pytorch as pl
-from lightning.pytorch.callbacks import ProgressBar, RichProgressBar
+from lightning.pytorch.callbacks import ProgressBar, RichProgressBar, Timer
 from lightning.pytorch.callbacks.progress.rich_progress import RichProgressBarTheme
 
 from labs.callbacks.measured import measured
@@ -31,7 +31,8 @@ class TimeLeft:
     def words(self, trainer: pl.Trainer, done: int) -> str:
         """Say how long it will take, after this many epochs in all; nothing where nobody can know."""
         trained, left = done - self.first, (trainer.max_epochs or 0) - done
-        if trained < 1 or left < 1:
+        timed = any(isinstance(callback, Timer) for callback in trainer.callbacks)  # type: ignore[attr-defined]
+        if trained < 1 or left < 1 or timed or trainer.max_steps > -1:  # it may end before its last epoch
             return ""
         return f"about {duration((time.monotonic() - self.started) / trained * left)} left"
 
@@ -76,5 +77,6 @@ class EpochLines(ProgressBar):
             numbers = sorted(measured(trainer, "train/", "val/").items())
             listed = [f"{name} {value:.3f}" for name, value in numbers]
             left = self.left.words(trainer, trainer.current_epoch + 1)
-            parts = [f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}", *listed, *([left] if left else [])]
+            planned = f"/{trainer.max_epochs}" if trainer.max_epochs != -1 else ""
+            parts = [f"epoch {trainer.current_epoch + 1}{planned}", *listed, *([left] if left else [])]
             print("  ".join(parts), flush=True)

@@ -1,8 +1,9 @@
 """Weights for a machine without a network: made once, by an ordinary run on the embedded upstream images."""
 
 import copy
+import io
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import redirect_stdout, suppress
 from pathlib import Path
 from typing import Any
 
@@ -79,5 +80,5 @@ def rehearse(cfg: DictConfig) -> None:
     callbacks = [build(node, f"callbacks.{name}") for name, node in cfg.callbacks.items() if node]
     trainer = build(cfg.trainer, "trainer", callbacks=[_Stop(), *filter(None, callbacks)], logger=False)
     if is_overridden("training_step", module):
-        with suppress(_ReadyError):
+        with suppress(_ReadyError), redirect_stdout(io.StringIO()):  # the run says the same once more
             trainer.fit(module, datamodule)

@@ -40,7 +40,7 @@ def explain(error: BaseException, arguments: list[str]) -> str | None:
     if isinstance(error, ConfigCompositionException):
         return _does_not_fit(error, arguments)
     if isinstance(error, (ValueError, TypeError)) and ("Config group override" in str(error) or _of_hydra(error)):
-        return _no_option(arguments)
+        return _no_option(arguments) or _first_line(str(error))
     if isinstance(error, OmegaConfBaseException) and (word := _taken_away(error, arguments)):
         return f"{word}: the recipe cannot be without it; leave this word out."
     if isinstance(error, InterpolationKeyError):
@@ -106,6 +106,11 @@ def _does_not_fit(error: ConfigCompositionException, arguments: list[str]) -> st
         return unknown_key(key, arguments)
     if there := re.search(r"An item is already at '([^']+)'", str(error)):
         return f"the recipe has a setting '{there[1]}': type {there[1]}=<value>, without the +."
+    if several := re.search(r"Ambiguous value for argument '([^=]*=(.*))'", str(error)):
+        return (
+            f"{several[1]} has several values: add -m to run each of them, type a list as [{several[2]}], or quote one "
+            f"value that has a comma in it: \"'{several[2]}'\"."
+        )
     if word := re.match(r"Error merging override (.*)", str(error)):
         why = f" ({_first_line(str(error.__cause__))})" if error.__cause__ else ""
         return f"{word[1]} does not fit the recipe{why}; `python train.py --cfg job` prints all settings."
@@ -126,14 +131,14 @@ def missing_key(error: ConfigCompositionException) -> str | None:
     return key[1].partition("@")[0] if key else None
 
 
-def _no_option(arguments: list[str]) -> str:
+def _no_option(arguments: list[str]) -> str | None:
     """Name the group that was given a number, null or a truth value, and its options."""
     for argument in arguments:
         group, _, value = argument.partition("=")
         folder = config_folder() / group
         if group and folder.is_dir() and not (folder / f"{value}.yaml").is_file():
             return f"{argument} is not an option. Options of {group}: {', '.join(options_of(group))}."
-    return "a group takes the name of one of its options; `--help` lists them."
+    return None
 
 
 def unknown_key(key: str, arguments: list[str]) -> str:

@@ -1,5 +1,8 @@
 """What a run says when it ends."""
 
+import shlex
+from pathlib import Path
+
 from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
@@ -38,4 +41,7 @@ def say_results(run: Run, outputs: str) -> None:
     console.print(f"run directory  {shown_path(run.directory)}", highlight=False, soft_wrap=True)
     if (run.directory / sheet.picture).is_file():
         console.print(f"picture        {shown_path(run.directory / sheet.picture)}", highlight=False, soft_wrap=True)
-    console.print(f"look at it     tensorboard --logdir {outputs}", highlight=False, soft_wrap=True)
+    if (run.directory / "tensorboard").is_dir():  # another logger has nothing to look at there
+        among_others = run.directory.absolute().is_relative_to(Path(outputs).absolute())
+        look = ["tensorboard", "--logdir", outputs if among_others else shown_path(run.directory)]
+        console.print(f"look at it     {shlex.join(look)}", highlight=False, soft_wrap=True, markup=False)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from labs import LabsError
 from labs.cli.grid import launch, words
 
 
@@ -21,7 +22,7 @@ from labs.cli.grid import launch, words
          "-m grid=a paths.data=b rerun=true sweep.on_error=stop hydra/launcher=joblib hydra.job.name=c"),
         ("grid=nst_table5 steps=2", "grid=nst_table5"),
         ("experiment=nst_a steps=2", "experiment=nst_a steps=2"),
-        ("-m grid=nst_table5 steps=2 --cfg job", "-m --cfg job grid=nst_table5 steps=2"),
+        ("grid=nst_table5 steps=2 --cfg job", "--cfg job grid=nst_table5 steps=2"),
         ("-m seed", "-m seed"),
     ],
 )  # fmt: skip
@@ -34,6 +35,12 @@ def test_the_grid_gets_what_says_how_it_runs(arguments: str, left: str, monkeypa
     if left != arguments and "--cfg" not in arguments:
         assert words.of_the_cells([]) == typed
         assert set(sys.argv[1:]) == set(arguments.split())
+
+
+@pytest.mark.parametrize("shown", ["--cfg job", "--info defaults", "-c job"])
+def test_no_recipe_is_shown_of_several_cells(shown: str) -> None:
+    with pytest.raises(LabsError, match="every cell of a grid has a recipe of its own; type the words of one cell"):
+        words.of_the_grid(["-m", "seed=1,2", *shown.split()])
 
 
 @pytest.mark.parametrize(

@@ -142,7 +142,8 @@ def _foretold(facts: dict[str, Any]) -> tuple[float, float] | None:
 def _progress(cell: Cell) -> list[str]:
     facts, parts = cell.facts() if cell.state != "waiting" else {}, [shorten(cell.error, 80, placeholder=" ...")]
     if cell.state == "running" and facts.get("status") == "running" and facts.get("epochs"):
-        parts += [f"epoch {facts['epochs']}/{facts.get('max_epochs')}", *_metric(facts)]
+        planned = facts.get("max_epochs") or -1
+        parts += [f"epoch {facts['epochs']}{f'/{planned}' if planned > 0 else ''}", *_metric(facts)]
     if cell.state in ("done", "skipped"):
         parts += _metric(facts)
     if cell.started is not None:

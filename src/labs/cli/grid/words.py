@@ -8,6 +8,7 @@ import sys
 
 from hydra._internal.utils import get_args_parser
 
+from labs import LabsError
 from labs.cli.help import config_folder
 from labs.runs.recipe import THE_CALL, is_part
 
@@ -19,8 +20,16 @@ def of_the_grid(arguments: list[str]) -> list[str]:
 
     Flags come first, wherever they were typed. A command that is no grid, or shows a recipe instead of running it,
     keeps all its words.
+
+    Raises:
+        LabsError: the recipe of several cells is asked for.
     """
     options = get_args_parser().parse_intermixed_args(arguments)
+    if options.multirun and (options.cfg or options.info):
+        raise LabsError(
+            "-m with --cfg or --info: every cell of a grid has a recipe of its own; type the words of one cell and no "
+            "-m, such as experiment=cub_full --cfg job."
+        )
     flags = [argument for argument in arguments if argument not in options.overrides]
     is_grid = options.multirun or any(word.startswith(("grid=", "hydra.mode=")) for word in options.overrides)
     runs = is_grid and not (options.cfg or options.info or options.help)
