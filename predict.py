@@ -20,7 +20,11 @@ def main(arguments: list[str]) -> None:
         raise LabsError(
             f"expected run=<directory> image=<file> [top=5] [trust=true], found {' '.join(arguments) or 'nothing'}."
         )
-    if not settings.get("top", "5").isdigit() or int(settings.get("top", "5")) < 1:
+    if twice := {name for name in settings if [a.partition("=")[0] for a in arguments].count(name) > 1}:
+        raise LabsError(f"{twice.pop()}= is typed twice; several images are image=a.jpg,b.jpg.")
+    if "" in (settings["run"], *files_of(settings["image"])):
+        raise LabsError(f"run={settings['run']} image={settings['image']}: expected names of a folder and of files.")
+    if not settings.get("top", "5").isdecimal() or int(settings.get("top", "5")) < 1:
         raise LabsError(f"top={settings['top']}: expected a whole number from 1.")
     if settings.get("trust", "true") not in ("true", "false"):
         raise LabsError(f"trust={settings['trust']}: expected true or false.")

@@ -154,6 +154,26 @@ def test_a_comma_in_the_name_of_an_image(
     assert titles == ["a,b.png", "~/c.png", "d, e,f.png"]
 
 
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        (["run=a", "image=a.png", "image=b.png"], "image= is typed twice; several images are image=a.jpg,b.jpg."),
+        (["run=a", "image=a.png", "top=\u00b2"], "expected a whole number from 1."),
+        (["run=a", "image=a.png,"], "expected names of a folder and of files."),
+        (["run=a", "image"], "expected names of a folder and of files."),
+        (["run=", "image=a.png"], "expected names of a folder and of files."),
+    ],
+)
+def test_predict_takes_each_word_once_and_with_a_value(
+    typed: list[str], said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["predict.py", *typed])
+    with pytest.raises(SystemExit) as exit_:
+        runpy.run_path(str(ROOT / "predict.py"), run_name="__main__")
+    assert exit_.value.code == 2
+    assert capsys.readouterr().err.strip().endswith(said)
+
+
 def test_predict_explains_mistakes(run_dir: Path, tmp_path: Path) -> None:
     run = load_run(run_dir)
     with pytest.raises(LabsError, match="no such file"):

@@ -15,6 +15,7 @@ from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 
 from labs.callbacks import record
 from labs.callbacks.notes import labels_of, of_the_run
+from labs.modules.style_transfer import StyleTransfer
 from labs.practicals import sheet_of
 from labs.reporting.recorded_run import read_run
 from labs.reporting.tables import build_tables
@@ -118,6 +119,20 @@ def test_a_run_that_did_less_says_so(
     assert (facts["labels"], facts["counts"]) == (labels, counts)
     predicted = pd.read_csv(tmp_path / "run" / "predictions.csv")
     assert len(predicted) == counts["test"]
+
+
+def test_a_method_without_counts_keeps_the_labels_of_its_training(
+    train: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(self: StyleTransfer, *_: Any) -> None:
+        self.trainer.should_stop = True
+
+    monkeypatch.setattr(StyleTransfer, "on_train_batch_end", stop)  # as a trainer.max_time that is over
+    small = ("module.scales=[1.0]", "datamodule.style=[hubble]", "datamodule.image_size=32", "steps=4", "every=2")
+    train("experiment=nst_tuned", "data=embedded", *small, *QUICK[1:], "trainer.max_time=00:01:00:00")
+    facts = read_facts(tmp_path / "run")
+    assert (facts["epochs"], facts["max_epochs"]) == (1, 2)
+    assert facts["labels"] == ["embedded data", "random weights", "stopped early"]
 
 
 def test_a_rule_of_the_recipe_may_end_it_earlier(train: Callable[..., Path], tmp_path: Path) -> None:

@@ -176,7 +176,8 @@ class Record(pl.Callback):
         facts = handed_over(trainer, Recorded, to=self).facts()
         noted = [note for callback in trainer.callbacks for note in getattr(callback, "notes", [])]  # type: ignore[attr-defined]
         own = [*getattr(pl_module, "labels", []), *self.run.recipe.facts.get("start_labels", [])]
-        labels = [*facts["labels"], *own, *labels_of(trainer, tested(trainer)), *noted]
+        before = self.run.facts["labels"]  # of the training, where the test asks a second time
+        labels = [*facts["labels"], *own, *labels_of(trainer, tested(trainer)), *noted, *before]
         self.run.facts |= {**facts, "labels": list(dict.fromkeys(labels))}
         self.run.write_json("environment.json", environment(pl_module.device))
 

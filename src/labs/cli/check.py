@@ -62,6 +62,9 @@ def _check_trainer(cfg: DictConfig) -> None:
         if str(trainer[name]) in ("0", "0.0"):
             done = "tested" if "test" in name else "trained"
             raise LabsError(f"trainer.{name}={trainer[name]}: nothing would be {done}; type 1 or more.")
+    for name in ("accumulate_grad_batches", "check_val_every_n_epoch"):
+        if isinstance(trainer[name], int) and not isinstance(trainer[name], bool) and trainer[name] < 1:
+            raise LabsError(f"trainer.{name}={trainer[name]}: expected a whole number from 1.")
     if trainer.max_epochs in (None, -1) and trainer.max_steps in (None, -1) and trainer.max_time is None:
         raise LabsError(
             f"trainer.max_epochs={_typed(trainer.max_epochs)}: the training would not end; type a number of epochs, "

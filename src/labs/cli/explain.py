@@ -55,6 +55,8 @@ def explain(error: BaseException, arguments: list[str]) -> str | None:
         return str(error)
     if isinstance(error, ValueError) and "Expected more than 1 value per channel" in str(error):
         return "batch norm cannot train on a single image; type datamodule.batch_size=2 or more."
+    if isinstance(error, ValueError) and "val_check_interval" in str(error):  # Lightning's, once it counts batches
+        return f"trainer.val_check_interval: {_first_line(str(error))}"
     if checkpoint := _unfit_checkpoint(error):
         return checkpoint
     if isinstance(error, OSError) and error.strerror:
