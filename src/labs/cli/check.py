@@ -37,8 +37,6 @@ def check_recipe(cfg: DictConfig) -> None:
     Raises:
         LabsError: a name that the constructor does not take, or a value of another type.
     """
-    if isinstance(cfg.seed, bool) or not isinstance(cfg.seed, int) or not 0 <= cfg.seed < 2**32:
-        raise LabsError(f"seed={cfg.seed}: expected a whole number from 0 to {2**32 - 1}, such as seed=1.")
     for name in ("resume", "rerun", "trust", "draw_architecture", "channels_last", "compile"):
         if not isinstance(cfg[name], bool):
             raise LabsError(f"{name}={cfg[name]}: expected true or false.")
@@ -53,6 +51,12 @@ def check_recipe(cfg: DictConfig) -> None:
             _check_node(node, section)
 
 
+def check_seed(seed: Any) -> None:
+    """Refuse a seed that is none, before it names a recipe."""
+    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**32:
+        raise LabsError(f"seed={_typed(seed)}: expected a whole number from 0 to {2**32 - 1}, such as seed=1.")
+
+
 def _check_trainer(cfg: DictConfig) -> None:
     """Refuse a training that cannot be, or has no end, and what has another word."""
     trainer = cfg.trainer
@@ -62,6 +66,8 @@ def _check_trainer(cfg: DictConfig) -> None:
         if str(trainer[name]) in ("0", "0.0"):
             done = "tested" if "test" in name else "trained"
             raise LabsError(f"trainer.{name}={trainer[name]}: nothing would be {done}; type 1 or more.")
+    if "spawn" in str(trainer.strategy):  # it would have to pickle the run
+        raise LabsError(f"trainer.strategy={trainer.strategy}: processes are started anew here; type trainer.strategy=ddp.")
     for name in ("accumulate_grad_batches", "check_val_every_n_epoch"):
         if isinstance(trainer[name], int) and not isinstance(trainer[name], bool) and trainer[name] < 1:
             raise LabsError(f"trainer.{name}={trainer[name]}: expected a whole number from 1.")

@@ -9,7 +9,7 @@ from hydra import compose
 from omegaconf import DictConfig, OmegaConf
 
 from labs import LabsError
-from labs.cli.check import check_data
+from labs.cli.check import check_data, check_seed
 from labs.cli.overrides import expand, quote
 from labs.practicals import sheet_of
 from labs.runs.computed import without_resolvers
@@ -39,6 +39,7 @@ def run_of(cfg: DictConfig, job: Any) -> Run:
 
 def describe(cfg: DictConfig, choices: Mapping[str, str], overrides: list[str]) -> Recipe:
     """Return the recipe of a run, from its composed configuration and from what was typed for it."""
+    check_seed(cfg.seed)
     typed = [override for override in overrides if is_part(override.partition("=")[0], THE_CALL)]
     axes = {name: choice for name, choice in choices.items() if str(choice) != "None" and not set("/@") & set(name)}
     weights, start = _weights(cfg, str(OmegaConf.select(cfg, "module.net.weights")), choices)
