@@ -52,7 +52,7 @@ MISTAKES: list[tuple[str, str]] = [
     ("trainer.limit_train_batches=0", "nothing would be trained; type 1 or more."),
     ("trainer.limit_test_batches=0.0", "nothing would be tested; type 1 or more."),
     ("trainer.max_steps=0", "nothing would be trained"),
-    ("trainer.strategy=ddp_spawn", "trainer.strategy=ddp_spawn: processes are started anew here; type trainer.strategy=ddp."),
+    ("trainer.strategy=ddp_spawn", "processes cannot be spawned; type trainer.strategy=ddp."),
     ("trainer.accumulate_grad_batches=0", "trainer.accumulate_grad_batches=0: expected a whole number from 1."),
     ("trainer.check_val_every_n_epoch=0", "trainer.check_val_every_n_epoch=0: expected a whole number from 1."),
     ("trainer.val_check_interval=1000", "must be less than or equal to the number of the training batches"),

@@ -67,7 +67,7 @@ def _check_trainer(cfg: DictConfig) -> None:
             done = "tested" if "test" in name else "trained"
             raise LabsError(f"trainer.{name}={trainer[name]}: nothing would be {done}; type 1 or more.")
     if "spawn" in str(trainer.strategy):  # it would have to pickle the run
-        raise LabsError(f"trainer.strategy={trainer.strategy}: processes are started anew here; type trainer.strategy=ddp.")
+        raise LabsError(f"trainer.strategy={trainer.strategy}: processes cannot be spawned; type trainer.strategy=ddp.")
     for name in ("accumulate_grad_batches", "check_val_every_n_epoch"):
         if isinstance(trainer[name], int) and not isinstance(trainer[name], bool) and trainer[name] < 1:
             raise LabsError(f"trainer.{name}={trainer[name]}: expected a whole number from 1.")
