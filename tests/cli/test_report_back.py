@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
 from labs.cli.report_back import say_results
 from labs.runs.life import Run
 from labs.runs.recipe import Recipe, normal_form
-from labs.storage.files import to_json
+
+WORDS = {"experiment": "mine", "practical": "digits", "data": "online", "seed": 0, "choices": {}, "command": ""}
 
 
 def said(directory: Path, outputs: str, capsys: pytest.CaptureFixture[str]) -> str:
-    facts = {"format": 2, "status": "finished", "experiment": "mine", "practical": "other", "seed": 0, "epochs": 1}
-    (directory / "metrics.json").write_text(to_json({**facts, "labels": [], "metrics": {}, "counts": {}}), "utf-8")
-    run: Any = SimpleNamespace(
-        is_first=True, is_needed=True, recorded_before=False, directory=directory, facts={"practical": "other"}
-    )
+    with Run(directory, Recipe(normal_form({}, 0), {**WORDS, "settings": {}}), {}) as run:
+        run.running()
+        run.facts |= {"metrics": {"test/acc": 0.5}, "counts": {"test": 8}}
     say_results(run, outputs)
     return capsys.readouterr().out
 
@@ -57,7 +54,7 @@ def test_brackets_are_letters(
 ) -> None:
     """The folder of a cell, freeze.patterns=[layer1,layer2], lost its end, and [/a] was a traceback after the work."""
     monkeypatch.chdir(tmp_path)
-    words = {"experiment": "[/a]", "practical": "digits", "data": "online", "seed": 0, "choices": {}, "command": ""}
+    words = {**WORDS, "experiment": "[/a]"}
     folder = Path("freeze.patterns=[layer1,layer2]")
     (folder / "tensorboard").mkdir(parents=True)
     with Run(folder, Recipe(normal_form({}, 0), {**words, "settings": {}}), {}) as run:
