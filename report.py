@@ -1,6 +1,7 @@
 """Turn run directories into a table and a page to hand in: `python report.py outputs/<grid>`."""
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -55,8 +56,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except LabsError as error:
         print(f"report.py: {error}", file=sys.stderr)
         return 2
-    print(to_markdown(tables))
-    print(f"Page: {shown_path(page)}")
+    try:
+        print(f"{to_markdown(tables)}\nPage: {shown_path(page)}", flush=True)
+    except BrokenPipeError:  # `| head`: the rest is not asked for
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
 
 

@@ -38,6 +38,17 @@ def test_a_grid_becomes_a_table_and_a_page(tmp_path: Path) -> None:
     assert (tmp_path / "outputs" / "cub_table4" / "report" / "report.html").is_file()
 
 
+def test_a_reader_that_stops_reading_is_no_error(tmp_path: Path) -> None:
+    """As `| head` does."""
+    write_run(tmp_path / "a")
+    command = [sys.executable, REPORT, str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout
+        assert process.stderr
+        process.stdout.close()
+        assert (process.wait(), process.stderr.read()) == (0, b"")
+
+
 def test_a_second_report_is_the_same_as_the_first(tmp_path: Path, door: ModuleType) -> None:
     write_run(tmp_path / "a")
 

@@ -162,6 +162,19 @@ def fit(tmp_path: Path) -> Fit:
     return run
 
 
+@pytest.mark.parametrize(("epochs", "labels"), [(2, ["random weights"]), (1, ["random weights", "stopped early"])])
+def test_pictures_of_fewer_evaluations_say_so(tmp_path: Path, epochs: int, labels: list[str]) -> None:
+    class Look(pl.Callback):
+        def on_test_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+            found.extend(pl_module.labels)  # type: ignore[arg-type]
+
+    one, found = module(), list[str]()
+    trainer = trainer_for(tmp_path, epochs, Look())
+    trainer.fit(one, data())
+    trainer.test(one, data(), verbose=False)
+    assert found == labels
+
+
 def poison(
     monkeypatch: pytest.MonkeyPatch, one: Watched, factor: float, evaluations: Collection[int], pair: int = 1
 ) -> None:

@@ -100,9 +100,7 @@ class StyleTransfer(pl.LightningModule):
                 raise LabsError(f"module.{name}_weight={weight}: expected a number from 0, such as 1 or 1e6.")
         self.scales, self.ends = tuple(scales), share_out(steps, every, scales)
         if str(devices) not in ("1", "auto") and not (isinstance(devices, list) and len(devices) == 1):
-            raise LabsError(
-                f"trainer.devices={devices}: all pictures of a run are made on one device; type trainer.devices=1."
-            )
+            raise LabsError(f"trainer.devices={devices}: the pictures of a run share a device; type trainer.devices=1.")
         if at_once is not None and at_once < 1:
             raise LabsError(f"module.at_once={at_once}: expected 1 picture or more, or null.")
         if not content_layers and not style_layers:
@@ -125,6 +123,7 @@ class StyleTransfer(pl.LightningModule):
     def labels(self) -> list[str]:
         """What every number and picture of this run must carry."""
         notes = {"random weights": self.net.weights == "random", "clamped in the closure": self.clamp == "closure"}
+        notes["stopped early"] = bool(self._trainer and self.trainer.testing and self.evaluations < self.steps)
         return [note for note, true in notes.items() if true]
 
     @property
