@@ -28,7 +28,7 @@ def of_the_grid(arguments: list[str]) -> list[str]:
     if options.multirun and (options.cfg or options.info):
         raise LabsError(
             "-m with --cfg or --info: every cell of a grid has a recipe of its own; type the words of one cell and no "
-            "-m, such as experiment=cub_full --cfg job."
+            "-m, such as experiment=<name> --cfg job."
         )
     flags = [argument for argument in arguments if argument not in options.overrides]
     is_grid = options.multirun or any(word.startswith(("grid=", "hydra.mode=")) for word in options.overrides)
