@@ -34,7 +34,8 @@ class TimeLeft:
         timed = any(isinstance(callback, Timer) for callback in trainer.callbacks)  # type: ignore[attr-defined]
         if trained < 1 or left < 1 or timed or trainer.max_steps > -1:  # it may end before its last epoch
             return ""
-        return f"about {duration((time.monotonic() - self.started) / trained * left)} left"
+        seconds = (time.monotonic() - self.started) / trained * left
+        return f"about {duration(max(seconds, 1))} left"
 
 
 class EpochBar(RichProgressBar):
