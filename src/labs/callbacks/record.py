@@ -108,7 +108,7 @@ class Record(pl.Callback):
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
         """Draw the curves of a run that was interrupted."""
-        if not isinstance(exception, Exception) or "SIGTERM" in type(exception).__name__:
+        if not isinstance(exception, Exception):  # a signal, and what libraries make of it
             self.draw()
 
     def on_test_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
