@@ -42,7 +42,8 @@ def describe(cfg: DictConfig, choices: Mapping[str, str], overrides: list[str]) 
     check_seed(cfg.seed)
     typed = [override for override in overrides if is_part(override.partition("=")[0], THE_CALL)]
     axes = {name: choice for name, choice in choices.items() if str(choice) != "None" and not set("/@") & set(name)}
-    weights, start = _weights(cfg, str(OmegaConf.select(cfg, "module.net.weights")), choices)
+    typed_weights = str(OmegaConf.select(cfg, "module.net.weights"))
+    weights, start = _weights(cfg, typed_weights, choices)
     facts = {
         "experiment": choices["experiment"],
         "practical": cfg.practical,
@@ -52,7 +53,7 @@ def describe(cfg: DictConfig, choices: Mapping[str, str], overrides: list[str]) 
         "choices": {n: choice for n, choice in axes.items() if n not in ("experiment", "data") and is_part(n)},
         "settings": _settings(cfg, typed, axes, weights),
     }
-    if labels := labels_of_weights(Path(str(OmegaConf.select(cfg, "module.net.weights"))).expanduser()):
+    if labels := labels_of_weights(Path(typed_weights).expanduser()):
         facts["start_labels"] = labels
     text = normal_form({"experiment": choices["experiment"], **_resolved(cfg, weights)}, cfg.seed, start)
     return Recipe(text, facts)
