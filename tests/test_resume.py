@@ -424,7 +424,7 @@ def test_a_gan_resumes_exactly(train: Callable[..., Path], tmp_path: Path) -> No
 
 DOMAINS = [
     *("data=embedded", "logger=none", "trainer=cpu", "trainer.max_epochs=4", "datamodule.image_size=16"),
-    *("datamodule.target.pieces=1", "datamodule.batch_size=128", "net.batch_norm=true", "net.dropout=0.2"),
+    *("datamodule.batch_size=128", "net.batch_norm=true", "net.dropout=0.2"),
     *("module.batch_norm=separate", "optimizer.lr=0.05", "callbacks.pictures=null", "callbacks.features=null"),
 ]
 ADAPTING = {

@@ -18,7 +18,7 @@ from PIL import Image
 from labs import LabsError
 from labs.datamodules import cifar10, small_images
 from labs.datamodules.cifar10 import ARCHIVE, CIFAR10
-from labs.datamodules.embedded.digits_on_photographs import digits_on_photographs
+from labs.datamodules.mnist_m import MNISTM
 from labs.datamodules.sources import LabeledImages
 
 CLASSES = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
@@ -199,7 +199,7 @@ class TestStore:
 
 
 def test_embedded(tmp_path: Path) -> None:
-    images, same = load(tmp_path, 28, embedded=True), digits_on_photographs(28)
+    images, same = load(tmp_path, 28, embedded=True), MNISTM(embedded=True, folder=str(tmp_path)).load(28)
     assert np.array_equal(images.pixels, same.pixels)
     assert np.array_equal(images.is_test, same.is_test)
     assert len(images.classes) == len(CLASSES)
@@ -209,6 +209,6 @@ def test_the_name_says_what_it_is(tmp_path: Path) -> None:
     real, embedded = (CIFAR10(embedded=embedded, folder=str(tmp_path)) for embedded in (False, True))
     assert real.name == "CIFAR-10"
     assert not real.credits
-    assert "digits on photographs" in embedded.name
+    assert embedded.name == "5,000 digits of MNIST on photographs"
     assert any("danielbuechele" in line for line in embedded.credits)
     assert (embedded.channels, embedded.cache) == (3, tmp_path / "cache")

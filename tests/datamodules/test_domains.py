@@ -14,17 +14,16 @@ from fake_domains import CLASSES, SGD, SIZE, Drawn, domains, small_net, small_tr
 from torch import Tensor
 
 from labs import LabsError
+from labs.datamodules import mnist_m
 from labs.datamodules.batches import Batch, DomainBatch, Unlabeled
-from labs.datamodules.digits import every_third, read_digits
 from labs.datamodules.domain_splits import cut_domain
 from labs.datamodules.domains import DOMAINS, Domains
+from labs.datamodules.embedded.mnist_digits import read_mnist_digits
 from labs.datamodules.image_classification import ImageClassification
 from labs.datamodules.mnist import MNIST
 from labs.datamodules.mnist_m import MNISTM
 from labs.modules.classifier import Classifier
 from labs.modules.dann import DANN
-
-PIECES = 3
 
 
 def ready(folder: Path, **options: Any) -> Domains:
@@ -50,10 +49,10 @@ def first_batch(data: Domains, training: bool = True) -> Any:
 
 @pytest.fixture(scope="module")
 def embedded(tmp_path_factory: pytest.TempPathFactory) -> Domains:
-    """Digits of scikit-learn, and the same on photographs."""
+    """Digits of MNIST, and the same on photographs."""
     folder = str(tmp_path_factory.mktemp("embedded"))
-    source = MNIST(embedded=True, folder=folder, stroke=4.0)
-    target = MNISTM(embedded=True, folder=folder, pieces=PIECES)
+    source = MNIST(embedded=True, folder=folder)
+    target = MNISTM(embedded=True, folder=folder)
     options: dict[str, Any] = {"num_classes": 10, "image_size": 16, "batch_size": 64, "normalization": "dataset"}
     data = Domains(source=source, target=target, embedded=True, **options)
     data.setup("fit")
@@ -62,47 +61,35 @@ def embedded(tmp_path_factory: pytest.TempPathFactory) -> Domains:
 
 class TestEmbedded:
     def test_counts(self, embedded: Domains) -> None:
-        _, labels = read_digits(8)
-        test = int(every_third(labels).sum())
-        for domain, pieces in (("source", 1), ("target", PIECES)):
-            counts = {split: embedded.count(split, domain) for split in ("train", "val", "test")}  # type: ignore[arg-type]
-            assert counts["test"] == test
-            assert counts["train"] + counts["val"] == pieces * (len(labels) - test)
-            assert counts["val"] / (counts["train"] + counts["val"]) == pytest.approx(0.1, abs=0.01)
+        for domain in DOMAINS:
+            assert {split: embedded.count(split, domain) for split in ("train", "val", "test")} == {
+                "train": 3600,
+                "val": 400,
+                "test": 1000,
+            }
         facts = embedded.facts()
-        assert facts["counts"]["test"] == facts["counts"]["test target"] == test
+        assert facts["counts"]["test"] == facts["counts"]["test target"] == 1000
         assert facts["labels"] == ["embedded data"]
         assert len(facts["credits"]) == 6
 
-    def test_no_digit_is_on_two_sides_and_validation_shows_the_same_ones_in_both(self, embedded: Domains) -> None:
-        images = embedded._load()
-        rows = cut(embedded, images)
-        digits: dict[tuple[str, str], set[int]] = {}
-        for domain in DOMAINS:
-            groups = images[domain].groups
-            assert groups is not None
-            for split, chosen in rows[domain].items():
-                digits[split, domain] = set(groups[chosen].tolist())
+    def test_validation_shows_the_same_digits_in_both(self, embedded: Domains) -> None:
+        """Else a digit that trains in one domain would be validated on in the other."""
+        rows = cut(embedded, embedded._load())
         for split in ("train", "val", "test"):
-            assert digits[split, "source"] == digits[split, "target"]
-        everything = [digits[split, "target"] for split in ("train", "val", "test")]
-        assert sum(map(len, everything)) == len(set.union(*everything)) == 1797
+            assert np.array_equal(rows["source"][split], rows["target"][split])
 
     def test_other_photographs_lie_behind_test_digits(self, embedded: Domains, monkeypatch: pytest.MonkeyPatch) -> None:
         """A train piece cut from a test photograph, or the other way round, would change with that photograph."""
-        from labs.datamodules.embedded import digits_on_photographs as module
-
         before = embedded._load()["target"]
-        monkeypatch.setattr(module, "TEST_PHOTOGRAPHS", ("retina",))
-        after = MNISTM(embedded=True, folder="unused", pieces=PIECES).load(16)
+        monkeypatch.setitem(mnist_m.PHOTOGRAPHS_OF, "test", ("retina",))
+        after = MNISTM(embedded=True, folder="unused").load(16)
         changed = (before.pixels != after.pixels).any(axis=(1, 2, 3))
         assert not changed[~before.is_test].any()
         assert changed[before.is_test].mean() > 0.99
-        assert not set(module.TRAIN_PHOTOGRAPHS) & {"chelsea", "flower"}
 
     def test_labels_are_those_of_the_digits(self, embedded: Domains) -> None:
-        _, labels = read_digits(8)
-        expected = torch.from_numpy(labels[every_third(labels)])
+        _, labels, is_test = read_mnist_digits()
+        expected = torch.from_numpy(labels[is_test])
         for domain in DOMAINS:
             assert torch.equal(embedded.batch("test", domain, torch.arange(len(expected))).labels, expected)
 

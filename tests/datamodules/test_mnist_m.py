@@ -18,8 +18,9 @@ from PIL import Image
 from labs import LabsError
 from labs.datamodules import bsds500
 from labs.datamodules import mnist_m as module
-from labs.datamodules.embedded.digits_on_photographs import digits_on_photographs
-from labs.datamodules.mnist_m import MNISTM, blend
+from labs.datamodules.embedded.mnist_digits import read_mnist_digits
+from labs.datamodules.embedded.photographs import PHOTOGRAPHS
+from labs.datamodules.mnist_m import MNISTM, PHOTOGRAPHS_OF, blend
 from labs.datamodules.sources import LabeledImages
 
 COUNTS = {"train": 12, "test": 5}
@@ -383,13 +384,32 @@ class TestCopy:
 
 
 class TestEmbedded:
-    @pytest.mark.parametrize("seed", [0, 3])
-    def test_it_is_digits_on_photographs(self, tmp_path: Path, seed: int) -> None:
-        images = load(tmp_path, 16, embedded=True, seed=seed, pieces=2)
-        same = digits_on_photographs(16, seed, pieces=2, stroke=4.0)
-        assert np.array_equal(images.pixels, same.pixels)
-        assert np.array_equal(images.is_test, same.is_test)
+    def test_labels_names_and_splits_are_those_of_the_digits(self, tmp_path: Path) -> None:
+        images = load(tmp_path, embedded=True)
+        _, labels, is_test = read_mnist_digits()
+        assert (images.pixels.shape, images.pixels.dtype) == ((5000, 3, 28, 28), np.uint8)
+        assert np.array_equal(images.labels, labels)
+        assert np.array_equal(images.is_test, is_test)
         assert images.classes == list("0123456789")
+
+    def test_each_is_a_patch_of_a_photograph_of_its_split_with_the_digit_inverted(self, tmp_path: Path) -> None:
+        images = load(tmp_path, embedded=True, seed=3)
+        digits, _, _ = read_mnist_digits()
+        for split, is_test in (("train", False), ("test", True)):
+            rows = np.flatnonzero(images.is_test == is_test)[::400]
+            inverted = digits[rows, None] > 0
+            patches = np.where(inverted, 255 - images.pixels[rows], images.pixels[rows])  # |patch - 255|, undone
+            pictures = [np.asarray(Image.open(PHOTOGRAPHS[n].path).convert("RGB")) for n in PHOTOGRAPHS_OF[split]]
+            assert all(any(is_part(patch.transpose(1, 2, 0), picture) for picture in pictures) for patch in patches)
+
+    def test_no_photograph_lies_behind_training_and_test_digits(self) -> None:
+        assert not set(PHOTOGRAPHS_OF["train"]) & set(PHOTOGRAPHS_OF["test"])
+
+    def test_the_seed_chooses_the_patches(self, tmp_path: Path) -> None:
+        first, again, other = (load(tmp_path, 32, embedded=True, seed=seed) for seed in (0, 0, 1))
+        assert np.array_equal(first.pixels, again.pixels)
+        assert (first.pixels != other.pixels).any(axis=(1, 2, 3)).mean() > 0.99
+        assert np.array_equal(first.labels, other.labels)
 
     def test_mistakes(self, tmp_path: Path) -> None:
         with pytest.raises(LabsError, match=r"datamodule\.target\.seed=-1: expected 0 or more"):
@@ -398,10 +418,19 @@ class TestEmbedded:
             MNISTM(embedded=True, folder=str(tmp_path), copy="x")
 
 
+def is_part(patch: np.ndarray, picture: np.ndarray) -> bool:
+    """Say whether a patch (28, 28, 3) stands anywhere in a picture (height, width, 3)."""
+    windows = np.lib.stride_tricks.sliding_window_view(picture, (28, 28), axis=(0, 1))
+    height, width = windows.shape[:2]
+    # Few places have the patch's first and last pixels; only these are compared whole.
+    same = (picture[:height, :width] == patch[0, 0]).all(-1) & (picture[27:, 27:] == patch[-1, -1]).all(-1)
+    return any(np.array_equal(picture[y : y + 28, x : x + 28], patch) for y, x in np.argwhere(same))
+
+
 def test_the_name_says_what_it_is(tmp_path: Path) -> None:
     built, embedded = (MNISTM(embedded=embedded, folder=str(tmp_path)) for embedded in (False, True))
     assert (built.name, built.credits, built.channels) == ("MNIST-M", [], 3)
-    assert embedded.name == "handwritten digits on photographs"
+    assert embedded.name == "5,000 digits of MNIST on photographs"
     assert any("danielbuechele" in line for line in embedded.credits)
     assert embedded.cache == tmp_path / "cache"
     assert MNISTM(embedded=False, folder="data", copy="my/copy").name == "MNIST-M (my/copy)"

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torchvision
 
-from labs.datamodules.embedded.digits_on_photographs import CREDITS, digits_on_photographs
+from labs.datamodules.mnist_m import MNISTM
 from labs.datamodules.small_images import digests, fetch_or_say_embedded, labeled, sized_pixels
 from labs.datamodules.sources import LabeledImages
 from labs.storage.fetch import Archive
@@ -22,20 +22,20 @@ COUNT = 60_000  # images in it
 
 
 class CIFAR10:
-    """Read CIFAR-10's own archive, 50,000 training and 10,000 test images; or handwritten digits on photographs.
+    """Read CIFAR-10's own archive, 50,000 training and 10,000 test images; or digits of MNIST on photographs.
 
     Args:
-        embedded: take scikit-learn's digits on photographs (`labs.datamodules.embedded.digits_on_photographs`):
-            ten classes and three channels too, but not the same task.
+        embedded: take digits of MNIST on photographs (`labs.datamodules.mnist_m`): ten classes and three channels
+            too, but not the same task.
         folder: of all datasets; the archive lies in it, where torchvision puts it.
     """
 
     channels = 3
 
     def __init__(self, *, embedded: bool, folder: str) -> None:
-        self.embedded = embedded
-        self.name = "handwritten digits on photographs (scikit-learn, scikit-image)" if embedded else "CIFAR-10"
-        self.credits = list(CREDITS) if embedded else []  # for what shows the photographs
+        self.stand_in = MNISTM(embedded=True, folder=folder) if embedded else None
+        self.name = self.stand_in.name if self.stand_in else "CIFAR-10"
+        self.credits = self.stand_in.credits if self.stand_in else []
         self.folder = Path(folder)
         self.cache = self.folder / "cache"
 
@@ -45,7 +45,7 @@ class CIFAR10:
         Raises:
             LabsError: the archive is missing and cannot be downloaded, or is not the expected one.
         """
-        return digits_on_photographs(size) if self.embedded else self._online(size)
+        return self.stand_in.load(size) if self.stand_in else self._online(size)
 
     def _online(self, size: int) -> LabeledImages:
         fetch_or_say_embedded(ARCHIVE, self.folder)

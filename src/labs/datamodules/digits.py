@@ -50,25 +50,11 @@ class Digits:
         )
 
 
-def read_digits(size: int, stroke: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
-    """Return all the digits, (1797, size, size) uint8 from 0 to 255, resized bilinearly, and which they are, int64.
-
-    A `stroke` above 1 steepens the edges of the enlarged strokes by that factor around mid-grey, so that they are
-    nearly black and white, as MNIST's are.
-    """
+def read_digits(size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return all the digits, (1797, size, size) uint8 from 0 to 255, resized bilinearly, and which they are, int64."""
     data = load_digits()
     grey = np.round(data.images * 255 / 16).astype(np.uint8)
     sized = np.stack(
         [np.asarray(Image.fromarray(image).resize((size, size), Image.Resampling.BILINEAR)) for image in grey]
     )
-    if stroke != 1:
-        sized = np.clip((sized - 127.5) * stroke + 127.5, 0, 255).round().astype(np.uint8)
     return sized, data.target.astype(np.int64)
-
-
-def every_third(labels: np.ndarray) -> np.ndarray:
-    """Return which images are for testing, (images,) bool: the third, sixth, ... of each label, in their order."""
-    is_test = np.zeros(len(labels), dtype=bool)
-    for label in np.unique(labels):
-        is_test[np.flatnonzero(labels == label)[2::3]] = True
-    return is_test

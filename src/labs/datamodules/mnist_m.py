@@ -1,12 +1,12 @@
 """MNIST-M, handwritten digits blended into photographs (Ganin and Lempitsky 2015; JMLR 2016, section 5.2.4).
 
-A pixel is |patch - digit| in each channel. The patches come from BSDS500, the digits from MNIST; offline, digits of
-scikit-learn on other photographs stand in for both.
+A pixel is |patch - digit| in each channel. The digits come from MNIST, the patches from BSDS500; offline, from 5,000
+digits of MNIST and six photographs that come with scikit-image and scikit-learn.
 """
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,31 +15,31 @@ from rich.progress import track
 
 from labs import LabsError
 from labs.datamodules import bsds500, mnist
-from labs.datamodules.embedded.digits_on_photographs import CREDITS, digits_on_photographs
+from labs.datamodules.embedded.photographs import PHOTOGRAPHS
 from labs.datamodules.mnist_m_copies import KEY, SPLITS, read_copy, refuse_pickle
-from labs.datamodules.small_images import digests, sized_pixels
+from labs.datamodules.small_images import digests, resize, sized_pixels
 from labs.datamodules.sources import LabeledImages
 from labs.storage.stores import stored_or_held
 
 VERSION = 1  # of `blend`: other pixels from the same sources and seed are another version
 SIZE = 28  # pixels, height and width of MNIST's digits and of the patches
-STROKE = 4.0  # steepness that makes the embedded digits nearly black and white, as those of MNIST-M are
+# Embedded: natural photographs in color. Those behind test digits are others: no background was seen in training.
+PHOTOGRAPHS_OF = {"train": ("astronaut", "china", "coffee", "rocket"), "test": ("chelsea", "flower")}
 
 
 class MNISTM:
-    """Build MNIST-M from MNIST and BSDS500, or read a ready-made copy; or take scikit-learn's digits on photographs.
+    """Build MNIST-M from MNIST and BSDS500, or read a ready-made copy; offline, build it from what packages carry.
 
     The generator that most code uses (pumpikano/tf-dann) draws x and y of its patches from an unseeded stream, and lays
     training and test digits on the same photographs. Here one seeded stream draws picture, x and y, and test digits lie
     on test pictures, so that no background was seen in training.
 
     Args:
-        embedded: take `labs.datamodules.embedded.digits_on_photographs` instead.
+        embedded: take 5,000 digits of MNIST, and the photographs of `PHOTOGRAPHS_OF`.
         folder: of all datasets; this one takes `<folder>/MNIST-M/`, `<folder>/MNIST/` and `<folder>/BSDS500/`.
         copy: a folder with MNIST-M as others made it, taken as it is: Ganin's own (`mnist_m_train/`,
             `mnist_m_train_labels.txt`, and the same for test), or `mnist_m_train.pt` and `mnist_m_test.pt`.
         seed: of the choice of patches; without effect on a copy.
-        pieces: images of each embedded training digit, on different patches.
 
     Raises:
         LabsError: a copy together with embedded data, a pickle for a copy, or a negative seed.
@@ -47,17 +47,18 @@ class MNISTM:
 
     channels = 3
 
-    def __init__(self, *, embedded: bool, folder: str, copy: str | None = None, seed: int = 0, pieces: int = 4) -> None:
+    def __init__(self, *, embedded: bool, folder: str, copy: str | None = None, seed: int = 0) -> None:
         if seed < 0:
             raise LabsError(f"datamodule.target.seed={seed}: expected 0 or more.")
         if embedded and copy is not None:
             raise LabsError(f"{KEY}={copy}: embedded data has no copy; leave out {KEY}, or data=embedded.")
         if copy is not None:
             refuse_pickle(copy, copy)
-        self.embedded, self.copy, self.seed, self.pieces = embedded, copy, seed, pieces
+        self.embedded, self.copy, self.seed = embedded, copy, seed
         made = "MNIST-M" if copy is None else f"MNIST-M ({copy})"
-        self.name = "handwritten digits on photographs" if embedded else made
-        self.credits = list(CREDITS) if embedded else []  # for what shows the photographs
+        self.name = "5,000 digits of MNIST on photographs" if embedded else made
+        shown = [name for names in PHOTOGRAPHS_OF.values() for name in names] if embedded else []
+        self.credits = [PHOTOGRAPHS[name].credit_line for name in shown]
         self.folder = Path(folder)
         self.cache = self.folder / "cache"
 
@@ -68,9 +69,16 @@ class MNISTM:
             LabsError: an archive is missing and cannot be downloaded, or is not the expected one; there is no copy
                 where one was named, or it cannot be read.
         """
-        if self.embedded:
-            return digits_on_photographs(size, self.seed, pieces=self.pieces, stroke=STROKE)
-        return self._built(size) if self.copy is None else read_copy(self.copy, size, self.cache / "pixels")
+        if self.copy is not None:
+            return read_copy(self.copy, size, self.cache / "pixels")
+        return self._embedded(size) if self.embedded else self._built(size)
+
+    def _embedded(self, size: int) -> LabeledImages:
+        digits = mnist.MNIST(embedded=True, folder=str(self.folder)).load(SIZE)
+        pixels = np.empty((len(digits.pixels), 3, SIZE, SIZE), dtype=np.uint8)
+        pictures = {split: [PHOTOGRAPHS[name].path for name in names] for split, names in PHOTOGRAPHS_OF.items()}
+        self._blend(digits, pixels, pictures.__getitem__)
+        return digits._replace(pixels=resize(pixels, size))
 
     def _built(self, size: int) -> LabeledImages:
         digits = mnist.MNIST(embedded=False, folder=str(self.folder)).load(SIZE)
@@ -92,17 +100,16 @@ class MNISTM:
         store = self.folder / "MNIST-M" / f"seed{self.seed}-{key}.npy"
 
         def fill(pixels: np.ndarray) -> dict[str, Any]:
-            self._blend(digits, pixels)
+            self._blend(digits, pixels, lambda split: bsds500.list_pictures(self.folder, split))
             return recipe
 
         return stored_or_held(store, (len(digits.pixels), 3, SIZE, SIZE), np.uint8, fill)[0]
 
-    def _blend(self, digits: LabeledImages, pixels: np.ndarray) -> None:
-        """Lay training digits on patches of BSDS500's training pictures, and test digits on its test pictures."""
+    def _blend(self, digits: LabeledImages, pixels: np.ndarray, pictures: Callable[[str], Sequence[Path]]) -> None:
+        """Lay training digits on patches of the training pictures, and test digits on patches of the test pictures."""
         places = np.random.default_rng(self.seed).random((len(pixels), 3))  # picture, x, y
         for split, rows in zip(SPLITS, (~digits.is_test, digits.is_test)):
-            pictures = bsds500.list_pictures(self.folder, split)
-            pixels[rows] = blend(digits.pixels[rows], places[rows], pictures)
+            pixels[rows] = blend(digits.pixels[rows], places[rows], pictures(split))
 
 
 def blend(digits: np.ndarray, places: np.ndarray, pictures: Sequence[Path]) -> np.ndarray:
