@@ -121,7 +121,7 @@ def test_the_trajectory_is_that_of_a_plain_loop(num_classes: int | None, loss: A
     assert len(expected) == 14  # 56 images in batches of 8
     assert torch.allclose(torch.stack(traced.losses), torch.tensor(expected), rtol=1e-3, atol=1e-4)
     for (name, value), other in zip(ours.state_dict().items(), theirs.state_dict().values(), strict=True):
-        assert torch.allclose(value.float(), other.float(), rtol=1e-2, atol=1e-4), name
+        assert torch.allclose(value.float(), other.float(), atol=5e-4), name  # 14 steps of 2e-4 each
 
 
 class Watched(GAN):
