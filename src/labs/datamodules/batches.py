@@ -1,6 +1,5 @@
-"""Batches of indices and of uint8 images: no Python per image, and the same order for the same (seed, epoch)."""
+"""Batches of uint8 images, taken whole by their positions: no Python per image."""
 
-from collections.abc import Iterator
 from typing import Any, NamedTuple, TypeVar
 
 import lightning.pytorch as pl
@@ -120,95 +119,6 @@ class StoredImages(Dataset[Batch]):
         return Batch(torch.from_numpy(self.pixels[rows]), torch.from_numpy(self.labels[rows]), torch.as_tensor(index))
 
 
-class EpochBatches(Sampler[list[int]]):
-    """Lists of positions, one a batch; shuffled as a pure function of (seed, epoch), shared out among ranks.
-
-    A last training batch of a single image joins the batch before it, because batch norm cannot train on one image.
-    With several ranks, training repeats a few images so that all ranks take the same number of steps; evaluation
-    repeats none, so that a metric covers every image exactly once.
-    """
-
-    def __init__(
-        self, count: int, batch_size: int, *, shuffle: bool, seed: int = 0, rank: int = 0, world_size: int = 1
-    ) -> None:
-        self.count, self.batch_size, self.shuffle = count, batch_size, shuffle
-        self.seed, self.rank, self.world_size = seed, rank, world_size
-        self.epoch = 0
-
-    def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch whose order comes next; the Trainer calls this before each training epoch."""
-        self.epoch = epoch
-
-    def __iter__(self) -> Iterator[list[int]]:
-        order = torch.arange(self.count)
-        if self.shuffle:
-            order = order[torch.randperm(self.count, generator=generator(self.seed, self.epoch))]
-            order = order[torch.arange(self.count + -self.count % self.world_size) % self.count]
-        mine = order[self.rank :: self.world_size].tolist()
-        starts = list(range(0, len(mine), self.batch_size))
-        if self.shuffle and self.batch_size > 1 and len(starts) > 1 and len(mine) - starts[-1] == 1:
-            starts.pop()
-        for start, end in zip(starts, [*starts[1:], len(mine)]):
-            yield mine[start:end]
-
-    def __len__(self) -> int:
-        shared_out = self.count + (-self.count % self.world_size if self.shuffle else 0)
-        mine = len(range(self.rank, shared_out, self.world_size))
-        batches = -(-mine // self.batch_size)
-        return batches - 1 if self.shuffle and batches > 1 and mine % self.batch_size == 1 else batches
-
-
-class PairedBatches(Sampler[tuple[list[int], list[int]]]):
-    """Pairs of lists of positions in two sets of images; an epoch passes over the longer set once.
-
-    Each set is shuffled as a pure function of (seed, epoch, pass), and the shorter one begins another pass, in another
-    order, when it has ended. All batches are full; the few images that are left over have their turn in other epochs.
-
-    Args:
-        counts: images of each set.
-        batch_size: images of each set in a batch, on each rank.
-        shuffle: take another order in each pass.
-        seed: of the order.
-        rank: which share of each pair of batches is this process's.
-        world_size: processes.
-    """
-
-    def __init__(
-        self,
-        counts: tuple[int, int],
-        batch_size: int,
-        *,
-        shuffle: bool = True,
-        seed: int = 0,
-        rank: int = 0,
-        world_size: int = 1,
-    ) -> None:
-        self.counts, self.batch_size, self.shuffle = counts, batch_size, shuffle
-        self.seed, self.rank, self.world_size = seed, rank, world_size
-        self.epoch = 0
-
-    def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch whose order comes next; the Trainer calls this before each training epoch."""
-        self.epoch = epoch
-
-    def __iter__(self) -> Iterator[tuple[list[int], list[int]]]:
-        first, second = (self._order(which, count) for which, count in enumerate(self.counts))
-        step = self.batch_size * self.world_size
-        for start in range(0, len(self) * step, step):
-            mine = slice(start + self.rank * self.batch_size, start + (self.rank + 1) * self.batch_size)
-            yield first[mine].tolist(), second[mine].tolist()
-
-    def __len__(self) -> int:
-        return max(self.counts) // (self.batch_size * self.world_size)
-
-    def _order(self, which: int, count: int) -> Tensor:
-        passes = -(-max(self.counts) // count)
-        if not self.shuffle:
-            return torch.arange(count).repeat(passes)
-        orders = [torch.randperm(count, generator=generator(self.seed, self.epoch, which, n)) for n in range(passes)]
-        return torch.cat(orders)
-
-
 def loader(images: Dataset[T], batches: Sampler[Any], num_workers: int = 0) -> DataLoader[T]:
     """Wrap a split and its batches in a DataLoader that fetches a whole batch at once.
 
@@ -229,14 +139,3 @@ def loader(images: Dataset[T], batches: Sampler[Any], num_workers: int = 0) -> D
 def split_of(trainer: pl.Trainer | None) -> str:
     """Say which split the batches of this moment are of."""
     return "train" if trainer and trainer.training else "test" if trainer and trainer.testing else "val"
-
-
-def share(trainer: pl.Trainer | None) -> dict[str, int]:
-    """Return which share of all batches this process takes: `rank` of `world_size`."""
-    return {"rank": trainer.global_rank, "world_size": trainer.world_size} if trainer else {"rank": 0, "world_size": 1}
-
-
-def generator(seed: int, *keys: int) -> torch.Generator:
-    """Return a CPU generator that is a pure function of (seed, epoch), or of more numbers."""
-    state = np.random.SeedSequence([seed, *keys]).generate_state(1, np.uint64)[0]
-    return torch.Generator().manual_seed(int(state) & (2**63 - 1))

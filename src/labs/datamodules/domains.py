@@ -12,19 +12,17 @@ from labs import LabsError
 from labs.datamodules.batches import (
     Batch,
     DomainBatch,
-    EpochBatches,
-    PairedBatches,
     PairedPositions,
     Positions,
     Resident,
     StoredImages,
     Unlabeled,
     loader,
-    share,
     split_of,
 )
 from labs.datamodules.cached_statistics import cached_statistics
 from labs.datamodules.domain_splits import Domain, check_domains, cut_domain
+from labs.datamodules.orders import EpochBatches, PairedBatches, check_passes, share
 from labs.datamodules.protocols import AdaptsDomains, needed
 from labs.datamodules.sources import LabeledImages, Source, say
 from labs.datamodules.splits import check_fraction, check_same_data, split_hash
@@ -37,8 +35,8 @@ class Domains(pl.LightningDataModule):
     """Serve batches of two domains, normalised alike; the labels of one of them never reach training.
 
     A training batch is a `DomainBatch`: `batch_size` labelled images and as many of the other domain, which have no
-    field for labels; an epoch passes over the larger domain once. Validation and test have two loaders, the source's
-    and the target's, whose labels measure. The validation splits are cut from the training splits, seeded and
+    field for labels; an epoch is one or more passes over the larger domain. Validation and test have two loaders, the
+    source's and the target's, whose labels measure. The validation splits are cut from the training splits, seeded and
     stratified; images that show one thing (`LabeledImages.groups`) stay on one side of the cut. All images lie on the
     device as uint8, where they fit, and a batch is an index into them.
 
@@ -53,6 +51,7 @@ class Domains(pl.LightningDataModule):
         embedded: whether the images are the offline ones.
         labeled: the domain whose labels train; `target` gives the upper bound, and is written on the run.
         shuffle: take the training images in another order in each pass.
+        passes: over the images of the larger domain in an epoch.
         validation_fraction: share of each class that is cut from the training splits.
         split_seed: of that cut.
         seed: of the data order.
@@ -70,6 +69,7 @@ class Domains(pl.LightningDataModule):
         embedded: bool,
         labeled: Domain = "source",
         shuffle: bool = True,
+        passes: int = 1,
         validation_fraction: float = 0.1,
         split_seed: int = 0,
         seed: int = 0,
@@ -79,11 +79,12 @@ class Domains(pl.LightningDataModule):
             if value < 1:
                 raise LabsError(f"datamodule.{name}={value}: expected 1 or more.")
         check_fraction(validation_fraction)
+        check_passes(passes)
         self.sources: dict[Domain, Source] = {"source": source, "target": target}
         self.num_classes, self.image_size, self.batch_size = num_classes, image_size, batch_size
         self.normalization_name, self.embedded, self.labeled = normalization, embedded, labeled
         self.validation_fraction, self.split_seed = validation_fraction, split_seed
-        self.shuffle, self.seed = shuffle, seed
+        self.shuffle, self.passes, self.seed = shuffle, passes, seed
         self.unlabeled: Domain = "target" if labeled == "source" else "source"
         self.normalization: Normalization | None = None  # known after setup
         self._loaded: dict[Domain, LabeledImages] = {}
@@ -161,7 +162,8 @@ class Domains(pl.LightningDataModule):
     def train_dataloader(self) -> DataLoader[tuple[Tensor, Tensor]]:
         """Serve pairs of positions, in an order that is a function of (seed, epoch)."""
         counts = (self.count("train", self.labeled), self.count("train", self.unlabeled))
-        batches = PairedBatches(counts, self.batch_size, shuffle=self.shuffle, seed=self.seed, **share(self.trainer))
+        order: dict[str, Any] = {"shuffle": self.shuffle, "passes": self.passes, "seed": self.seed}
+        batches = PairedBatches(counts, self.batch_size, **order | share(self.trainer))
         return loader(PairedPositions(), batches)
 
     def val_dataloader(self) -> list[DataLoader[Tensor]]:

@@ -11,18 +11,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from labs import LabsError
-from labs.datamodules.batches import (
-    Batch,
-    EpochBatches,
-    Positions,
-    Resident,
-    StoredImages,
-    fits,
-    loader,
-    share,
-    split_of,
-)
+from labs.datamodules.batches import Batch, Positions, Resident, StoredImages, fits, loader, split_of
 from labs.datamodules.cached_statistics import cached_statistics
+from labs.datamodules.orders import EpochBatches, share
 from labs.datamodules.sources import LabeledImages, Source, check_classes, tell
 from labs.datamodules.splits import check_fraction, check_same_data, split_hash, three_splits
 from labs.datamodules.transforms import Transforms

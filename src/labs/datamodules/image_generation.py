@@ -9,7 +9,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from labs import LabsError
-from labs.datamodules.batches import Batch, EpochBatches, Positions, Resident, loader, share, split_of
+from labs.datamodules.batches import Batch, Positions, Resident, loader, split_of
+from labs.datamodules.orders import EpochBatches, check_passes, share
 from labs.datamodules.sources import LabeledImages, Source, check_classes, say
 from labs.datamodules.splits import check_same_data, split_hash
 
@@ -33,6 +34,7 @@ class ImageGeneration(pl.LightningDataModule):
         image_size: pixels, height and width.
         channels: 1 (grey) or 3 (RGB); checked against the source.
         batch_size: images a step of the discriminator, on each device.
+        passes: over the images in an epoch.
         seed: of the data order.
         embedded: whether the source's images are the offline ones.
     """
@@ -46,18 +48,20 @@ class ImageGeneration(pl.LightningDataModule):
         channels: int,
         batch_size: int,
         embedded: bool,
+        passes: int = 1,
         seed: int = 0,
     ) -> None:
         super().__init__()
         if batch_size < 2:
             raise LabsError(f"datamodule.batch_size={batch_size}: expected 2 or more; batch norm needs several images.")
+        check_passes(passes)
         if channels != source.channels:
             raise LabsError(
                 f"datamodule.channels={channels}: images of {source.name} have {source.channels}; "
                 f"type datamodule.channels={source.channels}."
             )
         self.source, self.num_classes, self.image_size, self.channels = source, num_classes, image_size, channels
-        self.batch_size, self.seed, self.embedded = batch_size, seed, embedded
+        self.batch_size, self.passes, self.seed, self.embedded = batch_size, passes, seed, embedded
         self._loaded: LabeledImages | None = None
         self._resident: dict[str, Resident] = {}  # of each split all images, uint8
 
@@ -130,5 +134,6 @@ class ImageGeneration(pl.LightningDataModule):
 
     def _loader(self, split: str, shuffle: bool = False) -> DataLoader[Tensor]:
         count = len(self._resident[split])
-        batches = EpochBatches(count, self.batch_size, shuffle=shuffle, seed=self.seed, **share(self.trainer))
+        options: dict[str, Any] = {"passes": self.passes, "seed": self.seed} if shuffle else {}
+        batches = EpochBatches(count, self.batch_size, shuffle=shuffle, **options, **share(self.trainer))
         return loader(Positions(count), batches)

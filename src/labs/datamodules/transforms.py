@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from labs import LabsError
-from labs.datamodules.batches import generator
+from labs.datamodules.orders import generator
 from labs.functional.augment import COLOR_DRAWS, DRAWS, center_crop, change_colors, crop_flip
 from labs.functional.normalization import Normalization, Normalizer
 

@@ -16,7 +16,7 @@ from rich.progress import track
 from torch import Tensor, nn
 
 from labs import LabsError
-from labs.datamodules.batches import EpochBatches
+from labs.datamodules.orders import EpochBatches
 from labs.datamodules.sources import LabeledImages
 from labs.storage.checkpoint_files import read_checkpoint
 from labs.storage.files import replacing
