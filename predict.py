@@ -36,8 +36,10 @@ def main(arguments: list[str]) -> None:
 
     run = load_run(Path(settings["run"]).expanduser(), trust=settings.get("trust") == "true")
     for file in files_of(settings["image"]):
-        probabilities = run.predict(run.read(Path(file).expanduser()))[0]
-        notes = f"  ({', '.join(run.labels)})" if run.labels else ""
+        image, converted = run.read(Path(file).expanduser())
+        probabilities = run.predict(image)[0]
+        said = [*run.labels, *([f"converted: {', '.join(converted)}"] if converted else [])]
+        notes = f"  ({'; '.join(said)})" if said else ""
         table = Table("class", "confidence")
         for index in probabilities.argsort(descending=True)[: int(settings.get("top", "5"))]:
             table.add_row(run.classes[index], f"{probabilities[index]:.1%}")

@@ -30,7 +30,7 @@ def test_a_removed_picture_is_noticed(bsds_server: ArchiveServer, tmp_path: Path
 def test_a_damaged_picture_is_named(bsds_server: ArchiveServer, tmp_path: Path) -> None:
     file = list_pictures(tmp_path, "test")[0]
     os.truncate(file, 300)
-    with pytest.raises(LabsError, match=rf"test/100\.jpg: cannot be read .*delete {tmp_path}/BSDS500/BSR_bsds500 and"):
+    with pytest.raises(LabsError, match=rf"test/100\.jpg: truncated .*delete {tmp_path}/BSDS500/BSR_bsds500 and"):
         read_picture(file)
 
 

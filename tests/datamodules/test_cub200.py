@@ -65,7 +65,7 @@ def check_rows_belong_together(loaded: LabeledImages, images: Path, size: int = 
     assert len(set(loaded.names)) == len(loaded.names)
     for row, name in enumerate(loaded.names):
         assert loaded.classes[loaded.labels[row]] == name.split("/")[0]
-        assert np.array_equal(loaded.pixels[row], read_image(images / name, size))
+        assert np.array_equal(loaded.pixels[row], read_image(images / name, size)[0])
 
 
 class TestEmbedded:

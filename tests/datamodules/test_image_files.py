@@ -1,30 +1,136 @@
-"""The one reader of image files: pixels and words for every format, and why a file is refused."""
+"""The one reader of image files: pixels and words for every kind of file, and why one is refused."""
 
+import os
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pytest
+from image_formats import KINDS, PICTURE, REFUSED, RGB, Kind, tiff, turned
 from PIL import Image
 
-from labs.datamodules.image_files import UnreadableImageError, read_rgb
+from labs.datamodules.image_files import UnreadableImageError, image_files, read_rgb
 
-DRAW = np.random.default_rng(0)
-COLORS = DRAW.integers(0, 256, (20, 30, 3), dtype=np.uint8)
+ROOT = Path(__file__).parents[2]
+RAMP = np.tile(np.arange(256, dtype=np.uint8), (16, 1))  # (16, 256): every grey level
 
 
-@pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "BMP"])
+def read(path: Path) -> np.ndarray:
+    image, _ = read_rgb(path)
+    assert image.mode == "RGB"
+    return np.asarray(image).astype(int)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+def test_every_kind_of_file(tmp_path: Path, kind: Kind) -> None:
+    path = tmp_path / f"a{kind.suffix}"
+    kind.write(path)
+    image, words = read_rgb(path)
+    assert image.mode == "RGB"
+    assert ", ".join(words) == kind.found
+    assert kind.pixels is not None
+    expected = kind.pixels if kind.pixels.ndim == 3 else kind.pixels[..., None].repeat(3, axis=2)
+    assert image.size == expected.shape[1::-1]
+    assert np.abs(np.asarray(image).astype(float) - expected).mean() <= kind.within
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("kind", REFUSED, ids=lambda kind: kind.name)
+def test_what_is_refused(tmp_path: Path, kind: Kind) -> None:
+    path = tmp_path / f"a{kind.suffix}"
+    kind.write(path)
+    with pytest.raises(UnreadableImageError) as caught:
+        read_rgb(path)
+    assert caught.value.reason == kind.found
+    assert str(caught.value).startswith(f"{path}: {kind.found}")
+    assert "\n" not in str(caught.value)
+
+
+def test_the_table_in_the_docs() -> None:
+    """It is what the two tests above have found."""
+    rows = ["| file | what is done |", "|---|---|", *(f"| {kind.name} | {kind.found or 'nothing'} |" for kind in KINDS)]
+    rows += ["", "| file | why it is refused |", "|---|---|", *(f"| {kind.name} | {kind.found} |" for kind in REFUSED)]
+    page = (ROOT / "docs" / "images.md").read_text(encoding="utf-8")
+    table = "\n".join(rows).replace("*", r"\*")
+    assert table in page, f"docs/images.md needs this table:\n\n{table}\n"
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp"])
 def test_an_ordinary_image_is_as_pillow_reads_it(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"a.{suffix}"
-    Image.fromarray(COLORS).save(path)
-    image, words = read_rgb(path)
-    assert words == []
-    assert image.mode == "RGB"
-    assert np.array_equal(np.asarray(image), np.asarray(Image.open(path).convert("RGB")))
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)).save(path)
+    with Image.open(path) as image:
+        assert np.array_equal(read(path), np.asarray(image.convert("RGB")))
 
 
-def test_a_refusal_has_a_short_reason(tmp_path: Path) -> None:
-    path = tmp_path / "a.jpg"
-    path.touch()
-    with pytest.raises(UnreadableImageError, match="a.jpg: zero bytes") as caught:
-        read_rgb(path)
-    assert caught.value.reason == "zero bytes"
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_camera_that_was_turned(tmp_path: Path, orientation: int) -> None:
+    turned(orientation)(tmp_path / "a.jpg")
+    assert np.abs(read(tmp_path / "a.jpg") - RGB).mean() < 2  # JPEG's blocks fall elsewhere
+
+
+def test_a_picture_with_broken_exif_is_a_picture(tmp_path: Path) -> None:
+    PICTURE.save(tmp_path / "a.jpg", exif=b"Exif\0\0no such thing", quality=100)
+    assert read(tmp_path / "a.jpg").shape == RGB.shape
+
+
+def test_levels_between_those_of_8_bits_are_rounded(tmp_path: Path) -> None:
+    between = np.tile(np.linspace(0, 65535, 999).astype(np.uint16), (16, 1))
+    Image.fromarray(between).save(tmp_path / "a.png")
+    assert np.abs(read(tmp_path / "a.png")[..., 0] - between / 257).max() <= 0.5
+
+
+def test_grey_of_32_bits(tmp_path: Path) -> None:
+    for values, expected in (
+        (RAMP, RAMP),
+        (RAMP.astype(int) * 1000, RAMP),
+        (np.full((9, 9), 7), 7),
+        (RAMP.astype(int) - 300, RAMP),
+    ):
+        tiff(np.asarray(values, dtype=np.int32))(tmp_path / "a.tif")
+        assert (read(tmp_path / "a.tif")[..., 0] == expected).all()
+
+
+def test_pillow_itself_would_cut_off_16_bit_grey() -> None:
+    """Why the reader converts by itself; when this fails, Pillow has learned it."""
+    deep = Image.fromarray(RAMP.astype(np.int32) * 257)
+    assert (np.asarray(deep.convert("RGB"))[:, 1:] == 255).all()
+
+
+def test_between_one_and_two_times_the_limit_is_no_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recwarn: pytest.WarningsRecorder
+) -> None:
+    PICTURE.save(tmp_path / "large.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 48 * 64 - 1)
+    assert read(tmp_path / "large.png").shape == RGB.shape
+    assert not list(recwarn)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 48 * 64 // 2 - 1)
+    with pytest.raises(UnreadableImageError, match=r"more than \d+ million pixels"):
+        read_rgb(tmp_path / "large.png")
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.png")
+    with pytest.raises(UnreadableImageError, match="there is no such file"):
+        read_rgb(tmp_path / "a.png")
+
+
+def test_a_damaged_frame_after_the_first(tmp_path: Path) -> None:
+    frames = [Image.new("L", (64, 64), level) for level in (9, 99, 199)]
+    frames[0].save(tmp_path / "a.tiff", save_all=True, append_images=frames[1:])
+    content = (tmp_path / "a.tiff").read_bytes()
+    (tmp_path / "a.tiff").write_bytes(content[: len(content) * 2 // 3])
+    image, words = read_rgb(tmp_path / "a.tiff")
+    assert (np.asarray(image) == 9).all()
+    assert words[-1].startswith("first frame")
+
+
+def test_the_images_in_a_folder(tmp_path: Path) -> None:
+    for name in ("b.JPEG", "a b.webp", "ä.Png", "._a.jpg", ".DS_Store", "Thumbs.db", "notes.TXT", "README"):
+        (tmp_path / name).touch()
+    (tmp_path / "more.jpg").mkdir()
+    (tmp_path / "gone.jpg").symlink_to("nowhere")
+    images, others = image_files(tmp_path)
+    assert [path.name for path in images] == ["a b.webp", "b.JPEG", "gone.jpg", "ä.Png"]
+    assert others == Counter({"hidden": 3, "folder": 1, ".txt": 1, "without suffix": 1})

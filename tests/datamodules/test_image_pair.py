@@ -198,6 +198,13 @@ def test_what_it_prints(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
         f"style {small}: 75 % of it is left after the cut to the content's shape, "
         "and it is enlarged 2.7 times, and its strokes with it",
     ]
+    grey = str(tmp_path / "grey.png")
+    Image.new("LA", (32, 32)).save(grey)
+    ready(pairs=[[grey, grey]], embedded=False)
+    assert capsys.readouterr().out.splitlines()[1:] == [
+        f"content {grey}: converted (grey, transparent on white)",
+        f"style {grey}: converted (grey, transparent on white)",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -226,9 +233,9 @@ def test_mistakes_that_need_no_file(options: dict[str, Any], message: str) -> No
         ({"content": "astronuat"}, r"^datamodule.content=astronuat: .*did you mean astronaut\?"),
         ({"style": "gravle"}, r"^datamodule.style=gravle: .*did you mean gravel\?"),
         ({"pairs": [["camera", "gravle"]]}, r"^datamodule.pairs=gravle: .*did you mean gravel\?"),
-        ({"content": "thin.png"}, r"datamodule.content=thin.png: 40x1 pixels \(height x width\).*at least 8x8"),
-        ({"style": "thin.png"}, "datamodule.style=thin.png: 40x1 pixels"),
-        ({"content": "thin.png", "crop": "square"}, "datamodule.content=thin.png: 40x1 pixels"),
+        ({"content": "thin.png"}, r"datamodule.content=thin.png: smaller than 8 pixels \(40x1, height x width\)"),
+        ({"style": "thin.png"}, "datamodule.style=thin.png: smaller than 8 pixels"),
+        ({"content": "thin.png", "crop": "square"}, "datamodule.content=thin.png: smaller than 8 pixels"),
         ({"content": "long.png"}, r"long.png: 20x81 pixels .* more than 4 times the other; .*datamodule.crop=square"),
         (
             {"content": ["camera", "long.png", "china"]},

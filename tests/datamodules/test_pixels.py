@@ -53,52 +53,54 @@ class TestReadImage:
     @pytest.mark.parametrize("number", range(9))
     def test_it_is_pillow_s_own_rgb_and_resizing(self, files: list[Path], number: int) -> None:
         image = Image.open(files[number]).convert("RGB").resize((SIZE, SIZE), Image.Resampling.BILINEAR)
-        read = read_image(files[number], SIZE)
+        read, _ = read_image(files[number], SIZE)
         assert (read.shape, read.dtype) == ((3, SIZE, SIZE), np.uint8)
         assert np.array_equal(read.transpose(1, 2, 0), np.asarray(image))
 
     def test_a_grayscale_image_has_three_equal_channels(self, files: list[Path]) -> None:
-        red, green, blue = read_image(files[1], SIZE)
+        (red, green, blue), words = read_image(files[1], SIZE)
         assert (red == green).all()
         assert (red == blue).all()
         assert red.std() > 0
+        assert words == ["grey"]
 
 
 class TestStore:
     def test_it_holds_each_image_in_the_order_asked_for(self, files: list[Path], cache: Path) -> None:
         order = [files[row] for row in (5, 0, 8, 3, 1)]
-        pixels, kept = decode_images(order, SIZE, cache)
+        pixels, kept, _ = decode_images(order, SIZE, cache)
         assert kept == [0, 1, 2, 3, 4]
         assert (pixels.shape, pixels.dtype) == ((5, 3, SIZE, SIZE), np.uint8)
         for row, file in enumerate(order):
-            assert np.array_equal(pixels[row], read_image(file, SIZE))
+            assert np.array_equal(pixels[row], read_image(file, SIZE)[0])
         assert isinstance(pixels, np.memmap)
         assert not pixels.flags.writeable
 
     def test_the_second_call_decodes_nothing(
         self, files: list[Path], cache: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        first, _ = decode_images(files, SIZE, cache)
+        first, *_ = decode_images(files, SIZE, cache)
         forbid_decoding(monkeypatch)
-        second, kept = decode_images(files, SIZE, cache)
+        second, kept, converted = decode_images(files, SIZE, cache)
         assert np.array_equal(first, second)
         assert kept == list(range(9))
+        assert converted == {"grey": 3, "CMYK": 3}
 
     def test_another_size_selection_or_order_is_another_store(self, files: list[Path], cache: Path) -> None:
         decode_images(files, SIZE, cache)
         assert decode_images(files, SIZE + 1, cache)[0].shape[-1] == SIZE + 1
         assert len(decode_images(files[:4], SIZE, cache)[0]) == 4
-        turned, _ = decode_images(files[::-1], SIZE, cache)
-        assert np.array_equal(turned[0], read_image(files[-1], SIZE))
+        turned, *_ = decode_images(files[::-1], SIZE, cache)
+        assert np.array_equal(turned[0], read_image(files[-1], SIZE)[0])
         assert len(stores(cache)) == 4
 
     def test_a_file_of_another_length_is_decoded_anew(self, files: list[Path], cache: Path) -> None:
-        before, _ = decode_images(files, SIZE, cache)
+        before, *_ = decode_images(files, SIZE, cache)
         status = files[4].stat()
         Image.new("RGB", (40, 40), "red").save(files[4])
         assert files[4].stat().st_size != status.st_size
         os.utime(files[4], ns=(status.st_atime_ns, status.st_mtime_ns))
-        after, _ = decode_images(files, SIZE, cache)
+        after, *_ = decode_images(files, SIZE, cache)
         assert (after[4] == np.array([255, 0, 0])[:, None, None]).all()
         assert np.array_equal(np.delete(after, 4, axis=0), np.delete(before, 4, axis=0))
 
@@ -108,7 +110,7 @@ class TestStore:
         decode_images(files, SIZE, cache)
         status = files[4].stat()
         os.utime(files[4], ns=(status.st_atime_ns, status.st_mtime_ns + 1_000_000))
-        monkeypatch.setattr(module, "read_image", lambda file, size: np.full((3, size, size), 7, dtype=np.uint8))
+        monkeypatch.setattr(module, "read_image", lambda file, size: (np.full((3, size, size), 7, dtype=np.uint8), []))
         assert (decode_images(files, SIZE, cache)[0] == 7).all()
 
     def test_the_recipe_of_the_store_is_plain_json(self, files: list[Path], cache: Path) -> None:
@@ -124,7 +126,7 @@ class TestStore:
         usage = shutil.disk_usage(files[0])
         monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=9 * 3 * SIZE * SIZE - 1))
         with pytest.warns(UserWarning, match=r"held in memory .* paths\.data="):
-            pixels, kept = decode_images(files, SIZE, cache)
+            pixels, kept, _ = decode_images(files, SIZE, cache)
         assert np.array_equal(pixels, expected)
         assert kept == list(range(9))
         assert stores(cache) == []
@@ -155,7 +157,7 @@ def test_a_damaged_store_is_written_anew(
 ) -> None:
     expected = np.array(decode_images(files, SIZE, cache)[0])
     DAMAGES[damage](stores(cache)[0])
-    pixels, kept = decode_images(files, SIZE, cache)
+    pixels, kept, _ = decode_images(files, SIZE, cache)
     assert np.array_equal(pixels, expected)
     assert kept == list(range(9))
     forbid_decoding(monkeypatch)
@@ -188,13 +190,13 @@ class TestUnreadable:
 
     def test_they_are_left_out_if_asked(self, broken: list[Path], cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         with pytest.warns(UserWarning, match="left out 2 unreadable images"):
-            pixels, kept = decode_images(broken, SIZE, cache, skip_unreadable=True)
+            pixels, kept, _ = decode_images(broken, SIZE, cache, skip_unreadable=True)
         assert kept == [0, 1, 3, 4, 5, 7, 8]
         for row, file in enumerate(kept):
-            assert np.array_equal(pixels[row], read_image(broken[file], SIZE))
+            assert np.array_equal(pixels[row], read_image(broken[file], SIZE)[0])
         forbid_decoding(monkeypatch)
         with pytest.warns(UserWarning, match="left out 2 unreadable images"):
-            again, kept_again = decode_images(broken, SIZE, cache, skip_unreadable=True)
+            again, kept_again, _ = decode_images(broken, SIZE, cache, skip_unreadable=True)
         assert np.array_equal(again, pixels)
         assert kept_again == kept
 
@@ -232,7 +234,7 @@ match die_at:
         stores.json.dumps = die
     case "replace":
         Path.replace = die
-pixels, kept = module.decode_images(files, 12, cache)
+pixels, kept, _ = module.decode_images(files, 12, cache)
 print(stores.digest(pixels))
 """
 
@@ -256,7 +258,7 @@ class TestProcesses:
     ) -> None:
         decoded: list[Path] = []
 
-        def slow(file: Path, size: int) -> np.ndarray:
+        def slow(file: Path, size: int) -> tuple[np.ndarray, list[str]]:
             decoded.append(file)
             time.sleep(0.01)
             return read_image(file, size)
@@ -285,10 +287,10 @@ class TestProcesses:
         child.communicate(timeout=60)
         assert child.returncode == -signal.SIGKILL
         assert stores(cache) == []
-        pixels, kept = decode_images(files, SIZE, cache)
+        pixels, kept, _ = decode_images(files, SIZE, cache)
         assert kept == list(range(9))
         for row, file in enumerate(files):
-            assert np.array_equal(pixels[row], read_image(file, SIZE))
+            assert np.array_equal(pixels[row], read_image(file, SIZE)[0])
 
     def test_a_killed_writer_s_file_is_removed_by_the_next(
         self, files: list[Path], cache: Path, tmp_path: Path

@@ -8,13 +8,12 @@ import numpy as np
 import pytest
 import torch
 import torchvision
-from PIL import Image, ImageOps
+from PIL import Image
 
 from labs import LabsError
 from labs.datamodules.embedded.photographs import PHOTOGRAPHS
 from labs.datamodules.read_picture import cover, file_name, read_picture, resize, to_tensor, unique_names
 
-RAMP = np.tile(np.arange(256, dtype=np.uint8), (16, 1))  # (16, 256): every grey level
 KEY = "datamodule.style"
 
 
@@ -22,90 +21,8 @@ def photograph(height: int = 48, width: int = 64) -> Image.Image:
     return Image.open(PHOTOGRAPHS["flower"].path).resize((width, height))
 
 
-def saved(image: Image.Image, path: Path, **options: object) -> str:
-    image.save(path, **options)
-    return str(path)
-
-
 def pixels(source: str) -> np.ndarray:
-    picture = read_picture(source, key=KEY)
-    assert picture.mode == "RGB"
-    return np.asarray(picture).astype(int)
-
-
-@pytest.mark.parametrize("orientation", range(1, 9))
-def test_a_camera_that_was_turned(tmp_path: Path, orientation: int) -> None:
-    """A JPEG stored in any of the eight orientations of EXIF reads like the upright picture."""
-    upright = photograph()
-    back = {2: [0], 3: [3], 4: [1], 5: [5], 6: [2], 7: [6], 8: [4]}  # Transpose that stores it so
-    stored = upright
-    for method in back.get(orientation, []):
-        stored = stored.transpose(Image.Transpose(method))
-    exif = Image.Exif()
-    exif[0x0112] = orientation
-    read = pixels(saved(stored, tmp_path / "a.jpg", exif=exif, quality=100, subsampling=0))
-    assert read.shape == (48, 64, 3)
-    assert np.abs(read - np.asarray(upright)).mean() < 2  # JPEG's blocks fall elsewhere
-
-
-@pytest.mark.parametrize("file", ["a.png", "a.tiff", "a.pgm"])
-def test_16_bit_grey_is_the_8_bit_picture(tmp_path: Path, file: str) -> None:
-    deep = Image.fromarray(RAMP.astype(np.uint16) * 257)
-    read = pixels(saved(deep, tmp_path / file))
-    assert np.array_equal(read, np.repeat(RAMP[..., None], 3, axis=2))
-    # levels between: rounded to the nearest
-    between = Image.fromarray(np.tile(np.linspace(0, 65535, 999).astype(np.uint16), (16, 1)))
-    exact = np.asarray(between).astype(float) / 257
-    assert np.abs(pixels(saved(between, tmp_path / file))[..., 0] - exact).max() <= 0.5
-
-
-def test_16_bit_grey_in_the_other_byte_order_and_32_bits(tmp_path: Path) -> None:
-    grey = np.repeat(RAMP[..., None], 3, axis=2)
-    big = Image.frombytes("I;16B", (256, 16), (RAMP.astype(">u2") * 257).astype(">u2").tobytes())
-    assert np.array_equal(pixels(saved(big, tmp_path / "big.tiff")), grey)
-    assert np.array_equal(pixels(saved(Image.fromarray(RAMP.astype(np.int32) * 257), tmp_path / "i.tiff")), grey)
-    assert np.array_equal(pixels(saved(Image.fromarray(RAMP.astype(np.int32) * 1000), tmp_path / "j.tiff")), grey)
-
-
-def test_floats_keep_their_brightness_in_0_to_1_and_are_stretched_beyond(tmp_path: Path) -> None:
-    half = Image.fromarray(RAMP.astype(np.float32) / 255 * 0.5)
-    assert np.abs(pixels(saved(half, tmp_path / "half.tiff"))[..., 1] - RAMP / 2).max() <= 0.5
-    beyond = Image.fromarray(RAMP.astype(np.float32) * 3 - 100)
-    assert np.array_equal(pixels(saved(beyond, tmp_path / "beyond.tiff"))[..., 2], RAMP)
-    constant = Image.fromarray(np.full((9, 9), 7, dtype=np.float32))
-    assert (pixels(saved(constant, tmp_path / "constant.tiff")) == 0).all()
-
-
-@pytest.mark.parametrize("mode", ["RGBA", "LA"])
-def test_what_is_transparent_lies_on_white(tmp_path: Path, mode: str) -> None:
-    image = Image.merge(mode, [*Image.new(mode[:-1], (256, 16)).split(), Image.fromarray(RAMP)])  # black, ever denser
-    read = pixels(saved(image, tmp_path / "a.png"))
-    assert np.abs(read - (255 - RAMP[..., None])).max() <= 1
-
-
-@pytest.mark.parametrize("file", ["a.png", "a.gif"])
-def test_a_palette_with_a_transparent_colour(tmp_path: Path, file: str) -> None:
-    image = Image.new("P", (16, 8), 1)
-    image.putpalette([0, 0, 0, 200, 30, 60, 0, 90, 0])
-    image.paste(0, (0, 0, 8, 8))
-    read = pixels(saved(image, tmp_path / file, transparency=0))
-    assert (read[:, :8] == 255).all()
-    assert (read[:, 8:] == (200, 30, 60)).all()
-
-
-def test_grey_black_and_white_and_inks(tmp_path: Path) -> None:
-    upright = photograph()
-    grey = pixels(saved(upright.convert("L"), tmp_path / "grey.png"))
-    assert np.array_equal(grey, np.repeat(np.asarray(upright.convert("L"))[..., None], 3, axis=2))
-    assert set(np.unique(pixels(saved(upright.convert("1"), tmp_path / "one.png")))) == {0, 255}
-    inks = pixels(saved(upright.convert("CMYK"), tmp_path / "inks.tiff"))
-    assert np.abs(inks - np.asarray(upright)).max() <= 1
-
-
-def test_the_first_frame_of_an_animation(tmp_path: Path) -> None:
-    frames = [Image.new("RGB", (16, 16), colour) for colour in ("red", "lime", "blue")]
-    read = pixels(saved(frames[0], tmp_path / "a.gif", save_all=True, append_images=frames[1:]))
-    assert (read == (255, 0, 0)).all()
+    return np.asarray(read_picture(source, key=KEY)[0])
 
 
 def test_a_file_that_is_called_like_an_embedded_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -126,13 +43,11 @@ def test_a_file_that_is_called_like_an_embedded_picture(tmp_path: Path, monkeypa
         ("https://example.org/a.jpg", "an address; download the picture"),
         ("~no_such_user_here/a.jpg", "cannot be opened"),
         ("folder", "a folder; type the path of one picture, such as datamodule.style=folder/picture.jpg"),
-        ("text.jpg", "not a picture that Pillow can read; save it as JPEG or PNG"),
-        ("empty.png", "not a picture that Pillow can read"),
-        ("half.jpg", r"cannot be decoded \(.*truncated.*\); is the file complete\?"),
-        ("half.png", r"cannot be decoded \(.*\); is the file complete\?"),
-        ("nan.tiff", "values that are not finite numbers"),
-        ("huge.png", "more than [0-9]+ million pixels; type the path of a smaller copy"),
-        ("thread.png", r"100x1 pixels \(height x width\); type a picture of at least 8x8"),
+        ("text.jpg", "not an image that Pillow can read; save it anew as JPEG or PNG, or type another picture"),
+        ("empty.png", "zero bytes; save"),
+        ("half.jpg", r"truncated \(.*truncated.*\); save"),
+        ("huge.png", "more than [0-9]+ million pixels; save"),
+        ("thread.png", r"smaller than 8 pixels \(100x1, height x width\); save"),
     ],
 )
 def test_mistakes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str, message: str) -> None:
@@ -140,11 +55,9 @@ def test_mistakes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str, 
     Path("folder").mkdir()
     Path("text.jpg").write_text("a shopping list")
     Path("empty.png").touch()
-    for file in ("half.jpg", "half.png"):
-        whole = io.BytesIO()
-        photograph().save(whole, format={".jpg": "JPEG", ".png": "PNG"}[Path(file).suffix])
-        Path(file).write_bytes(whole.getvalue()[: len(whole.getvalue()) // 2])
-    Image.fromarray(np.full((9, 9), np.nan, dtype=np.float32)).save("nan.tiff")
+    whole = io.BytesIO()
+    photograph().save(whole, format="JPEG")
+    Path("half.jpg").write_bytes(whole.getvalue()[: len(whole.getvalue()) // 2])
     Image.new("RGB", (1, 100)).save("thread.png")
     if source == "huge.png":
         photograph().save("huge.png")
@@ -153,20 +66,6 @@ def test_mistakes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str, 
         read_picture(source, key=KEY)
     assert str(caught.value).startswith(f"datamodule.style={source}: ")
     assert "\n" not in str(caught.value)
-
-
-def test_between_one_and_two_times_the_limit_is_no_warning(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recwarn: pytest.WarningsRecorder
-) -> None:
-    path = saved(photograph(), tmp_path / "large.png")
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 48 * 64 - 1)
-    assert pixels(path).shape == (48, 64, 3)
-    assert not list(recwarn)
-
-
-def test_a_picture_with_broken_exif_is_a_picture(tmp_path: Path) -> None:
-    path = saved(photograph(), tmp_path / "a.jpg", exif=b"Exif\0\0no such thing")
-    assert pixels(path).shape == (48, 64, 3)
 
 
 @pytest.mark.parametrize(("height", "width"), [(48, 64), (427, 640), (640, 427), (33, 33), (300, 451)])
@@ -210,10 +109,3 @@ def test_names_of_files() -> None:
     assert names == ["x_s", "X_s_2", "x_s_3", "x_s_2_2"]
     assert len({name.casefold() for name in names}) == 4
     assert all(re.fullmatch(r"[\w.-]+", name) for name in names)
-
-
-def test_pillow_itself_would_cut_off_16_bit_grey() -> None:
-    """Why `read_picture` converts by itself; when this fails, Pillow has learned it."""
-    deep = Image.fromarray(RAMP.astype(np.int32) * 257)
-    assert (np.asarray(deep.convert("RGB"))[:, 1:] == 255).all()
-    assert ImageOps.exif_transpose(deep).mode == "I"

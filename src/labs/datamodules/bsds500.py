@@ -4,9 +4,9 @@ from pathlib import Path
 
 import numpy as np
 from filelock import FileLock
-from PIL import Image
 
 from labs import LabsError
+from labs.datamodules.image_files import UnreadableImageError, image_files, read_rgb
 from labs.datamodules.small_images import fetch_or_say_embedded
 from labs.storage.fetch import Archive
 from labs.storage.unpack import unpack
@@ -23,7 +23,7 @@ _IMAGES = "BSR/BSDS500/data/images"
 
 
 def list_pictures(folder: Path, split: str) -> list[Path]:
-    """Return the JPEG files of a split (`train`, `val` or `test`), sorted; download and unpack them the first time.
+    """Return the image files of a split (`train`, `val` or `test`), sorted; download and unpack them the first time.
 
     Args:
         folder: of all datasets; this one takes `<folder>/BSDS500/`.
@@ -37,7 +37,7 @@ def list_pictures(folder: Path, split: str) -> list[Path]:
     with FileLock(f"{unpacked}.lock"):
         if not unpacked.exists():
             unpack(fetch_or_say_embedded(ARCHIVE, unpacked.parent), unpacked, expected=_IMAGES)
-    pictures = sorted((unpacked / _IMAGES / split).glob("[!.]*.jpg"))  # beside them lies a Thumbs.db
+    pictures, _ = image_files(unpacked / _IMAGES / split)  # beside them lies a Thumbs.db
     if len(pictures) != COUNTS[split]:
         raise LabsError(
             f"{unpacked / _IMAGES / split}: found {len(pictures)} pictures, expected {COUNTS[split]}; "
@@ -53,7 +53,6 @@ def read_picture(file: Path) -> np.ndarray:
         LabsError: it cannot be decoded.
     """
     try:
-        with Image.open(file) as image:
-            return np.asarray(image.convert("RGB"))
-    except (OSError, ValueError, SyntaxError) as error:
-        raise LabsError(f"{file}: cannot be read ({error}); delete {file.parents[5]} and run again.") from error
+        return np.asarray(read_rgb(file)[0])
+    except UnreadableImageError as error:
+        raise LabsError(f"{error}; delete {file.parents[5]} and run again to unpack it anew.") from error

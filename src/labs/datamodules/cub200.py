@@ -1,6 +1,7 @@
 """CUB-200, birds of 200 species: the 2010 set (Welinder et al.), the 2011 set (Wah et al.), or drawn birds."""
 
 import re
+from collections import Counter
 from pathlib import Path
 from typing import Literal
 
@@ -9,8 +10,9 @@ from filelock import FileLock
 
 from labs import LabsError
 from labs.datamodules.embedded.birds import BIRDS_VERSION, expected_count, write_cub200
+from labs.datamodules.image_files import image_files
 from labs.datamodules.pixels import decode_images
-from labs.datamodules.sources import LabeledImages
+from labs.datamodules.sources import LabeledImages, say_found
 from labs.datamodules.splits import first_k
 from labs.storage.fetch import Archive, fetch
 from labs.storage.unpack import unpack
@@ -92,22 +94,37 @@ class CUB200:
             decoded.
         """
         images, lists = self._embedded() if self.embedded else self._online()
-        files, labels, classes = list_images(images, self.num_classes)
-        expected = (
-            COUNTS[self.edition] if not self.embedded else expected_count(self.num_classes, self.images_per_class)
-        )
-        if len(files) != expected and (self.num_classes == 200 or self.embedded):
-            raise LabsError(
-                f"{images}: found {len(files)} images, {self.name} has {expected}. Is it the other edition "
-                f"(datamodule.source.edition=2010 or 2011)? Otherwise delete the folder and run again."
-            )
+        files, labels, classes, others = list_images(images, self.num_classes)
+        self._count(images, len(files))
         names = [f"{file.parent.name}/{file.name}" for file in files]
         is_test = first_k(names, labels, classes=classes) if self.split == "first15" else self._official(names, lists)
-        pixels, kept = decode_images(files, size, self.cache / "pixels", skip_unreadable=self.skip_unreadable)
-        emptied = set(range(len(classes))) - set(labels[kept].tolist())
-        if emptied:
-            raise LabsError(f"class {classes[min(emptied)]} has no image that can be read; replace its files.")
+        pixels, kept, converted = decode_images(
+            files, size, self.cache / "pixels", skip_unreadable=self.skip_unreadable
+        )
+        for side, rows in (("training", ~is_test), ("test", is_test)):
+            emptied = set(labels[rows].tolist()) - set(labels[kept][rows[kept]].tolist())
+            if emptied:
+                raise LabsError(
+                    f"class {classes[min(emptied)]} has no {side} image that can be read; replace its files."
+                )
+        say_found(self.name, len(kept), len(classes), others, converted)
         return LabeledImages(pixels, labels[kept], [names[row] for row in kept], classes, is_test[kept])
+
+    def _count(self, images: Path, found: int) -> None:
+        """Refuse another number of images than the edition has; fewer classes are counted where all of them lie."""
+        expected = COUNTS[self.edition]
+        if self.embedded:
+            expected = expected_count(self.num_classes, self.images_per_class)
+        elif self.num_classes < 200:
+            folders, _ = class_folders(images)
+            if len(folders) < 200:
+                return
+            found = sum(len(image_files(folder)[0]) for folder in folders)
+        if found != expected:
+            raise LabsError(
+                f"{images}: found {found} images, {self.name} has {expected}. Is it the other edition "
+                f"(datamodule.source.edition=2010 or 2011)? Otherwise delete the folder and run again."
+            )
 
     def _online(self) -> tuple[Path, Path]:
         root = self.folder / f"cub200_{self.edition}"
@@ -153,18 +170,16 @@ class CUB200:
         return np.array([name in test for name in names])
 
 
-def list_images(root: Path, num_classes: int) -> tuple[list[Path], np.ndarray, list[str]]:
-    """List the JPEG files of the first classes under `root`, sorted, without hidden files (macOS `._*`) and strays.
+def list_images(root: Path, num_classes: int) -> tuple[list[Path], np.ndarray, list[str], Counter[str]]:
+    """List the image files of the first classes under `root`, sorted, without hidden files (macOS `._*`) and strays.
 
     Returns:
-        Files, labels (images,) int64 from 0, and the class names.
+        Files, labels (images,) int64 from 0, the class names, and how many strays there are, in words.
 
     Raises:
         LabsError: fewer class folders than `num_classes`, or a class without an image.
     """
-    folders = (
-        sorted(p for p in root.iterdir() if p.is_dir() and CLASS_FOLDER.fullmatch(p.name)) if root.is_dir() else []
-    )
+    folders, others = class_folders(root)
     if len(folders) < num_classes:
         raise LabsError(
             f"{root}: found {len(folders)} class folders such as '001.Black_footed_Albatross', expected {num_classes}."
@@ -172,14 +187,39 @@ def list_images(root: Path, num_classes: int) -> tuple[list[Path], np.ndarray, l
     files: list[Path] = []
     labels: list[int] = []
     for label, folder in enumerate(folders[:num_classes]):
-        found = sorted(p for p in folder.iterdir() if p.suffix.lower() == ".jpg" and not p.name.startswith("."))
+        found, strays = image_files(folder)
         if not found:
             raise LabsError(
                 f"{folder}: the class has no images; delete the dataset's folder and run again to unpack it anew."
             )
         files += found
         labels += [label] * len(found)
-    return files, np.array(labels, dtype=np.int64), [folder.name for folder in folders[:num_classes]]
+        others += strays
+    return files, np.array(labels, dtype=np.int64), [folder.name for folder in folders[:num_classes]], others
+
+
+def class_folders(root: Path) -> tuple[list[Path], Counter[str]]:
+    """List the folders that are called like classes, sorted; and count what else is there, in words.
+
+    Raises:
+        LabsError: they are not numbered from 001 on, each once.
+    """
+    folders, others = [], Counter[str]()
+    for path in sorted(root.iterdir()) if root.is_dir() else []:
+        if path.name.startswith("."):
+            others["hidden"] += 1
+        elif path.is_dir() and CLASS_FOLDER.fullmatch(path.name):
+            folders.append(path)
+        else:
+            others["folder without a class" if path.is_dir() else "file outside the classes"] += 1
+    for number, folder in enumerate(folders, start=1):
+        if int(folder.name[:3]) != number:
+            before = f" after {folders[number - 2].name}" if number > 1 else ""
+            raise LabsError(
+                f"{root}: found the class folder {folder.name}{before}, expected number {number:03d}; remove it if it "
+                "is a copy, or delete the dataset's folder and run again to unpack it anew."
+            )
+    return folders, others
 
 
 def _unpacked(archive: Archive, root: Path) -> Path:

@@ -1,9 +1,11 @@
-"""Read any image file as RGB of 8 bits: the one place where files are decoded."""
+"""Find image files, and read any of them as RGB of 8 bits: the one place where files are decoded."""
 
 import threading
 import warnings
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,7 @@ from PIL import Image, ImageCms, UnidentifiedImageError
 
 from labs import LabsError
 
+READER = 2  # version: other pixels from the same files are another one, and stores are named after it
 LEAST_PIXELS = 8  # of height and width: below, nothing can be seen
 _ORIENTATION = 0x0112  # EXIF's tag
 _UPRIGHT = {
@@ -31,11 +34,12 @@ class UnreadableImageError(LabsError):
 
     Attributes:
         reason: A few words, equal for files of one fault, such as `zero bytes` or `truncated`.
+        why: The reason, with what Pillow said.
     """
 
     def __init__(self, path: Path, reason: str, detail: str = "") -> None:
-        super().__init__(f"{path}: {reason}{f' ({detail})' if detail else ''}")
-        self.reason, self.detail = reason, detail
+        self.reason, self.why = reason, f"{reason} ({detail})" if detail else reason
+        super().__init__(f"{path}: {self.why}")
 
 
 def read_rgb(path: Path, *, least: int = LEAST_PIXELS) -> tuple[Image.Image, list[str]]:
@@ -83,9 +87,41 @@ def read_rgb(path: Path, *, least: int = LEAST_PIXELS) -> tuple[Image.Image, lis
         cut = isinstance(error, EOFError) or "truncated" in detail.lower() or "only got" in detail
         raise UnreadableImageError(path, "truncated" if cut else "damaged", detail) from error
     if min(picture.size) < least:
-        found = f"{picture.height}x{picture.width} (height x width)"
+        found = f"{picture.height}x{picture.width}, height x width"
         raise UnreadableImageError(path, f"smaller than {least} pixels", found)
     return picture, words
+
+
+def image_files(folder: Path) -> tuple[list[Path], Counter[str]]:
+    """List the images in a folder, by their suffixes, sorted; and count what else is there, in words."""
+    images, others = [], Counter[str]()
+    for path in sorted(folder.iterdir()):
+        if path.name.startswith(".") or path.name in ("Thumbs.db", "desktop.ini"):
+            others["hidden"] += 1
+        elif path.is_dir():
+            others["folder"] += 1
+        elif path.suffix.lower() in suffixes():
+            images.append(path)
+        else:
+            others[path.suffix.lower() or "without suffix"] += 1
+    return images, others
+
+
+@cache
+def suffixes() -> frozenset[str]:
+    """Return the suffixes of the formats that Pillow reads, in small letters, such as `.jpg`."""
+    return frozenset(suffix for suffix, name in Image.registered_extensions().items() if name in Image.OPEN)
+
+
+def counted(numbers: Mapping[str, int]) -> str:
+    """Write counts as a list, the largest first.
+
+    Examples:
+        >>> counted({"CMYK": 1, "grey": 12})
+        '12 grey, 1 CMYK'
+    """
+    largest_first = sorted(numbers.items(), key=lambda item: -item[1])
+    return ", ".join(f"{number} {what}" for what, number in largest_first if number)
 
 
 def _check(path: Path) -> None:

@@ -113,7 +113,8 @@ class ImagePair(pl.LightningDataModule):
             )
 
     def _content(self, source: str) -> Tensor:
-        image = read_picture(source, key=self._key("content"))
+        image, words = read_picture(source, key=self._key("content"))
+        self._notes += [f"content {source}: converted ({', '.join(words)})"] if words else []
         if self.crop == "square":
             return to_tensor(cover(image, self.image_size, self.image_size))
         if max(image.size) > LONGEST * min(image.size):
@@ -138,10 +139,11 @@ class ImagePair(pl.LightningDataModule):
         return height, width
 
     def _style(self, source: str) -> Tensor:
-        image = read_picture(source, key=self._key("style"))
+        image, words = read_picture(source, key=self._key("style"))
         enlarged = max(self.width / image.width, self.height / image.height)
         left = self.width * self.height / (enlarged**2 * image.width * image.height)
-        notes = [f"{int(100 * left)} % of it is left after the cut to the content's shape"] if left < 0.99 else []
+        notes = [f"converted ({', '.join(words)})"] if words else []
+        notes += [f"{int(100 * left)} % of it is left after the cut to the content's shape"] if left < 0.99 else []
         notes += [f"it is enlarged {enlarged:.1f} times, and its strokes with it"] if enlarged > 1.5 else []
         self._notes += [f"style {source}: {', and '.join(notes)}"] if notes else []
         return to_tensor(cover(image, self.height, self.width))

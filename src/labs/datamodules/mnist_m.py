@@ -16,6 +16,7 @@ from rich.progress import track
 from labs import LabsError
 from labs.datamodules import bsds500, mnist
 from labs.datamodules.embedded.photographs import PHOTOGRAPHS
+from labs.datamodules.image_files import READER
 from labs.datamodules.mnist_m_copies import KEY, SPLITS, read_copy, refuse_pickle
 from labs.datamodules.small_images import digests, resize, sized_pixels
 from labs.datamodules.sources import LabeledImages
@@ -84,6 +85,7 @@ class MNISTM:
         digits = mnist.MNIST(embedded=False, folder=str(self.folder)).load(SIZE)
         recipe = {
             "version": VERSION,
+            "reader": READER,
             "seed": self.seed,
             "counts": {"train": int((~digits.is_test).sum()), "test": int(digits.is_test.sum())},
             "sources": digests(mnist.TRAIN[0], mnist.TEST[0], bsds500.ARCHIVE),

@@ -1,6 +1,6 @@
 """MNIST-M as others made it: Ganin's own folder of pictures, or two files of torch."""
 
-import warnings
+from collections import Counter
 from pathlib import Path
 from pickle import UnpicklingError
 
@@ -9,9 +9,10 @@ import torch
 
 from labs import LabsError
 from labs.datamodules import mnist
+from labs.datamodules.image_files import image_files
 from labs.datamodules.pixels import decode_images
 from labs.datamodules.small_images import labeled, resize
-from labs.datamodules.sources import LabeledImages
+from labs.datamodules.sources import LabeledImages, say_found
 
 SPLITS = ("train", "test")
 KEY = "datamodule.target.copy"
@@ -63,9 +64,12 @@ def _read_pictures(root: Path, size: int, cache: Path) -> LabeledImages:
     """Read Ganin's layout: a folder of pictures a split, and a line `name label` for each."""
     names: list[str] = []
     labels: list[list[int]] = []
+    others = Counter[str]()
     for split in SPLITS:
         lists, folder = root / f"mnist_m_{split}_labels.txt", root / f"mnist_m_{split}"
-        there = {file.name for file in folder.iterdir()} if folder.is_dir() else set()
+        pictures, strays = image_files(folder) if folder.is_dir() else ([], Counter[str]())
+        unnamed = {file.name for file in pictures}
+        named: set[str] = set()
         labels.append([])
         for number, line in enumerate(lists.read_text(encoding="utf-8", errors="replace").splitlines(), start=1):
             name, _, label = line.strip().rpartition(" ")
@@ -74,19 +78,20 @@ def _read_pictures(root: Path, size: int, cache: Path) -> LabeledImages:
             where = f"{lists}, line {number}"
             if label not in mnist.CLASSES or not name:
                 raise LabsError(f"{where}: expected a name and a digit, such as '00000000.png 5', found {line!r}.")
-            if name not in there:
+            if name in named:
+                raise LabsError(f"{where}: {name} is there for the second time; unpack the archive again.")
+            if name not in unnamed:
                 raise LabsError(f"{where}: {folder} has no {name}; unpack the archive again.")
+            unnamed.remove(name)
+            named.add(name)
             names.append(f"{folder.name}/{name}")
             labels[-1].append(int(label))
         if not labels[-1]:
             raise LabsError(f"{lists}: the list is empty; unpack the archive again.")
-    with warnings.catch_warnings(action="ignore"):  # what is unreadable is an error below
-        pixels, kept = decode_images([root / name for name in names], size, cache, skip_unreadable=True)
-    if len(kept) < len(names):
-        first = names[min(set(range(len(names))) - set(kept))]
-        raise LabsError(
-            f"{root}: {len(names) - len(kept)} pictures cannot be read, such as {first}; unpack the archive again."
-        )
+        others += strays + Counter({"that no list names": len(unnamed)})
+    files = [root / name for name in names]
+    pixels, _, converted = decode_images(files, size, cache, advice="Unpack the archive again.")
+    say_found("MNIST-M", len(files), len(mnist.CLASSES), others, converted)
     return labeled(pixels, labels, mnist.CLASSES)._replace(names=names)
 
 

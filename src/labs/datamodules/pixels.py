@@ -3,36 +3,46 @@
 import hashlib
 import os
 import warnings
+from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image
 from rich.progress import track
 
 from labs import LabsError
+from labs.datamodules.image_files import READER, UnreadableImageError, read_rgb
 from labs.storage.stores import stored_or_held
+
+REPLACE = "Replace them, or leave them out with datamodule.source.skip_unreadable=true."
+
+
+class Decoded(NamedTuple):
+    """Images in one array, and what was done to their files."""
+
+    pixels: np.ndarray  # (images, 3, size, size) uint8, memory-mapped where the disk has room
+    kept: list[int]  # positions in the files of the images that it holds
+    converted: dict[str, int]  # how many images were grey, CMYK, rotated by EXIF, ... (`labs.datamodules.image_files`)
 
 
 def decode_images(
-    files: Sequence[Path], size: int, cache: Path, *, skip_unreadable: bool = False
-) -> tuple[np.ndarray, list[int]]:
+    files: Sequence[Path], size: int, cache: Path, *, skip_unreadable: bool = False, advice: str = REPLACE
+) -> Decoded:
     """Return the images as one memory-mapped uint8 array, decoding them only when the store is missing or out of date.
 
-    Every image becomes RGB and a square of `size` pixels (bilinear with antialiasing; the aspect ratio is not kept,
-    as in hand-out 000). The store (`labs.storage.stores`) is keyed by names, lengths and modification times of the
-    files. Where the disk has no room for it, the images are decoded into memory, with a word.
+    Every image becomes RGB (`read_rgb`) and a square of `size` pixels (bilinear with antialiasing; the aspect ratio is
+    not kept, as in hand-out 000). The store (`labs.storage.stores`) is keyed by names, lengths and modification times
+    of the files. Where the disk has no room for it, the images are decoded into memory, with a word.
 
     Args:
         files: image files, in the order of the result.
         size: pixels, height and width.
         cache: folder of the stores.
-        skip_unreadable: leave out images that cannot be decoded instead of failing.
-
-    Returns:
-        The array (images, 3, size, size), values in [0, 255], and the positions in `files` of the images it holds.
+        skip_unreadable: leave out images that cannot be decoded instead of failing, with a warning that names them.
+        advice: what to do about images that cannot be decoded, for the error.
 
     Raises:
         LabsError: an image cannot be decoded; all of them are named.
@@ -40,32 +50,37 @@ def decode_images(
     shape = (len(files), 3, size, size)
 
     def fill(pixels: np.ndarray) -> dict[str, Any]:
-        return _decode(files, size, pixels, skip_unreadable)
+        return _decode(files, size, pixels, skip_unreadable, advice)
 
     pixels, facts = stored_or_held(cache / f"{_key(files, size, skip_unreadable)}.npy", shape, np.uint8, fill)
     if facts["unreadable"]:
         left_out = facts["unreadable"]
         warnings.warn(f"left out {len(left_out)} unreadable images:\n  {_listed(left_out)}", stacklevel=2)
-    return pixels, facts["kept"]
+    return Decoded(pixels, facts["kept"], facts["converted"])
 
 
 def _key(files: Sequence[Path], size: int, skip_unreadable: bool) -> str:
-    hashed = hashlib.sha256(f"v2 {size} {skip_unreadable}\n".encode())
+    hashed = hashlib.sha256(f"reader {READER} {size} {skip_unreadable}\n".encode())
     for file in files:
-        status = file.stat()
-        hashed.update(f"{file.parent.name}/{file.name} {status.st_size} {status.st_mtime_ns}\n".encode())
+        try:
+            status = file.stat()
+            stamp = f"{status.st_size} {status.st_mtime_ns}"
+        except OSError:  # such as a link to a file that is not there; the reader says so
+            stamp = "unreadable"
+        hashed.update(f"{file.parent.name}/{file.name} {stamp}\n".encode(errors="surrogateescape"))
     return hashed.hexdigest()[:24]
 
 
-def _decode(files: Sequence[Path], size: int, pixels: np.ndarray, skip_unreadable: bool) -> dict[str, Any]:
+def _decode(files: Sequence[Path], size: int, pixels: np.ndarray, skip_unreadable: bool, advice: str) -> dict[str, Any]:
     """Fill `pixels` in threads (Pillow decodes outside Python's lock); return which images they hold."""
     unreadable: dict[int, str] = {}
+    words: dict[int, list[str]] = {}
 
     def decode(row: int) -> None:
         try:
-            pixels[row] = read_image(files[row], size)
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-            unreadable[row] = f"{files[row]} ({type(error).__name__}: {error})"
+            pixels[row], words[row] = read_image(files[row], size)
+        except UnreadableImageError as error:
+            unreadable[row] = str(error)
 
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
         done = pool.map(decode, range(len(files)))
@@ -75,18 +90,24 @@ def _decode(files: Sequence[Path], size: int, pixels: np.ndarray, skip_unreadabl
         raise LabsError(
             f"{len(unreadable)} of {len(files)} images cannot be read:\n"
             f"  {_listed([unreadable[row] for row in sorted(unreadable)])}\n"
-            "Replace them, or leave them out with datamodule.source.skip_unreadable=true."
+            f"{advice}"
         )
-    kept = [row for row in range(len(files)) if row not in unreadable]
-    return {"kept": kept, "unreadable": [unreadable[row] for row in sorted(unreadable)]}
+    return {
+        "kept": sorted(words),
+        "unreadable": [unreadable[row] for row in sorted(unreadable)],
+        "converted": Counter(word for row in sorted(words) for word in words[row]),
+    }
 
 
 def _listed(unreadable: Sequence[str]) -> str:
     return "\n  ".join([*unreadable[:10], *(["..."] if len(unreadable) > 10 else [])])
 
 
-def read_image(file: Path, size: int) -> np.ndarray:
-    """Decode one image to RGB, (3, size, size) uint8."""
-    with Image.open(file) as image:
-        resized = image.convert("RGB").resize((size, size), Image.Resampling.BILINEAR)
-    return np.asarray(resized).transpose(2, 0, 1)
+def read_image(file: Path, size: int) -> tuple[np.ndarray, list[str]]:
+    """Decode one image to RGB, (3, size, size) uint8; return it with the words of what was converted.
+
+    Raises:
+        UnreadableImageError: as `read_rgb`.
+    """
+    image, words = read_rgb(file)
+    return np.asarray(image.resize((size, size), Image.Resampling.BILINEAR)).transpose(2, 0, 1), words

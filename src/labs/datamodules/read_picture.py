@@ -1,41 +1,32 @@
-"""Read one picture, a file of the user or an embedded photograph, as RGB of 8 bits, and bring it to a size."""
+"""Read one picture, a file of the user or an embedded photograph, and bring it to a size."""
 
 import difflib
 import itertools
 import re
-import struct
-import warnings
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 
 from labs import LabsError
 from labs.datamodules.embedded.photographs import PHOTOGRAPHS
+from labs.datamodules.image_files import UnreadableImageError, read_rgb
 from labs.storage.files import cut
 
-LEAST_PIXELS = 8  # of height and width
 RESAMPLING = Image.Resampling.LANCZOS  # antialiased; keeps the fine strokes that a style is made of
-# What Pillow raises for a file that begins like a picture and does not go on like one.
-BROKEN = (OSError, ValueError, SyntaxError, TypeError, EOFError, IndexError, KeyError, struct.error, zlib.error)
 
 
-def read_picture(source: str, *, key: str) -> Image.Image:
-    """Decode a picture upright, on white where it is transparent.
-
-    The first frame of an animation or page of a file is read, and colour profiles are ignored. 16-bit grey is divided
-    by 257. Float and 32-bit grey within [0, 1], or [0, 65535] for whole numbers, keeps its brightness; beyond that it
-    is stretched from the smallest value to the largest.
+def read_picture(source: str, *, key: str) -> tuple[Image.Image, list[str]]:
+    """Decode a picture as `labs.datamodules.image_files.read_rgb` does, at the size it is stored at.
 
     Args:
         source: A file, or the name of an embedded photograph; of a file with such a name, type `./name`.
         key: Of the recipe, such as `datamodule.style`; error messages name it.
 
     Returns:
-        Mode RGB, 8 bits a channel, at the size it is stored at.
+        The picture (mode RGB), and what was converted of a file of the user, in words.
 
     Raises:
         LabsError: There is no such file, no picture can be decoded from it, or one of less than 8 pixels either way.
@@ -43,30 +34,10 @@ def read_picture(source: str, *, key: str) -> Image.Image:
     typed = f"{key}={source}"
     path = PHOTOGRAPHS[source].path if source in PHOTOGRAPHS else _existing(source, typed)
     try:
-        with warnings.catch_warnings():
-            # Between one and two times Pillow's limit it only warns; a photograph of 100 million pixels is welcome.
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(path) as image:
-                image.load()
-                picture = _rgb(ImageOps.exif_transpose(image))
-    except Image.DecompressionBombError:
-        limit = 2 * (Image.MAX_IMAGE_PIXELS or 0) / 1e6
-        raise LabsError(f"{typed}: more than {limit:.0f} million pixels; type the path of a smaller copy.") from None
-    except UnidentifiedImageError:
-        raise LabsError(
-            f"{typed}: not a picture that Pillow can read; save it as JPEG or PNG and type that path."
-        ) from None
-    except BROKEN as error:
-        raise LabsError(
-            f"{typed}: the picture cannot be decoded ({' '.join(str(error).split()) or type(error).__name__}); "
-            "is the file complete? Save it anew as JPEG or PNG and type that path."
-        ) from error
-    if min(picture.size) < LEAST_PIXELS:
-        raise LabsError(
-            f"{typed}: {picture.height}x{picture.width} pixels (height x width); "
-            f"type a picture of at least {LEAST_PIXELS}x{LEAST_PIXELS}."
-        )
-    return picture
+        picture, words = read_rgb(path)
+        return picture, [] if source in PHOTOGRAPHS else words
+    except UnreadableImageError as error:
+        raise LabsError(f"{typed}: {error.why}; save it anew as JPEG or PNG, or type another picture.") from error
 
 
 def identity(source: str) -> str:
@@ -131,23 +102,3 @@ def _existing(source: str, typed: str) -> Path:
             f"Embedded pictures: {', '.join(PHOTOGRAPHS)}."
         )
     return path
-
-
-def _rgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I") or image.mode == "F":  # Pillow's own conversion would cut off above 255
-        return Image.fromarray(_eight_bits(np.asarray(image))).convert("RGB")
-    if image.mode in ("LA", "PA", "RGBA", "RGBa") or "transparency" in image.info:
-        upper = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", upper.size, "white"), upper).convert("RGB")
-    return image.convert("RGB")
-
-
-def _eight_bits(grey: np.ndarray) -> np.ndarray:
-    """Scale grey levels (height, width) of 16 or 32 bits to uint8."""
-    values = grey.astype(np.float64)
-    if not np.isfinite(values).all():
-        raise ValueError("it holds values that are not finite numbers")  # becomes a LabsError above
-    lowest, highest = 0.0, 1.0 if grey.dtype.kind == "f" else 65535.0
-    if values.min() < lowest or values.max() > highest:
-        lowest, highest = values.min(), values.max()
-    return np.round((values - lowest) * (255 / ((highest - lowest) or 1))).astype(np.uint8)

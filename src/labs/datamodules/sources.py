@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from labs import LabsError
+from labs.datamodules.image_files import counted
 from labs.functional.normalization import IMAGENET, Normalization
 
 
@@ -50,6 +51,21 @@ def say(line: str, labels: Sequence[str]) -> None:
     """Print what the data is, and what every number of it must carry."""
     notes = [(f" ({', '.join(labels)})", "bold yellow")] if labels else []
     Console().print(Text.assemble(line, *notes), soft_wrap=True)
+
+
+def say_found(name: str, images: int, classes: int, others: Mapping[str, int], converted: Mapping[str, int]) -> None:
+    """Print what was read from folders of image files, where something was passed over or converted.
+
+    Args:
+        name: of the dataset.
+        images: that were read.
+        classes: that they have.
+        others: what else lay in the folders, in words, with its number.
+        converted: what was done to images, in words, with their number.
+    """
+    found = {"passed over": others, "converted": converted}
+    if notes := [f"{what}: {counted(numbers)}" for what, numbers in found.items() if any(numbers.values())]:
+        say(f"{name}: read {images} images of {classes} classes ({'; '.join(notes)})", [])
 
 
 @rank_zero_only

@@ -9,11 +9,11 @@ import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from PIL import Image
 from torch import Tensor
 from yaml import YAMLError
 
 from labs import LabsError
+from labs.datamodules.image_files import UnreadableImageError
 from labs.datamodules.pixels import read_image
 from labs.functional.augment import center_crop
 from labs.practicals import sheet_of
@@ -38,21 +38,22 @@ class TrainedRun(NamedTuple):
     resize: int  # pixels, what an image is resized to before the centre is cut
     labels: list[str]  # notes such as "embedded data"
 
-    def read(self, file: Path) -> Tensor:
+    def read(self, file: Path) -> tuple[Tensor, list[str]]:
         """Read an image as the net was trained to see it: (1, 3, image_size, image_size), normalised.
+
+        Returns:
+            The image, and what was converted, in words.
 
         Raises:
             LabsError: the file is missing or no image.
         """
-        if not file.is_file():
-            raise LabsError(f"image={file}: there is no such file.")
         try:
-            pixels = read_image(file, self.resize)
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-            raise LabsError(f"image={file}: this is no image that Pillow can read ({error}).") from error
+            pixels, words = read_image(file, self.resize)
+        except UnreadableImageError as error:
+            raise LabsError(f"image={error}.") from error
         images = torch.from_numpy(np.ascontiguousarray(pixels))[None].float().div(255)
         mean, std = (torch.tensor(values)[:, None, None] for values in (self.mean, self.std))
-        return (center_crop(images, self.image_size) - mean) / std
+        return (center_crop(images, self.image_size) - mean) / std, words
 
     def predict(self, images: Tensor) -> Tensor:
         """Return class probabilities (batch, classes) of images (batch, 3, image_size, image_size)."""
