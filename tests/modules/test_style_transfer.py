@@ -22,8 +22,8 @@ from labs.functional.batched_lbfgs import BatchedLBFGS
 from labs.functional.scales import MOST_STEPS
 from labs.functional.style import match_colours
 from labs.modules.style_transfer import StyleTransfer
-from labs.nets.picture_losses import PictureLosses
 from labs.nets.layer_features import LayerFeatures
+from labs.nets.picture_losses import PictureLosses
 
 LBFGS = partial(BatchedLBFGS, tolerance_grad=0.0, tolerance_change=0.0, history_size=20)  # optimizer=lbfgs
 ADAM = partial(torch.optim.Adam, lr=0.02)

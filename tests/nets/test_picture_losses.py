@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from labs.functional.style import content_loss, gram, style_loss
-from labs.nets.picture_losses import PictureLosses
 from labs.nets.layer_features import LayerFeatures
+from labs.nets.picture_losses import PictureLosses
 
 CONTENT_LAYERS, STYLE_LAYERS = ("conv_3", "relu1_2"), ("conv_1", "conv_2", "conv_3")
 PAIRS = 3

@@ -26,9 +26,9 @@ from labs.functional.batched_lbfgs import BatchedLBFGS, forget
 from labs.functional.best_so_far import BestSoFar
 from labs.functional.scales import check_epochs, check_scales, enlarged, epochs_left, go_on, resized, share_out
 from labs.functional.style import keep_luminance_of, luminance, match_colours, total_variation
+from labs.nets.layer_features import LayerFeatures
 from labs.nets.layer_names import is_vgg
 from labs.nets.picture_losses import YARDSTICK, PictureLosses
-from labs.nets.layer_features import LayerFeatures
 
 # With balanced layers a style weight of the tutorial's size, 1e6, counts a style layer ten times as much as a content
 # layer. Chosen so that hand-out 000's experiments keep their order on the embedded pictures (docs/style_transfer.md).

@@ -1,6 +1,6 @@
 """A net as a fixed measure of what a picture shows: the activations of any of its layers, by name.
 
-Style transfer looks through VGG19 with the changes of Gatys et al. 2016: ReLUs that leave their input alone, and average
+Style transfer looks through VGG19 with the changes of Gatys et al. 2016: ReLUs that leave their input alone, average
 pooling by choice (K. Simonyan and A. Zisserman, "Very Deep Convolutional Networks for Large-Scale Image Recognition",
 2015). Other nets have layers that stand in for VGG's (`labs.nets.layer_names`).
 """
