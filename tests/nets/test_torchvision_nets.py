@@ -14,7 +14,7 @@ from labs.nets.small_resnet import SmallResNet
 from labs.nets.torchvision_nets import build_net, head_name
 from labs.storage import fetch as fetch_module
 
-FULL = [name for name in torchvision_nets._NETS if name != "resnet_small"]
+FULL = [name for name, (_, imagenet) in torchvision_nets._NETS.items() if imagenet]
 
 
 def _on_meta(name: str, **kwargs: Any) -> nn.Module:
@@ -38,7 +38,7 @@ def _same(left: nn.Module, right: nn.Module, *, head: bool) -> bool:
     return all(torch.equal(t, other[n]) for n, t in left.state_dict().items() if n.startswith("fc.") == head)
 
 
-@pytest.mark.parametrize("name", [*FULL, "resnet_small"])
+@pytest.mark.parametrize("name", torchvision_nets._NETS)
 def test_every_net_answers_with_the_classes_asked_for(name: str) -> None:
     net = _on_meta(name)
     assert net(torch.zeros(2, 3, 64, 64, device="meta")).shape == (2, 7)

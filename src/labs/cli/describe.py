@@ -12,9 +12,10 @@ from omegaconf import DictConfig, OmegaConf
 from labs import LabsError
 from labs.cli.check import check_data, check_seed
 from labs.cli.overrides import expand, quote
+from labs.nets.package_weights import PACKAGE_FILES
 from labs.practicals import sheet_of
 from labs.runs.computed import without_resolvers
-from labs.runs.directory import labels_of_weights, read_facts, weights_file
+from labs.runs.directory import IMAGENET_WEIGHTS, labels_of_weights, read_facts, weights_file
 from labs.runs.life import Run
 from labs.runs.processes import forget_stray_ranks
 from labs.runs.recipe import THE_CALL, Recipe, digest_of_file, is_part, normal_form
@@ -63,7 +64,8 @@ def describe(cfg: DictConfig, choices: Mapping[str, str], overrides: list[str]) 
         "choices": {n: choice for n, choice in axes.items() if n not in ("experiment", "data") and is_part(n)},
         "settings": _settings(cfg, typed, axes, weights),
     }
-    if labels := labels_of_weights(Path(typed_weights).expanduser()):
+    started = [IMAGENET_WEIGHTS] if typed_weights == "imagenet" else []
+    if labels := started or labels_of_weights(Path(typed_weights).expanduser()):
         facts["start_labels"] = labels
     text = normal_form({"experiment": choices["experiment"], **_resolved(cfg, weights)}, cfg.seed, start)
     return Recipe(text, facts)
@@ -98,7 +100,7 @@ def _resolved(cfg: DictConfig, weights: str) -> dict[str, Any]:
     if OmegaConf.is_config(OmegaConf.select(known, "module.net")):  # anything else is refused by its type
         known.module.net.weights = weights
     resolved: Any = OmegaConf.to_container(known, resolve=True)
-    told = ("seed", "pretrained", "upstream")  # the seed apart, the others by what the weights are
+    told = ("seed", "pretrained", "offline_weights", "upstream")  # the seed apart, the others by what the weights are
     return {name: value for name, value in resolved.items() if name not in told}
 
 
@@ -106,6 +108,8 @@ def _weights(cfg: DictConfig, weights: str, choices: Mapping[str, str]) -> tuple
     """Return what tells weights apart whatever their place, and the content of those of a run."""
     if weights == "embedded" and cfg.upstream.experiment is not None:
         return f"embedded: {upstream(cfg, choices['net'])[1].key}", ""
+    if weights == "imagenet" and (packaged := PACKAGE_FILES.get(OmegaConf.select(cfg, "module.net.name"))):
+        return f"imagenet, sha256 {packaged.sha256}", ""
     file = weights_file(Path(weights).expanduser())
     if file is None:
         return weights, ""

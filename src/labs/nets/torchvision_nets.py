@@ -1,4 +1,4 @@
-"""torchvision's image classifiers with a head for our classes, and where their weights come from."""
+"""Image classifiers of torchvision, and two more, with a head for our classes, and where their weights come from."""
 
 import difflib
 from collections.abc import Callable, Iterable
@@ -10,6 +10,7 @@ from torchvision import models
 from torchvision.models import WeightsEnum
 
 from labs import LabsError
+from labs.nets.package_weights import PACKAGE_FILES, package_weights
 from labs.nets.small_resnet import SmallResNet
 from labs.runs.directory import read_facts
 from labs.storage.checkpoint_files import read_checkpoint
@@ -20,6 +21,15 @@ _NETS: dict[str, tuple[Callable[..., nn.Module], WeightsEnum | None]] = {
     for name in ("resnet18", "resnet34", "resnet50", "alexnet", "vgg16", "vgg19", "squeezenet1_0", "squeezenet1_1")
 }
 _NETS["resnet_small"] = (SmallResNet, None)
+
+
+def _efficientnet_lite0(*, num_classes: int) -> nn.Module:
+    import timm  # seconds, which only a run that needs it waits for
+
+    return timm.create_model("tf_efficientnet_lite0", num_classes=num_classes)
+
+
+_NETS["efficientnet_lite0"] = (_efficientnet_lite0, None)
 OTHER_DOMAIN = ".other_running_"  # statistics of a second domain, which a net of one domain has no place for
 _FILE_SUFFIXES = (".ckpt", ".pt", ".pth")
 
@@ -36,11 +46,12 @@ def build_net(
     """Build a classifier: the backbone from `weights`, the head for `num_classes`.
 
     Args:
-        name: `resnet18`, `resnet34`, `resnet50`, `resnet_small`, `alexnet`, `vgg16`, `vgg19`, `squeezenet1_0`
-            or `squeezenet1_1`.
+        name: `resnet18`, `resnet34`, `resnet50`, `resnet_small`, `alexnet`, `vgg16`, `vgg19`, `squeezenet1_0`,
+            `squeezenet1_1` or `efficientnet_lite0`.
         num_classes: Number of logits, at least 2.
-        weights: `random`: the initialisation of torchvision. `imagenet`: torchvision's IMAGENET1K_V1.
-            Otherwise a run directory, whose best checkpoint is read, or a .ckpt, .pt or .pth file.
+        weights: `random`: the initialisation of torchvision. `imagenet`: those that a package carries
+            (`labs.nets.package_weights`), else torchvision's IMAGENET1K_V1. Otherwise a run directory, whose best
+            checkpoint is read, or a .ckpt, .pt or .pth file.
         image_size: Height and width of the images, in pixels; checked against what the net can take.
         weights_folder: Where the ImageNet files lie or are downloaded to; by default the checkpoints folder
             of torch.hub.
@@ -62,7 +73,10 @@ def build_net(
             " smaller ones vanish in its pooling layers. Type datamodule.image_size=64, or take a net for"
             " small images: net=resnet_small."
         )
-    if weights == "imagenet":
+    if weights == "imagenet" and name in PACKAGE_FILES:
+        net = build(num_classes=num_classes)
+        _load(net, package_weights(name, net), source=PACKAGE_FILES[name].requirement, keep_head=keep_head)
+    elif weights == "imagenet":
         if imagenet is None:
             raise LabsError(f"There are no ImageNet weights for {name}. Type weights=random, or net=resnet18.")
         folder = Path(weights_folder).expanduser() if weights_folder else Path(torch.hub.get_dir()) / "checkpoints"

