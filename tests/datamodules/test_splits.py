@@ -164,7 +164,7 @@ class TestHoldout:
         "cut",
         [
             lambda images: cut_domain(images, 0.5, 0),
-            lambda images: three_splits(images.labels, images.is_test, "train", 0.5, 0, images.classes),
+            lambda images: three_splits(images, "train", 0.5, 0),
         ],
         ids=["cut_domain", "three_splits"],
     )

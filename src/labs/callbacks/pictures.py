@@ -12,6 +12,8 @@ from labs.callbacks.notes import of_the_run
 from labs.callbacks.tensorboard import show_figures
 from labs.datamodules.protocols import ImagesOfClasses, handed_over
 
+LONGEST = 28  # letters of a class's name in a picture
+
 
 class Pictures(pl.Callback):
     """Draw example images and the confusion matrix of the test split, to `images/` and to TensorBoard.
@@ -70,8 +72,8 @@ class Pictures(pl.Callback):
             axes.imshow(np.moveaxis(np.asarray(data.images["test"][[index]].images[0]), 0, 2))
             axes.set_axis_off()
             right = label == pred
-            text = f"{data.classes[pred]}  {confidence:.0%}" + ("" if right else f"\nis {data.classes[label]}")
-            axes.set_title(text, fontsize=8, color="#1b6e3c" if right else "#b3261e")
+            text = f"{_short(data.classes[pred])}  {confidence:.0%}" + ("" if right else f"\nis {_short(data.classes[label])}")
+            axes.set_title(text, fontsize=8, color="#1b6e3c" if right else "#b3261e", parse_math=False)
         return figure
 
 
@@ -82,12 +84,18 @@ def confusion_figure(matrix: np.ndarray, classes: list[str], title: str) -> Figu
     axes = figure.add_subplot()
     axes.imshow(matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1), cmap="Blues", vmin=0, vmax=1)
     axes.set(xlabel="predicted", ylabel="true")
-    figure.suptitle(title, fontsize=10)
+    figure.suptitle(title, fontsize=10, parse_math=False)  # names of classes and folders may have a $
     if len(classes) <= 40:
-        axes.set_xticks(range(len(classes)), classes, rotation=90, fontsize=7)
-        axes.set_yticks(range(len(classes)), classes, fontsize=7)
+        names = [_short(name) for name in classes]
+        axes.set_xticks(range(len(classes)), names, rotation=90, fontsize=7, parse_math=False)
+        axes.set_yticks(range(len(classes)), names, fontsize=7, parse_math=False)
     if len(classes) <= 25:
         for row, column in np.argwhere(matrix):
             color = "white" if matrix[row, column] / matrix[row].sum() > 0.5 else "black"
             axes.text(column, row, str(matrix[row, column]), ha="center", va="center", fontsize=7, color=color)
     return figure
+
+
+def _short(name: str) -> str:
+    """Return the name of a class as it fits into a picture."""
+    return name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…"

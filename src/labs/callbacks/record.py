@@ -173,7 +173,10 @@ class Record(pl.Callback):
             draw(frame, self.run.directory / name, facts["experiment"], facts["labels"], panels)
 
     def _note_data(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        facts = handed_over(trainer, Recorded, to=self).facts()
+        data = handed_over(trainer, Recorded, to=self)
+        facts = data.facts()
+        for name, text in getattr(data, "documents", {}).items():
+            self.run.write(name, text)
         noted = [note for callback in trainer.callbacks for note in getattr(callback, "notes", [])]  # type: ignore[attr-defined]
         own = [*getattr(pl_module, "labels", []), *self.run.recipe.facts.get("start_labels", [])]
         before = self.run.facts["labels"]  # of the training, where the test asks a second time

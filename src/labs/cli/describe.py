@@ -2,6 +2,7 @@
 
 import shlex
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,15 @@ THE_SEED = "the run's"  # stands for the number in everything that follows the s
 
 def run_of(cfg: DictConfig, job: Any) -> Run:
     """Return the run that a command asks for, in its directory; `job` is Hydra's own configuration."""
+    try:
+        return _run_of(cfg, job)
+    except BaseException:
+        with suppress(OSError):  # Hydra has made the directory, and there will be no run in it
+            Path(cfg.paths.run_dir).rmdir()
+        raise
+
+
+def _run_of(cfg: DictConfig, job: Any) -> Run:
     if job.job.chdir:
         raise LabsError(
             "hydra.job.chdir=true: folders are relative to where the command is typed; leave it out, and type "

@@ -32,6 +32,8 @@ def say_error(error: BaseException) -> str:
 
 def explain(error: BaseException, arguments: list[str]) -> str | None:
     """Explain an exception raised between the command line and the run, or return None if it is no user's mistake."""
+    if isinstance(error, OmegaConfBaseException) and (refused := _refused_by_us(error)):
+        return refused
     if isinstance(error, MissingConfigException):
         return _missing_option(error)
     if isinstance(error, OverrideParseException):
@@ -64,6 +66,14 @@ def explain(error: BaseException, arguments: list[str]) -> str | None:
     if type(error).__name__ == "OutOfMemoryError":
         return f"the GPU's memory is full; type a smaller datamodule.batch_size. ({_first_line(str(error))})"
     return None
+
+
+def _refused_by_us(error: BaseException) -> str | None:
+    """Return what one of our resolvers said of what conf/ computes with; OmegaConf puts it into words of its own."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, LabsError):
+        cause = cause.__context__
+    return str(cause) if cause else None
 
 
 def _of_the_system(error: OSError) -> str:

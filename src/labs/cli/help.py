@@ -34,6 +34,19 @@ def register_resolvers() -> None:
     register_arithmetic()
     OmegaConf.register_new_resolver("labs_help", lambda: help_text(config_folder()).replace("$", "$$"), replace=True)
     OmegaConf.register_new_resolver("labs_cell", cell_name, replace=True)
+    OmegaConf.register_new_resolver("classes_in", classes_in, replace=True, use_cache=True)
+
+
+def classes_in(path: str | None, *columns: str) -> int:
+    """Count the classes of a folder or a table of images; none are in no folder, which is refused later.
+
+    Args:
+        path: as it is typed.
+        columns: of a table: its columns for path, class and split, and what is done with others.
+    """
+    from labs.datamodules.folder_listing import list_images
+
+    return len(list_images(path, columns[:3], columns[3]).classes) if path else 0
 
 
 def cell_name(overrides: Sequence[str]) -> str:

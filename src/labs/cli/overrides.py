@@ -27,6 +27,9 @@ CALLED_TRUE = ("gan_loss", "module.loss")
 # Settings that are folders: a name such as 2026_11 or 1e5 stays as it is typed.
 FOLDERS = ("paths.data", "paths.outputs", "hydra.run.dir", "hydra.sweep.dir")
 
+# What is read, and may have any name; several are a sweep.
+PATHS = ("datamodule.source.path",)
+
 # Something in quotes, or a number with underscores, which Hydra would take out: 1_000 becomes 1000, and 2026_11 202611.
 QUOTED_OR_UNDERSCORED = re.compile(
     r"""'(?:\\.|[^'])*'|"(?:\\.|[^"])*"|(?<![^\s,:=[({])[+-]?\d[\d.]*_[\d._]*(?:[eE][+-]?\d+)?(?![^\s,\])}])"""
@@ -40,6 +43,7 @@ def expand(arguments: list[str]) -> list[str]:
     - `gan_loss=true` names an option, not a truth value.
     - `freeze.unfreeze={5: [layer4]}` and other mappings replace what is there.
     - `paths.outputs=2026_11` and other numbers with underscores stay what was typed; `~/` is the home directory.
+    - `datamodule.source.path=a=b, c` needs no quotes.
     - `weights=<run directory or checkpoint>` starts from the weights of a run.
     - `resume=<run directory>` repeats that run's overrides in that directory, from its last checkpoint.
     - `retry=<run directory>` does, too, but starts anew what has failed and skips what has finished.
@@ -64,10 +68,11 @@ def expand(arguments: list[str]) -> list[str]:
             from labs.cli.repeat import repeat
 
             expanded += [*repeat(argument, arguments), *(["resume=true"] if key == "resume" else [])]
-        elif key == "weights" and ("/" in value or Path(value).exists()):
-            value = _at_home(value)
-            paths = [value] if Path(value).exists() else value.split(",")  # several: a sweep
-            expanded.append(f"module.net.weights={','.join(map(quote, paths))}")
+        elif key == "weights" and ("/" in value or _exists(value)):
+            expanded.append(f"module.net.weights={_paths(value)}")
+        elif key in PATHS and "${" not in value and value not in ("", "null"):
+            is_swept = {"-m", "--multirun"} & set(arguments)
+            expanded.append(f"{key}={_paths(value) if is_swept else quote(_at_home(_bare(value)))}")
         else:
             expanded += _long_names(_as_typed(argument))
     return expanded
@@ -79,12 +84,29 @@ def _as_typed(argument: str) -> str:
     if "${" in value:
         return argument
     if key in FOLDERS:
-        bare = value[1:-1] if value[:1] in ("'", '"') and value[-1:] == value[:1] else value
-        return f"{key}={quote(_at_home(bare))}"
+        return f"{key}={quote(_at_home(_bare(value)))}"
     if value.startswith("~/"):
         return f"{key}={quote(_at_home(value))}"
     kept = QUOTED_OR_UNDERSCORED.sub(lambda found: found[0] if found[0][0] in "'\"" else f"'{found[0]}'", value)
     return f"{key}{equals}{kept}"
+
+
+def _paths(value: str) -> str:
+    """Quote a path, or several with commas between them, which are a sweep."""
+    paths = [value] if _exists(_at_home(value)) else value.split(",")
+    return ",".join(quote(_at_home(_bare(path))) for path in paths)
+
+
+def _exists(path: str) -> bool:
+    try:
+        return Path(path).exists()
+    except (OSError, ValueError):  # a name too long, or one with a zero in it
+        return False
+
+
+def _bare(value: str) -> str:
+    """Return a value without the quotes around it."""
+    return value[1:-1] if len(value) > 1 and value[0] in ("'", '"') and value[-1] == value[0] else value
 
 
 def _at_home(path: str) -> str:
@@ -110,4 +132,9 @@ def quote(value: str) -> str:
         ('outputs/cub_table4', "'a, b'")
     """
     plain = re.fullmatch(r"[\w./-]*/[\w./-]*", value)  # a slash: `null` and `1` alone would not be words
-    return value if plain else "'" + value.replace("'", "\\'") + "'"
+    return value if plain else "'" + re.sub(r"(\\*)('|\Z)", _escaped, value) + "'"
+
+
+def _escaped(found: re.Match[str]) -> str:
+    """Escape a quote, and the backslashes before it or before the quote that closes: no others mean anything."""
+    return found[1] * 2 + ("\\'" if found[2] else "")

@@ -7,7 +7,7 @@ import numpy as np
 
 from labs import LabsError
 from labs.datamodules.sources import LabeledImages, check_classes
-from labs.datamodules.splits import stratified_holdout
+from labs.datamodules.splits import three_splits
 
 Domain = Literal["source", "target"]
 
@@ -39,19 +39,12 @@ def check_domains(domains: Mapping[Domain, LabeledImages], names: Mapping[Domain
 def cut_domain(images: LabeledImages, fraction: float, seed: int) -> dict[str, np.ndarray]:
     """Return the rows of the splits `train`, `val` and `test`.
 
-    A share of the training images is held out to validate on, stratified by class; of one group all or none. Groups of
-    the same classes, in the same order, are cut alike, so that two domains that show the same things hold out the same.
-
     Args:
         images: of one domain.
-        fraction: share of the groups of each class, in (0, 1).
+        fraction: share of the groups of each class that is held out to validate on, in (0, 1).
         seed: of the cut.
     """
-    train, test = (np.flatnonzero(images.is_test == is_test) for is_test in (False, True))
-    groups = images.groups[train] if images.groups is not None else np.arange(len(train))
-    _, first, member_of = np.unique(groups, return_index=True, return_inverse=True)
-    held_out = stratified_holdout(images.labels[train][first], fraction, seed, images.classes)[member_of]
-    return {"train": train[~held_out], "val": train[held_out], "test": test}
+    return three_splits(images, "train", fraction, seed)
 
 
 def _some(classes: list[str]) -> str:

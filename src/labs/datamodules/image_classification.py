@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader
 from labs import LabsError
 from labs.datamodules.batches import Batch, Positions, Resident, StoredImages, fits, loader, split_of
 from labs.datamodules.cached_statistics import cached_statistics
+from labs.datamodules.findings import LEAKED, counts_of, documents_of, print_report
 from labs.datamodules.orders import EpochBatches, share
 from labs.datamodules.sources import LabeledImages, Source, check_classes, tell
 from labs.datamodules.splits import check_fraction, check_same_data, split_hash, three_splits
@@ -90,6 +91,8 @@ class ImageClassification(pl.LightningDataModule):
         self._loaded: LabeledImages | None = None
         self._content = ""  # names the pixels, once somebody asks
         self._resident: dict[str, Resident] = {}  # splits that are gathered by position, on the device that trains
+        self.documents: dict[str, str] = {}  # files of the run directory that say what was found, by name
+        self.found: dict[str, int] = {}  # the same in counts
         self.served: set[str] = set()  # of those, the ones that hold features in place of images
 
     @property
@@ -100,7 +103,11 @@ class ImageClassification(pl.LightningDataModule):
     @property
     def labels(self) -> list[str]:
         """What every number of a run on this data must carry."""
-        notes = {"embedded data": self.embedded, "selected on test": self.validation == "test"}
+        notes = {
+            "embedded data": self.embedded,
+            "selected on test": self.validation == "test",
+            LEAKED: self.found.get(LEAKED, 0) > 0,
+        }
         return [note for note, true in notes.items() if true]
 
     def facts(self) -> dict[str, Any]:
@@ -111,6 +118,7 @@ class ImageClassification(pl.LightningDataModule):
             "split_hash": self.split_hash,
             "normalization": self.state_dict()["normalization"],
             "batch_size": self.batch_size,
+            **({"found": self.found} if self.found else {}),
         }
 
     def prepare_data(self) -> None:
@@ -124,14 +132,7 @@ class ImageClassification(pl.LightningDataModule):
         images = self._loaded = self._loaded or self.source.load(self.resize)
         check_classes(self.num_classes, images.classes, self.source.name)
         self.classes, self.names = images.classes, images.names
-        self.rows = three_splits(
-            images.labels,
-            images.is_test,
-            self.validation,
-            self.validation_fraction,
-            self.split_seed,
-            images.classes,
-        )
+        self.rows = three_splits(images, self.validation, self.validation_fraction, self.split_seed)
         self.split_hash = split_hash(images.names, self.rows)
         self.images = {split: StoredImages(images.pixels, images.labels, rows) for split, rows in self.rows.items()}
         self.normalization = FIXED.get(self.normalization_name) or cached_statistics(
@@ -141,6 +142,9 @@ class ImageClassification(pl.LightningDataModule):
             (self.source.name, self.split_hash, self.resize),
         )
         self.transforms.normalize_by(self.normalization)
+        if images.findings is not None:
+            print_report(images, self.rows)
+            self.documents, self.found = documents_of(images, self.rows), counts_of(images.findings, self.rows)
         measured = self.normalization if self.normalization_name == "dataset" else None
         tell(self.source.name, self.rows, len(self.classes), self.labels, measured)
 

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from labs import LabsError
+from labs.datamodules.findings import Findings
 from labs.datamodules.image_files import counted
 from labs.functional.normalization import IMAGENET, Normalization
 
@@ -24,6 +25,8 @@ class LabeledImages(NamedTuple):
     classes: list[str]  # one a label
     is_test: np.ndarray  # (images,) bool
     groups: np.ndarray | None = None  # (images,) int64, equal where images show one thing, and must not be cut apart
+    is_val: np.ndarray | None = None  # (images,) bool, where the source has validation images of its own
+    findings: Findings | None = None  # what the reader found on its way, if there is more to say than counts
 
 
 class Source(Protocol):

@@ -1,4 +1,4 @@
-"""Split rules: pure functions of names and labels."""
+"""Split rules: pure functions of names, labels and groups."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from labs import LabsError
+from labs.datamodules.sources import LabeledImages
 
 
 def first_k(names: Sequence[str], labels: np.ndarray, k: int = 15, classes: Sequence[str] = ()) -> np.ndarray:
@@ -37,33 +38,54 @@ def first_k(names: Sequence[str], labels: np.ndarray, k: int = 15, classes: Sequ
     return is_test
 
 
-def stratified_holdout(labels: np.ndarray, fraction: float, seed: int, classes: Sequence[str] = ()) -> np.ndarray:
+def stratified_holdout(
+    labels: np.ndarray, fraction: float, seed: int, classes: Sequence[str] = (), groups: np.ndarray | None = None
+) -> np.ndarray:
     """Mark a share of every class, drawn by `seed`, as held out; at least one image of each class stays on either side.
+
+    Of a group all images are held out, or none; it counts as one image, of the class of its first.
 
     Args:
         labels: class of each image, shape (images,).
         fraction: share to hold out, in (0, 1).
         seed: of the draw; the same seed gives the same images on every machine.
         classes: their names, for errors.
+        groups: of each image, shape (images,); None: each image is one.
 
     Returns:
         A boolean array (images,), True for images held out.
 
     Raises:
-        LabsError: a fraction outside (0, 1), or a class of one image.
+        LabsError: a fraction outside (0, 1), or a class of one image or group.
     """
     check_fraction(fraction)
+    if groups is not None:
+        _, first, member_of = np.unique(groups, return_index=True, return_inverse=True)
+        _check_groups(labels, labels[first], classes)
+        return stratified_holdout(labels[first], fraction, seed, classes)[member_of]
     draw = np.random.default_rng(seed)
     held_out = np.zeros(len(labels), dtype=bool)
     for label in np.unique(labels):
         members = np.flatnonzero(labels == label)
         if len(members) < 2:
             raise LabsError(
-                f"class {_name(label, classes)} has one training image: it cannot be cut into training and validation."
+                f"class {_name(label, classes)} has one training image: it cannot be cut into training and validation. "
+                "Add images to it, or leave the class out."
             )
         count = min(max(round(fraction * len(members)), 1), len(members) - 1)
         held_out[draw.permutation(members)[:count]] = True
     return held_out
+
+
+def _check_groups(labels: np.ndarray, of_groups: np.ndarray, classes: Sequence[str]) -> None:
+    """Refuse a class whose images are all copies of one another, or of images of other classes."""
+    for label in np.unique(labels):
+        images, groups = (int((found == label).sum()) for found in (labels, of_groups))
+        if groups < 2 <= images:
+            raise LabsError(
+                f"class {_name(label, classes)} has {images} images to cut, all of them copies of one another or of "
+                "images of other classes, which must stay together. Add other images to it, or leave the class out."
+            )
 
 
 def _name(label: int, classes: Sequence[str]) -> str:
@@ -96,26 +118,23 @@ def split_hash(names: Sequence[str], splits: dict[str, np.ndarray]) -> str:
     return digest.hexdigest()[:16]
 
 
-def three_splits(
-    labels: np.ndarray,
-    is_test: np.ndarray,
-    validation: str,
-    fraction: float,
-    seed: int,
-    classes: Sequence[str] = (),
-) -> dict[str, np.ndarray]:
+def three_splits(images: LabeledImages, validation: str, fraction: float, seed: int) -> dict[str, np.ndarray]:
     """Return the rows of the training, the validation and the test split.
 
     Args:
-        labels: (images,) int64.
-        is_test: (images,) bool.
-        validation: `train` cuts the validation split from the training images; `test` is the test split again.
+        images: of a source.
+        validation: `train` takes the source's own validation images; where it has none, a share of the training images
+            is cut, stratified by class, of a group all or none. Groups of the same classes, in the same order, are cut
+            alike, so that two sources that show the same things hold out the same. `test` is the test split again.
         fraction: share of each class that is cut.
         seed: of that cut.
-        classes: their names, for errors.
     """
-    train, test = np.flatnonzero(~is_test), np.flatnonzero(is_test)
+    is_val = np.zeros(len(images.labels), dtype=bool) if images.is_val is None else images.is_val
+    train, val, test = (np.flatnonzero(rows) for rows in (~images.is_test & ~is_val, is_val, images.is_test))
     if validation == "test":
         return {"train": train, "val": test, "test": test}
-    held_out = stratified_holdout(labels[train], fraction, seed, classes)
+    if len(val):
+        return {"train": train, "val": val, "test": test}
+    groups = None if images.groups is None else images.groups[train]
+    held_out = stratified_holdout(images.labels[train], fraction, seed, images.classes, groups)
     return {"train": train[~held_out], "val": train[held_out], "test": test}

@@ -5,6 +5,7 @@ recipe of embedded weights. What is not part of it stands in one list, `NOT_PART
 """
 
 import hashlib
+import os
 import shlex
 from collections.abc import Collection, Mapping
 from fnmatch import fnmatchcase
@@ -38,6 +39,7 @@ LIMITS = {
     "trainer.max_steps": ("null", "-1"),
     "trainer.max_time": ("null",),
 }
+IMAGES = "datamodule.source.path"  # the user's own: known by what lies there, not by where that is
 WEIGHT_FILES = (".ckpt", ".pt", ".pth", ".safetensors")
 
 
@@ -139,6 +141,19 @@ def digest_of_file(file: Path) -> str:
         return hashlib.file_digest(content, "sha256").hexdigest()
 
 
+def digest_of_images(path: Path) -> str:
+    """Return a digest of a table's content, or of the names and lengths of the files in a folder; hidden ones apart."""
+    if path.is_file():
+        return digest_of_file(path)
+    hashed = hashlib.sha256()
+    for folder, folders, files in os.walk(path):
+        folders[:] = sorted(name for name in folders if name[0] != ".")
+        for file in (Path(folder, name) for name in sorted(files) if name[0] != "."):
+            size = file.stat().st_size if file.exists() else 0  # a link may lead nowhere
+            hashed.update(f"{file.relative_to(path).as_posix()} {size}\n".encode(errors="surrogateescape"))
+    return hashed.hexdigest()
+
+
 class _WithoutAliases(yaml.SafeLoader):
     """Read YAML in which nothing stands for something else: a few lines of that could fill the memory."""
 
@@ -160,6 +175,8 @@ def _parts(node: Any, name: str) -> Any:
         return int(node)
     if isinstance(node, str) and node.endswith(WEIGHT_FILES) and Path(node).is_file():
         return f"sha256 {digest_of_file(Path(node))}"
+    if name == IMAGES and isinstance(node, str) and (place := Path(node).expanduser()).exists():
+        return f"images {digest_of_images(place)[:24]}"
     return node
 
 

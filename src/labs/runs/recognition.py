@@ -15,6 +15,7 @@ from labs.runs.recipe import Recipe, limits, typed_settings
 # What a run may leave beside the files that its sheet names. A file of that name which no run wrote is never touched.
 COMMON_FILES = (
     *("metrics.json", "log.tsv", "test_log.tsv", "predictions.csv", "result.png", "result.gif", "traceback.txt"),
+    *("data.txt", "data.tsv"),
     *("environment.json", "freeze.txt", "net.txt", ".hydra/config.yaml", ".hydra/overrides.yaml", ".hydra/recipe.yaml"),
     *("checkpoints/*.ckpt", "images/*.png", "images/*.gif"),
 )

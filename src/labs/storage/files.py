@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from unicodedata import category
 
 WRITTEN: set[Path] = set()  # what this process has written here, as absolute paths
 # JSON knows no such numbers: they are written as these words, as Protocol Buffers do, and read back as numbers.
@@ -130,3 +131,13 @@ def cut(name: str, most: int) -> str:
         ('bir', 'gr')
     """
     return name.encode("utf-8", "surrogateescape")[:most].decode("utf-8", "ignore")
+
+
+def printable(name: str) -> str:
+    r"""Return a file's name as it can be printed and written in UTF-8, different for different names.
+
+    Examples:
+        >>> printable("my cat, 1=é.png"), printable("a\n\udcff.png")
+        ('my cat, 1=é.png', 'a\\n\\udcff.png')
+    """
+    return "".join(c if c.isprintable() or category(c) == "Zs" else c.encode("unicode_escape").decode() for c in name)

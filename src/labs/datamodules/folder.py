@@ -1,0 +1,127 @@
+"""Images of your own: class folders, `train/`, `val/` and `test/` with class folders, or a table of path and label."""
+
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from filelock import FileLock
+
+from labs import LabsError
+from labs.datamodules.duplicates import NEAR, groups_of, sets_of
+from labs.datamodules.embedded.photo_tiles import TILES_VERSION, write_tiles
+from labs.datamodules.findings import Findings
+from labs.datamodules.folder_listing import KEY, Listing, Skipped, list_images
+from labs.datamodules.folder_pixels import read_files
+from labs.datamodules.sources import LabeledImages
+from labs.datamodules.splits import stratified_holdout
+
+
+class Folder:
+    """Read a folder or a table of images; say what was found, and what was left out and why.
+
+    Where the user has no test images, a share is cut, stratified and seeded. Copies, exact and near, stay on one side.
+
+    Args:
+        path: of the folder, or of a .csv or .tsv file.
+        folder: of all datasets, for what is computed from the images; the embedded ones are written there.
+        embedded: read pieces of photographs that come with the project instead.
+        test_fraction: share of each class that is cut to test on.
+        split_seed: of that cut.
+        near: share of the steps of brightness in which near copies may differ (`labs.datamodules.duplicates`); 0
+            looks for exact copies alone.
+        path_column: of a table.
+        label_column: of a table.
+        split_column: of a table; it need not be there.
+        other_columns: `refuse` or `ignore` further columns of a table.
+    """
+
+    def __init__(
+        self,
+        *,
+        path: str | None,
+        folder: str,
+        embedded: bool = False,
+        test_fraction: float = 0.2,
+        split_seed: int = 0,
+        near: float = NEAR,
+        path_column: str = "path",
+        label_column: str = "label",
+        split_column: str = "split",
+        other_columns: Literal["refuse", "ignore"] = "refuse",
+    ) -> None:
+        path = path or None  # nothing after the equals sign
+        if embedded and path is not None:
+            raise LabsError(
+                f"{KEY}={path}: data=embedded brings images of its own; leave data=embedded out to read yours, offline "
+                "with net=efficientnet_lite0 weights=imagenet."
+            )
+        if not embedded and path is None:
+            raise LabsError(f"{KEY}: which images? Type the folder that holds them, such as {KEY}=my_photos.")
+        for name, value in {"test_fraction": test_fraction, "near": near}.items():
+            if not 0 <= value < 1 or (name, value) == ("test_fraction", 0):
+                raise LabsError(f"datamodule.source.{name}={value}: expected a share between 0 and 1, such as 0.2.")
+        self.path, self.embedded, self.near = path, embedded, near
+        self.test_fraction, self.split_seed = test_fraction, split_seed
+        self.columns, self.other_columns = (path_column, label_column, split_column), other_columns
+        self.folder = Path(folder)
+        self.cache = self.folder / "cache"
+        self.name = "pieces of photographs" if path is None else Path(path).expanduser().absolute().stem or path
+
+    def load(self, size: int) -> LabeledImages:
+        """Return the images at `size` pixels, with the user's splits where there are some.
+
+        Raises:
+            LabsError: the folder or the table cannot be meant, or a class has no image that can be read.
+        """
+        path = str(self._written()) if self.path is None else self.path
+        listing = list_images(path, self.columns, self.other_columns)
+        read = read_files(listing.files, size, self.cache / "pixels")
+        files = [listing.files[row] for row in read.kept]
+        skipped = [Skipped(listing.files[row].name, why) for row, why in read.unreadable]
+        _check_readable(listing, {file.label for file in files}, skipped)
+        classes = listing.classes
+        labels = np.array([classes.index(file.label) for file in files], dtype=np.int64)
+        exact, groups = groups_of(read.contents, read.hashes, self.near)
+        is_test = np.array([file.split == "test" for file in files])
+        is_val = np.array([file.split == "val" for file in files])
+        if not is_test.any():
+            rows = np.flatnonzero(~is_val)
+            cut = stratified_holdout(labels[rows], self.test_fraction, self.split_seed, classes, groups[rows])
+            is_test[rows[cut]] = True
+        return LabeledImages(
+            pixels=read.pixels,
+            labels=labels,
+            names=[file.name for file in files],
+            classes=classes,
+            is_test=is_test,
+            groups=groups,
+            is_val=is_val if is_val.any() else None,
+            findings=Findings(
+                place=path,
+                skipped=[*listing.skipped, *skipped],
+                converted=read.converted,
+                copies=sets_of(exact),
+                near_copies=[rows for rows in sets_of(groups) if len(set(exact[rows])) > 1],
+                notes=listing.notes,
+            ),
+        )
+
+    def _written(self) -> Path:
+        """Return the folder of the embedded images, which are written once."""
+        root = self.folder / "embedded" / f"photo_tiles_v{TILES_VERSION}"
+        root.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(f"{root}.lock"):
+            if not root.exists():
+                write_tiles(root)
+        return root
+
+
+def _check_readable(listing: Listing, readable: set[str], skipped: list[Skipped]) -> None:
+    """Refuse a class of which no image is left."""
+    for label in sorted(set(listing.classes) - readable):
+        names = [file.name for file in listing.files if file.label == label]
+        why = next(skip.why for skip in skipped if skip.name in names)
+        raise LabsError(
+            f"class {label} has no image that can be read: {names[0]} is {why}; {len(names)} files in all. Replace "
+            "them, or take the class out."
+        )
