@@ -64,8 +64,8 @@ def read_rgb(path: Path, *, least: int = LEAST_PIXELS) -> tuple[Image.Image, lis
     try:
         with _quiet():
             image = Image.open(path)
-        with image:
             orientation = _tag(image, _ORIENTATION)  # Pillow turns a TIFF by itself, and then forgets it
+        with image:
             depth = _depth(image)
             image.load()
             picture = _rgb(image, depth, words)
