@@ -156,7 +156,7 @@ def _why_it_changes(net: fx.GraphModule, node: fx.Node, changing: Callable[[str]
         if set(kinds) & set(_IN_EVAL_MODE) and not forgets:
             kind = "batch norm" if "Norm" in type(module).__name__ else "dropout"
             hint = "; freeze.batch_norm=eval would keep its statistics" if kind == "batch norm" else ""
-            training = any(part.training for part in module.modules())
+            training = getattr(module, "p", 1) and any(part.training for part in module.modules())
             return f"{kind} is in train mode ({target}{hint})." if training else ""
         if set(kinds) & set(_ALWAYS) and not module._forward_pre_hooks:
             return ""
