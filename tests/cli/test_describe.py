@@ -10,7 +10,8 @@ import pytest
 import recipes
 from project import ROOT
 
-from labs.runs.recipe import Recipe, of_every_seed
+from labs.nets.package_weights import PACKAGE_FILES
+from labs.runs.recipe import Recipe, flat, of_every_seed
 
 
 def described(*overrides: str, conf: Path = ROOT / "conf") -> Recipe:
@@ -77,3 +78,32 @@ def test_weights_count_by_what_they_are_not_by_where_they_lie(tmp_path: Path, mo
     assert recipes[0].facts["settings"]["module.net.weights"] == "a run of cub_tuned"
     (tmp_path / "alone.pth").write_bytes(b"weights")
     assert of_every_seed(described("weights=./alone.pth").text) != of_every_seed(recipes[0].text)
+
+
+@pytest.mark.parametrize("net", ["squeezenet", "efficientnet_lite0"])
+def test_weights_of_a_package_are_what_pretrained_means_offline_and_count_by_their_content(net: str) -> None:
+    recipe = described(f"net={net}")
+    settings = flat(recipe.text)
+    assert recipe.key == described(f"net={net}", "weights=imagenet").key
+    assert settings["module.net.weights"] == f"imagenet, sha256 {PACKAGE_FILES[settings['module.net.name']].sha256}"
+    assert recipe.facts["start_labels"] == ["ImageNet weights"]
+    assert "start_labels" not in described(f"net={net}", "weights=random").facts
+    assert flat(described().text)["module.net.weights"].startswith("embedded: ")
+
+
+def test_embedded_weights_are_those_of_the_net_that_was_named() -> None:
+    first, second = (flat(described(*more).text)["module.net.weights"] for more in ((), ("module.net.name=resnet34",)))
+    assert first.startswith("embedded: ")
+    assert second.startswith("embedded: ")
+    assert first != second
+
+
+def test_a_net_lowers_the_rates_of_sgd_and_what_is_typed_is_in_force() -> None:
+    def rate(*words: str) -> str:
+        return flat(described(*words).text)["module.optimizer.lr"]
+
+    assert rate() == "0.1"
+    assert rate("net=squeezenet") == "0.003"
+    assert rate("net=squeezenet", "experiment=cub_tuned") == "0.0003"
+    assert rate("net=squeezenet", "module.optimizer.lr=0.1") == "0.1"
+    assert rate("net=squeezenet", "optimizer=adam") == rate("optimizer=adam")

@@ -12,7 +12,9 @@ from labs.runs.computed import register_arithmetic, without_resolvers
 @pytest.mark.parametrize(
     ("text", "value"),
     [
-        ("${multiply:3,4}", 12), ("${labs_times:3,4}", 12), ("${multiply:many,4}", "many"),
+        ("${multiply:3,4}", 12),
+        ("${multiply:0.1,1.0}", 0.1), ("${multiply:0.01,0.03}", 0.0003), ("${multiply:0.1,true}", 0.1),
+        ("${labs_times:3,4}", 12), ("${multiply:many,4}", "many"),
         ("${divide_rounding_up:10,3}", 4), ("${labs_epochs:10,3}", 4), ("${divide_rounding_up:many,3}", 1),
         ("${divide_rounding_up:1,0}", 1),
     ],

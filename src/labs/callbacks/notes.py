@@ -55,29 +55,52 @@ def stopped_early(trainer: pl.Trainer, epochs: int) -> bool:
     return trainer.global_step >= trainer.max_steps > -1 or (epochs < planned and not by_rule)
 
 
-def warnings_of(metrics: Mapping[str, float], pairs: Sequence[tuple[int, int]]) -> list[str]:
+def warnings_of(
+    metrics: Mapping[str, float],
+    pairs: Sequence[tuple[int, int]],
+    rows: Sequence[Mapping[str, float]] = (),
+    images: int = 0,
+) -> list[str]:
     """Say what went wrong in training, and what to try.
 
     Args:
         metrics: the final values by name.
         pairs: label and prediction of each test image; none where there were too few to judge by.
+        rows: the log, one row per epoch.
+        images: how many images an epoch trains on.
 
     Examples:
         >>> warnings_of({"test/loss": float("nan")}, [])
         ['test/loss is no number: training diverged. Try a smaller optimizer.lr, or precision=fp32.']
         >>> warnings_of({}, [(0, 1), (0, 0), (1, 0)])[0].partition(".")[0]
         'the net names 33 % of the test images rightly, no more than if it always said the most frequent class (67 %)'
+        >>> warnings_of({}, [(0, 0), (1, 1)] * 50, [{"train/acc": 0.51, "lr": 0.1}], images=100)[0].partition(".")[0]
+        'at the end of training the net names 51 % of its training images rightly, which is chance'
     """
     lost = [name for name, value in metrics.items() if "loss" in name and not math.isfinite(value)]
     if lost:
         verb = "is no number" if len(lost) == 1 else "are no numbers"
         return [f"{', '.join(lost)} {verb}: training diverged. Try a smaller optimizer.lr, or precision=fp32."]
+    if not pairs:
+        return []
+    first, last = (rows[0], rows[-1]) if rows else ({}, {})
+    rate = first.get("lr", math.nan)
+    began = f" (this run began at {rate:g})" if math.isfinite(rate) else ""
+    instead = f"Try a smaller optimizer.lr{began}, more trainer.max_epochs, or weights=pretrained."
     right = sum(label == pred for label, pred in pairs)
-    most = max(Counter(label for label, _ in pairs).values(), default=0)
-    if pairs and right <= most:
+    most = max(Counter(label for label, _ in pairs).values())
+    if right <= most:
         shares = [f"{100 * count / len(pairs):.0f} %" for count in (right, most)]
         return [
             f"the net names {shares[0]} of the test images rightly, no more than if it always said the most frequent "
-            f"class ({shares[1]}). Try another optimizer.lr, more trainer.max_epochs, or weights=pretrained."
+            f"class ({shares[1]}). {instead}"
+        ]
+    chance = most / len(pairs)
+    limit = chance + 3 * math.sqrt(chance * (1 - chance) / max(images, 1))  # three standard deviations of a guesser
+    ended = last.get("train/acc", math.nan)
+    if ended <= limit < 1:  # the epoch that is tested may be one before training broke down
+        return [
+            f"at the end of training the net names {100 * ended:.0f} % of its training images rightly, which is "
+            f"chance. {instead}"
         ]
     return []

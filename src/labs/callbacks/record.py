@@ -141,7 +141,8 @@ class Record(pl.Callback):
         # the images of a try-out are too few to judge by, and what trains nothing does not fail to learn
         judged = self.predictions if self.rows and TRY_OUT not in self.run.facts["labels"] else []
         pairs = [(label, pred) for _, label, pred, _ in judged]
-        self.run.facts["warnings"] = warnings_of(self.run.facts["metrics"], pairs)
+        trained = max(self.most.get("train", 0), self.run.facts.get("counts", {}).get("train", 0))
+        self.run.facts["warnings"] = warnings_of(self.run.facts["metrics"], pairs, self.rows, trained)
         if self.predictions:
             # fewer than all in a try-out
             self.run.facts["counts"] = {**self.run.facts["counts"], "test": len(self.predictions)}

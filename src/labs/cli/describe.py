@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from labs import LabsError
 from labs.cli.check import check_data, check_seed
 from labs.cli.overrides import expand, quote
-from labs.nets.package_weights import PACKAGE_FILES
+from labs.nets.imagenet_weights import content_of
 from labs.practicals import sheet_of
 from labs.runs.computed import without_resolvers
 from labs.runs.directory import IMAGENET_WEIGHTS, labels_of_weights, read_facts, weights_file
@@ -73,11 +73,13 @@ def describe(cfg: DictConfig, choices: Mapping[str, str], overrides: list[str]) 
 
 def upstream(cfg: DictConfig, net: str) -> tuple[DictConfig, Recipe]:
     """Return the configuration and the recipe of the run that makes the embedded weights of a net."""
+    name = OmegaConf.select(cfg, "module.net.name")  # one option may build several nets: net=timm, net.name=...
     composed = compose(
         "train",
         overrides=[
             f"experiment={cfg.upstream.experiment}",
             f"net={net}",
+            *([f"++module.net.name={quote(str(name))}"] if name else []),
             f"datamodule.image_size={cfg.datamodule.image_size}",
             f"trainer.accelerator={cfg.trainer.accelerator}",
             f"trust={str(cfg.trust).lower()}",
@@ -100,16 +102,18 @@ def _resolved(cfg: DictConfig, weights: str) -> dict[str, Any]:
     if OmegaConf.is_config(OmegaConf.select(known, "module.net")):  # anything else is refused by its type
         known.module.net.weights = weights
     resolved: Any = OmegaConf.to_container(known, resolve=True)
-    told = ("seed", "pretrained", "offline_weights", "upstream")  # the seed apart, the others by what the weights are
-    return {name: value for name, value in resolved.items() if name not in told}
+    # the seed stands apart; the others by what they lead to
+    elsewhere = ("seed", "pretrained", "offline_weights", "sgd_lr_factor", "upstream")
+    return {name: value for name, value in resolved.items() if name not in elsewhere}
 
 
 def _weights(cfg: DictConfig, weights: str, choices: Mapping[str, str]) -> tuple[str, str]:
     """Return what tells weights apart whatever their place, and the content of those of a run."""
     if weights == "embedded" and cfg.upstream.experiment is not None:
         return f"embedded: {upstream(cfg, choices['net'])[1].key}", ""
-    if weights == "imagenet" and (packaged := PACKAGE_FILES.get(OmegaConf.select(cfg, "module.net.name"))):
-        return f"imagenet, sha256 {packaged.sha256}", ""
+    if weights == "imagenet":
+        net: Any = OmegaConf.to_container(cfg.module.net, resolve=True)
+        return content_of(net), ""
     file = weights_file(Path(weights).expanduser())
     if file is None:
         return weights, ""

@@ -1,14 +1,10 @@
 """ImageNet's weights that installed packages carry: without a network, and without importing these packages.
 
 SqueezeNet 1.1 (Iandola et al. 2016) with the Caffe weights of its authors, and EfficientNet-Lite0 (Google, Apache-2.0).
-Each was trained on pixels (255 x - M) / D of images x in [0, 1]. Every net here takes y = (x - m) / s, with ImageNet's
-mean m and standard deviation s. So the difference is folded into the first convolution:
-
-    (255 x - M) / D = (255 s / D) y + (255 m - M) / D
-
-SqueezeNet's first convolution has no padding, so the folded net is the original. EfficientNet-Lite0's pads the last row
-and the last column with zeros, which are ImageNet's mean color now instead of the grey level 127. Elsewhere its
-activations stay the same; probabilities of seven photographs changed by at most 0.016.
+Each was trained with a normalization of its own, which `labs.nets.folding` puts into its first convolution. That of
+SqueezeNet has no padding, so the net is the original. That of EfficientNet-Lite0 pads the last row and the last column
+with zeros, which are ImageNet's mean color now instead of the grey level 127: probabilities of seven photographs
+changed by at most 0.016.
 """
 
 from __future__ import annotations
@@ -39,11 +35,15 @@ PACKAGE_FILES = {
     ),
 }
 _FIRE_MODULES = dict(zip(range(2, 10), (3, 4, 6, 7, 9, 10, 11, 12), strict=True))  # fire2 is features.3
-_CAFFE_MEAN = (123.0, 117.0, 104.0)  # red, green, blue; in grey levels
+# First convolution, and the mean and standard deviation of the images that it was trained on.
+NORMALIZATIONS = {
+    "squeezenet1_1": ("features.0", (123 / 255, 117 / 255, 104 / 255), (1 / 255,) * 3),
+    "efficientnet_lite0": ("conv_stem", (127 / 255,) * 3, (128 / 255,) * 3),
+}
 
 
 def package_weights(name: str, net: nn.Module) -> dict[str, Tensor]:
-    """Read the weights of a net, head of 1,000 classes included, for images with ImageNet's normalization.
+    """Read the weights of a net, head of 1,000 classes included, for images with its own normalization.
 
     Args:
         name: `squeezenet1_1` or `efficientnet_lite0`.
@@ -66,9 +66,7 @@ def _squeezenet(file: Path) -> dict[str, Tensor]:
         place = _squeezenet_place(layer)
         tensors[f"{place}.weight"] = torch.from_numpy(kernel).permute(3, 2, 0, 1).contiguous()
         tensors[f"{place}.bias"] = torch.from_numpy(bias).flatten()
-    bgr = tensors["features.0.weight"]
-    tensors["features.0.weight"], constant = _folded(bgr.flip(1), mean=_CAFFE_MEAN, divisor=1.0)
-    tensors["features.0.bias"] = tensors["features.0.bias"] + constant
+    tensors["features.0.weight"] = tensors["features.0.weight"].flip(1)  # Caffe has blue first
     return tensors
 
 
@@ -95,22 +93,7 @@ def _efficientnet_lite0(file: Path, net: nn.Module) -> dict[str, Tensor]:
     places = {name: tensor for name, tensor in net.state_dict().items() if not name.endswith(counters)}
     tensors = dict(zip(places, values, strict=True))
     assert all(tensors[name].shape[1:] == place.shape[1:] for name, place in places.items())
-    tensors["conv_stem.weight"], constant = _folded(tensors["conv_stem.weight"], mean=(127.0,) * 3, divisor=128.0)
-    tensors["bn1.running_mean"] = tensors["bn1.running_mean"] - constant  # the convolution has no bias
     return tensors
-
-
-def _folded(weight: Tensor, *, mean: tuple[float, ...], divisor: float) -> tuple[Tensor, Tensor]:
-    """Return the first convolution's weight (out, 3, height, width) for y, and what is to be added to its output."""
-    import torch
-
-    from labs.functional.normalization import IMAGENET
-
-    m, s = (torch.tensor(values, dtype=torch.float64) for values in (IMAGENET.mean, IMAGENET.std))
-    scale, shift = 255 * s / divisor, (255 * m - torch.tensor(mean, dtype=torch.float64)) / divisor
-    exact = weight.double()
-    constant = (exact.sum((2, 3)) * shift).sum(1)
-    return (exact * scale.view(3, 1, 1)).to(weight.dtype), constant.to(weight.dtype)
 
 
 class _ArrayUnpickler(pickle.Unpickler):

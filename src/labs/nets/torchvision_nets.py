@@ -10,7 +10,8 @@ from torchvision import models
 from torchvision.models import WeightsEnum
 
 from labs import LabsError
-from labs.nets.package_weights import PACKAGE_FILES, package_weights
+from labs.nets.folding import fold_normalization
+from labs.nets.package_weights import NORMALIZATIONS, PACKAGE_FILES, package_weights
 from labs.nets.small_resnet import SmallResNet
 from labs.runs.directory import read_facts
 from labs.storage.checkpoint_files import read_checkpoint
@@ -76,6 +77,7 @@ def build_net(
     if weights == "imagenet" and name in PACKAGE_FILES:
         net = build(num_classes=num_classes)
         _load(net, package_weights(name, net), source=PACKAGE_FILES[name].requirement, keep_head=keep_head)
+        fold_normalization(net, *NORMALIZATIONS[name])
     elif weights == "imagenet":
         if imagenet is None:
             raise LabsError(f"There are no ImageNet weights for {name}. Type weights=random, or net=resnet18.")

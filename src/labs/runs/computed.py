@@ -34,8 +34,11 @@ def without_resolvers(cfg: DictConfig) -> dict[str, Any]:
 
 
 def _multiply(number: Any, factor: Any) -> Any:
-    """Return a product; what is not a whole number is refused later, under the name of the setting."""
-    return number * factor if isinstance(number, int) and isinstance(factor, int) else number
+    """Return a product, rounded to 12 digits; what is no number is refused later, under the name of the setting."""
+    if isinstance(number, int) and isinstance(factor, int):
+        return number * factor
+    numbers = all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in (number, factor))
+    return float(f"{number * factor:.12g}") if numbers else number
 
 
 def _divide_rounding_up(number: Any, divisor: Any) -> int:

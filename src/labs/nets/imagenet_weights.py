@@ -1,0 +1,23 @@
+"""Which ImageNet weights a net takes, down to their bytes: what makes them part of a run's identity."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from labs.nets.package_weights import PACKAGE_FILES
+
+
+def content_of(net: Mapping[str, Any]) -> str:
+    """Say what `weights=imagenet` means for a net; the name alone where torchvision pins the file by the net's name.
+
+    Args:
+        net: the settings that it is built from, resolved.
+
+    Raises:
+        LabsError: nobody knows, because a hub cannot be asked or the net has none.
+    """
+    name = net.get("name")
+    if net.get("_target_") == "labs.nets.timm_nets.build_net":
+        from labs.nets.timm_nets import imagenet_file  # a command about another net does not wait for it
+
+        return f"imagenet, {imagenet_file(str(name), net.get('revision'), net.get('weights_folder'))}"
+    return f"imagenet, sha256 {PACKAGE_FILES[name].sha256}" if name in PACKAGE_FILES else "imagenet"
