@@ -14,7 +14,7 @@ from torch.utils.hooks import RemovableHandle
 
 from labs import LabsError
 from labs.functional.normalization import IMAGENET
-from labs.nets.layer_names import TUTORIAL, is_vgg, layer_names, stand_ins
+from labs.nets.layer_names import STAND_INS, is_vgg, layer_names, stand_ins
 from labs.nets.torchvision_nets import build_net, did_you_mean, head_name
 
 _POOLINGS = ("max", "average")
@@ -29,8 +29,8 @@ class LayerFeatures(nn.Module):
     gradient would come to the last row and column.
 
     Args:
-        layers: Names of modules such as `features.4`, or the tutorial's `conv_1` to `conv_5`, which every net has or
-            has stand-ins for; VGG has all of `layer_names`, by either name.
+        layers: Names of modules such as `features.4`, or the tutorial's `conv_1` to `conv_5`, which VGG has and others
+            have stand-ins for; VGG has all of `layer_names`, by either name.
         name: As in `build_net`.
         pooling: `max`, as the nets were trained, or `average`, as in Gatys et al.
         weights: `random`: He initialisation of all convolutions, normal with variance 2 / fan-in, and zero biases, so
@@ -38,7 +38,7 @@ class LayerFeatures(nn.Module):
             `imagenet`, a run directory, or a file with a state dict.
         seed: Of the random weights.
         weights_folder: As in `build_net`.
-        stands_in: The modules that stand for `conv_1` to `conv_5`; None: those of `labs.nets.layer_names`.
+        stands_in: The five modules that stand for `conv_1` to `conv_5`; None: those of `labs.nets.layer_names`.
 
     Raises:
         LabsError: For an unknown name, no layers, a layer without maps, an unknown pooling, or weights that are missing
@@ -64,15 +64,15 @@ class LayerFeatures(nn.Module):
             raise LabsError(f"net.pooling={pooling}: expected {' or '.join(_POOLINGS)}.")
         if not layers:
             raise LabsError("LayerFeatures needs at least one layer, found none. Type a list such as [conv_4].")
-        if stands_in is not None and len(stands_in) != len(TUTORIAL):
-            raise LabsError(f"net.stands_in={list(stands_in)}: expected {len(TUTORIAL)} modules, for {TUTORIAL}.")
+        if stands_in is not None and len(stands_in) != STAND_INS:
+            raise LabsError(f"net.stands_in={list(stands_in)}: expected {STAND_INS} modules, from shallow to deep.")
         self.layers = tuple(layers)
         self.name, self.weights = name, weights
         # Nine tenths of VGG are its linear layers; without weights to read, nobody needs their memory.
         with torch.device("meta" if weights == "random" else "cpu"):
             net = build_net(name=name, num_classes=2, weights=weights, weights_folder=weights_folder)
         self.net = net
-        self.known = dict(zip(TUTORIAL, stands_in)) if stands_in else stand_ins(name)
+        self.known = stand_ins(name, stands_in)
         self.places = {layer: self._module(layer) for layer in layers}  # names of modules of `net`
         self.margin = _margin(net)  # pixels by which pictures are continued, mirrored, on each side
         _leave_inputs_alone(net, pooling)
@@ -121,7 +121,7 @@ class LayerFeatures(nn.Module):
     def both_names(self, layer: str) -> str:
         """Return the name of a layer with its other one, if it has one: `conv_4 (conv2_2)`, `conv_4 (features.6)`."""
         others = layer_names(self.name) if is_vgg(self.name) else self.known
-        back = {other: one for one, other in others.items()}
+        back = {other: one for one, other in reversed(others.items())}
         other = others.get(layer) or back.get(layer)
         return f"{layer} ({other})" if other else layer
 
@@ -134,10 +134,11 @@ class LayerFeatures(nn.Module):
             return places[layer]
         others = layer_names(self.name) if vgg else self.known
         pairs = ", ".join(f"{one} = {other}" for one, other in others.items())
-        if not others and layer in TUTORIAL:
-            pairs = f"none stands for {layer}: type net.stands_in=[...], five modules, or another net"
-        listed = f"{pairs}; and its modules: {', '.join(module for module in modules if module.count('.') < 2)}"
-        raise LabsError(f"{self.name} has no layer {layer!r}{did_you_mean(layer, places)}. Its layers: {listed}.")
+        missing = f"{self.name} has no layer {layer!r}{did_you_mean(layer, places)}"
+        if not others and layer.startswith(("conv_", "relu_")):
+            pairs = f"none stands for {layer}: type net.stands_in=[...], five of them from shallow to deep"
+        shallow = ", ".join(module for module in modules if module.count(".") < 2)
+        raise LabsError(f"{missing}. Its layers: {pairs}; and its modules: {shallow}.")
 
     def _run(self, images: Tensor, places: Sequence[str], see: Callable[[str, Tensor], Tensor]) -> None:
         """Run the net until it has come to all places; it goes on with what `see` returns."""
