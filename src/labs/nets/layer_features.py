@@ -73,6 +73,8 @@ class LayerFeatures(nn.Module):
             net = build_net(name=name, num_classes=2, weights=weights, weights_folder=weights_folder)
         self.net = net
         self.known = stand_ins(name, stands_in)
+        for layer in stands_in or ():
+            self._module(layer)
         self.places = {layer: self._module(layer) for layer in layers}  # names of modules of `net`
         self.margin = _margin(net)  # pixels by which pictures are continued, mirrored, on each side
         _leave_inputs_alone(net, pooling)
@@ -132,7 +134,7 @@ class LayerFeatures(nn.Module):
         places = {**{module: module for module in modules}, **self.known, **vgg}
         if places.get(layer) in modules:
             return places[layer]
-        others = layer_names(self.name) if vgg else self.known
+        others = layer_names(self.name) if vgg else {n: place for n, place in self.known.items() if "conv" in n}
         pairs = ", ".join(f"{one} = {other}" for one, other in others.items())
         missing = f"{self.name} has no layer {layer!r}{did_you_mean(layer, places)}"
         if not others and layer.startswith(("conv_", "relu_")):
@@ -161,6 +163,14 @@ class LayerFeatures(nn.Module):
             self.net(images)
         except _AllSeen:
             pass
+        except RuntimeError as error:
+            if min(images.shape[-2:]) > min(_PROBE[-2:]):
+                raise
+            size = "x".join(map(str, images.shape[-2:]))
+            raise LabsError(
+                f"{self.name} cannot take pictures of {size} pixels (height x width): {error}. Type a larger "
+                "datamodule.image_size, or module.scales=[1.0]."
+            ) from error
         finally:
             for handle in handles:
                 handle.remove()
@@ -204,14 +214,15 @@ class _AllSeen(Exception):  # noqa: N818 - no error: the net need not go on
 
 def _margin(net: nn.Module) -> int:
     """Return the padding that the first convolution lacks: without it some pixels of an edge are seen by no window."""
-    first = next(module for module in net.modules() if isinstance(module, nn.Conv2d))
-    return first.kernel_size[0] // 2 if first.padding in ((0, 0), "valid") else 0
+    first = next((module for module in net.modules() if isinstance(module, nn.Conv2d)), None)
+    bare = type(first) is nn.Conv2d and first.padding == (0, 0)  # a class of its own pads by itself, as TensorFlow does
+    return first.kernel_size[0] // 2 if first is not None and bare else 0
 
 
 def _leave_inputs_alone(net: nn.Module, pooling: str) -> None:
     for module in net.modules():
         if getattr(module, "inplace", False) is True:
-            module.inplace = False
+            module.inplace = False  # type: ignore[assignment]
         for name, child in module.named_children():
             if pooling == "average" and isinstance(child, nn.MaxPool2d):
                 options = {word: getattr(child, word) for word in ("kernel_size", "stride", "padding", "ceil_mode")}
@@ -225,8 +236,10 @@ def _drop(module: nn.Module, begun: set[nn.Module], done: set[nn.Module]) -> Non
             continue
         if any(part in begun for part in child.modules()):
             _drop(child, begun, done)
-        else:
+        elif isinstance(module, nn.Sequential):
             del module._modules[name]
+        else:  # its code may look the part up before it stops
+            setattr(module, name, nn.Identity())
 
 
 def _initialise(net: nn.Module, seed: int) -> None:
