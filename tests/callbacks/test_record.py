@@ -132,7 +132,7 @@ def test_a_method_without_counts_keeps_the_labels_of_its_training(
     train("experiment=nst_tuned", "data=embedded", *small, *QUICK[1:], "trainer.max_time=00:01:00:00")
     facts = read_facts(tmp_path / "run")
     assert (facts["epochs"], facts["max_epochs"]) == (1, 2)
-    assert facts["labels"] == ["embedded data", "random weights", "stopped early"]
+    assert facts["labels"] == ["embedded data", "features of squeezenet1_1", "stopped early", "ImageNet weights"]
 
 
 def test_a_rule_of_the_recipe_may_end_it_earlier(train: Callable[..., Path], tmp_path: Path) -> None:

@@ -29,6 +29,7 @@ from labs.datamodules.image_pair import ImagePair, Pairs
 from labs.drawing.curves import PALETTE
 
 NAMES = ["astronaut_hubble", "astronaut_gravel", "astronaut_ihc"]
+LABELS = ["embedded data", "features of squeezenet1_1", "ImageNet weights"]
 RECIPE = ("experiment=nst_a", "data=embedded", "datamodule.image_size=32", "every=3")
 
 
@@ -169,13 +170,14 @@ def test_a_picture_tells_how_it_was_made(whole: Path) -> None:
     for name, style in zip(NAMES, ("hubble", "gravel", "ihc"), strict=True):
         told = texts(whole / "images" / f"{name}.png")
         assert told["Title"] == f"astronaut in the style of {style}"
-        assert told["Comment"] == "embedded data, random weights"
+        assert told["Comment"] == ", ".join(LABELS)
         assert told["command"].startswith("python train.py experiment=nst_a data=embedded")
         assert "steps=7" in told["command"]
         settings = json.loads(told["settings"])
-        assert settings["content_layers"] == ["conv_4 (conv2_2)"]
+        assert settings["content_layers"] == ["conv_4 (features.6)"]
         assert settings["style_layers"] == [
-            *("conv_1 (conv1_1)", "conv_2 (conv1_2)", "conv_3 (conv2_1)", "conv_4 (conv2_2)", "conv_5 (conv3_1)")
+            *("conv_1 (features.1)", "conv_2 (features.3)", "conv_3 (features.4)"),
+            *("conv_4 (features.6)", "conv_5 (features.7)"),
         ]
         assert (settings["evaluations"], settings["steps"], settings["style_weight"]) == (7, 7, 1e6)
         for word in ("astronaut: Eileen Collins; NASA", f"{style}: "):
@@ -242,7 +244,7 @@ def test_metrics_are_the_means_over_the_pictures(whole: Path) -> None:
 def test_metrics_json_says_what_the_pictures_are(whole: Path) -> None:
     record = facts(whole)
     assert record["status"] == "finished"
-    assert record["labels"] == ["embedded data", "random weights"]
+    assert record["labels"] == LABELS
     assert record["pictures"] == NAMES
     assert [line.partition(":")[0] for line in record["credits"]] == ["astronaut", "hubble", "gravel", "ihc"]
     assert record["size"] == [32, 32]
@@ -288,7 +290,7 @@ def test_the_terminal_lists_every_picture(
     type_(*RECIPE, "steps=7", "hydra.run.dir=whole")  # finished before: nothing is made again
     said = capsys.readouterr().out
     assert "finished before" in said
-    assert "embedded data, random weights" in said
+    assert ", ".join(LABELS) in said
     assert "whole/images/sheet.png" in said
     for row in table(whole / "pictures.tsv").itertuples():
         (line,) = [line for line in said.splitlines() if f"│ {row.picture} " in line]

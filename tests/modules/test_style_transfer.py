@@ -695,6 +695,20 @@ class TestFacts:
         assert module(clamp="closure").labels == ["random weights", "clamped in the closure"]
         one.net.weights = "imagenet"
         assert one.labels == []
+        other = module(net=partial(LayerFeatures, name="squeezenet1_1"))
+        assert other.labels == ["random weights", "features of squeezenet1_1"]
+
+    @pytest.mark.parametrize(
+        ("net", "weights", "balance"),
+        [("vgg19", "random", True), ("vgg19", "imagenet", False), ("squeezenet1_1", "imagenet", True)],
+    )
+    def test_the_hand_outs_weights_are_for_a_trained_vgg(self, net: str, weights: str, balance: bool) -> None:
+        def build(**options: Any) -> LayerFeatures:
+            features = LayerFeatures(name=net, **options)
+            features.weights = weights
+            return features
+
+        assert module(net=build).balance is balance
 
     def test_settings_name_layers_both_ways(self) -> None:
         settings = module(content_layers=["relu3_1"], style_layers=["conv_2"], tv_weight=0.5).settings

@@ -6,12 +6,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torchvision.models import VGG19_Weights
+from torchvision.models.feature_extraction import create_feature_extractor
 from torchvision.models.vgg import VGG, cfgs, make_layers
 
 from labs import LabsError
 from labs.nets import torchvision_nets
 from labs.nets.layer_features import LayerFeatures
-from labs.nets.layer_names import layer_names
+from labs.nets.layer_names import layer_names, stand_ins
+from labs.nets.torchvision_nets import build_net
 
 CONFIGURATIONS = {"vgg16": "D", "vgg19": "E"}  # of the paper's table 1, as torchvision calls them
 TUTORIAL = list(layer_names())
@@ -187,6 +189,74 @@ def test_it_is_frozen_and_passes_gradients_to_the_picture() -> None:
     assert picture.grad.flatten(1).any(1).all()
 
 
+@pytest.mark.parametrize(
+    ("name", "layers"),
+    [
+        ("squeezenet1_1", ["features.0", "features.4", "features.6.squeeze", "features.5"]),
+        ("resnet18", ["relu", "layer1.0.bn2", "layer1.1", "layer2.0.downsample", "maxpool"]),  # adds to bn2 in place
+        ("alexnet", ["features.0", "features.3", "features.12"]),
+    ],
+)
+def test_any_layer_of_any_net_is_what_torchvision_extracts(name: str, layers: list[str], tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    trained = build_net(name=name, num_classes=1000)
+    torch.save(trained.state_dict(), tmp_path / "net.pth")
+    net = LayerFeatures(layers=layers, name=name, weights=str(tmp_path / "net.pth"))
+    for module in trained.modules():
+        if hasattr(module, "inplace"):
+            module.inplace = False
+    normalised = nn.functional.pad((images(64) - net.mean) / net.std, [net.margin] * 4, mode="reflect")
+    theirs = create_feature_extractor(trained.eval(), {layer: layer for layer in layers if layer != "layer1.0.bn2"})
+    ours, expected = net(images(64)), theirs(normalised)
+    assert list(ours) == layers
+    for layer, features in expected.items():
+        torch.testing.assert_close(ours[layer], features, rtol=1e-4, atol=1e-5)
+    shifted = net(images(64), {layers[1]: lambda features: features + 1, layers[2]: lambda features: features})
+    assert list(shifted) == layers[1:3]
+    torch.testing.assert_close(shifted[layers[1]], ours[layers[1]] + 1, rtol=1e-4, atol=1e-5)
+
+
+def test_what_a_net_overwrites_is_kept() -> None:
+    """ResNet adds its shortcut to what batch norm returned, in place."""
+    net = LayerFeatures(layers=["layer1.0.bn2", "layer1.0"], name="resnet18")
+    seen = net(images(64))
+    alone = LayerFeatures(layers=["layer1.0.bn2"], name="resnet18")(images(64))
+    assert torch.equal(seen["layer1.0.bn2"], alone["layer1.0.bn2"])
+
+
+@pytest.mark.parametrize("name", ["squeezenet1_1", "squeezenet1_0", "alexnet", "resnet18", "resnet34", "resnet50"])
+def test_the_tutorials_names_mean_a_layer_in_every_net(name: str) -> None:
+    layers = [f"conv_{place}" for place in range(1, 6)]
+    net = LayerFeatures(layers=[*layers, "relu_3"], name=name)
+    seen = net(images(64))
+    sizes = [maps.shape[2] for maps in seen.values()][:5]
+    assert sizes == sorted(sizes, reverse=True), "from shallow to deep"
+    assert torch.equal(seen["conv_3"], seen["relu_3"])
+    assert net.both_names("conv_4") == f"conv_4 ({stand_ins(name)['conv_4']})"
+    assert net.both_names(stand_ins(name)["conv_4"]) == f"{stand_ins(name)['conv_4']} (conv_4)"
+    assert torch.equal(
+        LayerFeatures(layers=[stand_ins(name)["conv_2"]], name=name)(images(64)).popitem()[1], seen["conv_2"]
+    )
+
+
+def test_other_modules_may_stand_in() -> None:
+    modules = ["conv1", "layer1.0", "layer2.0", "layer3.0", "layer3.1"]
+    net = LayerFeatures(layers=["conv_4", "relu"], name="resnet_small", stands_in=modules)
+    assert net.places == {"conv_4": "layer3.0", "relu": "relu"}
+    assert net.both_names("relu") == "relu"
+    assert not any(n.startswith(("layer3.1", "fc")) for n, _ in net.net.named_parameters())
+
+
+@pytest.mark.parametrize("name", ["squeezenet1_1", "vgg19", "resnet18"])
+@pytest.mark.parametrize("size", [64, 65])
+def test_every_pixel_has_a_gradient(name: str, size: int) -> None:
+    """SqueezeNet's first convolution has no padding, and a stride of two: it would not see the last row."""
+    picture = images(size).requires_grad_()
+    LayerFeatures(layers=["conv_1"], name=name)(picture)["conv_1"].square().sum().backward()
+    assert picture.grad is not None
+    assert picture.grad.abs().sum(1).bool().all()
+
+
 @pytest.fixture
 def thin(monkeypatch: pytest.MonkeyPatch) -> type[VGG]:
     """Pretend that VGG19 is a sixteenth as wide, with a small head: the same names, files of 200 kB."""
@@ -236,6 +306,13 @@ def test_imagenet_weights_come_the_way_of_every_net(
         ({"layers": ["conv_14"], "name": "vgg16"}, "vgg16 has no layer 'conv_14'"),
         ({"layers": []}, "at least one layer"),
         ({"layers": ["conv_1"], "name": "vgg13"}, r"Unknown net .vgg13. \(did you mean"),
+        ({"layers": ["conv_6"], "name": "squeezenet1_1"}, "conv_5 = features.7; and its modules: features, features.0"),
+        ({"layers": ["feature.4"], "name": "squeezenet1_1"}, r"did you mean features.4\?"),
+        ({"layers": ["classifier.1"], "name": "squeezenet1_1"}, "classifier.1 is the head of squeezenet1_1, which is"),
+        ({"layers": ["fc"], "name": "resnet18"}, "fc of resnet18 has no maps"),
+        ({"layers": ["conv_1"], "name": "resnet_small"}, r"none stands for conv_1: type net.stands_in=\["),
+        ({"layers": ["conv_1"], "name": "resnet_small", "stands_in": ["conv1"]}, "expected 5 modules"),
+        ({"layers": ["conv_1"], "name": "resnet_small", "stands_in": ["conv1"] * 4 + ["layer9"]}, "no layer 'layer9'"),
         ({"layers": ["conv_1"], "pooling": "mean"}, "pooling=mean: expected max or average"),
         ({"layers": ["conv_1"], "weights": "imagnet"}, r"did you mean imagenet\?"),
         ({"layers": ["conv_1"], "weights": "nowhere.pth"}, "no such file"),
@@ -245,3 +322,8 @@ def test_imagenet_weights_come_the_way_of_every_net(
 def test_mistakes_are_explained(arguments: dict[str, Any], message: str, thin: type[VGG]) -> None:
     with pytest.raises(LabsError, match=message):
         LayerFeatures(**arguments)
+
+
+def test_too_small_a_picture_is_explained() -> None:
+    with pytest.raises(LabsError, match=r"squeezenet1_1 cannot take pictures of 6x6 pixels .* larger datamodule"):
+        LayerFeatures(layers=["conv_5"], name="squeezenet1_1")(images(4))

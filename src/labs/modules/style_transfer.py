@@ -1,4 +1,4 @@
-"""Neural style transfer: the picture itself is what trains, and a fixed VGG says what is wrong with it.
+"""Neural style transfer: the picture itself is what trains, and a fixed net says what is wrong with it.
 
 L. Gatys, A. Ecker and M. Bethge, "Image Style Transfer Using Convolutional Neural Networks", CVPR 2016, equation 7:
 
@@ -44,13 +44,13 @@ class StyleTransfer(pl.LightningModule):
         net: builds the net from the layers that it must show; `weights` and all else are set.
         optimizer: builds an optimizer of pictures (pairs, 3, height, width): `BatchedLBFGS`, or one that treats every
             number alone, such as Adam.
-        content_layers: by the tutorial's names (`conv_4`) or VGG's (`conv2_2`).
+        content_layers: by any of their names: the tutorial's `conv_4`, VGG's `conv2_2`, a module's `features.5`.
         style_layers: the same.
         content_weight: factor of the content loss.
         style_weight: factor of the style loss.
         convention: how both are written: `tutorial`, `gatys` or `handout_004`.
-        balance: whether every layer's loss is divided by what it is between the two pictures of the pair; None: where
-            the net's weights are random.
+        balance: whether every layer's loss is divided by what it is between the two pictures of the pair; None: but for
+            a trained VGG, for which the weights of hand-outs and tutorial are.
         steps: evaluations of the loss, exactly.
         every: evaluations between two rows of log.tsv, pictures and checkpoints.
         start: `content`, or `noise`, uniform in [0, 1].

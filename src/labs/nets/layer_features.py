@@ -14,7 +14,7 @@ from torch.utils.hooks import RemovableHandle
 
 from labs import LabsError
 from labs.functional.normalization import IMAGENET
-from labs.nets.layer_names import TUTORIAL, is_vgg, layer_names, stand_ins
+from labs.nets.layer_names import STAND_INS, is_vgg, layer_names, stand_ins
 from labs.nets.torchvision_nets import build_net, did_you_mean, head_name
 
 _POOLINGS = ("max", "average")
@@ -29,8 +29,8 @@ class LayerFeatures(nn.Module):
     gradient would come to the last row and column.
 
     Args:
-        layers: Names of modules such as `features.4`, or the tutorial's `conv_1` to `conv_5`, which every net has or
-            has stand-ins for; VGG has all of `layer_names`, by either name.
+        layers: Names of modules such as `features.4`, or the tutorial's `conv_1` to `conv_5`, which VGG has and others
+            have stand-ins for; VGG has all of `layer_names`, by either name.
         name: As in `build_net`.
         pooling: `max`, as the nets were trained, or `average`, as in Gatys et al.
         weights: `random`: He initialisation of all convolutions, normal with variance 2 / fan-in, and zero biases, so
@@ -38,7 +38,7 @@ class LayerFeatures(nn.Module):
             `imagenet`, a run directory, or a file with a state dict.
         seed: Of the random weights.
         weights_folder: As in `build_net`.
-        stands_in: The modules that stand for `conv_1` to `conv_5`; None: those of `labs.nets.layer_names`.
+        stands_in: The five modules that stand for `conv_1` to `conv_5`; None: those of `labs.nets.layer_names`.
 
     Raises:
         LabsError: For an unknown name, no layers, a layer without maps, an unknown pooling, or weights that are missing
@@ -64,15 +64,17 @@ class LayerFeatures(nn.Module):
             raise LabsError(f"net.pooling={pooling}: expected {' or '.join(_POOLINGS)}.")
         if not layers:
             raise LabsError("LayerFeatures needs at least one layer, found none. Type a list such as [conv_4].")
-        if stands_in is not None and len(stands_in) != len(TUTORIAL):
-            raise LabsError(f"net.stands_in={list(stands_in)}: expected {len(TUTORIAL)} modules, for {TUTORIAL}.")
+        if stands_in is not None and len(stands_in) != STAND_INS:
+            raise LabsError(f"net.stands_in={list(stands_in)}: expected {STAND_INS} modules, from shallow to deep.")
         self.layers = tuple(layers)
         self.name, self.weights = name, weights
         # Nine tenths of VGG are its linear layers; without weights to read, nobody needs their memory.
         with torch.device("meta" if weights == "random" else "cpu"):
             net = build_net(name=name, num_classes=2, weights=weights, weights_folder=weights_folder)
         self.net = net
-        self.known = dict(zip(TUTORIAL, stands_in)) if stands_in else stand_ins(name)
+        self.known = stand_ins(name, stands_in)
+        for layer in stands_in or ():
+            self._module(layer)
         self.places = {layer: self._module(layer) for layer in layers}  # names of modules of `net`
         self.margin = _margin(net)  # pixels by which pictures are continued, mirrored, on each side
         _leave_inputs_alone(net, pooling)
@@ -121,7 +123,7 @@ class LayerFeatures(nn.Module):
     def both_names(self, layer: str) -> str:
         """Return the name of a layer with its other one, if it has one: `conv_4 (conv2_2)`, `conv_4 (features.6)`."""
         others = layer_names(self.name) if is_vgg(self.name) else self.known
-        back = {other: one for one, other in others.items()}
+        back = {other: one for one, other in reversed(others.items())}
         other = others.get(layer) or back.get(layer)
         return f"{layer} ({other})" if other else layer
 
@@ -132,12 +134,13 @@ class LayerFeatures(nn.Module):
         places = {**{module: module for module in modules}, **self.known, **vgg}
         if places.get(layer) in modules:
             return places[layer]
-        others = layer_names(self.name) if vgg else self.known
+        others = layer_names(self.name) if vgg else {n: place for n, place in self.known.items() if "conv" in n}
         pairs = ", ".join(f"{one} = {other}" for one, other in others.items())
-        if not others and layer in TUTORIAL:
-            pairs = f"none stands for {layer}: type net.stands_in=[...], five modules, or another net"
-        listed = f"{pairs}; and its modules: {', '.join(module for module in modules if module.count('.') < 2)}"
-        raise LabsError(f"{self.name} has no layer {layer!r}{did_you_mean(layer, places)}. Its layers: {listed}.")
+        missing = f"{self.name} has no layer {layer!r}{did_you_mean(layer, places)}"
+        if not others and layer.startswith(("conv_", "relu_")):
+            pairs = f"none stands for {layer}: type net.stands_in=[...], five of them from shallow to deep"
+        shallow = ", ".join(module for module in modules if module.count(".") < 2)
+        raise LabsError(f"{missing}. Its layers: {pairs}; and its modules: {shallow}.")
 
     def _run(self, images: Tensor, places: Sequence[str], see: Callable[[str, Tensor], Tensor]) -> None:
         """Run the net until it has come to all places; it goes on with what `see` returns."""
@@ -160,6 +163,14 @@ class LayerFeatures(nn.Module):
             self.net(images)
         except _AllSeen:
             pass
+        except RuntimeError as error:
+            if min(images.shape[-2:]) > min(_PROBE[-2:]):
+                raise
+            size = "x".join(map(str, images.shape[-2:]))
+            raise LabsError(
+                f"{self.name} cannot take pictures of {size} pixels (height x width): {error}. Type a larger "
+                "datamodule.image_size, or module.scales=[1.0]."
+            ) from error
         finally:
             for handle in handles:
                 handle.remove()
@@ -203,14 +214,15 @@ class _AllSeen(Exception):  # noqa: N818 - no error: the net need not go on
 
 def _margin(net: nn.Module) -> int:
     """Return the padding that the first convolution lacks: without it some pixels of an edge are seen by no window."""
-    first = next(module for module in net.modules() if isinstance(module, nn.Conv2d))
-    return first.kernel_size[0] // 2 if first.padding in ((0, 0), "valid") else 0
+    first = next((module for module in net.modules() if isinstance(module, nn.Conv2d)), None)
+    bare = type(first) is nn.Conv2d and first.padding == (0, 0)  # a class of its own pads by itself, as TensorFlow does
+    return first.kernel_size[0] // 2 if first is not None and bare else 0
 
 
 def _leave_inputs_alone(net: nn.Module, pooling: str) -> None:
     for module in net.modules():
         if getattr(module, "inplace", False) is True:
-            module.inplace = False
+            module.inplace = False  # type: ignore[assignment]
         for name, child in module.named_children():
             if pooling == "average" and isinstance(child, nn.MaxPool2d):
                 options = {word: getattr(child, word) for word in ("kernel_size", "stride", "padding", "ceil_mode")}
@@ -224,8 +236,10 @@ def _drop(module: nn.Module, begun: set[nn.Module], done: set[nn.Module]) -> Non
             continue
         if any(part in begun for part in child.modules()):
             _drop(child, begun, done)
-        else:
+        elif isinstance(module, nn.Sequential):
             del module._modules[name]
+        else:  # its code may look the part up before it stops
+            setattr(module, name, nn.Identity())
 
 
 def _initialise(net: nn.Module, seed: int) -> None:

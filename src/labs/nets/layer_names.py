@@ -1,19 +1,19 @@
 """What the layers of a net are called in style transfer: PyTorch's tutorial counts VGG's convolutions.
 
-Experiments name the tutorial's `conv_1` to `conv_5`. A net that is no VGG has five modules that stand in for them, from
-shallow to deep.
+Experiments name the tutorial's `conv_1` to `conv_5`, or `relu_1` to `relu_5`. A net that is no VGG has five modules
+that stand in for them, from shallow to deep. The same module stands for a convolution and for its ReLU.
 """
 
 from collections.abc import Sequence
 
 _CONVS_A_BLOCK = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}
-TUTORIAL = ("conv_1", "conv_2", "conv_3", "conv_4", "conv_5")
+STAND_INS = 5
 _RESNET = ("relu", "layer1.0", "layer1.1", "layer2.0", "layer2.1")
 _STAND_INS: dict[str, Sequence[str]] = {
     # the style layers of Stanford's CS231n, and its content layer features.3
     "squeezenet1_1": ("features.1", "features.3", "features.4", "features.6", "features.7"),
     "squeezenet1_0": ("features.1", "features.3", "features.4", "features.7", "features.8"),
-    "alexnet": ("features.0", "features.3", "features.6", "features.8", "features.10"),  # all its convolutions
+    "alexnet": ("features.1", "features.4", "features.7", "features.9", "features.11"),  # all its convolutions
     **dict.fromkeys(("resnet18", "resnet34", "resnet50"), _RESNET),
     "efficientnet_lite0": ("bn1", "blocks.0", "blocks.1", "blocks.2", "blocks.3"),
 }
@@ -49,13 +49,18 @@ def is_vgg(name: str) -> bool:
     return name in _CONVS_A_BLOCK
 
 
-def stand_ins(name: str) -> dict[str, str]:
+def stand_ins(name: str, modules: Sequence[str] | None = None) -> dict[str, str]:
     """Return the module that each of the tutorial's names means in a net; empty if none has been chosen.
+
+    Args:
+        name: of the net.
+        modules: five modules, in place of those that are known here.
 
     Examples:
         >>> stand_ins("squeezenet1_1")["conv_4"], stand_ins("vgg19")["conv_4"]
         ('features.6', 'features.7')
     """
-    if is_vgg(name):
+    if is_vgg(name) and modules is None:
         return {layer: f"features.{place}" for place, layer in enumerate(layer_names(name))}
-    return dict(zip(TUTORIAL, _STAND_INS.get(name, ())))
+    chosen = list(enumerate(modules or _STAND_INS.get(name, ()), start=1))
+    return {f"{kind}_{count}": module for kind in ("conv", "relu") for count, module in chosen}

@@ -59,6 +59,7 @@ SHEET = Sheet(
     published=__name__,
     settings=(
         *SETTINGS,
+        "module.net.name",
         "module.content_layers",
         "module.style_layers",
         "module.content_weight",
