@@ -40,6 +40,8 @@ DEEPEST: list[tuple[str, list[str], str, str]] = [
     ("vgg19", VGG, "features.11", "features.12.weight trains."),
     ("squeezenet1_0", ["features"], "features", "dropout is in train mode (classifier.0)."),
     ("squeezenet1_1", ["backbone"], "features", "dropout is in train mode (classifier.0)."),
+    ("efficientnet_lite0", ["backbone"], "global_pool", "classifier.weight trains."),
+    ("efficientnet_lite0", ["conv_stem", "bn1", "blocks.[0-3]"], "blocks.3", "blocks.4.0.conv_pw.weight trains."),
     ("squeezenet1_1", FIRE, "features.6", "features.7.squeeze.weight trains."),
 ]
 

@@ -13,17 +13,19 @@ import torch
 from torch import Tensor, fx, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from labs.inspection.graph import DETERMINISTIC_FUNCTIONS
+from labs.inspection.graph import DETERMINISTIC_FUNCTIONS, symbolic_trace
 from labs.nets.eval_mode import evaluating
 
 # Layers whose output is a function of their input and their parameters: these very classes, as a subclass may do more.
 _ALWAYS = (
     *(nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear, nn.Flatten, nn.Identity),
     *(nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.ELU, nn.GELU, nn.SiLU, nn.Sigmoid, nn.Tanh, nn.Hardswish, nn.Softplus),
+    *(nn.Hardsigmoid, nn.Hardtanh, nn.Mish, nn.Softmax, nn.Softmax2d),
     *(nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d, nn.ZeroPad2d, nn.ReflectionPad2d),
     *(nn.LayerNorm, nn.GroupNorm, nn.LocalResponseNorm),
 )
 _IN_EVAL_MODE = (nn.BatchNorm1d, nn.BatchNorm2d, nn.Dropout, nn.Dropout2d, nn.AlphaDropout)
+_LIBRARIES = ("timm.layers.",)  # whose versions of these layers are known to do no more than these do
 
 
 @dataclass(frozen=True)
@@ -121,9 +123,9 @@ class _Meter(fx.Interpreter):
 def _trace(net: nn.Module) -> fx.GraphModule:
     """Trace a net whose operations are the same in training and in evaluation."""
     try:
-        traced = fx.symbolic_trace(net)
+        traced = symbolic_trace(net)
         with evaluating(net):
-            in_evaluation = fx.symbolic_trace(net).code
+            in_evaluation = symbolic_trace(net).code
     except Exception as error:  # a trace runs the net's own code with stand-ins for tensors: it can fail in any way
         why = f"the operations of {type(net).__name__} depend on its data ({type(error).__name__})."
         raise CannotCutError(why) from None
@@ -149,16 +151,19 @@ def _why_it_changes(net: fx.GraphModule, node: fx.Node, changing: Callable[[str]
         trains = [name for name, _ in module.named_parameters(prefix=target) if changing(name)]
         if trains:
             return f"{trains[0]} trains."
+        kinds = [type(module), *(type(module).__mro__ if type(module).__module__.startswith(_LIBRARIES) else ())]
         forgets = getattr(module, "running_mean", "") is None  # batch norm that takes a batch's even in eval mode
-        if type(module) in _IN_EVAL_MODE and not forgets:
+        if set(kinds) & set(_IN_EVAL_MODE) and not forgets:
             kind = "batch norm" if "Norm" in type(module).__name__ else "dropout"
             hint = "; freeze.batch_norm=eval would keep its statistics" if kind == "batch norm" else ""
-            return f"{kind} is in train mode ({target}{hint})." if module.training else ""
-        if type(module) in _ALWAYS and not module._forward_pre_hooks:
+            training = any(part.training for part in module.modules())
+            return f"{kind} is in train mode ({target}{hint})." if training else ""
+        if set(kinds) & set(_ALWAYS) and not module._forward_pre_hooks:
             return ""
         return f"{target} is a {type(module).__name__}, which may change."
     name = target if node.op == "call_method" else getattr(node.target, "__name__", target)
-    return "" if name in DETERMINISTIC_FUNCTIONS else f"{name} may change."
+    draws = name == "scaled_dot_product_attention" and (node.kwargs.get("dropout_p") or len(node.args) > 4)
+    return "" if name in DETERMINISTIC_FUNCTIONS and not draws else f"{name} may change."
 
 
 def _is_border(nodes: list[fx.Node], last: int) -> bool:

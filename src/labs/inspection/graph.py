@@ -6,6 +6,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.conv import _ConvNd
 
 from labs import LabsError
 from labs.inspection.window import Window, function_window, module_window
@@ -31,10 +33,14 @@ _KINDS_BY_FILE = {  # and by the file of `torch.nn` that defines the module
     "conv": "convolution",
     "flatten": "reshape",
 }
+# Layers that a library may have a version of its own of, such as a batch norm with its activation.
+LAYERS = (_ConvNd, _BatchNorm, nn.LayerNorm, nn.GroupNorm, nn.Linear)
 # Functions and methods whose result depends on their arguments alone, whatever the mode of the net.
 DETERMINISTIC_FUNCTIONS = {
     *(name for kind, names in _FUNCTION_KINDS.items() if kind not in ("normalisation", "dropout") for name in names),
-    *("layer_norm", "group_norm", "local_response_norm", "getitem", "size", "truediv", "matmul", "pad"),
+    *("layer_norm", "group_norm", "local_response_norm", "getitem", "getattr", "size", "truediv", "matmul", "pad"),
+    *("permute", "transpose", "unbind", "expand", "contiguous", "chunk", "split", "floordiv", "eq", "_assert"),
+    "scaled_dot_product_attention",
 }
 
 
@@ -83,18 +89,30 @@ def trace_net(net: nn.Module, image_size: tuple[int, int, int]) -> NetGraph:
         images = _black_image(net, image_size)
         try:
             # A trace runs the code of the net with stand-ins for tensors: it can fail in any way.
-            recorder = _Recorder(fx.symbolic_trace(net))
+            recorder = _Recorder(symbolic_trace(net))
             recorder.run(images)
             return NetGraph(tuple(recorder.ops), exact=True)
         except Exception:
             return NetGraph(tuple(_ops_by_hooks(net, images)), exact=False)
 
 
+def symbolic_trace(net: nn.Module) -> fx.GraphModule:
+    """Write down the operations of a net; a library's own versions of PyTorch's layers are one operation, too."""
+    tracer = _Tracer()
+    graph = tracer.trace(net)
+    return fx.GraphModule(tracer.root, graph, type(net).__name__)
+
+
+class _Tracer(fx.Tracer):
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        return isinstance(m, LAYERS) or super().is_leaf_module(m, module_qualified_name)
+
+
 def is_leaf(module: nn.Module) -> bool:
     """Tell whether a module counts as one operation: PyTorch's own layers, and modules without children."""
     containers = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
     own = type(module).__module__.startswith("torch.nn") and not isinstance(module, containers)
-    return own or not any(True for _ in module.children())
+    return own or isinstance(module, LAYERS) or not any(True for _ in module.children())
 
 
 class _Recorder(fx.Interpreter):

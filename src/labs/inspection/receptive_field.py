@@ -89,7 +89,8 @@ def _sees_the_map(op: Op) -> bool:
     """Tell whether the statistics of the image itself, over all positions, enter the output."""
     names = ("group_norm", "layer_norm", "instance_norm")
     modules = (nn.GroupNorm, nn.LayerNorm, nn.InstanceNorm1d, nn.InstanceNorm2d)
-    return op.type in names or isinstance(op.module, modules)
+    by_position = op.type == "LayerNorm2d"  # torchvision's and timm's: over the channels alone
+    return op.type in names or (isinstance(op.module, modules) and not by_position)
 
 
 def _through_window(axis: Axis, window: Window, i: int, size: int) -> Axis | None:

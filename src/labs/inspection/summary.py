@@ -66,6 +66,8 @@ class NetSummary:
             "Receptive field: pixels that one unit sees, height x width, padding included.",
             "Jump: pixels between the receptive fields of neighbours.",
         ]
+        if any(row.receptive_field is None and row.type != "Parameter" for row in self.rows):
+            footer.append("?: unknown, behind attention or another operation that is no window on its input.")
         if not self.exact:
             footer.append("~ This net cannot be traced: receptive fields assume that its layers form a plain chain.")
         title = f"{self.net} on an image of {by(self.image_size, 'x')} (channels x height x width)"
