@@ -91,7 +91,7 @@ def test_mistakes_are_one_line_and_leave_nothing(
     assert "\n" not in message
     left = [path for path in sorted(tmp_path.rglob("*")) if path not in before]
     assert [path for path in left if path.is_file()] == []
-    assert not [path for path in (tmp_path / "outputs").glob("*/*")]
+    assert not list((tmp_path / "outputs").glob("*/*"))
 
 
 def test_a_run_is_known_by_what_lies_in_the_folder_not_by_where_that_is(
@@ -103,7 +103,9 @@ def test_a_run_is_known_by_what_lies_in_the_folder_not_by_where_that_is(
 
     def text(path: str) -> str:
         return of_every_seed(
-            described("experiment=cub_full", "datamodule=folder", "weights=random", f"datamodule.source.path={path}").text
+            described(
+                "experiment=cub_full", "datamodule=folder", "weights=random", f"datamodule.source.path={path}"
+            ).text
         )
 
     before = text("photos")
