@@ -38,8 +38,8 @@ def main(arguments: list[str]) -> None:
     for file in files_of(settings["image"]):
         image, converted = run.read(Path(file).expanduser())
         probabilities = run.predict(image)[0]
-        said = [*run.labels, *([f"converted: {', '.join(converted)}"] if converted else [])]
-        notes = f"  ({'; '.join(said)})" if said else ""
+        said = [", ".join(run.labels), f"converted: {', '.join(converted)}" if converted else ""]
+        notes = f"  ({'; '.join(filter(None, said))})" if any(said) else ""
         table = Table("class", "confidence")
         for index in probabilities.argsort(descending=True)[: int(settings.get("top", "5"))]:
             table.add_row(run.classes[index], f"{probabilities[index]:.1%}")

@@ -47,12 +47,12 @@ class Bench:
         import torch
 
         from labs.datamodules.image_pair import ImagePair
-        from labs.nets.vgg_features import VGGFeatures
+        from labs.nets.layer_features import LayerFeatures
 
         self.options = options
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self.build = partial(VGGFeatures, weights=options.weights)
-        self.vgg = self.build(layers=["conv_5"]).features.to(self.device, memory_format=torch.contiguous_format)
+        self.build = partial(LayerFeatures, weights=options.weights)
+        self.vgg = self.build(layers=["conv_5"]).net.features.to(self.device, memory_format=torch.contiguous_format)
         self.data = ImagePair(content="astronaut", style=list(STYLES), image_size=options.image_size, embedded=True)
         self.data._describe = lambda: None  # type: ignore[method-assign]
         self.data.setup("fit")

@@ -179,7 +179,7 @@ def test_predict_explains_mistakes(run_dir: Path, tmp_path: Path) -> None:
     with pytest.raises(LabsError, match="no such file"):
         run.read(tmp_path / "nothing.png")
     (tmp_path / "text.png").write_text("not an image")
-    with pytest.raises(LabsError, match="no image"):
+    with pytest.raises(LabsError, match="not an image that Pillow can read"):
         run.read(tmp_path / "text.png")
     with pytest.raises(LabsError, match="no trained run"):
         load_run(tmp_path)

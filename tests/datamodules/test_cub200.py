@@ -94,6 +94,18 @@ class TestEmbedded:
         assert len(loaded.names) == COUNT
         assert not any(Path(name).name.startswith(".") for name in loaded.names)
 
+    def test_it_says_what_it_passed_over_and_converted(
+        self, tmp_path: Path, trees: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        source, images = planted(tmp_path, trees)
+        (images / "README.txt").touch()
+        for _ in range(2):  # the second time from the store
+            source.load(SIZE)
+            said = " ".join(capsys.readouterr().out.split())
+            found = "1 file outside the classes; converted: 1 grey)"
+            assert f"drawn birds (2010 layout): read {COUNT} images of 3 classes (passed over: " in said
+            assert said.endswith(found)
+
     @pytest.mark.parametrize("edition", EDITIONS)
     def test_the_grayscale_image_gets_three_equal_channels(self, tmp_path: Path, trees: Path, edition: int) -> None:
         source, images = planted(tmp_path, trees, edition)
@@ -270,6 +282,26 @@ class TestUnreadable:
         with pytest.warns(UserWarning, match="left out 1 unreadable images"):
             embedded(tmp_path, skip_unreadable=True).load(SIZE)
 
+    @pytest.mark.filterwarnings("ignore:left out")
+    @pytest.mark.parametrize(("side", "rows"), [("test", slice(0, 15)), ("training", slice(15, None))])
+    def test_a_class_that_would_lose_one_side_is_named(
+        self, trees: Path, tmp_path: Path, side: str, rows: slice
+    ) -> None:
+        _, images = planted(tmp_path, trees)
+        files = sorted(images.glob("003*/[!.]*.jpg"))[rows]
+        for file in files:
+            file.write_bytes(b"")
+        with pytest.raises(LabsError, match=rf"class 003\..* has no {side} image that can be read"):
+            embedded(tmp_path, skip_unreadable=True).load(SIZE)
+
+    def test_a_link_to_nothing_is_named(self, trees: Path, tmp_path: Path) -> None:
+        _, images = planted(tmp_path, trees)
+        file = sorted(images.glob("002*/[!.]*.jpg"))[3]
+        file.unlink()
+        file.symlink_to("nowhere.jpg")
+        with pytest.raises(LabsError, match=rf"1 of 54 images cannot be read:\n  {file}: a link to a file that is not"):
+            embedded(tmp_path).load(SIZE)
+
 
 def packed(folder: Path, *names: str) -> bytes:
     """Pack files and folders of `folder` into a .tgz, as the archives on the web are."""
@@ -344,6 +376,13 @@ class TestOnline:
         next((tmp_path / "data").glob("cub200_2010/images/images/117.Bird/*")).unlink()
         with pytest.raises(LabsError, match=r"found 399 images, CUB-200 \(2010\) has 400"):
             CUB200(folder=str(tmp_path / "data"), split="official").load(8)
+
+        (tmp_path / "data" / "cub200_2010" / "images" / "images" / "117.Bird" / "a.webp").write_bytes(jpeg)
+        assert len(CUB200(folder=str(tmp_path / "data"), split="official", num_classes=2).load(8).names) == 4
+
+        (tmp_path / "data" / "cub200_2010" / "images" / "images" / "118.Bird" / "b.jpeg").write_bytes(jpeg)
+        with pytest.raises(LabsError, match=r"found 401 images, CUB-200 \(2010\) has 400"):  # of all, not of the two
+            CUB200(folder=str(tmp_path / "data"), split="official", num_classes=2).load(8)
 
     @pytest.mark.parametrize("edition", EDITIONS)
     def test_missing_and_offline(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, edition: int) -> None:

@@ -1,7 +1,9 @@
 """The one reader of image files: pixels and words for every kind of file, and why one is refused."""
 
 import os
+import warnings
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -103,8 +105,11 @@ def test_between_one_and_two_times_the_limit_is_no_warning(
 ) -> None:
     PICTURE.save(tmp_path / "large.png")
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 48 * 64 - 1)
-    assert read(tmp_path / "large.png").shape == RGB.shape
+    filters = list(warnings.filters)
+    with ThreadPoolExecutor(8) as pool:  # the filters of warnings belong to all threads
+        assert all(picture.shape == RGB.shape for picture in pool.map(read, [tmp_path / "large.png"] * 64))
     assert not list(recwarn)
+    assert warnings.filters == filters
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 48 * 64 // 2 - 1)
     with pytest.raises(UnreadableImageError, match=r"more than \d+ million pixels"):
         read_rgb(tmp_path / "large.png")
@@ -113,6 +118,17 @@ def test_between_one_and_two_times_the_limit_is_no_warning(
 def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "a.png")
     with pytest.raises(UnreadableImageError, match="there is no such file"):
+        read_rgb(tmp_path / "a.png")
+
+
+def test_a_file_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    PICTURE.save(tmp_path / "a.png")
+
+    def refuse(path: Path) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Image, "open", refuse)
+    with pytest.raises(UnreadableImageError, match=r"a\.png: cannot be opened \(Permission denied\)$"):
         read_rgb(tmp_path / "a.png")
 
 

@@ -330,6 +330,7 @@ class TestCopy:
             ("00000003.png ten", r"line 6: expected a name and a digit"),
             ("99999999.png 4", r"line 6: .*mnist_m_test has no 99999999\.png"),
             ("../mnist_m_train/00000003.png 4", r"line 6: .* has no \.\./"),
+            ("00000003.png 4", r"line 6: 00000003\.png is there for the second time"),
         ],
     )
     def test_a_list_that_makes_no_sense(self, ganin: Path, tmp_path: Path, line: str, message: str) -> None:
@@ -337,6 +338,15 @@ class TestCopy:
             file.write(f"{line}\n")
         with pytest.raises(LabsError, match=message):
             load(tmp_path / "data", copy=str(ganin))
+
+    def test_what_no_list_names_is_said(self, ganin: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        folder = ganin / "mnist_m" / "mnist_m_train"
+        for name in ("00000003 copy.png", "._00000003.png", "notes.txt"):
+            (folder / name).touch()
+        Image.open(folder / "00000004.png").convert("L").save(folder / "00000004.png")
+        assert len(load(tmp_path / "data", copy=str(ganin)).pixels) == 17
+        said = " ".join(capsys.readouterr().out.split())
+        assert "passed over: 1 hidden, 1 .txt, 1 that no list names; converted: 1 grey" in said
 
     def test_a_list_of_nothing(self, ganin: Path, tmp_path: Path) -> None:
         (ganin / "mnist_m" / "mnist_m_test_labels.txt").write_text("\n")

@@ -94,6 +94,15 @@ class TestStore:
         assert np.array_equal(turned[0], read_image(files[-1], SIZE)[0])
         assert len(stores(cache)) == 4
 
+    def test_stores_of_an_earlier_reader_are_written_anew(
+        self, files: list[Path], cache: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(module, "READER", module.READER - 1)
+        decode_images(files, SIZE, cache)
+        monkeypatch.undo()
+        decode_images(files, SIZE, cache)
+        assert len(stores(cache)) == 2
+
     def test_a_file_of_another_length_is_decoded_anew(self, files: list[Path], cache: Path) -> None:
         before, *_ = decode_images(files, SIZE, cache)
         status = files[4].stat()

@@ -76,7 +76,36 @@ class TestListImages:
             (tree / stray).mkdir()
             (tree / stray / "a.jpg").touch()
         (tree / "000.a_file").touch()
-        assert list_images(tree, 3)[2] == list(CLASSES)
+        *_, classes, others = list_images(tree, 3)
+        assert classes == list(CLASSES)
+        assert others == {"hidden": 7, "folder without a class": 3, "file outside the classes": 1}
+
+    @pytest.mark.parametrize(
+        ("stray", "message"),
+        [
+            (
+                "001.Black_footed_Albatross copy",
+                r"001\.Black_footed_Albatross copy after 001\.Black.*, expected number 002",
+            ),
+            ("003.Another", r"class folder 003\.Sooty_Albatross after 003\.Another, expected number 004"),
+            ("000.Zero", r"found the class folder 000\.Zero, expected number 001"),
+            ("005.Gap", r"005\.Gap after 003.*, expected number 004"),
+        ],
+    )
+    @pytest.mark.parametrize("num_classes", [2, 3])
+    def test_a_copy_of_a_class_is_no_class(self, tree: Path, stray: str, message: str, num_classes: int) -> None:
+        (tree / stray).mkdir()
+        with pytest.raises(LabsError, match=message):
+            list_images(tree, num_classes)
+
+    def test_images_of_any_format_count(self, tree: Path) -> None:
+        (tree / CLASSES[0] / "a.jpeg").touch()
+        (tree / CLASSES[0] / "b.WebP").touch()
+        (tree / CLASSES[0] / "c.txt").touch()
+        (tree / CLASSES[0] / "d").mkdir()
+        files, *_, others = list_images(tree, 2)
+        assert len(files) == 38
+        assert others == {"hidden": 4, ".txt": 1, "folder": 1}
 
     def test_too_few_classes(self, tree: Path) -> None:
         with pytest.raises(LabsError, match=r"found 3 class folders .* expected 4"):

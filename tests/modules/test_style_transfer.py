@@ -22,8 +22,8 @@ from labs.functional.batched_lbfgs import BatchedLBFGS
 from labs.functional.scales import MOST_STEPS
 from labs.functional.style import match_colours
 from labs.modules.style_transfer import StyleTransfer
+from labs.nets.layer_features import LayerFeatures
 from labs.nets.picture_losses import PictureLosses
-from labs.nets.vgg_features import VGGFeatures
 
 LBFGS = partial(BatchedLBFGS, tolerance_grad=0.0, tolerance_change=0.0, history_size=20)  # optimizer=lbfgs
 ADAM = partial(torch.optim.Adam, lr=0.02)
@@ -97,7 +97,7 @@ class Served(pl.LightningDataModule):
 def module(**options: Any) -> Watched:
     """Look through two layers, which is quick."""
     arguments: dict[str, Any] = {
-        "net": VGGFeatures,
+        "net": LayerFeatures,
         "optimizer": LBFGS,
         "content_layers": ["conv_2"],
         "style_layers": ["conv_1", "conv_2"],
@@ -310,8 +310,8 @@ class Normalization(nn.Module):
 def tutorial_losses(
     content: Tensor, style: Tensor, *, evaluations: int, clamp: bool, content_weight: float, style_weight: float
 ) -> list[float]:
-    """Run PyTorch's tutorial with the random weights of `VGGFeatures`; return the loss of each evaluation."""
-    trained = VGGFeatures(layers=["conv_5"]).features
+    """Run PyTorch's tutorial with the random weights of `LayerFeatures`; return the loss of each evaluation."""
+    trained = LayerFeatures(layers=["conv_5"]).net.features
     features = make_layers(cfgs["E"])[: len(trained)]
     features.load_state_dict(trained.state_dict())
     model, count = nn.Sequential(Normalization()), 0

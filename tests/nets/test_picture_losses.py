@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from labs.functional.style import content_loss, gram, style_loss
+from labs.nets.layer_features import LayerFeatures
 from labs.nets.picture_losses import PictureLosses
-from labs.nets.vgg_features import VGGFeatures
 
 CONTENT_LAYERS, STYLE_LAYERS = ("conv_3", "relu1_2"), ("conv_1", "conv_2", "conv_3")
 PAIRS = 3
@@ -24,17 +24,19 @@ CONTENTS, STYLES, IMAGES = pictures(0), pictures(1).flip(0), pictures(2)
 
 
 @pytest.fixture(scope="module")
-def net() -> VGGFeatures:
-    return VGGFeatures(layers=[*dict.fromkeys((*CONTENT_LAYERS, *STYLE_LAYERS))])
+def net() -> LayerFeatures:
+    return LayerFeatures(layers=[*dict.fromkeys((*CONTENT_LAYERS, *STYLE_LAYERS))])
 
 
-def losses_of(net: VGGFeatures, contents: Tensor = CONTENTS, styles: Tensor = STYLES, **options: Any) -> PictureLosses:
+def losses_of(
+    net: LayerFeatures, contents: Tensor = CONTENTS, styles: Tensor = STYLES, **options: Any
+) -> PictureLosses:
     layers = {"content_layers": CONTENT_LAYERS, "style_layers": STYLE_LAYERS}
     return PictureLosses(net, contents, styles, **(layers | options))
 
 
 def plain_losses(
-    net: VGGFeatures, image: Tensor, content: Tensor, style: Tensor, *, convention: str, balance: bool
+    net: LayerFeatures, image: Tensor, content: Tensor, style: Tensor, *, convention: str, balance: bool
 ) -> tuple[Tensor, Tensor]:
     """Compute the losses of one pair, (1, 3, height, width) each."""
     seen, of_content, of_style = net(image), net(content), net(style)
@@ -55,7 +57,7 @@ def plain_losses(
 @pytest.mark.parametrize("balance", [False, True])
 @pytest.mark.parametrize("convention", ["tutorial", "gatys", "handout_004"])
 def test_losses_and_gradients_are_those_of_a_plain_loop(
-    net: VGGFeatures, at_once: int, balance: bool, convention: str
+    net: LayerFeatures, at_once: int, balance: bool, convention: str
 ) -> None:
     options: dict[str, Any] = {"convention": convention, "balance": balance}
     losses = losses_of(net, at_once=at_once, **options)
@@ -81,7 +83,7 @@ def test_losses_and_gradients_are_those_of_a_plain_loop(
         assert (error < 1e-4).all()
 
 
-def test_chunks_cover_every_pair_once(net: VGGFeatures) -> None:
+def test_chunks_cover_every_pair_once(net: LayerFeatures) -> None:
     for at_once in (1, 2, 3, 10):
         chunks = losses_of(net, at_once=at_once).chunks
         assert [pair for rows in chunks for pair in range(PAIRS)[rows]] == list(range(PAIRS))
@@ -90,7 +92,7 @@ def test_chunks_cover_every_pair_once(net: VGGFeatures) -> None:
 
 @pytest.mark.parametrize("at_once", [1, 2, PAIRS])
 def test_pictures_go_through_the_net_so_many_at_once(
-    net: VGGFeatures, at_once: int, monkeypatch: pytest.MonkeyPatch
+    net: LayerFeatures, at_once: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sizes: list[int] = []
     forward = net.forward
@@ -100,7 +102,7 @@ def test_pictures_go_through_the_net_so_many_at_once(
 
 
 @pytest.mark.parametrize("at_once", [1, 2, PAIRS])
-def test_all_pictures_have_the_losses_of_the_chunks(net: VGGFeatures, at_once: int) -> None:
+def test_all_pictures_have_the_losses_of_the_chunks(net: LayerFeatures, at_once: int) -> None:
     losses = losses_of(net, at_once=at_once, balance=True)
     images = IMAGES.clone().requires_grad_()
     content, style = losses.of_all(images)
@@ -115,7 +117,7 @@ def test_all_pictures_have_the_losses_of_the_chunks(net: VGGFeatures, at_once: i
 @pytest.mark.parametrize("at_once", [1, 2, PAIRS])
 @pytest.mark.parametrize("convention", ["tutorial", "gatys", "handout_004"])
 def test_balanced_layers_count_one_between_the_pictures_of_a_pair(
-    net: VGGFeatures, at_once: int, convention: str
+    net: LayerFeatures, at_once: int, convention: str
 ) -> None:
     losses = losses_of(net, at_once=at_once, balance=True, convention=convention)
     assert losses.of_all(CONTENTS)[1].tolist() == [len(STYLE_LAYERS)] * PAIRS
@@ -123,7 +125,7 @@ def test_balanced_layers_count_one_between_the_pictures_of_a_pair(
 
 
 @pytest.mark.parametrize("balance", [False, True])
-def test_the_content_has_no_content_loss_and_the_style_no_style_loss(net: VGGFeatures, balance: bool) -> None:
+def test_the_content_has_no_content_loss_and_the_style_no_style_loss(net: LayerFeatures, balance: bool) -> None:
     losses = losses_of(net, balance=balance)
     content, style = losses.of_all(CONTENTS)
     assert not content.any()
@@ -134,7 +136,7 @@ def test_the_content_has_no_content_loss_and_the_style_no_style_loss(net: VGGFea
 
 
 @pytest.mark.parametrize("at_once", [1, PAIRS])
-def test_a_pair_of_equal_pictures_has_zero_losses_and_gradients(net: VGGFeatures, at_once: int) -> None:
+def test_a_pair_of_equal_pictures_has_zero_losses_and_gradients(net: LayerFeatures, at_once: int) -> None:
     styles = STYLES.clone()
     styles[1] = CONTENTS[1]
     losses = losses_of(net, CONTENTS, styles, balance=True, at_once=at_once)
@@ -153,15 +155,15 @@ def test_a_pair_of_equal_pictures_has_zero_losses_and_gradients(net: VGGFeatures
 
 @pytest.mark.parametrize(("absent", "place"), [("content_layers", 0), ("style_layers", 1)])
 @pytest.mark.parametrize("balance", [False, True])
-def test_without_layers_of_a_kind_that_loss_is_zero(net: VGGFeatures, absent: str, place: int, balance: bool) -> None:
+def test_without_layers_of_a_kind_that_loss_is_zero(net: LayerFeatures, absent: str, place: int, balance: bool) -> None:
     found = losses_of(net, balance=balance, **{absent: ()}).of_all(IMAGES)
     assert not found[place].any()
     whole = losses_of(net, balance=balance).of_all(IMAGES)
     assert torch.equal(found[1 - place], whole[1 - place])
 
 
-def test_two_names_of_one_layer_are_measured_both(net: VGGFeatures) -> None:
-    aliases = VGGFeatures(layers=["conv_3", "conv2_1"])
+def test_two_names_of_one_layer_are_measured_both(net: LayerFeatures) -> None:
+    aliases = LayerFeatures(layers=["conv_3", "conv2_1"])
     one = losses_of(aliases, content_layers=("conv_3",), style_layers=("conv2_1",)).of_all(IMAGES)
     other = losses_of(net, content_layers=("conv_3",), style_layers=("conv_3",)).of_all(IMAGES)
     for ours, theirs in zip(one, other):
@@ -169,7 +171,7 @@ def test_two_names_of_one_layer_are_measured_both(net: VGGFeatures) -> None:
         torch.testing.assert_close(ours, theirs)
 
 
-def test_a_layer_of_both_kinds_is_measured_for_both(net: VGGFeatures) -> None:
+def test_a_layer_of_both_kinds_is_measured_for_both(net: LayerFeatures) -> None:
     both = losses_of(net, content_layers=("conv_2",), style_layers=("conv_2",)).of_all(IMAGES)
     content = losses_of(net, content_layers=("conv_2",), style_layers=()).of_all(IMAGES)[0]
     style = losses_of(net, content_layers=(), style_layers=("conv_2",)).of_all(IMAGES)[1]

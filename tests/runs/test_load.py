@@ -9,10 +9,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import yaml
 from bad_checkpoints import bad_checkpoints
+from image_formats import KINDS, turned
+from PIL import Image
 from project import ROOT
 from trained_run import CLASSES, write_trained_run
 
@@ -208,3 +211,33 @@ def test_a_picture_that_is_a_pipe_is_not_waited_for(run_dir: Path, tmp_path: Pat
     os.mkfifo(tmp_path / "a.png")
     with pytest.raises(LabsError, match="there is no such file"):
         load_run(run_dir).read(tmp_path / "a.png")
+
+
+def test_twins_of_a_picture_get_the_same_answer(run_dir: Path, tmp_path: Path) -> None:
+    """Whatever kind of file a picture is stored in, without loss: rotated, in 16 bits, with colors that are hidden."""
+    run = load_run(run_dir)
+
+    def answer(path: Path) -> torch.Tensor:
+        return run.predict(run.read(path)[0])
+
+    exact = [kind for kind in KINDS if kind.within == 0]
+    assert len(exact) > 30
+    answers = set()
+    for number, kind in enumerate(exact):
+        plain, twin = tmp_path / f"{number}_plain.png", tmp_path / f"{number}_twin{kind.suffix}"
+        assert kind.pixels is not None
+        pixels = np.asarray(kind.pixels, dtype=np.uint8)
+        Image.fromarray(pixels if pixels.ndim == 3 else pixels[..., None].repeat(3, axis=2)).save(plain)
+        kind.write(twin)
+        assert torch.equal(answer(plain), answer(twin)), kind.name
+        answers.add(tuple(answer(twin)[0].tolist()))
+    assert len(answers) > 5, "pictures that differ get answers that differ"
+
+
+def test_predict_says_what_it_converted(run_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    turned(6)(tmp_path / "a.png")
+    predict.main([f"run={run_dir}", f"image={tmp_path / 'a.png'}"])
+    assert f"{tmp_path / 'a.png'}  (embedded data; converted: rotated by EXIF)\n" in capsys.readouterr().out
+    (tmp_path / "b.png").symlink_to("nowhere")
+    with pytest.raises(LabsError, match=r"^image=.*b\.png: a link to a file that is not there\.$"):
+        predict.main([f"run={run_dir}", f"image={tmp_path / 'b.png'}"])

@@ -64,8 +64,8 @@ def read_rgb(path: Path, *, least: int = LEAST_PIXELS) -> tuple[Image.Image, lis
     try:
         with _quiet():
             image = Image.open(path)
-        with image:
             orientation = _tag(image, _ORIENTATION)  # Pillow turns a TIFF by itself, and then forgets it
+        with image:
             depth = _depth(image)
             image.load()
             picture = _rgb(image, depth, words)
@@ -75,7 +75,7 @@ def read_rgb(path: Path, *, least: int = LEAST_PIXELS) -> tuple[Image.Image, lis
                 picture = picture.transpose(_UPRIGHT[left])
             words += ["rotated by EXIF"] if {left, orientation} & set(_UPRIGHT) else []
             words += _first_frame(image)  # last: it moves on in the file
-    except UnreadableImageError:
+    except (UnreadableImageError, MemoryError):
         raise
     except Image.DecompressionBombError:
         limit = 2 * (Image.MAX_IMAGE_PIXELS or 0) / 1e6
@@ -83,6 +83,8 @@ def read_rgb(path: Path, *, least: int = LEAST_PIXELS) -> tuple[Image.Image, lis
     except UnidentifiedImageError:
         raise UnreadableImageError(path, _kind(path)) from None
     except Exception as error:  # Pillow's readers fail in many ways at what begins like an image
+        if isinstance(error, OSError) and error.errno is not None:  # of the system, not of Pillow
+            raise UnreadableImageError(path, "cannot be opened", error.strerror or "") from error
         detail = " ".join(str(error).split()) or type(error).__name__
         cut = isinstance(error, EOFError) or "truncated" in detail.lower() or "only got" in detail
         raise UnreadableImageError(path, "truncated" if cut else "damaged", detail) from error

@@ -35,9 +35,9 @@ def read_picture(source: str, *, key: str) -> tuple[Image.Image, list[str]]:
     path = PHOTOGRAPHS[source].path if source in PHOTOGRAPHS else _existing(source, typed)
     try:
         picture, words = read_rgb(path)
-        return picture, [] if source in PHOTOGRAPHS else words
     except UnreadableImageError as error:
         raise LabsError(f"{typed}: {error.why}; save it anew as JPEG or PNG, or type another picture.") from error
+    return picture, [] if source in PHOTOGRAPHS else words
 
 
 def identity(source: str) -> str:

@@ -26,8 +26,9 @@ from labs.functional.batched_lbfgs import BatchedLBFGS, forget
 from labs.functional.best_so_far import BestSoFar
 from labs.functional.scales import check_epochs, check_scales, enlarged, epochs_left, go_on, resized, share_out
 from labs.functional.style import keep_luminance_of, luminance, match_colours, total_variation
+from labs.nets.layer_features import LayerFeatures
+from labs.nets.layer_names import is_vgg
 from labs.nets.picture_losses import YARDSTICK, PictureLosses
-from labs.nets.vgg_features import VGGFeatures
 
 # With balanced layers a style weight of the tutorial's size, 1e6, counts a style layer ten times as much as a content
 # layer. Chosen so that hand-out 000's experiments keep their order on the embedded pictures (docs/style_transfer.md).
@@ -72,7 +73,7 @@ class StyleTransfer(pl.LightningModule):
     def __init__(
         self,
         *,
-        net: Callable[..., VGGFeatures],
+        net: Callable[..., LayerFeatures],
         optimizer: Callable[..., torch.optim.Optimizer],
         content_layers: list[str],
         style_layers: list[str],
@@ -108,7 +109,8 @@ class StyleTransfer(pl.LightningModule):
         yardstick = (*YARDSTICK["content_layers"], *YARDSTICK["style_layers"])
         self.net = net(layers=list(dict.fromkeys((*content_layers, *style_layers, *yardstick))))
         self.optimizer, self.weight, self.steps, self.every, self.at_once = optimizer, weights, steps, every, at_once
-        self.balance = self.net.weights == "random" if balance is None else balance
+        trained_vgg = is_vgg(self.net.name) and self.net.weights != "random"
+        self.balance = not trained_vgg if balance is None else balance
         self.layers = {"content_layers": tuple(content_layers), "style_layers": tuple(style_layers)}
         self.convention, self.start, self.clamp, self.colours, self.guard = convention, start, clamp, colours, guard
         self.generated = nn.ParameterList()  # one batch of pictures a scale, (pairs, 3, height, width)
@@ -122,17 +124,16 @@ class StyleTransfer(pl.LightningModule):
     @property
     def labels(self) -> list[str]:
         """What every number and picture of this run must carry."""
-        notes = {"random weights": self.net.weights == "random", "clamped in the closure": self.clamp == "closure"}
+        notes = {"random weights": self.net.weights == "random"}
+        notes[f"features of {self.net.name}"] = not is_vgg(self.net.name)
+        notes["clamped in the closure"] = self.clamp == "closure"
         notes["stopped early"] = bool(self._trainer and self.trainer.testing and self.evaluations < self.steps)
         return [note for note, true in notes.items() if true]
 
     @property
     def settings(self) -> dict[str, Any]:
         """What a picture of this run should tell of how it was made; every layer by both of its names."""
-        names = {
-            kind: [f"{layer} ({self.net.other_name(layer)})" for layer in chosen]
-            for kind, chosen in self.layers.items()
-        }
+        names = {kind: [self.net.both_names(layer) for layer in chosen] for kind, chosen in self.layers.items()}
         weights = {f"{name}_weight": weight for name, weight in self.weight.items()}
         words = ("convention", "balance", "start", "clamp", "colours", "scales", "steps")
         return {**names, **weights, **{word: getattr(self, word) for word in words}}

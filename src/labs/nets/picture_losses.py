@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from labs.functional.style import content_loss, gram, pass_style_loss
-from labs.nets.vgg_features import VGGFeatures
+from labs.nets.layer_features import LayerFeatures
 
 # What every run is measured by, whatever it minimised: the layers of PyTorch's tutorial.
 YARDSTICK: dict[str, Any] = {
@@ -36,7 +36,7 @@ class PictureLosses:
 
     def __init__(
         self,
-        net: VGGFeatures,
+        net: LayerFeatures,
         contents: Tensor,
         styles: Tensor,
         *,

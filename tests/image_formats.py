@@ -225,8 +225,8 @@ KINDS = (
         within=0.5,
     ),
     *(
-        Kind(f"{suffix[1:].upper()} with EXIF orientation 6", suffix, turned(6), "rotated by EXIF", within=2)
-        for suffix in (".jpg", ".png", ".tiff", ".webp", ".avif")
+        Kind(f"{suffix[1:].upper()} with EXIF orientation 6", suffix, turned(6), "rotated by EXIF", within=within)
+        for suffix, within in ((".jpg", 2), (".png", 0), (".tiff", 0), (".webp", 0), (".avif", 1))
     ),
     Kind(
         "MPO of two pictures",

@@ -10,7 +10,8 @@ from torchvision.models.vgg import VGG, cfgs, make_layers
 
 from labs import LabsError
 from labs.nets import torchvision_nets
-from labs.nets.vgg_features import VGGFeatures, layer_names
+from labs.nets.layer_features import LayerFeatures
+from labs.nets.layer_names import layer_names
 
 CONFIGURATIONS = {"vgg16": "D", "vgg19": "E"}  # of the paper's table 1, as torchvision calls them
 TUTORIAL = list(layer_names())
@@ -20,10 +21,10 @@ def images(size: int = 32) -> Tensor:
     return torch.rand(2, 3, size, size, generator=torch.Generator().manual_seed(0))
 
 
-def torchvision_features(net: VGGFeatures, name: str) -> nn.Sequential:
+def torchvision_features(net: LayerFeatures, name: str) -> nn.Sequential:
     """Give torchvision's own layers the weights of `net`, which has as many convolutions."""
     features = make_layers(cfgs[CONFIGURATIONS[name]])
-    ours, theirs = ([layer for layer in part if isinstance(layer, nn.Conv2d)] for part in (net.features, features))
+    ours, theirs = ([layer for layer in part if isinstance(layer, nn.Conv2d)] for part in (net.net.features, features))
     for one, other in zip(ours, theirs, strict=True):
         other.load_state_dict(one.state_dict())
     return features
@@ -32,7 +33,7 @@ def torchvision_features(net: VGGFeatures, name: str) -> nn.Sequential:
 @pytest.mark.parametrize("name", CONFIGURATIONS)
 def test_activations_are_those_of_torchvision_layer_by_layer(name: str) -> None:
     names = layer_names(name)
-    net = VGGFeatures(layers=list(names), name=name)
+    net = LayerFeatures(layers=list(names), name=name)
     ours = net(images())
     preset = VGG19_Weights.IMAGENET1K_V1.transforms()
     features = (images() - torch.tensor(preset.mean).view(3, 1, 1)) / torch.tensor(preset.std).view(3, 1, 1)
@@ -70,7 +71,7 @@ def test_names_of_the_papers_stand_beside_them() -> None:
 
 
 def test_either_name_finds_the_same_activation_under_the_name_asked_for() -> None:
-    net = VGGFeatures(layers=["relu2_1", "conv_3", "relu_3", "conv2_1", "pool1"])
+    net = LayerFeatures(layers=["relu2_1", "conv_3", "relu_3", "conv2_1", "pool1"])
     activations = net(images())
     assert list(activations) == ["relu2_1", "conv_3", "relu_3", "conv2_1", "pool1"]
     assert torch.equal(activations["relu2_1"], activations["relu_3"])
@@ -81,13 +82,13 @@ def test_either_name_finds_the_same_activation_under_the_name_asked_for() -> Non
 
 @pytest.mark.parametrize(("layer", "length"), [("conv_1", 1), ("relu1_1", 2), ("conv_5", 11), ("pool5", 37)])
 def test_the_net_ends_with_the_last_layer_needed(layer: str, length: int) -> None:
-    assert len(VGGFeatures(layers=["conv_1", layer]).features) == length
+    assert len(LayerFeatures(layers=["conv_1", layer]).net.features) == length
 
 
-def layers_run(net: VGGFeatures, **arguments: Any) -> int:
+def layers_run(net: LayerFeatures, **arguments: Any) -> int:
     """Count the layers that compute something."""
     ran = []
-    hooks = [layer.register_forward_hook(lambda *_: ran.append(1)) for layer in net.features]
+    hooks = [layer.register_forward_hook(lambda *_: ran.append(1)) for layer in net.net.features]
     net(images(), **arguments)
     for hook in hooks:
         hook.remove()
@@ -95,8 +96,8 @@ def layers_run(net: VGGFeatures, **arguments: Any) -> int:
 
 
 class TestVisit:
-    def net(self) -> VGGFeatures:
-        return VGGFeatures(layers=["conv_4", "relu_1", "conv_2", "conv1_2"])
+    def net(self) -> LayerFeatures:
+        return LayerFeatures(layers=["conv_4", "relu_1", "conv_2", "conv1_2"])
 
     def test_it_is_shown_the_activations_that_are_returned(self) -> None:
         net, seen = self.net(), {}
@@ -116,9 +117,9 @@ class TestVisit:
     def test_the_net_goes_on_with_what_it_returns(self) -> None:
         net = self.net()
         changed = net(images(), {"relu_1": lambda features: 3 - features, "conv_2": lambda features: features})
-        relu = net.features[:2]((images() - net.mean) / net.std)
+        relu = net.net.features[:2]((images() - net.mean) / net.std)
         torch.testing.assert_close(changed["relu_1"], 3 - relu)
-        torch.testing.assert_close(changed["conv_2"], net.features[2](3 - relu))
+        torch.testing.assert_close(changed["conv_2"], net.net.features[2](3 - relu))
 
     def test_both_names_of_a_layer_are_called_one_after_the_other(self) -> None:
         net = self.net()
@@ -129,37 +130,37 @@ class TestVisit:
     def test_the_net_stops_after_the_last_layer_named(self, layers: list[str], count: int) -> None:
         net = self.net()
         assert layers_run(net, visit={layer: lambda features: features for layer in layers}) == count
-        assert layers_run(net) == len(net.features) == 8
+        assert layers_run(net) == len(net.net.features) == 8
 
 
 @pytest.mark.parametrize("name", CONFIGURATIONS)
 def test_every_layer_has_another_name(name: str) -> None:
-    net = VGGFeatures(layers=["conv_1"], name=name)
+    net = LayerFeatures(layers=["conv_1"], name=name)
     for tutorial, vgg in layer_names(name).items():
-        assert net.other_name(tutorial) == vgg
-        assert net.other_name(vgg) == tutorial
+        assert net.both_names(tutorial) == f"{tutorial} ({vgg})"
+        assert net.both_names(vgg) == f"{vgg} ({tutorial})"
 
 
 def test_a_cut_net_has_the_weights_of_the_whole_one() -> None:
-    cut, whole = VGGFeatures(layers=["conv_3"]), VGGFeatures(layers=["conv_3", "conv_9"])
+    cut, whole = LayerFeatures(layers=["conv_3"]), LayerFeatures(layers=["conv_3", "conv_9"])
     assert torch.equal(cut(images())["conv_3"], whole(images())["conv_3"])
 
 
 def test_average_pooling_replaces_every_maximum() -> None:
-    net = VGGFeatures(layers=["pool_2", "relu_2", "pool_4"], pooling="average")
+    net = LayerFeatures(layers=["pool_2", "relu_2", "pool_4"], pooling="average")
     activations = net(images())
     blocks = activations["relu_2"].unflatten(3, (16, 2)).unflatten(2, (16, 2))
     torch.testing.assert_close(activations["pool_2"], blocks.mean((3, 5)))
-    assert not any(isinstance(layer, nn.MaxPool2d) for layer in net.features)
+    assert not any(isinstance(layer, nn.MaxPool2d) for layer in net.net.features)
     assert [n for n, _ in net.named_parameters()] == [
-        n for n, _ in VGGFeatures(layers=["pool_4"]).named_parameters()
+        n for n, _ in LayerFeatures(layers=["pool_4"]).named_parameters()
     ], "a state dict serves both poolings"
 
 
 class TestRandom:
     def test_the_scale_stays_the_same_through_all_layers(self) -> None:
-        net = VGGFeatures(layers=["relu_1", "relu_8"])
-        convs = [layer for layer in net.features if isinstance(layer, nn.Conv2d)]
+        net = LayerFeatures(layers=["relu_1", "relu_8"])
+        convs = [layer for layer in net.net.features if isinstance(layer, nn.Conv2d)]
         for conv in convs:
             assert conv.weight.std().item() == pytest.approx((2 / conv.weight[0].numel()) ** 0.5, rel=0.1)
             assert conv.weight.mean().item() == pytest.approx(0, abs=0.02)
@@ -170,14 +171,14 @@ class TestRandom:
 
     def test_the_seed_decides_and_the_global_generator_is_left_alone(self) -> None:
         before = torch.get_rng_state()
-        one, same, other = (VGGFeatures(layers=["conv_2"], seed=seed)(images())["conv_2"] for seed in (0, 0, 1))
+        one, same, other = (LayerFeatures(layers=["conv_2"], seed=seed)(images())["conv_2"] for seed in (0, 0, 1))
         assert torch.equal(one, same)
         assert not torch.equal(one, other)
         assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_it_is_frozen_and_passes_gradients_to_the_picture() -> None:
-    net = VGGFeatures(layers=["conv_4"])
+    net = LayerFeatures(layers=["conv_4"])
     assert not net.training
     assert not any(p.requires_grad for p in net.parameters())
     picture = images().requires_grad_()
@@ -203,7 +204,7 @@ def thin(monkeypatch: pytest.MonkeyPatch) -> type[VGG]:
 def test_a_state_dict_of_torchvision_is_read(thin: type[VGG], tmp_path: Path) -> None:
     trained = thin(num_classes=1000)
     torch.save(trained.state_dict(), tmp_path / "vgg19.pth")
-    net = VGGFeatures(layers=["conv_5"], weights=str(tmp_path / "vgg19.pth"))
+    net = LayerFeatures(layers=["conv_5"], weights=str(tmp_path / "vgg19.pth"))
     normalised = (images() - net.mean) / net.std
     torch.testing.assert_close(net(images())["conv_5"], trained.features[:11](normalised))
     assert not any(p.requires_grad for p in net.parameters())
@@ -221,9 +222,9 @@ def test_imagenet_weights_come_the_way_of_every_net(
         return tmp_path / "file.pth"
 
     monkeypatch.setattr(torchvision_nets, "_imagenet_file", file)
-    net = VGGFeatures(layers=["conv_1"], weights="imagenet", weights_folder=str(tmp_path))
+    net = LayerFeatures(layers=["conv_1"], weights="imagenet", weights_folder=str(tmp_path))
     assert asked == [(VGG19_Weights.IMAGENET1K_V1.url, tmp_path)]
-    assert torch.equal(net.features[0].weight, trained.features[0].weight)
+    assert torch.equal(net.net.features[0].weight, trained.features[0].weight)
 
 
 @pytest.mark.parametrize(
@@ -234,7 +235,7 @@ def test_imagenet_weights_come_the_way_of_every_net(
         ({"layers": ["pool_1"]}, "pool_2 = pool1"),
         ({"layers": ["conv_14"], "name": "vgg16"}, "vgg16 has no layer 'conv_14'"),
         ({"layers": []}, "at least one layer"),
-        ({"layers": ["conv_1"], "name": "vgg13"}, "expected vgg16 or vgg19"),
+        ({"layers": ["conv_1"], "name": "vgg13"}, r"Unknown net .vgg13. \(did you mean"),
         ({"layers": ["conv_1"], "pooling": "mean"}, "pooling=mean: expected max or average"),
         ({"layers": ["conv_1"], "weights": "imagnet"}, r"did you mean imagenet\?"),
         ({"layers": ["conv_1"], "weights": "nowhere.pth"}, "no such file"),
@@ -243,4 +244,4 @@ def test_imagenet_weights_come_the_way_of_every_net(
 )
 def test_mistakes_are_explained(arguments: dict[str, Any], message: str, thin: type[VGG]) -> None:
     with pytest.raises(LabsError, match=message):
-        VGGFeatures(**arguments)
+        LayerFeatures(**arguments)

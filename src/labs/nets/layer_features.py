@@ -1,0 +1,242 @@
+"""A net as a fixed measure of what a picture shows: the activations of any of its layers, by name.
+
+Style transfer looks through VGG19 with the changes of Gatys et al. 2016: ReLUs that leave their input alone, average
+pooling by choice (K. Simonyan and A. Zisserman, "Very Deep Convolutional Networks for Large-Scale Image Recognition",
+2015). Other nets have layers that stand in for VGG's (`labs.nets.layer_names`).
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
+
+from labs import LabsError
+from labs.functional.normalization import IMAGENET
+from labs.nets.layer_names import TUTORIAL, is_vgg, layer_names, stand_ins
+from labs.nets.torchvision_nets import build_net, did_you_mean, head_name
+
+_POOLINGS = ("max", "average")
+_PROBE = (1, 3, 64, 64)  # the smallest pictures that all nets take
+
+
+class LayerFeatures(nn.Module):
+    """The activations of chosen layers, frozen: the picture is what a gradient changes.
+
+    The net stops after the last of them, and what comes later is thrown away. A layer that runs several times counts
+    the first time. Where the first convolution has no padding (SqueezeNet), pictures are mirrored at their edges, or no
+    gradient would come to the last row and column.
+
+    Args:
+        layers: Names of modules such as `features.4`, or the tutorial's `conv_1` to `conv_5`, which every net has or
+            has stand-ins for; VGG has all of `layer_names`, by either name.
+        name: As in `build_net`.
+        pooling: `max`, as the nets were trained, or `average`, as in Gatys et al.
+        weights: `random`: He initialisation of all convolutions, normal with variance 2 / fan-in, and zero biases, so
+            that the scale of the activations stays the same through all layers. Otherwise as in `build_net`:
+            `imagenet`, a run directory, or a file with a state dict.
+        seed: Of the random weights.
+        weights_folder: As in `build_net`.
+        stands_in: The modules that stand for `conv_1` to `conv_5`; None: those of `labs.nets.layer_names`.
+
+    Raises:
+        LabsError: For an unknown name, no layers, a layer without maps, an unknown pooling, or weights that are missing
+            or do not fit.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self,
+        *,
+        layers: Sequence[str],
+        name: str = "vgg19",
+        pooling: str = "max",
+        weights: str = "random",
+        seed: int = 0,
+        weights_folder: str | None = None,
+        stands_in: Sequence[str] | None = None,
+    ) -> None:
+        super().__init__()
+        if pooling not in _POOLINGS:
+            raise LabsError(f"net.pooling={pooling}: expected {' or '.join(_POOLINGS)}.")
+        if not layers:
+            raise LabsError("LayerFeatures needs at least one layer, found none. Type a list such as [conv_4].")
+        if stands_in is not None and len(stands_in) != len(TUTORIAL):
+            raise LabsError(f"net.stands_in={list(stands_in)}: expected {len(TUTORIAL)} modules, for {TUTORIAL}.")
+        self.layers = tuple(layers)
+        self.name, self.weights = name, weights
+        # Nine tenths of VGG are its linear layers; without weights to read, nobody needs their memory.
+        with torch.device("meta" if weights == "random" else "cpu"):
+            net = build_net(name=name, num_classes=2, weights=weights, weights_folder=weights_folder)
+        self.net = net
+        self.known = dict(zip(TUTORIAL, stands_in)) if stands_in else stand_ins(name)
+        self.places = {layer: self._module(layer) for layer in layers}  # names of modules of `net`
+        self.margin = _margin(net)  # pixels by which pictures are continued, mirrored, on each side
+        _leave_inputs_alone(net, pooling)
+        self.requires_grad_(False)
+        self.eval()
+        self.overwritten = self._cut()
+        if weights == "random":
+            _initialise(net, seed)
+        for statistic in ("mean", "std"):
+            values = torch.tensor(getattr(IMAGENET, statistic)).view(3, 1, 1)
+            self.register_buffer(statistic, values, persistent=False)
+        net.to(memory_format=torch.channels_last)  # pooling and bfloat16 are much faster so
+
+    def forward(
+        self, images: Tensor, visit: Mapping[str, Callable[[Tensor], Tensor]] | None = None
+    ) -> dict[str, Tensor]:
+        """Compute the activations.
+
+        Args:
+            images: RGB in [0, 1], (batch, 3, height, width); normalised here by ImageNet's statistics.
+            visit: What is called with the activations of a layer, by its name; the net goes on with what it returns,
+                as the loss layers of PyTorch's tutorial hand on what they measure. Layers that are not named are not
+                returned, and the net stops after the last one. By default all of `layers`, untouched.
+
+        Returns:
+            The activations (batch, channels, height, width), by the names that were asked for, in that order.
+        """
+        names = self.layers if visit is None else tuple(visit)
+        calls: dict[str, list[Callable[[Tensor], Tensor]]] = {self.places[name]: [] for name in names}
+        for name, call in (visit or {}).items():
+            calls[self.places[name]].append(call)
+        activations: dict[str, Tensor] = {}
+
+        def see(place: str, features: Tensor) -> Tensor:
+            for call in calls[place]:
+                features = call(features)
+            activations[place] = features
+            return features.clone() if place in self.overwritten else features
+
+        normalized = (images - self.mean) / self.std
+        if self.margin:
+            normalized = F.pad(normalized, (self.margin,) * 4, mode="reflect")
+        self._run(normalized, list(calls), see)
+        return {name: activations[self.places[name]] for name in names}
+
+    def both_names(self, layer: str) -> str:
+        """Return the name of a layer with its other one, if it has one: `conv_4 (conv2_2)`, `conv_4 (features.6)`."""
+        others = layer_names(self.name) if is_vgg(self.name) else self.known
+        back = {other: one for one, other in others.items()}
+        other = others.get(layer) or back.get(layer)
+        return f"{layer} ({other})" if other else layer
+
+    def _module(self, layer: str) -> str:
+        """Find a layer by any of its names; the message of an unknown one lists them."""
+        modules = [module for module, _ in self.net.named_modules() if module]
+        vgg = {name: self.known[one] for one, name in layer_names(self.name).items()} if is_vgg(self.name) else {}
+        places = {**{module: module for module in modules}, **self.known, **vgg}
+        if places.get(layer) in modules:
+            return places[layer]
+        others = layer_names(self.name) if vgg else self.known
+        pairs = ", ".join(f"{one} = {other}" for one, other in others.items())
+        if not others and layer in TUTORIAL:
+            pairs = f"none stands for {layer}: type net.stands_in=[...], five modules, or another net"
+        listed = f"{pairs}; and its modules: {', '.join(module for module in modules if module.count('.') < 2)}"
+        raise LabsError(f"{self.name} has no layer {layer!r}{did_you_mean(layer, places)}. Its layers: {listed}.")
+
+    def _run(self, images: Tensor, places: Sequence[str], see: Callable[[str, Tensor], Tensor]) -> None:
+        """Run the net until it has come to all places; it goes on with what `see` returns."""
+        left = set(places)
+
+        def hook(place: str) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], Tensor | None]:
+            def after(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor | None:
+                if place not in left:
+                    return None  # it runs again
+                left.discard(place)
+                output = see(place, output)
+                if not left:
+                    raise _AllSeen
+                return output
+
+            return after
+
+        handles = [self.net.get_submodule(place).register_forward_hook(hook(place)) for place in places]
+        try:
+            self.net(images)
+        except _AllSeen:
+            pass
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    def _cut(self) -> set[str]:
+        """Throw away what comes after the last layer; return the layers whose activations are overwritten later.
+
+        A ResNet adds to what its second batch norm returns, in place.
+        """
+        begun: set[nn.Module] = set()
+        done: set[nn.Module] = set()
+        handles: list[RemovableHandle] = []
+        for module in self.net.modules():
+            handles.append(module.register_forward_pre_hook(lambda module, _: begun.add(module)))
+            handles.append(module.register_forward_hook(lambda module, *_: done.add(module)))
+        seen: dict[str, tuple[Tensor, int]] = {}
+
+        def see(place: str, features: Tensor) -> Tensor:
+            if not isinstance(features, Tensor) or features.dim() != 4:
+                raise LabsError(f"layer {place} of {self.name} has no maps, which losses need; type an earlier layer.")
+            seen[place] = (features, features._version)
+            return features
+
+        device = next(self.net.parameters()).device
+        with torch.no_grad():
+            self._run(torch.zeros(_PROBE, device=device), list(dict.fromkeys(self.places.values())), see)
+        for handle in handles:
+            handle.remove()
+        missed = [layer for layer, place in self.places.items() if place not in seen]
+        if missed:
+            raise LabsError(f"layer {missed[0]} of {self.name} does not run by itself; type the layer that it is in.")
+        if self.net.get_submodule(head_name(self.net)) in begun:
+            raise LabsError(f"{head_name(self.net)} is the head of {self.name}, which is new; type an earlier layer.")
+        _drop(self.net, begun, done)
+        return {place for place, (features, version) in seen.items() if features._version != version}
+
+
+class _AllSeen(Exception):  # noqa: N818 - no error: the net need not go on
+    """The net has come to the last layer that is needed."""
+
+
+def _margin(net: nn.Module) -> int:
+    """Return the padding that the first convolution lacks: without it some pixels of an edge are seen by no window."""
+    first = next(module for module in net.modules() if isinstance(module, nn.Conv2d))
+    return first.kernel_size[0] // 2 if first.padding in ((0, 0), "valid") else 0
+
+
+def _leave_inputs_alone(net: nn.Module, pooling: str) -> None:
+    for module in net.modules():
+        if getattr(module, "inplace", False) is True:
+            module.inplace = False
+        for name, child in module.named_children():
+            if pooling == "average" and isinstance(child, nn.MaxPool2d):
+                options = {word: getattr(child, word) for word in ("kernel_size", "stride", "padding", "ceil_mode")}
+                setattr(module, name, nn.AvgPool2d(**options))
+
+
+def _drop(module: nn.Module, begun: set[nn.Module], done: set[nn.Module]) -> None:
+    """Drop the parts of a module that never began; one that is done may use its parts without calling them."""
+    for name, child in list(module.named_children()):
+        if child in done:
+            continue
+        if any(part in begun for part in child.modules()):
+            _drop(child, begun, done)
+        else:
+            del module._modules[name]
+
+
+def _initialise(net: nn.Module, seed: int) -> None:
+    net.to_empty(device="cpu")
+    generator = torch.Generator().manual_seed(seed)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        for module in net.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_in", nonlinearity="relu", generator=generator)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+            elif callable(reset := getattr(module, "reset_parameters", None)):
+                reset()
