@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -40,7 +41,15 @@ def test_there_are_commands_everywhere() -> None:
 
 
 @pytest.mark.parametrize(("page", "command"), COMMANDS, ids=[f"{page}: {command}" for page, command in COMMANDS])
-def test_every_command_composes(page: str, command: str) -> None:
+def test_every_command_composes(page: str, command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("a/1.jpg", "a/2.jpg", "b/1.jpg", "b/2.jpg"):  # the reader's own images
+        (tmp_path / "my_photos" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "my_photos" / name).touch()
+    (tmp_path / "labels.csv").write_text(
+        "path,label\n" + "".join(f"my_photos/{c}/{n}.jpg,{c}\n" for c in "ab" for n in "12")
+    )
+    (tmp_path / "my photos, 2026").symlink_to("my_photos")
+    monkeypatch.chdir(tmp_path)
     words = [word for word in shlex.split(command)[2:] if not word.startswith("-")]
     overrides = expand(words)
     try:

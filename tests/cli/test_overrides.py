@@ -31,6 +31,11 @@ HOME = str(Path.home())
         ("paths.data=~", "paths.data", HOME),
         ("module.net.weights=~/a.ckpt", "module.net.weights", f"{HOME}/a.ckpt"),
         ("weights=~/runs/first", "module.net.weights", f"{HOME}/runs/first"),
+        ("datamodule.source.path=a=b, c", "datamodule.source.path", "a=b, c"),
+        ("datamodule.source.path='a, b'", "datamodule.source.path", "a, b"),
+        ("datamodule.source.path=it's\\", "datamodule.source.path", "it's\\"),
+        ("datamodule.source.path=2026_11", "datamodule.source.path", "2026_11"),
+        ("datamodule.source.path=~/photos", "datamodule.source.path", f"{HOME}/photos"),
         ("seed=1_1_1", "seed", "1_1_1"),
         ("seed=11", "seed", 11),
         ("module.num_classes=1_000", "module.num_classes", "1_000"),
@@ -44,7 +49,8 @@ def test_what_is_typed_is_what_is_set(typed: str, key: str, value: object) -> No
     GlobalHydra.instance().clear()
     register_resolvers()
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        found = OmegaConf.select(compose("train", expand([typed])), key)
+        choices = ["datamodule=folder"] if key.startswith("datamodule.source.path") else []
+        found = OmegaConf.select(compose("train", [*choices, *expand([typed])]), key)
     assert (OmegaConf.to_container(found) if OmegaConf.is_config(found) else found) == value
 
 
@@ -56,3 +62,14 @@ def test_a_directory_keeps_its_name(typed: str) -> None:
 
 def test_what_a_folder_refers_to_still_counts() -> None:
     assert expand(["hydra.run.dir=out/${now:%Y}_1"]) == ["hydra.run.dir=out/${now:%Y}_1"]
+
+
+def test_several_folders_are_a_sweep_and_one_with_a_comma_is_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a, b").mkdir()
+    key = "datamodule.source.path"
+    assert expand(["-m", f"{key}=a=1,c"])[1] == f"{key}='a=1','c'"
+    assert expand(["-m", f"{key}=a, b"])[1] == f"{key}='a, b'"
+    assert expand([f"{key}=a,c"]) == [f"{key}='a,c'"]

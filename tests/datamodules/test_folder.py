@@ -183,7 +183,9 @@ class TestMistakes:
         pages.mkdir()
         for name in ("1.jpg", "2.jpg"):
             (pages / name).write_text("<html>")
-        with pytest.raises(LabsError, match=r"class c has no image that can be read: c/1\.jpg is an HTML page; 2 files"):
+        with pytest.raises(
+            LabsError, match=r"class c has no image that can be read: c/1\.jpg is an HTML page; 2 files"
+        ):
             source(tmp_path / "photos", tmp_path).load(SIZE)
 
     def test_no_image_at_all(self, tmp_path: Path) -> None:

@@ -114,6 +114,11 @@ def test_a_path_that_is_no_folder(tmp_path: Path, make: Callable[[Path], object]
         list_images(str(path))
 
 
+def test_the_home_of_nobody() -> None:
+    with pytest.raises(LabsError, match="cannot be opened"):
+        list_images("~nobody of this name/photos")
+
+
 def test_a_folder_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     touch(tmp_path, "a/1.jpg", "b/1.jpg")
     listing = os.scandir

@@ -58,7 +58,10 @@ def test_other_columns_can_be_ignored(folder: Path) -> None:
         ("", r"column path is missing; the table has the columns \(none\)"),
         ("path,label\n", "the table names no images"),
         (LINES.replace("label", "class"), r"column label is missing; .*path, class.*source\.label_column="),
-        (LINES.replace("path,label", "path,label,splt").replace("cat\n", "cat,x\n"), "unknown column splt .*mean split"),
+        (
+            LINES.replace("path,label", "path,label,splt").replace("cat\n", "cat,x\n"),
+            "unknown column splt .*mean split",
+        ),
         (LINES.replace("path,label", "path,label,label"), "column label is there twice"),
         (LINES.replace("c.jpg", "nowhere.jpg"), r"line 4: nowhere\.jpg: there is no such file in"),
         (LINES.replace("c.jpg", "./a 1.jpg"), r"line 4: \./a 1\.jpg stands in line 2 already"),

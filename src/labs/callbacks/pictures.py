@@ -72,7 +72,9 @@ class Pictures(pl.Callback):
             axes.imshow(np.moveaxis(np.asarray(data.images["test"][[index]].images[0]), 0, 2))
             axes.set_axis_off()
             right = label == pred
-            text = f"{_short(data.classes[pred])}  {confidence:.0%}" + ("" if right else f"\nis {_short(data.classes[label])}")
+            text = f"{_short(data.classes[pred])}  {confidence:.0%}" + (
+                "" if right else f"\nis {_short(data.classes[label])}"
+            )
             axes.set_title(text, fontsize=8, color="#1b6e3c" if right else "#b3261e", parse_math=False)
         return figure
 

@@ -65,7 +65,7 @@ class Folder:
         self.columns, self.other_columns = (path_column, label_column, split_column), other_columns
         self.folder = Path(folder)
         self.cache = self.folder / "cache"
-        self.name = "pieces of photographs" if path is None else Path(path).expanduser().absolute().stem or path
+        self.name = "pieces of photographs" if path is None else Path(path).expanduser().resolve().name
 
     def load(self, size: int) -> LabeledImages:
         """Return the images at `size` pixels, with the user's splits where there are some.

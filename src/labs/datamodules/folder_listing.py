@@ -83,11 +83,11 @@ def list_images(path: str, columns: Sequence[str] = ("path", "label", "split"), 
     Raises:
         LabsError: There is no such folder, it cannot be read, or what lies there cannot be meant.
     """
-    root = Path(path).expanduser()
     typed = f"{KEY}={path}"
     try:
+        root = Path(path).expanduser()
         is_folder, is_file = root.is_dir(), root.is_file()
-    except (OSError, ValueError) as error:  # a folder on the way that may not be entered, a name too long
+    except (OSError, ValueError, RuntimeError) as error:  # may not be entered, a name too long, a home of nobody
         raise LabsError(f"{typed}: cannot be opened ({error}); type a folder of images that you may read.") from error
     if is_folder:
         listing = _in_folder(root, typed)
