@@ -16,11 +16,11 @@ def content_of(net: Mapping[str, Any]) -> str:
     Raises:
         LabsError: nobody knows, because a hub cannot be asked or the net has none.
     """
-    name = net.get("name")
-    if net.get("_target_") == "labs.nets.timm_nets.build_net":
+    name = str(net.get("name"))
+    if net.get("_target_") == "labs.nets.timm_nets.build_net" or name.startswith("timm/"):  # labs.nets.layer_features
         from labs.nets.timm_nets import imagenet_file  # a command about another net does not wait for it
 
-        return f"imagenet, {imagenet_file(str(name), net.get('revision'), net.get('weights_folder'))}"
+        return f"imagenet, {imagenet_file(name.removeprefix('timm/'), net.get('revision'), net.get('weights_folder'))}"
     return f"imagenet, sha256 {PACKAGE_FILES[name].sha256}" if name in PACKAGE_FILES else "imagenet"
 
 
