@@ -36,6 +36,15 @@ class TestResNet18:
         assert all(resnet18.get_parameter(name).ndim == 4 for name in convs)
         assert {name for name in all_names(resnet18) if resnet18.get_parameter(name).ndim == 4} == convs
 
+    def test_batch_norms_are_the_rest_but_the_head(self, resnet18: nn.Module) -> None:
+        norms = select(resnet18, "batch_norms", key=KEY)
+        assert norms == select(resnet18, "backbone", key=KEY) - select(resnet18, "convs", key=KEY)
+        assert "layer2.0.downsample.1.weight" in norms
+
+    def test_a_net_without_batch_norm_says_so(self) -> None:
+        with pytest.raises(LabsError, match="'batch_norms' matches no parameter of SqueezeNet"):
+            select(net("squeezenet1_1"), "batch_norms", key=KEY)
+
     def test_sizes_are_those_of_the_closed_form(self, resnet18: nn.Module) -> None:
         assert size(resnet18, all_names(resnet18)) == 11_279_112
         block = 2 * (64 * 64 * 3 * 3) + 2 * (2 * 64)  # two 3x3 convolutions without bias, two batch norms

@@ -72,7 +72,7 @@ def _report(images: "LabeledImages", rows: Mapping[str, np.ndarray], most: int |
         count = sum(map(bool, found.converted))
         parts.append(_by_words(f"Converted to upright RGB of 8 bits: {count} images", _grouped(done), most))
     near = [copies for copies in found.near_copies if copies not in found.copies]
-    for what, sets in (("the same", found.copies), ("nearly the same", near)):
+    for what, sets in (("Copies", found.copies), ("Near copies", near)):
         parts += _copies(what, sets, images, split_of, most)
     idle = sum(split == "" for split in split_of)
     notes = [*found.notes, *([f"{idle} validation images are not used: datamodule.validation=test"] if idle else [])]
@@ -112,9 +112,10 @@ def _classes(images: "LabeledImages", rows: Mapping[str, np.ndarray], most: int 
 
 
 def _grouped(items: Iterable[Skipped]) -> dict[str, list[str]]:
+    """Return names by reason, the most frequent first; what stands in parentheses is of one file."""
     groups: dict[str, list[str]] = {}
     for name, why in items:
-        groups.setdefault(why, []).append(name)
+        groups.setdefault(why.partition(" (")[0], []).append(name)
     return dict(sorted(groups.items(), key=lambda item: -len(item[1])))
 
 
@@ -140,7 +141,8 @@ def _copies(
         marks = [f"in {' and '.join(splits)}"] if len(splits) > 1 else []
         marked.append((marks + (["in several classes"] if len(labels) > 1 else []), rows))
     marked.sort(key=lambda item: -len(item[0]))
-    table = Table(f"{len(sets)} sets of images that are {what}", "")
+    title = f"{what}: {len(sets)} set{'s' * (len(sets) > 1)} of images"
+    table = Table("", "", title=title, title_justify="left", show_header=False)
     for marks, rows in marked[:most]:
         names = [images.names[row] for row in rows]
         listed = names if most is None else names[:4]

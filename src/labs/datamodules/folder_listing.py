@@ -28,7 +28,7 @@ TABLES = (".csv", ".tsv")
 # Names that systems and programs leave in folders of images. Whatever begins with a dot is hidden.
 LEFTOVERS = ("__MACOSX", "Thumbs.db", "ehthumbs.db", "desktop.ini", "Icon\r", "@eaDir", "$RECYCLE.BIN")
 HIDDEN, NO_CLASS, DANGLING, LOOP, NO_FILE = (
-    "hidden, or a program's own (.DS_Store, ._*, __MACOSX, ...)",
+    "hidden, or a program's own",
     "in no class folder",
     "a link that leads nowhere",
     "a link back to a folder it lies in",

@@ -17,7 +17,7 @@ from labs.datamodules.image_files import READER, UnreadableImageError, read_rgb
 from labs.storage.bars import image_bar
 from labs.storage.stores import stored_or_held
 
-VERSION = 1  # of what is noted; raised whenever that changes
+VERSION = 2  # of what is noted; raised whenever that changes
 
 
 class Read(NamedTuple):
@@ -71,7 +71,7 @@ def _decode(files: Sequence[Listed], size: int, pixels: np.ndarray) -> dict[str,
         try:
             image, converted = read_rgb(files[row].path)
         except UnreadableImageError as error:
-            unreadable[row] = error.reason
+            unreadable[row] = error.why
             return
         pixels[row] = np.asarray(image.resize((size, size), Image.Resampling.BILINEAR)).transpose(2, 0, 1)
         notes[row] = converted, content_of(image), hash_of(image)

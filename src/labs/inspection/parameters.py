@@ -11,15 +11,15 @@ from labs.nets.torchvision_nets import head_name
 
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose2d)
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
-WORDS = ("convs", "stem", "backbone", "head")
+WORDS = ("convs", "batch_norms", "stem", "backbone", "head")
 
 
 def select(net: nn.Module, pattern: str, *, key: str) -> set[str]:
     """Return the names of the parameters that a pattern names.
 
     A pattern is a parameter's name (`conv1.weight`), a module's name with all that is in it (`layer1`), either with
-    wildcards (`layer?.*.conv2`), or one of four words: `convs` (all parameters of convolutions), `stem` (the first
-    convolution), `head` (the classifier's last layer) and `backbone` (all but the head).
+    wildcards (`layer?.*.conv2`), or one of five words: `convs` and `batch_norms` (all parameters of such layers),
+    `stem` (the first convolution), `head` (the classifier's last layer) and `backbone` (all but the head).
 
     Args:
         net: whose parameters are named.
@@ -32,9 +32,13 @@ def select(net: nn.Module, pattern: str, *, key: str) -> set[str]:
     names = [name for name, _ in net.named_parameters()]
     if pattern in WORDS:
         head = head_name(net) + "."
-        convs = [f"{name}." for name, module in net.named_modules() if isinstance(module, CONVOLUTIONS)]
+        layers = list(net.named_modules())
+        convs, norms = (
+            [f"{n}." for n, layer in layers if isinstance(layer, kind)] for kind in (CONVOLUTIONS, BATCH_NORMS)
+        )
         chosen = {
             "convs": {n for n in names if n.rpartition(".")[0] + "." in convs},
+            "batch_norms": {n for n in names if n.rpartition(".")[0] + "." in norms},
             "stem": {n for n in names if convs and n.startswith(convs[0])},
             "head": {n for n in names if n.startswith(head)},
             "backbone": {n for n in names if not n.startswith(head)},

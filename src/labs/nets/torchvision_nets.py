@@ -139,7 +139,10 @@ def _imagenet_file(url: str, folder: Path) -> Path:
     try:
         return fetch(Archive(name=file_name, urls=(url,), sha256=prefix), folder)
     except LabsError as error:
-        raise LabsError(f"{error}\nWithout ImageNet's weights, type data=embedded or weights=random.") from error
+        raise LabsError(
+            f"{error}\nWithout ImageNet's weights, type data=embedded or weights=random, or take a net whose weights "
+            "come with a package: net=efficientnet_lite0."
+        ) from error
 
 
 def _checkpoint_file(weights: str) -> Path:
