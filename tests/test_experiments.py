@@ -118,3 +118,20 @@ def test_every_method_has_one_name() -> None:
     for path in (CONF / "module").glob("*.yaml"):
         assert (ROOT / "src" / "labs" / "modules" / f"{path.stem}.py").is_file()
         assert (ROOT / "tests" / "modules" / f"test_{path.stem}.py").is_file()
+
+
+@pytest.mark.parametrize(
+    ("words", "net", "weights"),
+    [
+        ("", "vgg19", "imagenet"),
+        ("data=embedded", "squeezenet1_1", "imagenet"),
+        ("data=embedded weights=random", "squeezenet1_1", "random"),
+        ("data=embedded net=vgg19_features", "vgg19", "random"),
+        ("net=vgg16_features", "vgg16", "imagenet"),
+        ("data=embedded net=features net.name=resnet18 weights=random", "resnet18", "random"),
+    ],
+)
+def test_which_net_looks_at_the_pictures(words: str, net: str, weights: str) -> None:
+    for experiment in ("nst_a", "nst_tuned", "nst_tutorial"):
+        found = composed(f"experiment={experiment}", *expand(words.split())).module.net
+        assert (found.name, found.weights) == (net, weights)

@@ -247,6 +247,19 @@ def test_other_modules_may_stand_in() -> None:
     assert not any(n.startswith(("layer3.1", "fc")) for n, _ in net.net.named_parameters())
 
 
+def test_a_net_of_timm_has_layers_too() -> None:
+    modules = ["stem", "stages.0.blocks.0", "stages.0", "stages.1.blocks.0", "stages.1"]
+    before = torch.get_rng_state()
+    net, same = (
+        LayerFeatures(layers=["conv_1", "stages.1"], name="timm/convnext_atto", stands_in=modules) for _ in "12"
+    )
+    seen, again = net(images(64)), same(images(64))
+    assert [maps.shape[1:] for maps in seen.values()] == [(40, 16, 16), (80, 8, 8)]
+    assert torch.equal(seen["stages.1"], again["stages.1"])
+    assert torch.equal(torch.get_rng_state(), before)
+    assert not any(n.startswith(("stages.2", "head")) for n, _ in net.net.named_parameters())
+
+
 @pytest.mark.parametrize("name", ["squeezenet1_1", "vgg19", "resnet18"])
 @pytest.mark.parametrize("size", [64, 65])
 def test_every_pixel_has_a_gradient(name: str, size: int) -> None:

@@ -24,7 +24,7 @@ LAYERS = {"f": (["conv_1"], ["conv_1"]), "g": (["conv_1"], ["conv_5"])}
 CHOICES = {
     "datamodule": "image_pair",
     "module": "style_transfer",
-    "net": "vgg19_features",
+    "net": "features",
     "optimizer": "lbfgs",
     "style_loss": "tutorial",
     "callbacks": "style_transfer",

@@ -12,10 +12,10 @@ from omegaconf import DictConfig, OmegaConf
 from labs import LabsError
 from labs.cli.check import check_data, check_seed
 from labs.cli.overrides import expand, quote
-from labs.nets.imagenet_weights import content_of
+from labs.nets.imagenet_weights import content_of, label_of
 from labs.practicals import sheet_of
 from labs.runs.computed import without_resolvers
-from labs.runs.directory import IMAGENET_WEIGHTS, labels_of_weights, read_facts, weights_file
+from labs.runs.directory import labels_of_weights, read_facts, weights_file
 from labs.runs.life import Run
 from labs.runs.processes import forget_stray_ranks
 from labs.runs.recipe import THE_CALL, Recipe, digest_of_file, is_part, normal_form
@@ -64,8 +64,8 @@ def describe(cfg: DictConfig, choices: Mapping[str, str], overrides: list[str]) 
         "choices": {n: choice for n, choice in axes.items() if n not in ("experiment", "data") and is_part(n)},
         "settings": _settings(cfg, typed, axes, weights),
     }
-    started = [IMAGENET_WEIGHTS] if typed_weights == "imagenet" else []
-    if labels := started or labels_of_weights(Path(typed_weights).expanduser()):
+    started = label_of(weights) if typed_weights == "imagenet" else ""
+    if labels := [started] if started else labels_of_weights(Path(typed_weights).expanduser()):
         facts["start_labels"] = labels
     text = normal_form({"experiment": choices["experiment"], **_resolved(cfg, weights)}, cfg.seed, start)
     return Recipe(text, facts)

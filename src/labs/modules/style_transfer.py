@@ -31,7 +31,7 @@ from labs.nets.layer_names import is_vgg
 from labs.nets.picture_losses import YARDSTICK, PictureLosses
 
 # With balanced layers a style weight of the tutorial's size, 1e6, counts a style layer ten times as much as a content
-# layer. Chosen so that hand-out 000's experiments keep their order on the embedded pictures (docs/style_transfer.md).
+# layer. Chosen by what the embedded pictures show, with random VGG19 and with SqueezeNet (docs/style_transfer.md).
 BALANCED_STYLE_UNIT = 1e-5
 
 

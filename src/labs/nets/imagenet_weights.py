@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from labs.nets.package_weights import PACKAGE_FILES
+from labs.runs.directory import IMAGENET_WEIGHTS, PRETRAINED_WEIGHTS
 
 
 def content_of(net: Mapping[str, Any]) -> str:
@@ -15,9 +16,21 @@ def content_of(net: Mapping[str, Any]) -> str:
     Raises:
         LabsError: nobody knows, because a hub cannot be asked or the net has none.
     """
-    name = net.get("name")
-    if net.get("_target_") == "labs.nets.timm_nets.build_net":
+    name = str(net.get("name"))
+    if net.get("_target_") == "labs.nets.timm_nets.build_net" or name.startswith("timm/"):  # labs.nets.layer_features
         from labs.nets.timm_nets import imagenet_file  # a command about another net does not wait for it
 
-        return f"imagenet, {imagenet_file(str(name), net.get('revision'), net.get('weights_folder'))}"
+        return f"imagenet, {imagenet_file(name.removeprefix('timm/'), net.get('revision'), net.get('weights_folder'))}"
     return f"imagenet, sha256 {PACKAGE_FILES[name].sha256}" if name in PACKAGE_FILES else "imagenet"
+
+
+def label_of(content: str) -> str:
+    """Return the label of results that start from `weights=imagenet`, by its content: a tag may mean other images.
+
+    Examples:
+        >>> label_of("imagenet"), label_of("imagenet, timm/vit_base_patch16_224.dino at commit 0123, sha256 4567")
+        ('ImageNet weights', 'pretrained weights')
+    """
+    _, dot, tag = content.partition(" at commit")[0].partition(".")
+    known = not dot or any(images in tag for images in ("in1k", "in12k", "in21k", "in22k"))
+    return IMAGENET_WEIGHTS if known else PRETRAINED_WEIGHTS

@@ -17,6 +17,7 @@ from labs.functional.normalization import IMAGENET
 from labs.nets.layer_names import STAND_INS, is_vgg, layer_names, stand_ins
 from labs.nets.torchvision_nets import build_net, did_you_mean, head_name
 
+TIMM = "timm/"  # before the name of a net of timm
 _POOLINGS = ("max", "average")
 _PROBE = (1, 3, 64, 64)  # the smallest pictures that all nets take
 
@@ -31,11 +32,11 @@ class LayerFeatures(nn.Module):
     Args:
         layers: Names of modules such as `features.4`, or the tutorial's `conv_1` to `conv_5`, which VGG has and others
             have stand-ins for; VGG has all of `layer_names`, by either name.
-        name: As in `build_net`.
+        name: As in `build_net`, or `timm/` and a name as in `labs.nets.timm_nets`.
         pooling: `max`, as the nets were trained, or `average`, as in Gatys et al.
         weights: `random`: He initialisation of all convolutions, normal with variance 2 / fan-in, and zero biases, so
             that the scale of the activations stays the same through all layers. Otherwise as in `build_net`:
-            `imagenet`, a run directory, or a file with a state dict.
+            `imagenet`, a run directory, or a file with a state dict. Random nets of timm are as it initialises them.
         seed: Of the random weights.
         weights_folder: As in `build_net`.
         stands_in: The five modules that stand for `conv_1` to `conv_5`; None: those of `labs.nets.layer_names`.
@@ -68,10 +69,7 @@ class LayerFeatures(nn.Module):
             raise LabsError(f"net.stands_in={list(stands_in)}: expected {STAND_INS} modules, from shallow to deep.")
         self.layers = tuple(layers)
         self.name, self.weights = name, weights
-        # Nine tenths of VGG are its linear layers; without weights to read, nobody needs their memory.
-        with torch.device("meta" if weights == "random" else "cpu"):
-            net = build_net(name=name, num_classes=2, weights=weights, weights_folder=weights_folder)
-        self.net = net
+        self.net = net = _built(name, weights, weights_folder, seed)
         self.known = stand_ins(name, stands_in)
         for layer in stands_in or ():
             self._module(layer)
@@ -81,7 +79,7 @@ class LayerFeatures(nn.Module):
         self.requires_grad_(False)
         self.eval()
         self.overwritten = self._cut()
-        if weights == "random":
+        if next(net.parameters()).is_meta:
             _initialise(net, seed)
         for statistic in ("mean", "std"):
             values = torch.tensor(getattr(IMAGENET, statistic)).view(3, 1, 1)
@@ -208,6 +206,19 @@ class LayerFeatures(nn.Module):
         return {place for place, (features, version) in seen.items() if features._version != version}
 
 
+def _built(name: str, weights: str, weights_folder: str | None, seed: int) -> nn.Module:
+    if name.startswith(TIMM):
+        from labs.nets.timm_nets import build_net as build_of_timm  # only a run that needs it waits for the import
+
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            name = name.removeprefix(TIMM)
+            return build_of_timm(name=name, num_classes=2, weights=weights, weights_folder=weights_folder)
+    # Nine tenths of VGG are its linear layers; without weights to read, nobody needs their memory.
+    with torch.device("meta" if weights == "random" else "cpu"):
+        return build_net(name=name, num_classes=2, weights=weights, weights_folder=weights_folder)
+
+
 class _AllSeen(Exception):  # noqa: N818 - no error: the net need not go on
     """The net has come to the last layer that is needed."""
 
@@ -215,8 +226,9 @@ class _AllSeen(Exception):  # noqa: N818 - no error: the net need not go on
 def _margin(net: nn.Module) -> int:
     """Return the padding that the first convolution lacks: without it some pixels of an edge are seen by no window."""
     first = next((module for module in net.modules() if isinstance(module, nn.Conv2d)), None)
-    bare = type(first) is nn.Conv2d and first.padding == (0, 0)  # a class of its own pads by itself, as TensorFlow does
-    return first.kernel_size[0] // 2 if first is not None and bare else 0
+    if type(first) is not nn.Conv2d or first.padding != (0, 0):  # a class of its own pads by itself, as TensorFlow does
+        return 0
+    return first.kernel_size[0] // 2 if first.kernel_size[0] > first.stride[0] else 0  # patches cover a picture
 
 
 def _leave_inputs_alone(net: nn.Module, pooling: str) -> None:

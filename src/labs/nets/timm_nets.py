@@ -1,7 +1,7 @@
 """Any net of timm (R. Wightman, PyTorch Image Models), with a head for our classes and, on request, its weights."""
 
+import logging
 import warnings
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -49,21 +49,27 @@ def build_net(
     full_name, known = _known(name)
     if not isinstance(known.classifier, str):
         raise LabsError(f"net.name={name} has several heads, or none; type another net, such as net.name=resnet18d.")
-    settings: dict[str, Any] = {"num_classes": num_classes}
-    if weights == "imagenet":
-        file = imagenet_file(name, revision, weights_folder).path(_folder(weights_folder))
-        settings |= {"pretrained": True, "pretrained_cfg_overlay": {"file": str(file), "custom_load": False}}
-    net = _created(full_name, image_size if known.fixed_input_size else None, known.input_size[-1], settings)
-    setattr(net, "head_name", known.classifier)  # noqa: B010 (a word, which no module declares)
+    size = image_size if known.fixed_input_size else None
     if weights != "imagenet":
-        load_weights(net, weights, keep_head=keep_head)
+        net = _created(full_name, size, known, num_classes=num_classes)
+        load_weights(_with_head(net, known.classifier), weights, keep_head=keep_head)
         return net
+    if keep_head and num_classes != known.num_classes:
+        raise LabsError(
+            f"net.name={name}: its head was trained on {known.num_classes} classes; leave keep_head at false."
+        )
+    file = imagenet_file(name, revision, weights_folder).path(_folder(weights_folder))
+    overlay = {"file": str(file), "custom_load": False}
+    # with the head of the weights, so that each tensor of the file has its place
+    net = _created(
+        full_name, size, known, num_classes=known.num_classes, pretrained=True, pretrained_cfg_overlay=overlay
+    )
+    if not keep_head:
+        net.reset_classifier(num_classes)  # type: ignore[operator]
     if not fold_normalization(net, str(known.first_conv), known.mean, known.std):
         instead = "type normalization=half" if {*known.mean, *known.std} == {0.5} else "no option has them"
         warnings.warn(f"{name} was trained with mean {known.mean} and std {known.std}; {instead}.", stacklevel=2)
-    if not keep_head:
-        net.reset_classifier(num_classes)  # type: ignore[operator]  # also where the number of classes is the same
-    return net
+    return _with_head(net, known.classifier)
 
 
 def imagenet_file(name: str, revision: str | None = None, weights_folder: str | None = None) -> HubFile:
@@ -109,10 +115,12 @@ def _known(name: str) -> tuple[str, "PretrainedCfg"]:
     return full_name, timm.get_pretrained_cfg(full_name) or usual
 
 
-def _created(name: str, image_size: int | None, usual: int, settings: Mapping[str, Any]) -> nn.Module:
+def _created(name: str, image_size: int | None, known: "PretrainedCfg", **settings: Any) -> nn.Module:
     """Create a net; one that is made for one size of images is made for `image_size`, where it can be."""
     import timm
 
+    logging.getLogger("timm").setLevel(logging.WARNING)  # it says more than a run needs to
+    usual = known.input_size[-1]
     if image_size in (None, usual):
         return timm.create_model(name, **settings)
     try:
@@ -122,6 +130,12 @@ def _created(name: str, image_size: int | None, usual: int, settings: Mapping[st
             f"net.name={name.partition('.')[0]} cannot be made for images of {image_size}x{image_size} pixels; "
             f"type datamodule.image_size={usual}."
         ) from error
+
+
+def _with_head(net: nn.Module, name: str) -> nn.Module:
+    """Note which layer is the head, which patterns ask for."""
+    setattr(net, "head_name", name)  # noqa: B010 (a word, which no module declares)
+    return net
 
 
 def _folder(weights_folder: str | None) -> Path:

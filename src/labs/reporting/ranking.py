@@ -10,7 +10,7 @@ from labs.practicals import Column, sheet_of
 from labs.reporting.recorded_run import Run
 from labs.reporting.row import Row
 from labs.reporting.statistics import SIGNIFICANCE, holm, mcnemar_test, paired_t_test
-from labs.runs.directory import IMAGENET_WEIGHTS
+from labs.runs.directory import START_LABELS
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ def rank(rows: Sequence[Row], column: Column) -> None:
         estimate = row.estimates.get(column.key)
         if estimate is not None and np.isfinite(estimate.mean):
             first = row.runs[0]
-            labels = tuple(label for label in row.labels if label != IMAGENET_WEIGHTS)  # a choice, as any other
+            labels = tuple(label for label in row.labels if label not in START_LABELS)
             groups[(labels, first.choices.get("datamodule"), first.counts.get("test"))].append(row)
     for group in groups.values():
         if len(group) > 1:

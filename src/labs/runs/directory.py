@@ -7,7 +7,8 @@ from labs import LabsError
 from labs.storage.files import read_json
 
 FORMAT = 2  # of metrics.json; 1 had no recipe in normal form
-IMAGENET_WEIGHTS = "ImageNet weights"  # the label of what starts from them
+# The labels of what starts from weights of elsewhere: a choice of a run, as any other.
+START_LABELS = IMAGENET_WEIGHTS, PRETRAINED_WEIGHTS = ("ImageNet weights", "pretrained weights")
 
 
 _KINDS: dict[str, type | tuple[type, ...]] = {  # of what labs reads again
@@ -71,7 +72,7 @@ def labels_of_weights(weights: Path) -> list[str]:
     run_dir = weights if weights.is_dir() else weights.parent.parent
     is_run = weights.is_dir() or (run_dir / "metrics.json").exists()  # else a file of anywhere, which has no labels
     labels = labels_of(run_dir, f"weights={weights}") if is_run else []
-    found = [label for label in labels if "target labels" in label or label == IMAGENET_WEIGHTS]
+    found = [label for label in labels if "target labels" in label or label in START_LABELS]
     found += ["start selected on test"] if "selected on test" in labels else []
     return [*found, "start selected on target labels"] if "oracle" in weights.stem else found
 
