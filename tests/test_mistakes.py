@@ -187,7 +187,7 @@ MISTAKES: list[tuple[str, str]] = [
     ("hydra.run.dir=/dev/null/x", "/dev/null/x: Not a directory. Type another folder"),
     ("paths.outputs=/dev/null/x", "Not a directory. Type another folder: paths.outputs=<folder>"),
     # what is taken away or added (tests/cli/test_prefixes.py has more)
-    ("~freeze", "Options of freeze: backbone, convs"),
+    ("~freeze", "Options of freeze: backbone, batch_norms, convs"),
     ("~trainer.devices", "~trainer.devices: the recipe cannot be without it; leave this word out."),
     ("datamodule.source.digits.9=3", "datamodule.source.digits.9=3 does not fit the recipe"),
     ("~freeze.unfreeze", "~callbacks.freeze.unfreeze: it is null, there is nothing to take away"),
@@ -248,7 +248,7 @@ def test_what_this_device_cannot_do(
 GANS = [
     ("net.nz=0", "net.nz=0: expected 1 or more, such as 100."),
     ("datamodule.image_size=28", "this net makes images of 32 or 64 pixels"),
-    ("datamodule.channels=3", "images of handwritten digits (scikit-learn) have 1; type datamodule.channels=1."),
+    ("datamodule.channels=3", "images of 5,000 digits of MNIST have 1; type datamodule.channels=1."),
     ("net=resnet18", "a GAN has a generator and a discriminator; type net=dcgan."),
     ("datamodule=digits", "its words belong to different practicals"),
     ("callbacks=default", "Pictures does not go with ImageGeneration: it needs labelled images"),
@@ -284,7 +284,7 @@ def test_a_gans_mistake_gets_one_clear_message(
 
 DANNS = [
     ("net.dropout=2", "net.dropout=2: expected a share from 0 to below 1, such as 0.2."),
-    ("datamodule.batch_size=100000", "the source domain, handwritten digits (scikit-learn), has 1081 training images"),
+    ("datamodule.batch_size=100000", "the source domain, 5,000 digits of MNIST, has 3600 training images"),
     ("datamodule.validation_fraction=2", "datamodule.validation_fraction=2: expected a share between 0 and 1"),
     ("datamodule.labeled=both", "datamodule.labeled=both: expected one of source, target."),
     ("datamodule.num_classes=7", "there are 10 classes in both domains; type datamodule.num_classes=10."),
@@ -301,7 +301,7 @@ DANNS = [
     ("trainer.max_epochs=-1", "trainer.max_epochs=-1: the training would not end"),
     ("trainer.max_epochs=-1 trainer.max_time=00:00:10:00", "lambda grows with the share of training"),
     ("module=pseudo_label module.rounds=0", "module.rounds=0: expected 1 or more."),
-    ("module=pseudo_label module.rounds=1000", "there are 40 epochs for 1001 rounds; type module.rounds=39 or"),
+    ("module=pseudo_label module.rounds=1000", "there are 20 epochs for 1001 rounds; type module.rounds=19 or"),
     ("module=pseudo_label module.threshold=2", "module.threshold=2: expected a probability from 0 to 1, such as 0.95."),
     (
         "module=pseudo_label module.start=nowhere",

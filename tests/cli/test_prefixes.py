@@ -24,7 +24,7 @@ def _train(monkeypatch: pytest.MonkeyPatch) -> None:
             "no recipe can be without 'experiment'; type experiment=<another value>. Options of experiment: c",
         ),
         ("~experiment=cub_full", "no recipe can be without 'experiment'"),
-        ("~freeze", "Options of freeze: backbone, convs"),
+        ("~freeze", "Options of freeze: backbone, batch_norms, convs"),
         ("~callbacks", "no recipe can be without 'callbacks'"),
         ("~seed", "no recipe can be without 'seed'; type seed=<another value>."),
         ("~pretrained", "no recipe can be without 'pretrained'"),

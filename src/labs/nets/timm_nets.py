@@ -47,12 +47,10 @@ def build_net(
     if num_classes < 2:
         raise LabsError(f"A net needs at least 2 classes to tell apart, found num_classes={num_classes}.")
     full_name, known = _known(name)
-    if not isinstance(known.classifier, str):
-        raise LabsError(f"net.name={name} has several heads, or none; type another net, such as net.name=resnet18d.")
     size = image_size if known.fixed_input_size else None
     if weights != "imagenet":
         net = _created(full_name, size, known, num_classes=num_classes)
-        load_weights(_with_head(net, known.classifier), weights, keep_head=keep_head)
+        load_weights(_with_head(net, name), weights, keep_head=keep_head)
         return net
     if keep_head and num_classes != known.num_classes:
         raise LabsError(
@@ -69,7 +67,7 @@ def build_net(
     if not fold_normalization(net, str(known.first_conv), known.mean, known.std):
         instead = "type normalization=half" if {*known.mean, *known.std} == {0.5} else "no option has them"
         warnings.warn(f"{name} was trained with mean {known.mean} and std {known.std}; {instead}.", stacklevel=2)
-    return _with_head(net, known.classifier)
+    return _with_head(net, name)
 
 
 def imagenet_file(name: str, revision: str | None = None, weights_folder: str | None = None) -> HubFile:
@@ -133,8 +131,16 @@ def _created(name: str, image_size: int | None, known: "PretrainedCfg", **settin
 
 
 def _with_head(net: nn.Module, name: str) -> nn.Module:
-    """Note which layer is the head, which patterns ask for."""
-    setattr(net, "head_name", name)  # noqa: B010 (a word, which no module declares)
+    """Note which layer is the head, which patterns ask for.
+
+    Raises:
+        LabsError: the net has several heads, or none.
+    """
+    head = net.get_classifier()  # type: ignore[operator]
+    places = [place for place, module in net.named_modules() if module is head and not isinstance(head, nn.Identity)]
+    if not places:
+        raise LabsError(f"net.name={name} has several heads, or none; type another net, such as net.name=resnet18d.")
+    setattr(net, "head_name", places[0])  # noqa: B010 (a word, which no module declares)
     return net
 
 
