@@ -11,7 +11,7 @@ from torch import nn
 from labs import LabsError
 from labs.nets.folding import fold_normalization
 from labs.nets.hub_weights import HubFile, pinned
-from labs.nets.torchvision_nets import did_you_mean, load_weights
+from labs.nets.torchvision_nets import check_num_classes, did_you_mean, load_weights
 
 if TYPE_CHECKING:
     from timm.models import PretrainedCfg
@@ -44,8 +44,7 @@ def build_net(
     Raises:
         LabsError: for an unknown name, an image size that the net cannot take, or weights that are missing.
     """
-    if num_classes < 2:
-        raise LabsError(f"A net needs at least 2 classes to tell apart, found num_classes={num_classes}.")
+    check_num_classes(num_classes)
     full_name, known = _known(name)
     size = image_size if known.fixed_input_size else None
     if weights != "imagenet":

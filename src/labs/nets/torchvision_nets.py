@@ -64,8 +64,7 @@ def build_net(
     """
     if name not in _NETS:
         raise LabsError(f"Unknown net {name!r}{did_you_mean(name, _NETS)}. The nets are: {', '.join(_NETS)}.")
-    if num_classes < 2:
-        raise LabsError(f"A net needs at least 2 classes to tell apart, found num_classes={num_classes}.")
+    check_num_classes(num_classes)
     build, imagenet = _NETS[name]
     smallest = imagenet.meta["min_size"][0] if imagenet else 1
     if image_size is not None and image_size < smallest:
@@ -89,6 +88,12 @@ def build_net(
         net = build(num_classes=num_classes)
         load_weights(net, weights, keep_head=keep_head)
     return net
+
+
+def check_num_classes(num_classes: int) -> None:
+    """Refuse fewer than two classes."""
+    if num_classes < 2:
+        raise LabsError(f"A net needs at least 2 classes to tell apart, found num_classes={num_classes}.")
 
 
 def load_weights(net: nn.Module, weights: str, *, keep_head: bool) -> None:
