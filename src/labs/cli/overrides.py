@@ -45,6 +45,7 @@ def expand(arguments: list[str]) -> list[str]:
     - `paths.outputs=2026_11` and other numbers with underscores stay what was typed; `~/` is the home directory.
     - `datamodule.source.path=a=b, c` needs no quotes.
     - `weights=<run directory or checkpoint>` starts from the weights of a run.
+    - `run=<run directory>` looks into the net of a run, which is the same.
     - `resume=<run directory>` repeats that run's overrides in that directory, from its last checkpoint.
     - `retry=<run directory>` does, too, but starts anew what has failed and skips what has finished.
       Whoever made that directory runs no code and chooses no places here, unless `trust=true` is typed.
@@ -68,7 +69,7 @@ def expand(arguments: list[str]) -> list[str]:
             from labs.cli.repeat import repeat
 
             expanded += [*repeat(argument, arguments), *(["resume=true"] if key == "resume" else [])]
-        elif key == "weights" and ("/" in value or _exists(value)):
+        elif key == "run" or (key == "weights" and ("/" in value or _exists(value))):
             expanded.append(f"module.net.weights={_paths(value)}")
         elif key in PATHS and "${" not in value and value not in ("", "null"):
             is_swept = {"-m", "--multirun"} & set(arguments)

@@ -17,6 +17,7 @@ from labs.datamodules.domain_splits import Domain
 from labs.datamodules.image_pair import Pairs
 from labs.datamodules.sources import LabeledImages, Source
 from labs.functional.normalization import Normalization
+from labs.runs.trained_net import TrainedNet
 
 T = TypeVar("T")
 
@@ -90,7 +91,24 @@ class PicturePairs(Recorded, Protocol):
     credits: list[str]
 
 
+@runtime_checkable
+class ShowsImages(Recorded, Protocol):
+    """Images to look at, each with its name."""
+
+    names: list[str]
+    pixels: Tensor  # (images, 3, height, width) in [0, 1]
+    classes: Tensor  # (images,) int64: labels, -1 where nobody knows
+    credits: list[str]
+
+
 # Of methods
+
+
+@runtime_checkable
+class LooksIntoNet(Protocol):
+    """A method that looks into a trained net."""
+
+    looked_into: TrainedNet
 
 
 @runtime_checkable

@@ -56,10 +56,20 @@ def file_name(source: str) -> str:
 
 
 def unique_names(pairs: Sequence[tuple[str, str]]) -> list[str]:
-    """Name each pair `<content>_<style>`, with a number where that is taken, on disks that know no capitals too."""
+    """Name each pair `<content>_<style>`, with a number where that is taken."""
+    return numbered(["_".join(map(file_name, pair)) for pair in pairs])
+
+
+def numbered(wanted: Sequence[str]) -> list[str]:
+    """Return names with a number where one is taken, on disks that know no capitals too.
+
+    Examples:
+        >>> numbered(["cat", "Cat", "dog"])
+        ['cat', 'Cat_2', 'dog']
+    """
     names: list[str] = []
-    for pair in pairs:
-        name = first = "_".join(map(file_name, pair))
+    for first in wanted:
+        name = first
         numbers = itertools.count(2)
         while name.casefold() in map(str.casefold, names):
             name = f"{first}_{next(numbers)}"

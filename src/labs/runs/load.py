@@ -107,6 +107,38 @@ def load_run(run_dir: Path, *, trust: bool = False) -> TrainedRun:
     return trained
 
 
+def load_data(run_dir: Path, folder: str, *, trust: bool = False) -> pl.LightningDataModule:
+    """Load the images that a run was trained and tested on, set up as they were then.
+
+    Args:
+        run_dir: as in `load_run`.
+        folder: where datasets are on this machine.
+        trust: as in `load_run`.
+
+    Raises:
+        LabsError: the directory is not that of a run, or its images are not there.
+    """
+    run = f"run={run_dir}"
+    cfg = _recipe(run_dir / ".hydra" / "config.yaml", run)
+    try:
+        cfg.paths = {"run_dir": str(run_dir), "data": folder, "outputs": "outputs"}
+        if not trust:
+            check_targets(OmegaConf.to_container(cfg.datamodule, resolve=True), "datamodule", run)
+        data = instantiate(cfg.datamodule, _convert_="all")
+    except LabsError:
+        raise
+    except Exception as error:
+        if isinstance(error.__cause__, LabsError):
+            raise error.__cause__ from None
+        raise LabsError(
+            f"{run}: its images cannot be read as .hydra/config.yaml says ({one_line(error.__cause__ or error)})."
+        ) from error
+    assert isinstance(data, pl.LightningDataModule)
+    data.prepare_data()
+    data.setup("test")
+    return data
+
+
 def _recipe(file: Path, run: str) -> DictConfig:
     """Read the recipe that a run recorded; older ones compute with our resolvers."""
     if not file.is_file():

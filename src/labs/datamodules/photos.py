@@ -1,0 +1,181 @@
+"""A few images to look at through a trained net: files, folders, embedded photographs, or the images of a run."""
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import lightning.pytorch as pl
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, TensorDataset
+
+from labs import LabsError
+from labs.datamodules.batches import Batch
+from labs.datamodules.embedded.photographs import PHOTOGRAPHS
+from labs.datamodules.image_files import UnreadableImageError, counted, image_files
+from labs.datamodules.pixels import read_image
+from labs.datamodules.protocols import ImagesOfClasses, LooksIntoNet, needed
+from labs.datamodules.read_picture import cover, file_name, numbered, read_picture, to_tensor
+from labs.datamodules.sources import say
+from labs.functional.augment import center_crop
+from labs.runs.load import load_data
+from labs.runs.trained_net import TrainedNet
+
+UNKNOWN = -1  # the label of an image whose class nobody has said
+
+
+class Photos(pl.LightningDataModule):
+    """Serve images in [0, 1] at the size that the net of the run takes; the method normalizes them.
+
+    Args:
+        images: files, folders of images (and their subfolders), or names of embedded photographs
+            (`labs.datamodules.embedded.photographs`); None: the images of the run that is looked into, or else
+            `photographs`.
+        photographs: names of embedded photographs.
+        split: of the run: `train`, `val` or `test`.
+        count: images at most that are taken, evenly spread, of a folder or a split.
+        batch_size: images that the method gets at once.
+        embedded: whether this run is the offline one, and is labeled so.
+        folder: where the datasets of runs are.
+    """
+
+    def __init__(
+        self,
+        *,
+        images: str | list[str] | None,
+        photographs: list[str],
+        split: Literal["train", "val", "test"],
+        count: int,
+        batch_size: int,
+        embedded: bool,
+        folder: str,
+    ) -> None:
+        super().__init__()
+        for name, value in (("count", count), ("batch_size", batch_size)):
+            if value < 1:
+                raise LabsError(f"datamodule.{name}={value}: expected 1 or more.")
+        self.sources = [images] if isinstance(images, str) else images
+        if self.sources == []:
+            raise LabsError(
+                "datamodule.images=[]: expected files, folders or embedded photographs; null is the default."
+            )
+        self.photographs, self.split, self.count, self.batch_size = photographs, split, count, batch_size
+        self.embedded, self.folder = embedded, folder
+        self.names: list[str] = []  # one for each image, unique, fit for the name of a file; known after setup, as
+        self.pixels = torch.empty(0)  # (images, 3, height, width) in [0, 1]
+        self.classes = torch.empty(0)  # (images,) int64: the label of each, or UNKNOWN
+        self.credits: list[str] = []
+
+    @property
+    def labels(self) -> list[str]:
+        """What every number of a run on this data must carry."""
+        return ["embedded data"] if self.embedded else []
+
+    def facts(self) -> dict[str, Any]:
+        """Say what `metrics.json` tells of the data."""
+        return {
+            "labels": self.labels,
+            "counts": {"test": len(self.names)},
+            "images": self.names,
+            "credits": self.credits,
+        }
+
+    def setup(self, stage: str) -> None:
+        """Read the images, once.
+
+        Raises:
+            LabsError: an image cannot be read, or a folder or a run has none.
+        """
+        if self.names:
+            return
+        net = needed(self.trainer.lightning_module if self.trainer else None, LooksIntoNet, by=self).looked_into
+        if self.sources is None and net.run is not None:
+            self._of_run(net)
+        else:
+            self._of_files(self.sources or self.photographs, net)
+
+    def test_dataloader(self) -> DataLoader[Any]:
+        """Serve the images in order."""
+        rows = TensorDataset(self.pixels, self.classes, torch.arange(len(self.names)))
+        return DataLoader(rows, self.batch_size, collate_fn=_batch)
+
+    def predict_dataloader(self) -> DataLoader[Any]:
+        """Serve the images in order."""
+        return self.test_dataloader()
+
+    def _of_files(self, typed: Sequence[str], net: TrainedNet) -> None:
+        """Read files, folders and embedded photographs."""
+        skipped, converted = Counter[str](), Counter[str]()
+        found: list[str] = []
+        for source in typed:
+            path = Path(source).expanduser()
+            if source in PHOTOGRAPHS or not path.is_dir():
+                found.append(source)
+                continue
+            inside = []
+            for place in (path, *sorted(part for part in path.rglob("*") if part.is_dir() and part.name[0] != ".")):
+                images, others = image_files(place)
+                inside += images
+                skipped += Counter({what: number for what, number in others.items() if what != "folder"})
+            if not inside:
+                raise LabsError(
+                    f"datamodule.images={source}: no images in this folder; type another, or an image file."
+                )
+            found += map(str, _spread(inside, self.count))
+        pictures = []
+        for source in found:
+            picture, words = _read(source, net)
+            pictures.append(picture)
+            converted.update(words)
+        self.pixels = torch.stack(pictures)
+        self.classes = torch.full((len(found),), UNKNOWN)
+        self.names = numbered([file_name(source) for source in found])
+        self.credits = [PHOTOGRAPHS[source].credit_line for source in found if source in PHOTOGRAPHS]
+        notes = [
+            f"skipped {counted(skipped)}" if skipped else "",
+            f"converted {counted(converted)}" if converted else "",
+        ]
+        notes = ["; ".join(filter(None, notes))] if any(notes) else []
+        say(", ".join([f"{len(found)} images of {net.image_size} pixels", *notes]), self.labels)
+
+    def _of_run(self, net: TrainedNet) -> None:
+        """Take the images that the run has been tested on, as its net saw them."""
+        assert net.run is not None
+        data = needed(load_data(net.run, self.folder), ImagesOfClasses, by=self)
+        places = _spread(range(len(data.rows[self.split])), self.count)
+        stored: Batch = data.images[self.split][list(places)]
+        self.pixels, self.classes = center_crop(stored.images, net.image_size).float() / 255, stored.labels
+        names = [data.names[data.rows[self.split][place]] for place in places]
+        self.names = numbered([file_name(name) for name in names])
+        say(f"{len(places)} of {len(data.rows[self.split])} {self.split} images of {data.dataset}", self.labels)
+
+
+def _read(source: str, net: TrainedNet) -> tuple[Tensor, list[str]]:
+    """Read an image at the net's size, (3, image_size, image_size) in [0, 1], and say what was converted."""
+    size = net.image_size
+    if net.resize is not None and source not in PHOTOGRAPHS:  # squeezed, as the run's own images
+        try:
+            pixels, words = read_image(Path(source).expanduser(), net.resize)
+        except UnreadableImageError as error:
+            raise LabsError(f"datamodule.images={source}: {error.why}.") from error
+        return center_crop(torch.from_numpy(np.ascontiguousarray(pixels))[None].float().div(255), size)[0], words
+    picture, words = read_picture(source, key="datamodule.images")
+    small = [f"enlarged from less than {size} pixels"] if min(picture.size) < size else []
+    return to_tensor(cover(picture, size, size)), words + small
+
+
+def _spread(items: Sequence[Any], count: int) -> list[Any]:
+    """Return at most `count` of them, evenly spread.
+
+    Examples:
+        >>> _spread(range(10), 3)
+        [0, 3, 6]
+    """
+    taken = min(count, len(items))
+    return [items[place * len(items) // taken] for place in range(taken)]
+
+
+def _batch(rows: list[tuple[Tensor, Tensor, Tensor]]) -> Batch:
+    return Batch(*(torch.stack(column) for column in zip(*rows, strict=True)))
