@@ -17,6 +17,7 @@ from labs.datamodules.domain_splits import Domain
 from labs.datamodules.image_pair import Pairs
 from labs.datamodules.sources import LabeledImages, Source
 from labs.functional.normalization import Normalization
+from labs.inspection.map_checks import CheckedMap
 from labs.runs.trained_net import TrainedNet
 
 T = TypeVar("T")
@@ -109,6 +110,17 @@ class LooksIntoNet(Protocol):
     """A method that looks into a trained net."""
 
     looked_into: TrainedNet
+
+
+@runtime_checkable
+class MakesMaps(LooksIntoNet, Protocol):
+    """A method that makes a map of each image, and checks it."""
+
+    method: str  # a word of `labs.inspection.maps.MAPS`
+    results: list[CheckedMap]  # of the last batch
+
+    @property
+    def labels(self) -> list[str]: ...
 
 
 @runtime_checkable

@@ -1,0 +1,191 @@
+"""Sheets of maps over images: what a net looked at, with the numbers that say whether the map means anything."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from labs.drawing.curves import PALETTE
+from labs.functional.faithfulness import area, scaled
+from labs.functional.tiles import as_bytes
+from labs.inspection.map_checks import CheckedMap
+from labs.storage.files import replacing
+
+COLORS = "inferno"  # of a map: dark is little, bright is much
+MOST = 8  # images on a sheet of all
+GOOD, BAD = "#1b6e3c", "#b3261e"
+WIDEST = 22  # letters of the name of a class
+
+
+@dataclass(frozen=True)
+class ShownMap:
+    """A map with the image that it belongs to.
+
+    Attributes:
+        name: of the image.
+        image: (3, height, width) in [0, 1].
+        top: the most probable classes with their probabilities, the first first.
+        target: name of the class whose score was asked about.
+        label: name of the class of the image; empty: nobody knows.
+        checked: the map and what was found out about it.
+    """
+
+    name: str
+    image: Tensor
+    top: list[tuple[str, float]]
+    target: str
+    label: str
+    checked: CheckedMap
+
+
+def map_picture(values: Tensor) -> np.ndarray:
+    """Color a map (height, width), uint8 (height, width, 3); the brightest hundredth of its pixels is white alike."""
+    from matplotlib import colormaps
+
+    colored = colormaps[COLORS](scaled(values[None])[0].numpy())
+    return np.round(colored[..., :3] * 255).astype(np.uint8)
+
+
+def overlay(image: Tensor, values: Tensor) -> np.ndarray:
+    """Lay a map over a grey, faded image (3, height, width) in [0, 1]; uint8 (height, width, 3)."""
+    strength = scaled(values[None])[0].sqrt().numpy()[..., None]
+    grey = 0.35 + 0.5 * image.mean(0).numpy()[..., None]
+    colored = map_picture(values).astype(np.float32) / 255
+    return np.round(255 * ((1 - strength) * grey + strength * colored).clip(0, 1)).astype(np.uint8)
+
+
+def sheet_of_maps(shown: Sequence[ShownMap], path: Path, title: str, labels: Sequence[str]) -> None:
+    """Draw a column for each image: the image, its map, the map over it, and the map of random weights.
+
+    Args:
+        shown: at most `MOST` of them are drawn.
+        path: the PNG file to write.
+        title: above all.
+        labels: what a reader must know of the pictures, such as "embedded data".
+    """
+    more = len(shown) - MOST
+    shown = shown[:MOST]
+    figure = Figure(figsize=(1.2 + 2.1 * len(shown), 10.2), layout="constrained", facecolor="white")
+    _title(figure, title + (f"; {more} more images have sheets of their own" if more > 0 else ""), labels)
+    panels = figure.subplots(4, len(shown), squeeze=False)
+    rows = ("image", "map", "map over image", "same map,\nrandom weights")
+    for axes, word in zip(panels[:, 0], rows, strict=True):
+        axes.set_ylabel(word, fontsize=12)
+    for column, one in zip(panels.T, shown, strict=True):
+        pictures = (_pixels(one.image), map_picture(one.checked.map), overlay(one.image, one.checked.map),
+                    map_picture(one.checked.random_map))  # fmt: skip
+        for axes, picture in zip(column, pictures, strict=True):
+            _picture(axes, picture)
+        column[0].set_title(
+            f"{_short(one.target)}\n{one.checked.numbers['confidence']:.0%}", fontsize=12, parse_math=False
+        )
+        _verdict(column[3], one.checked)
+    _save(figure, path)
+
+
+def sheet_of_map(one: ShownMap, path: Path, title: str, labels: Sequence[str]) -> None:
+    """Draw one image with its map, its most probable classes, and the curves by which the map was checked."""
+    checked, numbers = one.checked, one.checked.numbers
+    figure = Figure(figsize=(15, 8.2), layout="constrained", facecolor="white")
+    _title(figure, title, labels)
+    upper, lower = figure.subplots(2, 4)
+    _picture(upper[0], _pixels(one.image))
+    upper[0].set_title(one.name + (f" ({_short(one.label)})" if one.label else ""), fontsize=12, parse_math=False)
+    _picture(upper[1], map_picture(checked.map))
+    upper[1].set_title(f"map of the score of {_short(one.target)}", fontsize=12, parse_math=False)
+    _picture(upper[2], overlay(one.image, checked.map))
+    upper[2].set_title("map over image", fontsize=12)
+    _bars(upper[3], one)
+    _picture(lower[0], map_picture(checked.random_map))
+    lower[0].set_title("the same map, random weights", fontsize=12)
+    _cascade(lower[1], checked)
+    for axes, kind in zip(lower[2:], ("deletion", "insertion"), strict=True):
+        _curves(axes, kind, checked)
+    lines = (
+        [f"fails: {'; '.join(checked.faults)}"]
+        if checked.faults
+        else [
+            f"passes: random weights give another map (Spearman {numbers['spearman']:.2f}), and deleting its pixels "
+            "removes the class faster than at random"
+        ]
+    )
+    figure.supxlabel("; ".join(lines), fontsize=13, color=BAD if checked.faults else GOOD)
+    _save(figure, path)
+
+
+def _title(figure: Figure, title: str, labels: Sequence[str]) -> None:
+    figure.suptitle("\n".join(filter(None, (title, " · ".join(labels)))), fontsize=14, parse_math=False)
+
+
+def _picture(axes: Axes, picture: np.ndarray) -> None:
+    axes.imshow(picture, interpolation="nearest")
+    axes.set_xticks([])
+    axes.set_yticks([])
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+
+
+def _verdict(axes: Axes, checked: CheckedMap) -> None:
+    numbers = checked.numbers
+    ratio = numbers["deletion"] / max(numbers["random_deletion"], 1e-12)
+    words = "fails" if checked.faults else "passes"
+    text = f"{words}\nSpearman {numbers['spearman']:.2f}\ndeletion {ratio:.2f}"
+    axes.set_xlabel(text, fontsize=12, color=BAD if checked.faults else GOOD)
+
+
+def _bars(axes: Axes, one: ShownMap) -> None:
+    names, values = [name for name, _ in one.top], [value for _, value in one.top]
+    colors = [PALETTE[1] if name == one.target else PALETTE[5] for name in names]
+    axes.barh(range(len(names)), values, color=colors, height=0.55)
+    axes.set_yticks([])
+    axes.set_xlim(0, 1)
+    axes.set_ylim(len(names) - 0.4, -0.75)
+    for place, (name, value) in enumerate(one.top):
+        axes.text(0, place - 0.32, f"{_short(name, 34)}  {value:.1%}", fontsize=11, va="bottom", parse_math=False)
+    axes.set_title("the net's answer", fontsize=12)
+    for side in ("top", "right", "left"):
+        axes.spines[side].set_visible(False)
+    axes.tick_params(labelsize=10)
+
+
+def _cascade(axes: Axes, checked: CheckedMap) -> None:
+    shares = np.concatenate([[0], checked.shares.numpy()])
+    for values, word, color in ((checked.spearman, "Spearman", PALETTE[0]), (checked.ssim, "SSIM", PALETTE[3])):
+        axes.plot(shares, np.concatenate([[1], values.numpy()]), color=color, marker="o", ms=4, lw=2, label=word)
+    axes.axhline(0, color="grey", lw=0.8)
+    axes.set(ylim=(-0.35, 1.05), xlim=(0, 1))
+    axes.set_xlabel("share of layers with random weights", fontsize=11)
+    axes.set_title("likeness to the map above", fontsize=12)
+    axes.legend(fontsize=10, frameon=False)
+    axes.tick_params(labelsize=10)
+
+
+def _curves(axes: Axes, kind: str, checked: CheckedMap) -> None:
+    ours, random = getattr(checked, kind), getattr(checked, f"random_{kind}")
+    share = np.linspace(0, 1, len(ours))
+    areas = [float(area(curve[None])) for curve in (ours, random)]
+    axes.plot(share, ours.numpy(), color=PALETTE[1], lw=2, label=f"by the map (area {areas[0]:.2f})")
+    axes.plot(share, random.numpy(), color="grey", lw=2, ls="--", label=f"at random (area {areas[1]:.2f})")
+    axes.set(ylim=(0, 1.25 * max(float(ours.max()), float(random.max()), 0.01)), xlim=(0, 1))  # room for the legend
+    axes.set_xlabel(f"share of pixels {'deleted' if kind == 'deletion' else 'inserted'}", fontsize=11)
+    axes.set_title(f"{kind}: probability, {'lower' if kind == 'deletion' else 'higher'} is better", fontsize=12)
+    axes.legend(fontsize=10, frameon=False, loc="upper right" if kind == "deletion" else "upper left")
+    axes.tick_params(labelsize=10)
+
+
+def _pixels(image: Tensor) -> np.ndarray:
+    picture: np.ndarray = as_bytes(image).permute(1, 2, 0).numpy()
+    return picture
+
+
+def _short(name: str, longest: int = WIDEST) -> str:
+    return name if len(name) <= longest else f"{name[: longest - 1]}…"
+
+
+def _save(figure: Figure, path: Path) -> None:
+    with replacing(path) as staged:
+        figure.savefig(staged, format="png", dpi=100)

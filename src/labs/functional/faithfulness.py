@@ -1,0 +1,117 @@
+"""Does a map say anything: what happens to a score as pixels go in its order, and how alike two maps are.
+
+Deletion and insertion are those of V. Petsiuk et al., "RISE: Randomized Input Sampling for Explanation of Black-box
+Models", BMVC 2018: pixels are taken away, or come in, from the highest value of the map to the lowest. A missing pixel
+shows a blurred copy of the image, which is closer to a photograph than a single color. Maps are averaged over squares
+of five pixels before, because the gradient of a net with strides differs from pixel to pixel. Random orders are made
+the same way.
+"""
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from scipy.stats import rankdata
+from torch import Tensor
+from torchmetrics.functional.image import structural_similarity_index_measure
+
+BLUR = 10.0  # pixels, standard deviation, of an image of 224 pixels
+WINDOW = 5  # pixels, of the same
+
+
+def averaged(maps: Tensor) -> Tensor:
+    """Return maps (batch, height, width) in which each pixel is the mean over its neighborhood."""
+    reach = round(WINDOW * min(maps.shape[-2:]) / 224) // 2
+    return F.avg_pool2d(maps[:, None], 2 * reach + 1, 1, reach, count_include_pad=False)[:, 0]
+
+
+def ranks(maps: Tensor) -> Tensor:
+    """Return the place of each pixel of maps (batch, height, width) in the order from the highest value to the lowest.
+
+    Examples:
+        >>> ranks(torch.tensor([[[0.1, 0.9], [0.5, 0.2]]])).tolist()
+        [[[3, 0], [1, 2]]]
+    """
+    order = maps.flatten(1).argsort(dim=1, descending=True, stable=True)
+    places = torch.empty_like(order)
+    places.scatter_(1, order, torch.arange(order.shape[1], device=maps.device).expand_as(order))
+    return places.view_as(maps)
+
+
+def removal_curves(
+    score: Callable[[Tensor], Tensor], images: Tensor, background: Tensor, places: Tensor, steps: int
+) -> tuple[Tensor, Tensor]:
+    """Follow a score while the pixels of images are deleted, and while they are inserted.
+
+    Args:
+        score: (batch,) of images (batch, channels, height, width).
+        images: whole.
+        background: what stands where a pixel is missing, of the same shape.
+        places: of each pixel in the order, (batch, height, width), as `ranks` gives.
+        steps: of equally many pixels each.
+
+    Returns:
+        The curves of deletion and of insertion, (batch, steps + 1) each.
+    """
+    pixels = places[0].numel()
+    deletion, insertion = [], []
+    for step in range(steps + 1):
+        first = (places < round(step / steps * pixels))[:, None]
+        deletion.append(score(torch.where(first, background, images)))
+        insertion.append(score(torch.where(first, images, background)))
+    return torch.stack(deletion, dim=1), torch.stack(insertion, dim=1)
+
+
+def area(curves: Tensor) -> Tensor:
+    """Return the area under curves (batch, points) over [0, 1].
+
+    Examples:
+        >>> area(torch.tensor([[1.0, 0.5, 0.0]])).tolist()
+        [0.5]
+    """
+    return torch.trapezoid(curves, dx=1 / (curves.shape[1] - 1), dim=1)
+
+
+def blurred(images: Tensor) -> Tensor:
+    """Return a Gaussian blur of images (batch, channels, height, width), mirrored at their edges."""
+    sigma = BLUR * min(images.shape[-2:]) / 224
+    radius = min(int(3 * sigma) + 1, min(images.shape[-2:]) - 1)
+    offsets = torch.arange(-radius, radius + 1, dtype=images.dtype, device=images.device)
+    kernel = torch.exp(-(offsets**2) / (2 * sigma**2))
+    kernel = (kernel / kernel.sum()).expand(images.shape[1], 1, 1, -1)
+    padded = F.pad(images, (radius,) * 4, mode="reflect")
+    rows = F.conv2d(padded, kernel, groups=images.shape[1])
+    return F.conv2d(rows, kernel.transpose(2, 3), groups=images.shape[1])
+
+
+def rank_correlation(maps: Tensor, others: Tensor) -> Tensor:
+    """Return Spearman's correlation of each map (batch, height, width) with another, (batch,); 0 if one is constant.
+
+    Examples:
+        >>> rank_correlation(torch.tensor([[[1.0, 2.0, 3.0]]]), torch.tensor([[[1.0, 4.0, 9.0]]])).tolist()
+        [1.0]
+    """
+    placed = [torch.from_numpy(rankdata(values.flatten(1).cpu().double().numpy(), axis=1)) for values in (maps, others)]
+    first, second = (values - values.mean(1, keepdim=True) for values in placed)
+    return (first * second).sum(1) / (first.norm(dim=1) * second.norm(dim=1)).clamp(min=1e-12)
+
+
+def structural_similarity(maps: Tensor, others: Tensor) -> Tensor:
+    """Return the SSIM (Z. Wang et al. 2004) of each map (batch, height, width) with another, each scaled to [0, 1]."""
+    shown = [scaled(values)[:, None].float() for values in (maps, others)]
+    kernel = min(11, (min(maps.shape[-2:]) // 2) * 2 - 1)
+    result = structural_similarity_index_measure(
+        shown[0], shown[1], data_range=1.0, reduction="none", gaussian_kernel=False, kernel_size=max(kernel, 1)
+    )
+    assert isinstance(result, Tensor)
+    return result.reshape(-1)
+
+
+def scaled(maps: Tensor, share: float = 0.99) -> Tensor:
+    """Return maps (batch, height, width) of values from 0, scaled so that a share of the pixels is below 1.
+
+    The others are 1: a single pixel with a huge value would leave all the rest dark.
+    """
+    top = torch.stack([values.flatten().float().quantile(share) for values in maps.float()])
+    top = torch.where(top > 0, top, maps.float().flatten(1).amax(1)).clamp(min=1e-30)
+    return (maps.float() / top[:, None, None]).clamp(0, 1)

@@ -1,0 +1,208 @@
+"""Which pixels the score of a class depends on: maps of any net, by gradients.
+
+What Captum has is taken from Captum (N. Kokhlikyan et al. 2020). The score is the logit, before softmax.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from labs import LabsError
+from labs.inspection.guided import GuidedReLUs
+from labs.inspection.undisturbed import undisturbed
+from labs.nets.torchvision_nets import did_you_mean, head_name
+
+# The words for a map, and the names of those who described it.
+MAPS = {
+    "gradient": "gradient (Simonyan et al. 2014)",
+    "guided_backprop": "guided backpropagation (Springenberg et al. 2015)",
+    "integrated_gradients": "integrated gradients (Sundararajan et al. 2017)",
+    "smoothgrad": "SmoothGrad (Smilkov et al. 2017)",
+    "grad_cam": "Grad-CAM (Selvaraju et al. 2017)",
+}
+
+
+def maps_of(
+    net: nn.Module,
+    images: Tensor,
+    classes: Tensor,
+    *,
+    method: str = "gradient",
+    chunk: int = 16,
+    steps: int = 32,
+    samples: int = 25,
+    noise: float = 0.15,
+    layer: str | None = None,
+    seed: int = 0,
+) -> Tensor:
+    """Return a map of each image, (batch, height, width), 0 or more; the net is left as it was.
+
+    `gradient` and `guided_backprop` are the largest absolute value over the channels, `smoothgrad` that of the mean of
+    the gradients, `integrated_gradients` the absolute value of the sum over the channels. `grad_cam` is enlarged from
+    the maps of a layer.
+
+    Args:
+        net: maps images to logits (batch, classes).
+        images: (batch, channels, height, width), normalized.
+        classes: (batch,) int64, whose scores are asked about.
+        method: a key of `MAPS`.
+        chunk: images that go through the net together, which bounds the memory.
+        steps: of integrated gradients, from an image of zeros, which is the mean color.
+        samples: noisy images of SmoothGrad.
+        noise: standard deviation of that noise, relative to the range of an image.
+        layer: of Grad-CAM, by its name; None: the last one with maps before the head.
+        seed: of the noise.
+
+    Raises:
+        LabsError: an unknown method or layer, or guided backpropagation of a net without ReLUs.
+    """
+    if method not in MAPS:
+        raise LabsError(f"method={method}: there is no such map{did_you_mean(method, MAPS)}: {', '.join(MAPS)}.")
+    if chunk < 1 or steps < 1 or samples < 1 or noise < 0:
+        raise LabsError(
+            f"chunk={chunk} steps={steps} samples={samples}: expected 1 or more, and noise={noise} 0 or more."
+        )
+    with undisturbed(net):
+        images, classes = images.detach().clone(), classes.clone()
+        if method == "integrated_gradients":
+            return _integrated(net, images, classes, steps=steps, chunk=chunk)
+        if method == "smoothgrad":
+            return _smooth(net, images, classes, samples=samples, noise=noise, chunk=chunk, seed=seed)
+        parts = zip(images.split(chunk), classes.split(chunk), strict=True)
+        if method == "grad_cam":
+            name = layer or last_maps(net, images[:1])
+            return torch.cat([_grad_cam(net, name, some, some_classes) for some, some_classes in parts])
+        gradient = _guided if method == "guided_backprop" else _gradient
+        return torch.cat([gradient(net, some, some_classes).abs().amax(1) for some, some_classes in parts])
+
+
+def last_maps(net: nn.Module, image: Tensor) -> str:
+    """Name the last module before the head whose output is maps of more than one pixel.
+
+    Raises:
+        LabsError: there is none.
+    """
+    names: list[str] = []
+    head = net.get_submodule(head_name(net))
+    reached: list[bool] = []
+
+    def note(name: str) -> Callable[[nn.Module, Any, Any], None]:
+        def after(module: nn.Module, _: Any, output: Any) -> None:
+            if isinstance(output, Tensor) and output.dim() == 4 and min(output.shape[-2:]) > 1 and not reached:
+                names.append(name)
+
+        return after
+
+    handles = [module.register_forward_hook(note(name)) for name, module in net.named_modules() if name]
+    handles.append(head.register_forward_pre_hook(lambda *_: reached.append(True)))
+    try:
+        with torch.no_grad():
+            net(image)
+    finally:
+        for handle in handles:
+            handle.remove()
+    if not names:
+        raise LabsError(f"{type(net).__name__} has no layer of maps for method=grad_cam; type method=gradient.")
+    return names[-1]
+
+
+def module_named(net: nn.Module, layer: str, key: str) -> nn.Module:
+    """Return a module by its name.
+
+    Raises:
+        LabsError: there is none of that name; says which are like it.
+    """
+    modules = dict(net.named_modules())
+    if layer in modules and layer:
+        return modules[layer]
+    near = _near(layer, list(modules))
+    raise LabsError(f"{key}={layer}: the net has no such layer; near it: {', '.join(near)}.")
+
+
+def _near(layer: str, names: Sequence[str]) -> list[str]:
+    import difflib
+
+    close = difflib.get_close_matches(layer, names, n=4, cutoff=0.4)
+    return close or [name for name in names if name and "." not in name][:6]
+
+
+def _gradient(net: nn.Module, images: Tensor, classes: Tensor) -> Tensor:
+    from captum.attr import Saliency  # only a run that needs it waits for the import
+
+    result: Tensor = Saliency(net).attribute(images.requires_grad_(), classes, abs=False)
+    return result.detach()
+
+
+def _guided(net: nn.Module, images: Tensor, classes: Tensor) -> Tensor:
+    with torch.no_grad():
+        plain = net(images)
+    with GuidedReLUs() as relus:
+        gradients = _gradient(net, images, classes)
+        with torch.no_grad():
+            same = torch.equal(net(images), plain)
+    if not relus.calls:
+        raise LabsError(
+            f"method=guided_backprop: {type(net).__name__} has no ReLU that could guide; type method=gradient."
+        )
+    if not same:
+        raise LabsError(
+            "method=guided_backprop: the net answers otherwise each time it is asked; type method=gradient."
+        )
+    return gradients
+
+
+def _integrated(net: nn.Module, images: Tensor, classes: Tensor, *, steps: int, chunk: int) -> Tensor:
+    from captum.attr import IntegratedGradients
+
+    integrated = IntegratedGradients(net)
+    parts = [
+        integrated.attribute(image[None], target=int(label), n_steps=steps, internal_batch_size=chunk)
+        for image, label in zip(images, classes, strict=True)
+    ]
+    return torch.cat(parts).sum(1).abs().detach().to(images.dtype)
+
+
+def _smooth(
+    net: nn.Module, images: Tensor, classes: Tensor, *, samples: int, noise: float, chunk: int, seed: int
+) -> Tensor:
+    from captum.attr import NoiseTunnel, Saliency
+
+    tunnel, maps = NoiseTunnel(Saliency(net)), []
+    devices = [images.device] if images.device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices):
+        for image, label in zip(images, classes, strict=True):
+            torch.manual_seed(seed)  # an image's map is the same whichever images are beside it
+            mean = tunnel.attribute(
+                image[None].requires_grad_(),
+                nt_type="smoothgrad",
+                nt_samples=samples,
+                nt_samples_batch_size=min(chunk, samples),
+                stdevs=noise * float(image.max() - image.min()),
+                target=int(label),
+                abs=False,
+            )
+            maps.append(mean.detach().abs().amax(1))
+    return torch.cat(maps)
+
+
+def _grad_cam(net: nn.Module, layer: str, images: Tensor, classes: Tensor) -> Tensor:
+    from captum.attr import LayerGradCam
+
+    module = module_named(net, layer, "layer")
+    try:
+        coarse = LayerGradCam(net, module).attribute(images, classes, relu_attributions=True)
+    except (AssertionError, RuntimeError, IndexError, ValueError) as error:
+        raise LabsError(f"layer={layer}: Grad-CAM needs a layer of maps ({error}).") from error
+    if not isinstance(coarse, Tensor) or coarse.dim() != 4:
+        raise LabsError(f"layer={layer}: it has no maps, which Grad-CAM needs; type an earlier layer.")
+    size: Any = images.shape[-2:]
+    return F.interpolate(coarse, size=size, mode="bilinear", align_corners=False)[:, 0].detach()
+
+
+def options_of(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return those settings that `maps_of` takes."""
+    names = ("method", "chunk", "steps", "samples", "noise", "layer", "seed")
+    return {name: settings[name] for name in names if name in settings}

@@ -1,0 +1,67 @@
+"""Maps of images: which pixels a score depends on, and whether the map means anything."""
+
+import csv
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from labs.practicals import SECONDS, Column, Plot, Sheet, final_metrics, later
+
+
+def _results(facts: Mapping[str, Any], run_dir: Path) -> list[list[str]]:
+    """Return what was found of each image, in the 80 columns of a terminal."""
+    file = run_dir / "maps.tsv"
+    if not file.is_file():  # callbacks.pictures=null
+        return final_metrics(facts, run_dir)
+    with file.open(newline="", encoding="utf-8") as lines:
+        rows = list(csv.DictReader(lines, delimiter="\t"))
+    table = [["image", "answer", "Spearman", "deletion", "at random", "map"]]
+    for row in rows:
+        answer = f"{row['answer'][:20]} {100 * float(row['confidence']):.0f} %"
+        numbers = [
+            f"{float(row[name]):.2f}" if row[name] else "nan" for name in ("spearman", "deletion", "random_deletion")
+        ]
+        table.append([row["image"][:20], answer, *numbers, "fails" if row["fails"] else "passes"])
+    return table
+
+
+SHEET = Sheet(
+    title="Maps of images",
+    handout="hand-outs 001, 2.5; 002, 2-b; 003, 2b",
+    docs="docs/attribution.md",
+    leads="test/passed",
+    ranks=False,
+    watched=(),
+    columns=(
+        Column("test/confidence", "confidence (%)", "neither", "percent"),
+        Column("test/spearman", "Spearman", "lower", group="Like random weights"),
+        Column("test/ssim", "SSIM", "lower", group="Like random weights"),
+        Column("test/deletion", "by the map", "lower", group="Deletion"),
+        Column("test/random_deletion", "at random", "neither", group="Deletion"),
+        Column("test/insertion", "by the map", "higher", group="Insertion"),
+        Column("test/random_insertion", "at random", "neither", group="Insertion"),
+        Column("test/passed", "maps that pass (%)", "higher", "percent", interval=True),
+        SECONDS,
+    ),
+    caption=(
+        "Means over the images. Like random weights: similarity of the map to that of the same net with random weights "
+        "in all layers. Deletion and insertion: area under the probability of the class while pixels are replaced by a "
+        "blur, or appear, from the highest value of the map down. A map passes if its Spearman is below 0.5 and "
+        "deletion removes the class faster than random orders do."
+    ),
+    settings=("module.method", "module.net.name", "module.target"),
+    files=("maps.tsv", "images/*/*.png"),
+    pictures=("images/sheet.png", "images/*.png"),
+    plots=(
+        Plot("maps", "All maps", "Of each row the first seed.", later(f"{__name__}.table_of_maps.draw_table_of_maps")),
+    ),
+    results=_results,
+    try_out=(
+        "module.stages=2",
+        "module.points=2",
+        "module.orders=1",
+        "module.samples=2",
+        "module.steps=2",
+        "net.image_size=64",
+    ),
+)
