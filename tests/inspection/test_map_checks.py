@@ -61,6 +61,24 @@ def test_a_map_upside_down_fails() -> None:
     assert any("no faster than at random" in fault for fault in checked(all_but_the_corner).faults)
 
 
+def test_where_random_weights_kill_a_score_another_class_is_asked_about() -> None:
+    """The head of SqueezeNet ends in a ReLU: half of its random scores are 0, and so is their gradient."""
+    asked: list[list[int]] = []
+
+    def make(net: nn.Module, images: Tensor, targets: Tensor) -> Tensor:
+        asked.append(targets.tolist())
+        maps = maps_of(net, images, targets)
+        maps[targets == 1] *= float(len(asked) == 1)  # the map itself is alive, those of random weights are not
+        return maps
+
+    net = nn.Sequential(nn.Flatten(), nn.Linear(3 * 64 * 64, 3))
+    net[1].bias.data.copy_(torch.tensor([0.0, 0.0, 100.0]))
+    maps, found = check_maps(net, IMAGES, torch.ones(2, dtype=torch.int64), make, **{**CHECKS, "stages": 1})
+    assert asked[:2] == [[1, 1], [1, 1]]
+    assert 1 not in asked[2] or found["random_map"].max() == 0
+    assert (found["random_map"].flatten(1).amax(1) > 0).tolist() == [target != 1 for target in asked[2]]
+
+
 def test_an_empty_map_fails() -> None:
     result = checked(lambda net, images, targets: torch.zeros(2, 64, 64))
     assert "the map is the same everywhere" in result.faults

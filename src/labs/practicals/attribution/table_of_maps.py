@@ -12,6 +12,10 @@ from labs.drawing.picture_sheets import show
 from labs.reporting.row import Row
 from labs.storage.files import read_text
 
+EXPLAINED = (
+    "Above each map:\nSpearman with the map\nof random weights (low is good),\n"
+    "deletion relative to random orders\n(below 1 is good)"
+)
 NUMBERS = ("spearman", "deletion", "random_deletion")
 
 
@@ -25,17 +29,20 @@ def draw_table_of_maps(rows: Sequence[Row], title: str) -> bytes | None:
         return None
     names = list(dict.fromkeys(name for _, _, found in lines for name in found.index))[:MOST]
     labels = list(dict.fromkeys(label for row, _, _ in lines for label in row.labels))
-    figure = Figure(figsize=(2.2 + 2.0 * len(names), 0.8 + 2.5 * (len(lines) + 1)), layout="constrained")
+    figure = Figure(figsize=(3.2 + 2.0 * len(names), 0.8 + 2.3 * (len(lines) + 1)), layout="constrained")
     FigureCanvasAgg(figure)
     figure.suptitle("\n".join(filter(None, (title, " · ".join(labels)))), fontsize=14)
-    panels = figure.subplots(len(lines) + 1, 1 + len(names), squeeze=False)
+    widths = [1.5, *(1.0 for _ in names)]
+    panels = figure.subplots(len(lines) + 1, 1 + len(names), squeeze=False, width_ratios=widths)
     for axes in panels.flat:
         axes.set_axis_off()
+    panels[0][0].text(0.0, 0.5, EXPLAINED, transform=panels[0][0].transAxes, fontsize=11, va="center")
     for axes, name in zip(panels[0][1:], names, strict=True):
         _, folder, found = next(line for line in lines if name in line[2].index)
-        show(axes, folder / "images" / "inputs" / f"{name}.png", str(found.loc[name, "target"]))
+        show(axes, folder / "images" / "inputs" / f"{name}.png", "")
+        axes.set_title(str(found.loc[name, "target"]), fontsize=12, parse_math=False)
     for line, (row, folder, found) in zip(panels[1:], lines, strict=True):
-        words = "\n".join([row.title, *row.details])
+        words = "\n".join([row.title, *row.details]).replace("module.method=", "")
         line[0].text(0.0, 0.5, words, transform=line[0].transAxes, fontsize=12, va="center", parse_math=False)
         for axes, name in zip(line[1:], names, strict=True):
             if name in found.index:
