@@ -73,7 +73,7 @@ def test_where_random_weights_kill_a_score_another_class_is_asked_about() -> Non
 
     net = nn.Sequential(nn.Flatten(), nn.Linear(3 * 64 * 64, 3))
     net[1].bias.data.copy_(torch.tensor([0.0, 0.0, 100.0]))
-    maps, found = check_maps(net, IMAGES, torch.ones(2, dtype=torch.int64), make, **{**CHECKS, "stages": 1})
+    _, found = check_maps(net, IMAGES, torch.ones(2, dtype=torch.int64), make, **{**CHECKS, "stages": 1})
     assert asked[:2] == [[1, 1], [1, 1]]
     assert 1 not in asked[2] or found["random_map"].max() == 0
     assert (found["random_map"].flatten(1).amax(1) > 0).tolist() == [target != 1 for target in asked[2]]

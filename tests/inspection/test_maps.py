@@ -94,7 +94,7 @@ def test_guided_backpropagation_is_captums_where_every_relu_is_a_module_of_its_o
     net = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 8, 3), nn.ReLU(), nn.Flatten(), nn.Linear(1152, 4))
     with pytest.warns(UserWarning, match="backward hooks"):
         own = GuidedBackprop(net).attribute(IMAGES.clone().requires_grad_(), CLASSES)
-    torch.testing.assert_close(maps_of(net, IMAGES, CLASSES, method="guided_backprop"), own.abs().amax(1))
+    torch.testing.assert_close(maps_of(net, IMAGES, CLASSES, method="guided"), own.abs().amax(1))
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def test_every_way_to_call_a_relu_is_guided(relu: Callable[[Tensor], Tensor]) ->
     (gradient,) = torch.autograd.grad(score, second, retain_graph=True)
     (gradient,) = torch.autograd.grad(second, first, gradient.clamp(min=0), retain_graph=True)
     (gradient,) = torch.autograd.grad(first, images, gradient.clamp(min=0) * (first > 0))
-    found = maps_of(Small(relu), IMAGES, CLASSES, method="guided_backprop")
+    found = maps_of(Small(relu), IMAGES, CLASSES, method="guided")
     torch.testing.assert_close(found, gradient.abs().amax(1))
     assert not torch.allclose(found, maps_of(Small(relu), IMAGES, CLASSES))
 
@@ -125,7 +125,7 @@ def test_relu6_stops_what_is_above_six(relu6: Callable[[Tensor], Tensor]) -> Non
     images = torch.tensor([-1.0, 3.0, 7.0]).view(1, 1, 1, 3)
     net = nn.Sequential(_Called(relu6), nn.Flatten(), nn.Linear(3, 2, bias=False))
     net[2].weight.data.fill_(0.5)
-    found = maps_of(net, images, torch.tensor([0]), method="guided_backprop")
+    found = maps_of(net, images, torch.tensor([0]), method="guided")
     assert found.flatten().tolist() == [0, 0.5, 0]
 
 
@@ -157,7 +157,7 @@ def test_guided_backpropagation_works_on_nets_of_timm(name: str) -> None:
 def _differs(net: nn.Module) -> None:
     images = torch.rand(2, 3, 64, 64)
     plain, guided = (
-        maps_of(net, images, torch.tensor([1, 2]), method=method) for method in ("gradient", "guided_backprop")
+        maps_of(net, images, torch.tensor([1, 2]), method=method) for method in ("gradient", "guided")
     )
     assert guided.isfinite().all()
     assert (plain - guided).abs().max() > 0.1 * plain.max()
@@ -231,7 +231,7 @@ def test_memory_is_bounded_by_the_chunk() -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"method": "guided_backprob"}, r"did you mean guided_backprop\?"),
+        ({"method": "guidet"}, r"did you mean guided\?"),
         ({"chunk": 0}, "expected 1 or more"),
         ({"method": "grad_cam", "layer": "secnd"}, "near it: second"),
         ({"method": "grad_cam", "layer": "head"}, "maps"),
@@ -245,7 +245,7 @@ def test_what_cannot_be_asked_is_said_in_one_line(options: dict, words: str) -> 
 
 def test_a_net_without_relus_has_nothing_to_guide() -> None:
     with pytest.raises(LabsError, match="no ReLU"):
-        maps_of(Small(nn.GELU()), IMAGES, CLASSES, method="guided_backprop")
+        maps_of(Small(nn.GELU()), IMAGES, CLASSES, method="guided")
 
 
 def test_a_layer_is_found_by_its_name() -> None:

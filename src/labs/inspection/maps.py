@@ -18,7 +18,7 @@ from labs.nets.torchvision_nets import did_you_mean, head_name
 # The words for a map, and the names of those who described it.
 MAPS = {
     "gradient": "gradient (Simonyan et al. 2014)",
-    "guided_backprop": "guided backpropagation (Springenberg et al. 2015)",
+    "guided": "guided backpropagation (Springenberg et al. 2015)",
     "integrated_gradients": "integrated gradients (Sundararajan et al. 2017)",
     "smoothgrad": "SmoothGrad (Smilkov et al. 2017)",
     "grad_cam": "Grad-CAM (Selvaraju et al. 2017)",
@@ -75,7 +75,7 @@ def maps_of(
         if method == "grad_cam":
             name = layer or last_maps(net, images[:1])
             return torch.cat([_grad_cam(net, name, some, some_classes) for some, some_classes in parts])
-        gradient = _guided if method == "guided_backprop" else _gradient
+        gradient = _guided if method == "guided" else _gradient
         return torch.cat([gradient(net, some, some_classes).abs().amax(1) for some, some_classes in parts])
 
 
@@ -145,11 +145,11 @@ def _guided(net: nn.Module, images: Tensor, classes: Tensor) -> Tensor:
             same = torch.equal(net(images), plain)
     if not relus.calls:
         raise LabsError(
-            f"method=guided_backprop: {type(net).__name__} has no ReLU that could guide; type method=gradient."
+            f"method=guided: {type(net).__name__} has no ReLU that could guide; type method=gradient."
         )
     if not same:
         raise LabsError(
-            "method=guided_backprop: the net answers otherwise each time it is asked; type method=gradient."
+            "method=guided: the net answers otherwise each time it is asked; type method=gradient."
         )
     return gradients
 

@@ -52,7 +52,7 @@ class Attribution(pl.LightningModule):
         self,
         *,
         net: TrainedNet,
-        method: Literal["gradient", "guided_backprop", "integrated_gradients", "smoothgrad", "grad_cam"] = "gradient",
+        method: Literal["gradient", "guided", "integrated_gradients", "smoothgrad", "grad_cam"] = "gradient",
         target: str | int | None = None,
         layer: str | None = None,
         steps: int = 32,
