@@ -349,6 +349,11 @@ def test_the_caption_says_how_the_epoch_was_selected(tmp_path: Path, changes: li
     assert rule in build(tmp_path)[0].caption
 
 
+def test_nothing_is_said_of_epochs_where_nothing_was_trained(tmp_path: Path) -> None:
+    write_run(tmp_path / "run", "mine", practical="other", best_epoch=None, epochs=None)
+    assert "epoch" not in build(tmp_path)[0].caption
+
+
 def test_an_unknown_practical_gets_every_metric(tmp_path: Path) -> None:
     metrics = {"fid": 12.0, "test/label_acc": 0.97, "val/fid": 14.0}
     write_run(tmp_path / "a", "vae_mnist", practical="vae", metrics=metrics, choices={"module": "vae"})

@@ -40,7 +40,7 @@ def maps_of(
 ) -> Tensor:
     """Return a map of each image, (batch, height, width), 0 or more; the net is left as it was.
 
-    `gradient` and `guided_backprop` are the largest absolute value over the channels, `smoothgrad` that of the mean of
+    `gradient` and `guided` are the largest absolute value over the channels, `smoothgrad` that of the mean of
     the gradients, `integrated_gradients` the absolute value of the sum over the channels. `grad_cam` is enlarged from
     the maps of a layer.
 

@@ -145,7 +145,7 @@ def _selection(rows: Sequence[Row]) -> str:
     used = [run for row in rows for run in row.runs]
     selected = [run for run in used if run.best_epoch is not None]
     if not selected:
-        return "The last epoch was tested." if any(run.counts for run in used) else ""
+        return "The last epoch was tested." if any(run.counts and run.epochs for run in used) else ""
     monitored = sorted({run.selected_by for run in selected} - {""})
     by = f" ({', '.join(monitored)})" if monitored else ""
     on_test = [SELECTED_ON_TEST in run.labels for run in selected]
