@@ -156,9 +156,7 @@ def test_guided_backpropagation_works_on_nets_of_timm(name: str) -> None:
 
 def _differs(net: nn.Module) -> None:
     images = torch.rand(2, 3, 64, 64)
-    plain, guided = (
-        maps_of(net, images, torch.tensor([1, 2]), method=method) for method in ("gradient", "guided")
-    )
+    plain, guided = (maps_of(net, images, torch.tensor([1, 2]), method=method) for method in ("gradient", "guided"))
     assert guided.isfinite().all()
     assert (plain - guided).abs().max() > 0.1 * plain.max()
 
