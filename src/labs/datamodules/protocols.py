@@ -17,6 +17,7 @@ from labs.datamodules.domain_splits import Domain
 from labs.datamodules.image_pair import Pairs
 from labs.datamodules.sources import LabeledImages, Source
 from labs.functional.normalization import Normalization
+from labs.inspection.changed_images import ChangedImage, Form
 from labs.inspection.map_checks import CheckedMap
 from labs.runs.trained_net import TrainedNet
 
@@ -121,6 +122,18 @@ class MakesMaps(LooksIntoNet, Protocol):
 
     @property
     def labels(self) -> list[str]: ...
+
+
+@runtime_checkable
+class ChangesImages(Protocol):
+    """A method that changes images until a net sees another class."""
+
+    targets: list[int]  # classes that the net shall see
+    survive: Form  # of a changed image: what must do that
+    jpeg_quality: int
+    problems: int  # an image and a target each: begun so far
+    solved: int  # done so far
+    results: list[ChangedImage]  # of the last batch
 
 
 @runtime_checkable

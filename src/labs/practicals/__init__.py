@@ -30,6 +30,8 @@ class Column:
         interval: whether its interval is shown.
         images: which of a run's counts of images an accuracy was measured on, for the interval of a run; empty: of
             several, and a run has no interval.
+        trials: the metric that says of how many trials it is the share, for the interval of a run, where these are not
+            the images of a split; such a number is in [0, 1].
         read: how a run gives the number; None: it is the final metric of the name `key`.
         note: what the caption says of a column that stands only where a run has such a number, or one of its group.
     """
@@ -41,6 +43,7 @@ class Column:
     group: str = ""
     interval: bool = False
     images: str = "test"
+    trials: str = ""
     read: "Callable[[Run], float | None] | None" = None
     note: str = ""
 

@@ -60,10 +60,12 @@ def group_by_recipe(runs: Iterable[Run]) -> list[list[Run]]:
 
 
 def estimate_of_run(run: Run, column: Column) -> Estimate | None:
-    """Summarise one run: an accuracy on test images with Wilson's interval, another value as it stands."""
+    """Summarise one run: accuracies on test images and shares of trials with Wilson's interval, others as they are."""
     value = column.value(run)
     if value is None:
         return None
+    if column.trials and 0 <= value <= 1 and (trials := run.metrics.get(column.trials, 0)) >= 1:
+        return over_images(value, round(trials))
     images = run.counts.get(column.images, 0)
     if images and column.key.startswith("test/") and is_accuracy(column.key):
         return over_images(value, images)

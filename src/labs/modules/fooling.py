@@ -1,0 +1,169 @@
+"""Fooling images: change an image, hardly visibly, until a net takes it for a class of your choice.
+
+C. Szegedy et al., "Intriguing properties of neural networks", ICLR 2014. As in hand-out 002, by normalized gradient
+ascent on the score s of the target class, in the space of normalized images, until it is the highest score:
+
+    x <- x + lr * g / |g|,   g = ds(x) / dx
+
+What is saved has 8 bits, and most changes are smaller than that: `survive` makes the test, and takes the gradient, on
+the image as a file keeps it. By option with one step of I. Goodfellow et al. (FGSM, ICLR 2015) or with the projected
+steps of A. Madry et al. (PGD, ICLR 2018), both from Captum, within `epsilon` of every number of the image.
+"""
+
+import math
+import warnings
+from functools import partial
+from typing import Literal, cast
+
+import lightning.pytorch as pl
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torchmetrics import MeanMetric, Metric, SumMetric
+
+from labs import LabsError
+from labs.datamodules.batches import Batch
+from labs.functional.saved_pixels import in_8_bits, straight_through, through_jpeg
+from labs.functional.targeted_ascent import Ascended, targeted_ascent
+from labs.inspection.changed_images import ChangedImage, Form, measure_changes
+from labs.inspection.undisturbed import undisturbed
+from labs.runs.trained_net import TrainedNet
+
+SIZES = ("steps", "l2", "l2_share", "linf")  # of a change
+
+
+class Fooling(pl.LightningModule):
+    """Fool a trained net with every image of the data and every target: each of them is one problem.
+
+    Args:
+        net: that is fooled.
+        target: classes that it shall see, by name or number, one or several.
+        method: `ascent`, `fgsm` or `pgd`.
+        survive: the form that must fool: `float`, the image as computed, as in the hand-out; `png`, what is saved in 8
+            bits; `jpeg`, what is saved with `jpeg_quality`.
+        lr: of `ascent`: length of a step among normalized images.
+        steps: at most; `fgsm` takes one, `pgd` all of them, of 2.5 epsilon / steps each, as Madry does.
+        epsilon: of `fgsm` and `pgd`: largest change of a number, of pixels in [0, 1].
+        jpeg_quality: from 1 to 100.
+        at_once: problems that go through the net together.
+
+    Raises:
+        LabsError: a class that the net has not, or a value that makes no sense.
+    """
+
+    def __init__(
+        self,
+        *,
+        net: TrainedNet,
+        target: str | int | list[str | int],
+        method: Literal["ascent", "fgsm", "pgd"] = "ascent",
+        survive: Form = "png",
+        lr: float = 1.0,
+        steps: int = 100,
+        epsilon: float = 8 / 255,
+        jpeg_quality: int = 90,
+        at_once: int = 16,
+    ) -> None:
+        super().__init__()
+        if not 0 < lr < math.inf:
+            raise LabsError(f"module.lr={lr}: expected a length above 0, such as 1.")
+        if not 0 < epsilon <= 1:
+            raise LabsError(f"module.epsilon={epsilon}: expected a share of a pixel's range above 0, up to 1.")
+        if not 1 <= jpeg_quality <= 100:
+            raise LabsError(f"module.jpeg_quality={jpeg_quality}: expected 1 to 100, such as 90.")
+        for name, value in {"steps": steps, "at_once": at_once}.items():
+            if value < 1:
+                raise LabsError(f"module.{name}={value}: expected 1 or more.")
+        self.targets = list(dict.fromkeys(map(net.index, target if isinstance(target, list) else [target])))
+        if not self.targets:
+            raise LabsError("module.target=[]: expected a class, such as 6, or several, such as [6,76].")
+        self.looked_into = net
+        self.net = net.net.to(memory_format=torch.channels_last)  # a third faster for convolutions on a CPU
+        self.method, self.survive, self.lr, self.steps, self.epsilon = method, survive, lr, steps, epsilon
+        self.jpeg_quality, self.at_once = jpeg_quality, at_once
+        self.problems = self.solved = 0  # of the test so far: begun, and done
+        self.results: list[ChangedImage] = []  # of the last batch
+        sums, means = ("problems", "already"), ("fooled", "fooled_png", "fooled_jpeg", *SIZES, "confidence")
+        self.metrics = nn.ModuleDict({**{name: SumMetric() for name in sums}, **{name: MeanMetric() for name in means}})
+
+    @property
+    def labels(self) -> list[str]:
+        """What every number and picture of this run must carry."""
+        return self.looked_into.labels
+
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
+        """Fool the net with each image of a batch, for each target."""
+        count = len(self.targets)
+        originals, positions = (rows.repeat_interleave(count, 0) for rows in (batch.images, batch.positions))
+        targets = torch.tensor(self.targets, device=self.device).repeat(len(batch.images))
+        self.problems += len(targets)
+        with undisturbed(self.net), torch.autocast(self.device.type, enabled=False):
+            originals = originals.clone()  # what is made in inference mode has no gradient
+            fooling, steps = self.fool(originals, targets)
+            self.results = measure_changes(
+                self.looked_into, originals, fooling, positions=positions, targets=targets, steps=steps,
+                quality=self.jpeg_quality, at_once=self.at_once,
+            )  # fmt: skip
+        self._measure()
+
+    def fool(self, images: Tensor, targets: Tensor) -> Ascended:
+        """Change images (problems, 3, height, width) in [0, 1] until the net takes each for its target.
+
+        With `survive` they are what a file would hold, in [0, 1] and 8 bits (for JPEG: before compression).
+        """
+        found = self._ascend(images, targets) if self.method == "ascent" else self._attack(images, targets)
+        return found if self.survive == "float" else Ascended(in_8_bits(found.images), found.steps)
+
+    def _logits(self, images: Tensor) -> Tensor:
+        """Return the net's logits of images, as they are saved if that is what must survive."""
+        if self.survive == "png":
+            images = straight_through(images, in_8_bits)
+        elif self.survive == "jpeg":
+            images = straight_through(images, partial(through_jpeg, quality=self.jpeg_quality))
+        return self.looked_into(images)
+
+    def _ascend(self, images: Tensor, targets: Tensor) -> Ascended:
+        scale = self.looked_into.normalizer.statistics[1].to(images.device)
+        return targeted_ascent(
+            self._logits, images, targets, lr=self.lr, steps=self.steps, scale=scale, at_once=self.at_once,
+            on_solved=self._count,
+        )  # fmt: skip
+
+    def _attack(self, images: Tensor, targets: Tensor) -> Ascended:
+        from captum.robust import FGSM, PGD  # only a run that needs it waits for the import
+
+        bounds = {"lower_bound": 0.0, "upper_bound": 1.0}
+        loss = partial(F.cross_entropy, reduction="none")
+        changed, parts = [], zip(images.split(self.at_once), targets.split(self.at_once))
+        with warnings.catch_warnings(action="ignore", category=UserWarning):  # that it asks for gradients by itself
+            for part, wanted in parts:
+                if self.method == "fgsm":
+                    found = FGSM(self._logits, loss, **bounds).perturb(part, self.epsilon, wanted, targeted=True)
+                else:
+                    found = PGD(self._logits, loss, **bounds).perturb(
+                        part, self.epsilon, 2.5 * self.epsilon / self.steps, self.steps, wanted, targeted=True
+                    )
+                changed.append(found.detach())
+                self._count(len(part))
+        return Ascended(torch.cat(changed), torch.full_like(targets, 1 if self.method == "fgsm" else self.steps))
+
+    def _count(self, solved: int) -> None:
+        self.solved += solved
+
+    def _measure(self) -> None:
+        """Count what was solved in the last batch; sizes are of what fools, in the form that shall."""
+        posed = [result for result in self.results if not result.already]
+        fooled = [result for result in posed if result.fools(self.survive)]
+        forms: dict[str, Form] = {"fooled": "float", "fooled_png": "png", "fooled_jpeg": "jpeg"}
+        found = {
+            "problems": [len(posed)],
+            "already": [len(self.results) - len(posed)],
+            **{name: [result.fools(form) for result in posed] for name, form in forms.items()},
+            **{name: [getattr(result, name) for result in fooled] for name in SIZES},
+            "confidence": [result.after[self.survive][1] for result in fooled],
+        }
+        for name, values in found.items():
+            if values:
+                metric = cast(Metric, self.metrics[name])
+                metric.update(torch.tensor(values, dtype=torch.float32, device=self.device))
+                self.log(f"test/{name}", metric, on_step=False, on_epoch=True)
