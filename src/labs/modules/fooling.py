@@ -29,6 +29,7 @@ from labs.inspection.changed_images import ChangedImage, Form, measure_changes
 from labs.inspection.undisturbed import undisturbed
 from labs.runs.trained_net import TrainedNet
 
+FORMS: dict[str, Form] = {"fooled_float": "float", "fooled_png": "png", "fooled_jpeg": "jpeg"}
 SIZES = ("steps", "l2", "l2_share", "linf")  # of a change
 
 
@@ -83,7 +84,7 @@ class Fooling(pl.LightningModule):
         self.jpeg_quality, self.at_once = jpeg_quality, at_once
         self.problems = self.solved = 0  # of the test so far: begun, and done
         self.results: list[ChangedImage] = []  # of the last batch
-        sums, means = ("problems", "already"), ("fooled", "fooled_png", "fooled_jpeg", *SIZES, "confidence")
+        sums, means = ("problems", "already"), ("fooled", *FORMS, *SIZES, "confidence")
         self.metrics = nn.ModuleDict({**{name: SumMetric() for name in sums}, **{name: MeanMetric() for name in means}})
 
     @property
@@ -154,11 +155,11 @@ class Fooling(pl.LightningModule):
         """Count what was solved in the last batch; sizes are of what fools, in the form that shall."""
         posed = [result for result in self.results if not result.already]
         fooled = [result for result in posed if result.fools(self.survive)]
-        forms: dict[str, Form] = {"fooled": "float", "fooled_png": "png", "fooled_jpeg": "jpeg"}
         found = {
             "problems": [len(posed)],
             "already": [len(self.results) - len(posed)],
-            **{name: [result.fools(form) for result in posed] for name, form in forms.items()},
+            "fooled": [result.fools(self.survive) for result in posed],
+            **{name: [result.fools(form) for result in posed] for name, form in FORMS.items()},
             **{name: [getattr(result, name) for result in fooled] for name in SIZES},
             "confidence": [result.after[self.survive][1] for result in fooled],
         }

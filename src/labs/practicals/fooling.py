@@ -7,7 +7,7 @@ from typing import Any
 from labs.practicals import SECONDS, Column, Sheet
 
 FORMS = {
-    "test/fooled": "fooled, as computed",
+    "test/fooled_float": "fooled, as computed",
     "test/fooled_png": "fooled, saved as PNG",
     "test/fooled_jpeg": "fooled, saved as JPEG",
 }
@@ -47,12 +47,13 @@ SHEET = Sheet(
     title="Fooling images",
     handout="hand-out 002, 2-b, questions 5 to 7",
     docs="docs/fooling.md",
-    leads="test/fooled_png",
+    leads="test/fooled",
     ranks=False,  # more steps fool more, and change more
     columns=(
         Column("test/problems", "problems", "neither", "count"),
         Column("test/already", "already the target", "neither", "count"),
-        _share("test/fooled", "as computed"),
+        _share("test/fooled", "as asked for"),
+        _share("test/fooled_float", "as computed"),
         _share("test/fooled_png", "as PNG"),
         _share("test/fooled_jpeg", "as JPEG"),
         Column("test/steps", "steps", "lower", group=_SIZE),
@@ -64,9 +65,9 @@ SHEET = Sheet(
     ),
     caption=(
         "A problem is an image and a target. Fooled: the share of problems whose changed image the net takes for the "
-        "target, as computed, after it was saved in 8 bits, and after JPEG; intervals are over problems. Images that "
-        "the net takes for the target before any change are counted apart. Steps, sizes (of pixels in [0, 1]) and "
-        "confidence are means over the fooled ones, in the form that the run asks for (`module.survive`)."
+        "target: in the form that the run asks for (`module.survive`), as computed, saved in 8 bits, and as JPEG; "
+        "intervals are over problems. Images that the net takes for the target before any change are counted apart. "
+        "Steps, sizes (of pixels in [0, 1]) and confidence are means over those that fool in the form asked for."
     ),
     settings=(
         "module.net.name",
