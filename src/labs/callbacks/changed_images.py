@@ -74,7 +74,9 @@ class ChangedImages(pl.Callback):
     def _draw(self, columns: list[Shown], file: Path, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         net = needed(pl_module, LooksIntoNet, by=self).looked_into
         labels = of_the_run(trainer, [*handed_over(trainer, ShowsImages, to=self).labels, *net.labels])
-        changes_sheet(columns, file, f"{net.name} before and after a change that is hard to see", labels)
+        form = FORMS[needed(pl_module, ChangesImages, by=self).survive]
+        title = f"{net.name} before and after a change that is hard to see (judged as {form})"
+        changes_sheet(columns, file, title, labels)
 
 
 def _names(images: list[str], targets: list[str]) -> list[list[str]]:

@@ -27,14 +27,12 @@ class Shown:
         changed: the same after the change; drawn within [0, 1].
         words: above the original, above the changed image, and below it.
         good: whether the change did what it should.
-        repeats: whether the column before has the same original, so that it is drawn there.
     """
 
     original: np.ndarray
     changed: np.ndarray
     words: tuple[str, str, str]
     good: bool
-    repeats: bool = False
 
 
 def changes_sheet(columns: Sequence[Shown], path: Path, title: str, labels: Sequence[str]) -> None:
@@ -56,7 +54,7 @@ def changes_sheet(columns: Sequence[Shown], path: Path, title: str, labels: Sequ
         for axes in panels.flat:
             axes.set_axis_off()
         for lines, shown in zip(panels.T, band):
-            _draw(lines, shown, factor, whole=not shown.repeats or lines is panels.T[0])
+            _draw(lines, shown, factor)
         for axes, word in zip(panels[:, 0], (*ROWS, f"difference x {factor:g}"), strict=True):
             axes.text(-0.06, 0.5, word, transform=axes.transAxes, rotation=90, ha="right", va="center", fontsize=13)
     with replacing(path) as staged:
@@ -76,12 +74,11 @@ def magnification(differences: Sequence[np.ndarray]) -> float:
     return float(max(step * power for step in (1, 2, 5) if step * power <= wanted * (1 + 1e-9)))
 
 
-def _draw(lines: Sequence[Axes], shown: Shown, factor: float, *, whole: bool) -> None:
-    """Draw one column; the original only if `whole`."""
+def _draw(lines: Sequence[Axes], shown: Shown, factor: float) -> None:
+    """Draw one column."""
     above, after, below = (_lines(words) for words in shown.words)
-    if whole:
-        lines[0].imshow(shown.original, interpolation="nearest")
-        lines[0].set_title(above, fontsize=12)
+    lines[0].imshow(shown.original, interpolation="nearest")
+    lines[0].set_title(above, fontsize=12)
     lines[1].imshow(shown.changed.clip(0, 1), interpolation="nearest")
     lines[1].set_title(after, fontsize=12, color=PALETTE[2] if shown.good else PALETTE[1], weight="bold")
     lines[2].imshow((0.5 + factor * (shown.changed - shown.original)).clip(0, 1), interpolation="nearest")

@@ -46,7 +46,7 @@ class Fooling(pl.LightningModule):
         steps: at most; `fgsm` takes one, `pgd` all of them, of 2.5 epsilon / steps each, as Madry does.
         epsilon: of `fgsm` and `pgd`: largest change of a number, of pixels in [0, 1].
         jpeg_quality: from 1 to 100.
-        at_once: problems that go through the net together.
+        at_once: problems that go through the net together; None: 8 on a CPU, whose caches hold no more, else 64.
 
     Raises:
         LabsError: a class that the net has not, or a value that makes no sense.
@@ -63,7 +63,7 @@ class Fooling(pl.LightningModule):
         steps: int = 100,
         epsilon: float = 8 / 255,
         jpeg_quality: int = 90,
-        at_once: int = 16,
+        at_once: int | None = None,
     ) -> None:
         super().__init__()
         if not 0 < lr < math.inf:
@@ -73,7 +73,7 @@ class Fooling(pl.LightningModule):
         if not 1 <= jpeg_quality <= 100:
             raise LabsError(f"module.jpeg_quality={jpeg_quality}: expected 1 to 100, such as 90.")
         for name, value in {"steps": steps, "at_once": at_once}.items():
-            if value < 1:
+            if value is not None and value < 1:
                 raise LabsError(f"module.{name}={value}: expected 1 or more.")
         self.targets = list(dict.fromkeys(map(net.index, target if isinstance(target, list) else [target])))
         if not self.targets:
@@ -103,7 +103,7 @@ class Fooling(pl.LightningModule):
             fooling, steps = self.fool(originals, targets)
             self.results = measure_changes(
                 self.looked_into, originals, fooling, positions=positions, targets=targets, steps=steps,
-                quality=self.jpeg_quality, at_once=self.at_once,
+                quality=self.jpeg_quality, at_once=self._at_once,
             )  # fmt: skip
         self._measure()
 
@@ -126,7 +126,7 @@ class Fooling(pl.LightningModule):
     def _ascend(self, images: Tensor, targets: Tensor) -> Ascended:
         scale = self.looked_into.normalizer.statistics[1].to(images.device)
         return targeted_ascent(
-            self._logits, images, targets, lr=self.lr, steps=self.steps, scale=scale, at_once=self.at_once,
+            self._logits, images, targets, lr=self.lr, steps=self.steps, scale=scale, at_once=self._at_once,
             on_solved=self._count,
         )  # fmt: skip
 
@@ -135,7 +135,7 @@ class Fooling(pl.LightningModule):
 
         bounds = {"lower_bound": 0.0, "upper_bound": 1.0}
         loss = partial(F.cross_entropy, reduction="none")
-        changed, parts = [], zip(images.split(self.at_once), targets.split(self.at_once))
+        changed, parts = [], zip(images.split(self._at_once), targets.split(self._at_once))
         with warnings.catch_warnings(action="ignore", category=UserWarning):  # that it asks for gradients by itself
             for part, wanted in parts:
                 if self.method == "fgsm":
@@ -147,6 +147,10 @@ class Fooling(pl.LightningModule):
                 changed.append(found.detach())
                 self._count(len(part))
         return Ascended(torch.cat(changed), torch.full_like(targets, 1 if self.method == "fgsm" else self.steps))
+
+    @property
+    def _at_once(self) -> int:
+        return self.at_once or (8 if self.device.type == "cpu" else 64)
 
     def _count(self, solved: int) -> None:
         self.solved += solved
