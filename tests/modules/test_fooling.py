@@ -79,6 +79,15 @@ def fooled(method: Fooling, images: Tensor, targets: Tensor) -> tuple[Tensor, Te
 
 
 @pytest.mark.parametrize("inference_mode", [True, False])
+@pytest.mark.parametrize("name", ["fgsm", "pgd"])
+def test_every_method_works_in_a_test(name: Any, inference_mode: bool) -> None:
+    method = Fooling(net=small_net(), target=["stingray", 4], method=name, steps=3, epsilon=0.2)
+    results, metrics = results_of(method, inference_mode=inference_mode)
+    assert {result.steps for result in results} == {1 if name == "fgsm" else 3}
+    assert metrics["test/fooled_png"] > 0
+
+
+@pytest.mark.parametrize("inference_mode", [True, False])
 def test_it_works_in_a_test_and_leaves_the_net_as_it_was(inference_mode: bool) -> None:
     net = small_net()
     before = copy.deepcopy(net.net.state_dict())

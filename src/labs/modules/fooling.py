@@ -95,11 +95,13 @@ class Fooling(pl.LightningModule):
     def test_step(self, batch: Batch, batch_idx: int) -> None:
         """Fool the net with each image of a batch, for each target."""
         count = len(self.targets)
-        originals, positions = (rows.repeat_interleave(count, 0) for rows in (batch.images, batch.positions))
-        targets = torch.tensor(self.targets, device=self.device).repeat(len(batch.images))
-        self.problems += len(targets)
+        self.problems += count * len(batch.images)
         with undisturbed(self.net), torch.autocast(self.device.type, enabled=False):
-            originals = originals.clone()  # what is made in inference mode has no gradient
+            # copies: what is made in inference mode, as in a test, has no gradient
+            originals, positions = (
+                rows.clone().repeat_interleave(count, 0) for rows in (batch.images, batch.positions)
+            )
+            targets = torch.tensor(self.targets, device=self.device).repeat(len(batch.images))
             fooling, steps = self.fool(originals, targets)
             self.results = measure_changes(
                 self.looked_into, originals, fooling, positions=positions, targets=targets, steps=steps,
