@@ -29,7 +29,7 @@ class ChangedImages(pl.Callback):
 
     `images/<image>_<target>.png` (`.jpg` where that is what must fool) is read back by `predict.py` and
     `datamodule.images=` as the very pixels that were measured. `images/sheet.png` shows each image with its first
-    target, `images/targets/<image>.png` an image with every target.
+    target that there was something to do for, `images/targets/<image>.png` an image with every target.
 
     Args:
         most: images on a sheet.
@@ -40,7 +40,7 @@ class ChangedImages(pl.Callback):
             raise LabsError(f"callbacks.images.most={most}: expected 1 image or more.")
         self.most = most
         self.rows: list[dict[str, Any]] = []
-        self.first: list[Shown] = []  # of each image, its first target
+        self.first: list[Shown] = []  # of each image, the first target that it was not from the start
 
     @rank_zero_only
     def on_test_batch_end(
@@ -58,7 +58,8 @@ class ChangedImages(pl.Callback):
                 _save(result, images_folder(trainer) / name, net, method.survive, method.jpeg_quality)
                 self.rows.append(_row(result, data.names[position], net))
             columns = [_shown(result, net, method.survive) for result in results]
-            self.first += columns[:1]
+            posed = (column for column, result in zip(columns, results) if not result.already)
+            self.first.append(next(posed, columns[0]))
             if len(columns) > 1:
                 file = images_folder(trainer, "targets") / f"{data.names[position]}.png"
                 self._draw(columns[: self.most], file, trainer, pl_module)
@@ -75,7 +76,7 @@ class ChangedImages(pl.Callback):
         net = needed(pl_module, LooksIntoNet, by=self).looked_into
         labels = of_the_run(trainer, [*handed_over(trainer, ShowsImages, to=self).labels, *net.labels])
         form = FORMS[needed(pl_module, ChangesImages, by=self).survive]
-        title = f"{net.name} before and after a change that is hard to see (judged as {form})"
+        title = f"What {net.name} sees before and after (judged as {form})"
         changes_sheet(columns, file, title, labels)
 
 
@@ -128,11 +129,14 @@ def _row(result: ChangedImage, name: str, net: TrainedNet) -> dict[str, Any]:
 
 def _shown(result: ChangedImage, net: TrainedNet, form: Form) -> Shown:
     """Return a column of a sheet."""
+    original, changed = (image.permute(1, 2, 0).numpy() for image in (result.original, result.changed))
+    before = _answer(net, result.before)
+    if result.already:
+        return Shown(original, changed, (before, "already the target", "nothing to do"), good=None)
     marks = "  ".join(f"{word} {'✓' if result.fools(kind) else '✗'}" for kind, word in FORMS.items() if kind != "float")
     size = f"{result.steps} step{'s' * (result.steps != 1)}, size {100 * result.l2_share:.2g} %"
-    original, changed = (image.permute(1, 2, 0).numpy() for image in (result.original, result.changed))
-    after = "already the target" if result.already else _answer(net, result.after[form])
-    return Shown(original, changed, (_answer(net, result.before), after, f"{size}\n{marks}"), result.fools(form))
+    words = (before, _answer(net, result.after[form]), f"{size}\n{marks}")
+    return Shown(original, changed, words, good=result.fools(form))
 
 
 def _answer(net: TrainedNet, answer: tuple[int, float]) -> str:

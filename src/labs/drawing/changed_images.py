@@ -26,13 +26,13 @@ class Shown:
         original: (height, width, 3) in [0, 1].
         changed: the same after the change; drawn within [0, 1].
         words: above the original, above the changed image, and below it.
-        good: whether the change did what it should.
+        good: whether the change did what it should; None: there was nothing to do.
     """
 
     original: np.ndarray
     changed: np.ndarray
     words: tuple[str, str, str]
-    good: bool
+    good: bool | None
 
 
 def changes_sheet(columns: Sequence[Shown], path: Path, title: str, labels: Sequence[str]) -> None:
@@ -80,7 +80,8 @@ def _draw(lines: Sequence[Axes], shown: Shown, factor: float) -> None:
     lines[0].imshow(shown.original, interpolation="nearest")
     lines[0].set_title(above, fontsize=12)
     lines[1].imshow(shown.changed.clip(0, 1), interpolation="nearest")
-    lines[1].set_title(after, fontsize=12, color=PALETTE[2] if shown.good else PALETTE[1], weight="bold")
+    color = {True: PALETTE[2], False: PALETTE[1], None: "dimgray"}[shown.good]
+    lines[1].set_title(after, fontsize=12, color=color, weight="bold")
     lines[2].imshow((0.5 + factor * (shown.changed - shown.original)).clip(0, 1), interpolation="nearest")
     lines[2].set_title(below, fontsize=11)
 
