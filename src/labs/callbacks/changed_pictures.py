@@ -15,7 +15,7 @@ from labs.callbacks.record import tsv
 from labs.callbacks.tensorboard import images_folder, show_picture
 from labs.datamodules.protocols import ChangesImages, LooksIntoNet, ShowsImages, handed_over, needed
 from labs.datamodules.read_picture import file_name, numbered
-from labs.drawing.changed_images import Shown, changes_sheet
+from labs.drawing.before_after import Shown, changes_sheet
 from labs.functional.tiles import as_bytes
 from labs.inspection.changed_images import ChangedImage, Form
 from labs.runs.trained_net import TrainedNet
@@ -24,7 +24,7 @@ from labs.storage.files import replacing, write_text
 FORMS: dict[Form, str] = {"float": "computed", "png": "PNG", "jpeg": "JPEG"}
 
 
-class ChangedImages(pl.Callback):
+class ChangedPictures(pl.Callback):
     """Save every image as soon as it is changed, with a row of `fooled.tsv`; at the end draw them.
 
     `images/<image>_<target>.png` (`.jpg` where that is what must fool) is read back by `predict.py` and

@@ -13,7 +13,7 @@ from PIL import Image
 from torch import nn
 from trained_run import CLASSES, write_trained_run
 
-from labs.callbacks.changed_images import framed
+from labs.callbacks.changed_pictures import framed
 from labs.datamodules.photos import Photos
 from labs.functional.augment import center_crop
 from labs.functional.normalization import Normalization, Normalizer

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from labs.drawing.changed_images import Shown, changes_sheet, magnification
+from labs.drawing.before_after import Shown, changes_sheet, magnification
 
 
 @pytest.mark.parametrize(("largest", "factor"), [(0.5, 1), (0.9, 1), (0.2, 2), (0.02, 20), (0.05, 10), (1e-4, 5000)])
