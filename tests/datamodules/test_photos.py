@@ -21,7 +21,7 @@ def photos(**settings: object) -> Photos:
              "folder": "data"}  # fmt: skip
     data = Photos(**{**usual, **settings})  # type: ignore[arg-type]
     net = TrainedNet("any", nn.Identity(), ["a", "b"], Normalizer(IMAGENET), 32, None, [], None)
-    data.trainer = type("T", (), {"lightning_module": type("M", (), {"looked_into": net})()})()
+    data.trainer = type("T", (), {"lightning_module": type("M", (), {"looked_into": net})(), "world_size": 1})()
     return data
 
 
@@ -83,6 +83,13 @@ def test_an_image_keeps_its_aspect_ratio_and_its_center(tmp_path: Path) -> None:
 def test_what_cannot_be_read_is_said(settings: dict, words: str) -> None:
     with pytest.raises(LabsError, match=words):
         photos(**settings).setup("test")
+
+
+def test_several_processes_would_look_at_the_same_images() -> None:
+    data = photos()
+    data.trainer.world_size = 2  # type: ignore[union-attr, misc]
+    with pytest.raises(LabsError, match=r"trainer\.devices=1"):
+        data.setup("test")
 
 
 def test_files_that_are_no_images_are_named(tmp_path: Path) -> None:

@@ -37,6 +37,7 @@ class Looking:
     """A trainer, as far as `Photos` asks it."""
 
     def __init__(self, net: TrainedNet) -> None:
+        self.world_size = 1
         self.lightning_module = type("Method", (), {"looked_into": net})()
 
 
@@ -101,6 +102,7 @@ def test_a_class_has_a_name_a_number_and_neighbors() -> None:
     assert [class_index(classes, typed, "target") for typed in ("tarantula", "TARANTULA", 76, "76", "stingray")] == [
         76, 76, 76, 76, 6
     ]  # fmt: skip
+    assert [class_index(["5", "6", "7", "cat"], typed, "target") for typed in (6, "7", 3)] == [1, 2, 3]
     assert class_index(["001.Black_footed", "002.Laysan"], "black footed", "target") == 0
     for typed, words in (
         ("taranula", r"target=taranula: the net has no such class \(did you mean tarantula\?\)"),

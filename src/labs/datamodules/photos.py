@@ -90,6 +90,8 @@ class Photos(pl.LightningDataModule):
         """
         if self.names:
             return
+        if self.trainer and self.trainer.world_size > 1:
+            raise LabsError("the images of such a run are looked at by one process: type trainer.devices=1.")
         net = needed(self.trainer.lightning_module if self.trainer else None, LooksIntoNet, by=self).looked_into
         if self.sources is None and net.run is not None:
             self._of_run(net)

@@ -112,7 +112,7 @@ def imagenet_classes() -> list[str]:
 
 
 def class_index(classes: Sequence[str], typed: str | int, key: str) -> int:
-    """Return the place of a class by its place, its name, or the one name that a word is in.
+    """Return the place of a class by its name, its place, or the one name that a word is in.
 
     Raises:
         LabsError: there is no such class, or several.
@@ -121,13 +121,13 @@ def class_index(classes: Sequence[str], typed: str | int, key: str) -> int:
         >>> class_index(["cat", "tabby cat"], "tabby", "target"), class_index(["cat", "tabby cat"], 1, "target")
         (1, 1)
     """
-    if isinstance(typed, int) or typed.strip().isdecimal():
+    word = str(typed).replace("_", " ").strip().casefold()
+    names = [name.replace("_", " ").casefold() for name in classes]
+    places = [place for place, name in enumerate(names) if name == word]  # of digits, the name is a number, too
+    if not places and (isinstance(typed, int) or word.isdecimal()):
         if 0 <= int(typed) < len(classes):
             return int(typed)
         raise LabsError(f"{key}={typed}: expected 0 to {len(classes) - 1}, the net has {len(classes)} classes.")
-    word = typed.replace("_", " ").strip().casefold()
-    names = [name.replace("_", " ").casefold() for name in classes]
-    places = [place for place, name in enumerate(names) if name == word]
     places = places or [place for place, name in enumerate(names) if word and word in name]
     if len(places) == 1:
         return places[0]
