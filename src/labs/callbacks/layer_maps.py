@@ -1,5 +1,6 @@
 """What a look at the layers of a net leaves: sheets of filters, of maps, and of the images that excite units most."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,6 @@ from labs.datamodules.sources import say
 from labs.drawing.tile_sheets import Section, Tile, filter_colors, map_colors, tile_sheet
 from labs.inspection.graph import trace_net
 from labs.inspection.layers import layer_field, seen_by
-from labs.inspection.receptive_field import Field
 from labs.runs.trained_net import top_classes
 from labs.storage.files import write_text
 
@@ -81,8 +81,11 @@ class LayerMaps(pl.Callback):
                 if maps.shape[1] == 1:
                     continue  # a vector has units, and no map to look at
                 sections = [Section("", self._tiles(maps, self.channels))]
-                title, note = f"{layer} of {pl_module.looked_into.name}, {name}", self._note(maps)
-                self._save(trainer, f"maps/{name}-{layer}", sections, title, note, aside=aside)
+                part = f": {self.channels} of {len(maps)} channels, with the highest peaks" * (
+                    len(maps) > self.channels
+                )
+                title = f"{layer} of {pl_module.looked_into.name}{part}"
+                self._save(trainer, f"maps/{name}-{layer}", sections, title, _scale([maps]), aside=aside)
 
     @rank_zero_only
     def on_test_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -109,7 +112,7 @@ class LayerMaps(pl.Callback):
             for unit in pl_module.units_of(layer):
                 rows = self._images_of(pl_module, data, layer, unit)
                 units += [{"layer": layer, "unit": unit, "place": place, **row} for place, row in enumerate(rows, 1)]
-                tiles = [_marked(data, row) for row in rows]
+                tiles = [_marked(data, row, dotted=width > 1) for row in rows]
                 sections.append(Section(f"unit {unit}", tiles))
             title = f"Which of {peaks.images} images excite units of {layer} most ({pl_module.looked_into.name})"
             sees = "Framed: what the unit sees there." if field else "What the unit sees there is not known."
@@ -144,7 +147,7 @@ class LayerMaps(pl.Callback):
             sections.append(Section(f"{layer}: {shape}{sees}", self._tiles(maps, OVERVIEW)))
         title = f"What layers of {method.looked_into.name} give: the {OVERVIEW} channels with the highest peaks"
         if sections:
-            self._save(trainer, "overview", sections, title, _SCALE, aside=aside, columns=OVERVIEW)
+            self._save(trainer, "overview", sections, title, _scale(layers.values()), aside=aside, columns=OVERVIEW)
 
     def _tiles(self, maps: Tensor, count: int) -> list[Tile]:
         """Return the maps with the highest peaks, by number, each with its number, active share and peak."""
@@ -153,25 +156,21 @@ class LayerMaps(pl.Callback):
         tiles = []
         for channel in chosen:
             values = maps[channel].numpy()
-            tiles.append(Tile(map_colors(values), f"{channel}  {(values > 0).mean():.0%}  {_short(float(peaks[channel]))}"))
+            tiles.append(
+                Tile(map_colors(values), f"{channel}  {(values > 0).mean():.0%}  {_short(float(peaks[channel]))}")
+            )
         return tiles
 
-    def _note(self, maps: Tensor) -> str:
-        part = f"The {self.channels} of {len(maps)} channels with the highest peaks. " * (len(maps) > self.channels)
-        return part + _SCALE
-
-    def _save(
-        self, trainer: pl.Trainer, name: str, sections: list[Section], title: str, note: str, **how: Any
-    ) -> None:
+    def _save(self, trainer: pl.Trainer, name: str, sections: list[Section], title: str, note: str, **how: Any) -> None:
         path = images_folder(trainer, *Path(name).parent.parts) / f"{Path(name).name}.png"
         tile_sheet(sections, path, title, self.labels, note=note, **how)
         show_picture(trainer, name, path)
 
 
-_SCALE = (
-    "Under a map: channel, share of it above zero, peak. Each has its own scale; where some of it is below zero, "
-    "that is blue."
-)
+def _scale(drawn: Iterable[Tensor]) -> str:
+    """Say how to read maps."""
+    below = "; blue is below zero" * any(bool((maps < 0).any()) for maps in drawn)
+    return f"Under a map: channel, share of it above zero, peak. Each map has a scale of its own{below}."
 
 
 def _short(value: float) -> str:
@@ -183,7 +182,8 @@ def _picture(pixels: Tensor) -> Any:
     return pixels.permute(1, 2, 0).numpy()
 
 
-def _marked(data: ShowsImages, row: dict[str, Any]) -> Tile:
+def _marked(data: ShowsImages, row: dict[str, Any], *, dotted: bool) -> Tile:
     box = None if row["left"] == "" else (row["left"], row["top"], row["right"], row["bottom"])
+    dot = ((box[0] + box[2]) / 2, (box[1] + box[3]) / 2) if box and dotted else None
     name = row["image"] if len(row["image"]) <= LONGEST else f"{row['image'][: LONGEST - 1]}…"
-    return Tile(_picture(data.pixels[row["position"]]), f"{name}\n{_short(row['peak'])}", box)
+    return Tile(_picture(data.pixels[row["position"]]), f"{name}\n{_short(row['peak'])}", box, dot)

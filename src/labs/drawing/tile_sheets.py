@@ -5,6 +5,7 @@ import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -17,6 +18,8 @@ from labs.storage.files import replacing
 Box = tuple[float, float, float, float]  # left, top, right, bottom in pixels, the last two excluded
 WIDTH = 12.8  # inches of a sheet: with the height below it fills a slide
 HEIGHT = 7.2
+SHARE = 0.93  # of the width of a column that its tile takes
+HEADING = 0.4  # inches of the heading of a section
 MARK = "#ffd400"
 SATURATED = 0.995
 SMALL = 0.3  # of the side of its picture: a smaller box is shown enlarged, too
@@ -29,6 +32,7 @@ class Tile:
     picture: np.ndarray
     caption: str = ""
     box: Box | None = None
+    dot: tuple[float, float] | None = None  # (x, y) in pixels; in place of it a small box is shown enlarged
 
 
 @dataclass(frozen=True)
@@ -60,48 +64,42 @@ def tile_sheet(
         aside: a larger picture on the left.
         note: how to read the tiles; printed below them.
     """
-    counts, headed = [len(section.tiles) for section in sections], any(section.heading for section in sections)
+    headed = any(section.heading for section in sections)
     captions = [tile.caption for section in sections for tile in section.tiles]
     under = 0.05 + 0.15 * max((caption.count("\n") + 1 for caption in captions if caption), default=0)  # inches
     room = WIDTH - (3.1 if aside else 0.3)
 
-    def inches(columns: int) -> float:
-        lines = sum(-(-count // columns) for count in counts)
-        tiles = lines * (room / columns * 0.93 + under) + len(counts) * (0.32 if headed else 0)
+    def tall(columns: int) -> float:
+        """Return the height of a sheet with so many columns, in inches."""
+        lines = sum(-(-len(section.tiles) // columns) for section in sections)
+        tiles = lines * (room / columns * SHARE + under) + len(sections) * (HEADING if headed else 0)
         return max(tiles + 1.15 + (0.25 if note else 0), 4.6 if aside else 2.5)
 
-    columns = columns or next(columns for columns in range(1, 100) if columns == 99 or inches(columns) <= HEIGHT)
-    rows, side, height = [-(-count // columns) for count in counts], room / columns, inches(columns)
+    columns = columns or next(columns for columns in range(1, 100) if columns == 99 or tall(columns) <= HEIGHT)
+    side, height = room / columns, tall(columns)
     figure = Figure(figsize=(WIDTH, height), facecolor="white")
-    figure.text(0.012, 1 - 0.34 / height, title, fontsize=17, weight="bold", va="center", parse_math=False)
-    figure.text(0.012, 1 - 0.68 / height, " · ".join(labels), fontsize=11, color="#555555", va="center")
-    if note:
-        figure.text(0.012, 0.2 / height, note, fontsize=11, color="#333333", va="center", parse_math=False)
+    left = 0.012
+    words: dict[str, Any] = {"va": "center", "parse_math": False}
+    figure.text(left, 1 - 0.34 / height, title, fontsize=17, weight="bold", **words)
+    figure.text(left, 1 - 0.68 / height, " · ".join(labels), fontsize=11, color="#555555", **words)
+    figure.text(left, 0.2 / height, note, fontsize=11, color="#333333", **words)
     top = 1.0  # inches from the upper edge
     if aside:
-        axes = figure.add_axes((0.012, 1 - (top + 2.8) / height, 2.8 / WIDTH, 2.8 / height))
-        _show(axes, aside.picture, aside.box, (0, 0, 1, 1))
-        axes.set(xlim=(0, 1), ylim=(0, 1))
+        axes = figure.add_axes((left, 1 - (top + 2.8) / height, 2.8 / WIDTH, 2.8 / height))
         axes.set_axis_off()
-        words = "\n".join(textwrap.fill(line, 28) for line in aside.caption.splitlines())
-        figure.text(0.012, 1 - (top + 2.95) / height, words, fontsize=12, va="top", parse_math=False)
-    for section, lines in zip(sections, rows, strict=True):
+        _show(axes, aside, (0, 0, 1, 1))
+        caption = "\n".join(textwrap.fill(line, 28) for line in aside.caption.splitlines())
+        figure.text(left, 1 - (top + 2.95) / height, caption, fontsize=12, va="top", parse_math=False)
+    left = (WIDTH - room) / WIDTH
+    for section in sections:
         if headed:
-            place = ((WIDTH - room) / WIDTH, 1 - (top + 0.08) / height)
-            figure.text(*place, section.heading, fontsize=12, weight="bold", va="center", parse_math=False)
-            top += 0.32
-        deep = lines * (side * 0.93 + under)
-        axes = figure.add_axes(((WIDTH - room) / WIDTH, 1 - (top + deep) / height, room / WIDTH, deep / height))
-        axes.set(xlim=(0, columns * side), ylim=(deep, 0))
+            figure.text(left, 1 - (top + 0.18) / height, section.heading, fontsize=12, weight="bold", **words)
+            top += HEADING
+        deep = -(-len(section.tiles) // columns) * (side * SHARE + under)
+        axes = figure.add_axes((left, 1 - (top + deep) / height, room / WIDTH, deep / height))
         axes.set_axis_off()
-        for place, tile in enumerate(section.tiles):
-            line, column = divmod(place, columns)
-            left, upper = column * side, line * (side * 0.93 + under)
-            _show(axes, tile.picture, tile.box, (left, upper + side * 0.93, left + side * 0.93, upper))
-            size = 7.5 if side < 1.05 else 9
-            middle = left + side * 0.465
-            words = (middle, upper + side * 0.93 + 0.03, tile.caption)
-            axes.text(*words, fontsize=size, ha="center", va="top", linespacing=1.0, parse_math=False)
+        _lay_out(axes, section.tiles, columns, side, under)
+        axes.set(xlim=(0, room), ylim=(deep, 0))
         top += deep
     with replacing(path) as staged:
         figure.savefig(staged, format="png", dpi=110)
@@ -128,26 +126,40 @@ def filter_colors(weights: np.ndarray) -> np.ndarray:
     return np.repeat(picture, 3, axis=2) if picture.shape[2] == 1 else picture
 
 
-def _show(axes: Axes, picture: np.ndarray, box: Box | None, extent: tuple[float, float, float, float]) -> None:
-    """Show a picture at (left, bottom, right, top), and in it a box; of a small one an enlarged view, in a corner."""
+def _lay_out(axes: Axes, tiles: Sequence[Tile], columns: int, side: float, under: float) -> None:
+    """Draw tiles in rows; one unit of the axes is an inch, and y points down."""
+    for place, tile in enumerate(tiles):
+        row, column = divmod(place, columns)
+        left, upper, size = column * side, row * (side * SHARE + under), side * SHARE
+        _show(axes, tile, (left, upper + size, left + size, upper))
+        font: dict[str, Any] = {"fontsize": 7.5 if side < 1.05 else 9, "linespacing": 1.0, "parse_math": False}
+        axes.text(left + size / 2, upper + size + 0.03, tile.caption, ha="center", va="top", **font)
+
+
+def _show(axes: Axes, tile: Tile, extent: tuple[float, float, float, float]) -> None:
+    """Show a tile at (left, bottom, right, top) with its marks; what a small box holds also enlarged, in a corner."""
     left, bottom, right, top = extent
-    axes.imshow(picture, extent=(left, right, bottom, top), aspect="auto")
-    if box is None:
-        return
-    height, width = picture.shape[:2]
+    axes.imshow(tile.picture, extent=(left, right, bottom, top), aspect="auto")
+    height, width = tile.picture.shape[:2]
 
     def place(x: float, y: float) -> tuple[float, float]:
         return left + (right - left) * x / width, top + (bottom - top) * y / height
 
-    first_x, first_y = max(box[0], 0), max(box[1], 0)
-    last_x, last_y = min(box[2], width), min(box[3], height)
+    if tile.box is None:
+        return
+    first_x, first_y = max(tile.box[0], 0), max(tile.box[1], 0)
+    last_x, last_y = min(tile.box[2], width), min(tile.box[3], height)
     _frame(axes, place(first_x, first_y), place(last_x, last_y))
-    if max(last_x - first_x, last_y - first_y) >= SMALL * width or first_x >= last_x or first_y >= last_y:
+    if first_x >= last_x or first_y >= last_y:  # it lies in the padding
+        return
+    if max(last_x - first_x, last_y - first_y) >= SMALL * width:
+        if tile.dot:
+            axes.plot(*place(*tile.dot), "o", color=MARK, markeredgecolor="black", markersize=6, zorder=4)
         return
     at_left, at_top = (first_x + last_x) / 2 > width / 2, (first_y + last_y) / 2 > height / 2  # the other corner
     x, y = 0.0 if at_left else 0.6 * width, 0.0 if at_top else 0.6 * height
     corner, end = place(x, y), place(x + 0.4 * width, y + 0.4 * height)
-    part = picture[int(first_y) : math.ceil(last_y), int(first_x) : math.ceil(last_x)]
+    part = tile.picture[int(first_y) : math.ceil(last_y), int(first_x) : math.ceil(last_x)]
     axes.imshow(part, extent=(corner[0], end[0], end[1], corner[1]), aspect="auto", interpolation="nearest", zorder=2)
     _frame(axes, corner, end)
 

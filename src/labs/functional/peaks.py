@@ -39,10 +39,11 @@ class Peaks:
         peaks, places = flat.max(dim=2)  # (batch, channels)
         peaks = peaks.float()
         new = torch.stack([peaks.double(), peaks.double().square(), (flat > 0).sum(2).double()]).sum(1)
-        found = (peaks, positions.to(peaks.device)[:, None].expand_as(places), places)
+        found = [peaks, positions.to(peaks.device)[:, None].expand_as(places), places]
         self.size = flat.shape[2]
         if self.images:
-            found = tuple(torch.cat(pair) for pair in zip((self.values, self.positions, self.places), found, strict=True))
+            before = (self.values, self.positions, self.places)
+            found = [torch.cat(pair) for pair in zip(before, found, strict=True)]
         self.sums = self.sums + new if self.images else new
         best = found[0].argsort(dim=0, descending=True, stable=True)[: self.top]
         self.values, self.positions, self.places = (values.gather(0, best) for values in found)
