@@ -74,7 +74,9 @@ class LayerMaps(pl.Callback):
         for position, layers in pl_module.maps.items():
             name, image = data.names[position], _picture(data.pixels[position])
             answer = top_classes(pl_module.looked_into, pl_module.probabilities[position], count=1)[0]
-            aside = Tile(image, f"{name}\n{answer[0]}, {answer[1]:.0%}")
+            label, classes = int(data.classes[position]), pl_module.looked_into.classes
+            truth = f"\nis {classes[label]}" if label >= 0 and classes[label] != answer[0] else ""
+            aside = Tile(image, f"{name}\n{answer[0]}, {answer[1]:.0%}{truth}")
             if not self.drawn:
                 self._draw_overview(trainer, pl_module, layers, aside)
             for layer, maps in layers.items():
@@ -115,7 +117,11 @@ class LayerMaps(pl.Callback):
                 tiles = [_marked(data, row, dotted=width > 1) for row in rows]
                 sections.append(Section(f"unit {unit}", tiles))
             title = f"Which of {peaks.images} images excite units of {layer} most ({pl_module.looked_into.name})"
-            sees = "Framed: what the unit sees there." if field else "What the unit sees there is not known."
+            sees = (
+                "Framed: what the unit sees there; a dot is its middle."
+                if field
+                else "What the unit sees there is not known."
+            )
             note = f"Under an image: the unit's peak. {sees}"
             self._save(trainer, f"units-{layer}", sections, title, note, columns=max(6, len(peaks.values)))
         run_dir = Path(trainer.default_root_dir)
@@ -183,7 +189,8 @@ def _picture(pixels: Tensor) -> Any:
 
 
 def _marked(data: ShowsImages, row: dict[str, Any], *, dotted: bool) -> Tile:
-    box = None if row["left"] == "" else (row["left"], row["top"], row["right"], row["bottom"])
+    unmarked = row["left"] == "" or row["peak"] <= 0  # an image that does not excite the unit has no place to show
+    box = None if unmarked else (row["left"], row["top"], row["right"], row["bottom"])
     dot = ((box[0] + box[2]) / 2, (box[1] + box[3]) / 2) if box and dotted else None
-    name = row["image"] if len(row["image"]) <= LONGEST else f"{row['image'][: LONGEST - 1]}…"
+    name = row["image"] if len(row["image"]) <= LONGEST else f"{row['image'][: LONGEST - 8]}…{row['image'][-7:]}"
     return Tile(_picture(data.pixels[row["position"]]), f"{name}\n{_short(row['peak'])}", box, dot)

@@ -68,12 +68,14 @@ def tile_sheet(
     captions = [tile.caption for section in sections for tile in section.tiles]
     under = 0.05 + 0.15 * max((caption.count("\n") + 1 for caption in captions if caption), default=0)  # inches
     room = WIDTH - (3.1 if aside else 0.3)
+    words_aside = [part for line in aside.caption.splitlines() for part in textwrap.wrap(line, 28)] if aside else []
+    beside = 3.1 + 0.21 * len(words_aside) if aside else 1.0
 
     def tall(columns: int) -> float:
         """Return the height of a sheet with so many columns, in inches."""
         lines = sum(-(-len(section.tiles) // columns) for section in sections)
         tiles = lines * (room / columns * SHARE + under) + len(sections) * (HEADING if headed else 0)
-        return max(tiles + 1.15 + (0.25 if note else 0), 4.6 if aside else 2.5)
+        return max(tiles, beside) + 1.15 + (0.25 if note else 0)
 
     columns = columns or next(columns for columns in range(1, 100) if columns == 99 or tall(columns) <= HEIGHT)
     side, height = room / columns, tall(columns)
@@ -88,8 +90,8 @@ def tile_sheet(
         axes = figure.add_axes((left, 1 - (top + 2.8) / height, 2.8 / WIDTH, 2.8 / height))
         axes.set_axis_off()
         _show(axes, aside, (0, 0, 1, 1))
-        caption = "\n".join(textwrap.fill(line, 28) for line in aside.caption.splitlines())
-        figure.text(left, 1 - (top + 2.95) / height, caption, fontsize=12, va="top", parse_math=False)
+        beneath = (left, 1 - (top + 2.95) / height, "\n".join(words_aside))
+        figure.text(*beneath, fontsize=12, va="top", parse_math=False)
     left = (WIDTH - room) / WIDTH
     for section in sections:
         if headed:
