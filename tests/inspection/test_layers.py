@@ -22,7 +22,7 @@ IMAGE = torch.zeros(1, 3, 64, 64)
         ("squeezenet1_1", 224, ["features.0", "features.4", "features.7", "features.12"]),
         ("resnet18", 64, ["conv1", "layer1", "layer3", "layer4"]),
         ("densenet121", 64, ["features.conv0", "features.denseblock1", "features.denseblock3", "features.norm5"]),
-        ("vit_b_32", 224, ["conv_proj"]),
+        ("vit_b_32", 224, ["conv_proj", "encoder"]),
     ],
 )
 def test_the_first_convolution_and_the_ends_of_later_stages(name: str, size: int, layers: list[str]) -> None:

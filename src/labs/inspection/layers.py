@@ -17,7 +17,13 @@ from labs.inspection.receptive_field import Field, receptive_fields
 from labs.nets.eval_mode import evaluating
 
 Shape = tuple[int, int, int]  # (channels, height, width)
-_DULL = ("Pool", "Drop", "Identity", "Flatten")  # in the name of a module's class: it shows what the one before shows
+_DULL = (
+    "Pool",
+    "Drop",
+    "Identity",
+    "Flatten",
+    "Softmax",
+)  # in the name of a module's class: it shows what the one before shows
 LATER = 3  # layers that are looked at besides the first convolution
 
 
@@ -80,11 +86,12 @@ def layer_shapes(net: nn.Module, image: Tensor) -> dict[str, Shape]:
     shapes: dict[str, Shape] = {}
 
     def note(name: str, maps: Tensor) -> None:
-        shapes[name] = (maps.shape[1], maps.shape[2], maps.shape[3])
+        if len(maps) == 2:  # else not one an image: parts of images, or what all have in common
+            shapes[name] = (maps.shape[1], maps.shape[2], maps.shape[3])
 
     names = [name for name, _ in net.named_modules() if name]
     with evaluating(net), torch.no_grad(), watching(net, {name: partial(note, name) for name in names}):
-        net(image)
+        net(image.repeat(2, 1, 1, 1))
     return shapes
 
 
@@ -94,7 +101,7 @@ def chosen_layers(
     """Return the layers that are looked at: those that were typed, or a few that tell much.
 
     By default those are the first convolution, and of up to three smaller sizes of maps, evenly spread to the smallest,
-    the last layer; a whole block rather than a part of it.
+    the last layer; a whole block rather than a part of it. Where no maps are smaller, the last layer of the same size.
 
     Args:
         net: of whose modules they are.
@@ -160,8 +167,9 @@ def _telling(net: nn.Module, shapes: Mapping[str, Shape], classes: int) -> list[
     for name, (channels, height, _) in shapes.items():
         inside = {shape[1] for part, shape in shapes.items() if part.startswith(f"{name}.")}
         dull = any(word in type(net.get_submodule(name)).__name__ for word in _DULL)
-        if 1 < height < largest and not dull and channels != classes and len(inside) <= 2:  # more: most of the net
+        if 1 < height <= largest and not dull and channels != classes and len(inside) <= 2:  # more: most of the net
             sizes.setdefault(height, []).append(name)
-    last = [min(reversed(sizes[size]), key=lambda name: name.count(".")) for size in sorted(sizes, reverse=True)]
+    smaller = {size: names for size, names in sizes.items() if size < largest} or sizes
+    last = [min(reversed(smaller[size]), key=lambda name: name.count(".")) for size in sorted(smaller, reverse=True)]
     places = np.unique(np.linspace(0, len(last) - 1, min(LATER, len(last))).round().astype(int))
-    return [*([first] if first else []), *(last[place] for place in places)]
+    return list(dict.fromkeys([*([first] if first else []), *(last[place] for place in places)]))
