@@ -65,16 +65,14 @@ def tile_sheet(
         note: how to read the tiles; printed below them.
     """
     headed = any(section.heading for section in sections)
-    captions = [tile.caption for section in sections for tile in section.tiles]
-    under = 0.05 + 0.15 * max((caption.count("\n") + 1 for caption in captions if caption), default=0)  # inches
     room = WIDTH - (3.1 if aside else 0.3)
     words_aside = [part for line in aside.caption.splitlines() for part in textwrap.wrap(line, 28)] if aside else []
     beside = 3.1 + 0.21 * len(words_aside) if aside else 1.0
 
     def tall(columns: int) -> float:
         """Return the height of a sheet with so many columns, in inches."""
-        lines = sum(-(-len(section.tiles) // columns) for section in sections)
-        tiles = lines * (room / columns * SHARE + under) + len(sections) * (HEADING if headed else 0)
+        tiles = sum(_depth(section, columns, room / columns) for section in sections)
+        tiles += len(sections) * (HEADING if headed else 0)
         return max(tiles, beside) + 1.15 + (0.25 if note else 0)
 
     columns = columns or next(columns for columns in range(1, 100) if columns == 99 or tall(columns) <= HEIGHT)
@@ -97,10 +95,10 @@ def tile_sheet(
         if headed:
             figure.text(left, 1 - (top + 0.18) / height, section.heading, fontsize=12, weight="bold", **words)
             top += HEADING
-        deep = -(-len(section.tiles) // columns) * (side * SHARE + under)
+        deep = _depth(section, columns, side)
         axes = figure.add_axes((left, 1 - (top + deep) / height, room / WIDTH, deep / height))
         axes.set_axis_off()
-        _lay_out(axes, section.tiles, columns, side, under)
+        _lay_out(axes, section, columns, side)
         axes.set(xlim=(0, room), ylim=(deep, 0))
         top += deep
     with replacing(path) as staged:
@@ -128,14 +126,30 @@ def filter_colors(weights: np.ndarray) -> np.ndarray:
     return np.repeat(picture, 3, axis=2) if picture.shape[2] == 1 else picture
 
 
-def _lay_out(axes: Axes, tiles: Sequence[Tile], columns: int, side: float, under: float) -> None:
+def _font(side: float) -> float:
+    return 7.5 if side < 1.05 else 9 if side < 2.5 else 13
+
+
+def _under(section: Section, side: float) -> float:
+    """Return the inches below a tile in which captions stand."""
+    lines = max((tile.caption.count("\n") + 1 for tile in section.tiles if tile.caption), default=0)
+    return 0.06 + lines * _font(side) * 0.0165
+
+
+def _depth(section: Section, columns: int, side: float) -> float:
+    """Return the height of a section without its heading, in inches."""
+    return -(-len(section.tiles) // columns) * (side * SHARE + _under(section, side))
+
+
+def _lay_out(axes: Axes, section: Section, columns: int, side: float) -> None:
     """Draw tiles in rows; one unit of the axes is an inch, and y points down."""
-    for place, tile in enumerate(tiles):
+    size = side * SHARE
+    for place, tile in enumerate(section.tiles):
         row, column = divmod(place, columns)
-        left, upper, size = column * side, row * (side * SHARE + under), side * SHARE
+        left, upper = column * side, row * (size + _under(section, side))
         _show(axes, tile, (left, upper + size, left + size, upper))
-        font: dict[str, Any] = {"fontsize": 7.5 if side < 1.05 else 9, "linespacing": 1.0, "parse_math": False}
-        axes.text(left + size / 2, upper + size + 0.03, tile.caption, ha="center", va="top", **font)
+        below = (left + size / 2, upper + size + 0.03, tile.caption)
+        axes.text(*below, fontsize=_font(side), ha="center", va="top", linespacing=1.0, parse_math=False)
 
 
 def _show(axes: Axes, tile: Tile, extent: tuple[float, float, float, float]) -> None:

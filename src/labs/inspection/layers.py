@@ -27,14 +27,14 @@ _DULL = (
 LATER = 3  # layers that are looked at besides the first convolution
 
 
-def maps_of(output: Any) -> Tensor | None:
+def as_maps(output: Any) -> Tensor | None:
     """Return what a layer gives as maps (batch, channels, height, width); None if it is nothing of the kind.
 
     A vector is a map of one position. Tokens are the patches of a square, which other tokens may stand before. Images
     are square, so that channels are found where they stand last.
 
     Examples:
-        >>> [tuple(maps_of(torch.zeros(2, *shape)).shape[1:]) for shape in ((10,), (50, 8), (7, 7, 3), (3, 7, 7))]
+        >>> [tuple(as_maps(torch.zeros(2, *shape)).shape[1:]) for shape in ((10,), (50, 8), (7, 7, 3), (3, 7, 7))]
         [(10, 1, 1), (8, 7, 7), (3, 7, 7), (3, 7, 7)]
     """
     if not isinstance(output, Tensor) or not output.is_floating_point() or not 2 <= output.dim() <= 4:
@@ -61,7 +61,7 @@ def watching(net: nn.Module, calls: Mapping[str, Callable[[Tensor], None]]) -> I
 
     def hook(name: str) -> Callable[..., None]:
         def after(module: nn.Module, inputs: Any, output: Any) -> None:
-            maps = maps_of(output)
+            maps = as_maps(output)
             if name in left and maps is not None:
                 left.discard(name)
                 calls[name](maps.detach())
