@@ -21,7 +21,7 @@ from labs.functional.augment import center_crop
 from labs.inspection.maps import MAPS, maps_of
 from labs.nets.eval_mode import evaluating
 
-LONGEST = 22  # letters of the name of a class under an image
+LONGEST = 19  # letters of the name of a class under an image
 
 
 class Explain(pl.Callback):
@@ -106,4 +106,4 @@ def _as_built(net: nn.Module) -> Iterator[None]:
 def _caption(classes: list[str], label: int, answer: int, confidence: float) -> str:
     names = [name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…" for name in classes]
     truth = "right" if label == answer else f"is {names[label]}"
-    return f"{names[answer]}\n{confidence:.0%}, {truth}"
+    return f"{names[answer]}  {confidence:.0%}\n{truth}"

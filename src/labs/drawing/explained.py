@@ -13,6 +13,7 @@ from labs.functional.tiles import as_bytes
 from labs.inspection.maps import MAPS
 
 WORDS = {"saliency": "gradient", **{word: word for word in MAPS}}  # what a map is called on the command line
+NOTE = "Bright: the score of the answer depends on these pixels. The map was not compared with that of random weights."
 LEAST = 4  # columns of a sheet of several images, or few of them would be larger than they need to be
 
 
@@ -47,10 +48,10 @@ def explained_sheet(
     }
     if len(images) > 1:
         sections = [Section(word, tiles) for word, tiles in rows.items()]
-        tile_sheet(sections, path, title, labels, columns=max(len(images), LEAST))
+        tile_sheet(sections, path, title, labels, columns=max(len(images), LEAST), note=NOTE)
     else:
         named = [Tile(tile.picture, tile.caption or word) for word, (tile,) in rows.items()]
-        tile_sheet([Section("", named)], path, title, labels, columns=3)
+        tile_sheet([Section("", named)], path, title, labels, columns=3, note=NOTE)
 
 
 def _colored(image: Tensor) -> np.ndarray:
