@@ -70,6 +70,7 @@ def explain(run: "TrainedRun", image: "Tensor", name: str, word: str, out: str) 
     """Draw which pixels the first answer depends on; return the new file."""
     import torch
 
+    from labs import LabsError
     from labs.drawing.explained import explained_sheet, map_named
     from labs.inspection.maps import MAPS, maps_of
 
@@ -78,7 +79,10 @@ def explain(run: "TrainedRun", image: "Tensor", name: str, word: str, out: str) 
     maps = maps_of(run.module, image, answer, method=method)
     mean, std = (torch.tensor(values)[:, None, None] for values in (run.mean, run.std))
     folder = Path(out).expanduser()
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise LabsError(f"out={out}: no folder can be there ({error.strerror}); type another.") from error
     names = (folder / f"{name}-{word}{number}.png" for number in chain([""], (f"-{place}" for place in count(2))))
     path = next(path for path in names if not path.exists())  # nothing of the user's is replaced
     title = f"{run.classes[int(answer)]}, {float(confidence):.0%}: {MAPS[method]}"

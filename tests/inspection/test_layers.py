@@ -117,6 +117,11 @@ def test_a_unit_sees_no_pixel_outside_its_frame(layer: str) -> None:
     assert not gradient.abs().sum((0, 1))[~inside].any()
 
 
+def test_an_image_that_is_too_small_says_so() -> None:
+    with pytest.raises(LabsError, match=r"the net takes no images of 8x8 pixels \(.*\); type another net.image_size."):
+        layer_shapes(models.squeezenet1_1(), torch.zeros(1, 3, 8, 8))
+
+
 def test_shapes_are_noted_without_a_trace() -> None:
     net = models.squeezenet1_1().train()
     before = torch.random.get_rng_state()

@@ -254,6 +254,8 @@ def test_predict_draws_a_map_and_replaces_no_file(
     assert Path("a-saliency.png").read_text() == "mine"
     predict.main([f"run={run_dir}", "image=a.png", "explain=guided_backprop", "out=maps/new"])
     assert "drawn  maps/new/a-guided_backprop.png" in capsys.readouterr().out
+    with pytest.raises(LabsError, match=r"out=a\.png: no folder can be there"):
+        predict.main([f"run={run_dir}", "image=a.png", "explain=saliency", "out=a.png"])
     for name in ("a-saliency-2.png", "maps/new/a-guided_backprop.png"):
         with Image.open(name) as sheet:
             assert sheet.width == 1408

@@ -15,7 +15,7 @@ from labs.callbacks.notes import of_the_run
 from labs.callbacks.tensorboard import images_folder, show_picture
 from labs.datamodules.batches import Batch
 from labs.datamodules.image_classification import ImageClassification
-from labs.datamodules.protocols import handed_over
+from labs.datamodules.protocols import ImagesOfClasses, handed_over
 from labs.drawing.explained import explained_sheet, map_named
 from labs.functional.augment import center_crop
 from labs.inspection.maps import MAPS, maps_of
@@ -45,8 +45,9 @@ class Explain(pl.Callback):
         self.method = map_named(method, "callbacks.explain.method")
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Refuse data without images of classes, before anything trains."""
-        handed_over(trainer, ImageClassification, to=self)
+        """Refuse other runs than a classifier's, before anything trains."""
+        if not isinstance(handed_over(trainer, ImagesOfClasses, to=self), ImageClassification):
+            raise LabsError("callbacks=explain goes with the runs of a classifier alone; leave it out.")
 
     @rank_zero_only
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -62,7 +63,8 @@ class Explain(pl.Callback):
             self._draw(trainer, pl_module, epoch)
 
     def _draw(self, trainer: pl.Trainer, pl_module: pl.LightningModule, epoch: int) -> None:
-        data, net = handed_over(trainer, ImageClassification, to=self), pl_module.get_submodule("net")
+        data, net = handed_over(trainer, ImagesOfClasses, to=self), pl_module.get_submodule("net")
+        assert isinstance(data, ImageClassification)
         count = len(data.rows["val"])
         places = np.unique(np.linspace(0, count - 1, min(self.images, count)).round().astype(int)).tolist()
         stored: Batch = data.images["val"][places]

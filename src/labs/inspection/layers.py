@@ -82,6 +82,9 @@ def layer_shapes(net: nn.Module, image: Tensor) -> dict[str, Shape]:
     Args:
         net: it runs once, in eval mode.
         image: (1, channels, size, size), as the net takes it; only its shape matters.
+
+    Raises:
+        LabsError: the net cannot take an image of this size.
     """
     shapes: dict[str, Shape] = {}
 
@@ -91,7 +94,14 @@ def layer_shapes(net: nn.Module, image: Tensor) -> dict[str, Shape]:
 
     names = [name for name, _ in net.named_modules() if name]
     with evaluating(net), torch.no_grad(), watching(net, {name: partial(note, name) for name in names}):
-        net(image.repeat(2, 1, 1, 1))
+        try:
+            net(image.repeat(2, 1, 1, 1))
+        except (RuntimeError, AssertionError, ValueError) as error:
+            size = "x".join(map(str, image.shape[-2:]))
+            why = " ".join(str(error).split())[:120]
+            raise LabsError(
+                f"the net takes no images of {size} pixels ({why}); type another net.image_size."
+            ) from error
     return shapes
 
 
