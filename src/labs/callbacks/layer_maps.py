@@ -94,6 +94,7 @@ class LayerMaps(pl.Callback):
         """Draw which images excite units most, and write the tables."""
         assert isinstance(pl_module, WatchesLayers)
         data = handed_over(trainer, ShowsImages, to=self)
+        classes = pl_module.looked_into.classes
         layers, units = [], []
         for layer, (channels, height, width) in pl_module.shapes.items():
             field, peaks = self.fields[layer], pl_module.peaks[layer]
@@ -115,7 +116,8 @@ class LayerMaps(pl.Callback):
                 rows = self._images_of(pl_module, data, layer, unit)
                 units += [{"layer": layer, "unit": unit, "place": place, **row} for place, row in enumerate(rows, 1)]
                 tiles = [_marked(data, row, dotted=width > 1) for row in rows]
-                sections.append(Section(f"unit {unit}", tiles))
+                named = f": {classes[unit]}" if channels == len(classes) else ""  # a layer of the head
+                sections.append(Section(f"unit {unit}{named}", tiles))
             title = f"Which of {peaks.images} images excite units of {layer} most ({pl_module.looked_into.name})"
             sees = (
                 "Framed: what the unit sees there; a dot is its middle."
