@@ -4,7 +4,7 @@
 
 Prints the five most probable classes of each image. Several images: image=a.jpg,b.jpg. How many classes: top=3.
 explain=saliency also draws the pixels on which the first answer depends: a new file <image>-saliency.png in the working
-directory, or in out=<folder>. Other maps: guided_backprop, integrated_gradients, smoothgrad, grad_cam.
+directory, or in out=<folder>. Other maps: guided, integrated_gradients, smoothgrad, grad_cam.
 A run directory of somebody else runs no code here; trust=true also builds what conf/ does not name.
 """
 

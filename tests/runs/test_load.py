@@ -264,7 +264,7 @@ def test_predict_draws_a_map_and_replaces_no_file(
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["explain=why"], "explain=why: expected saliency, gradient, guided_backprop, integrated_gradients,"),
+        (["explain=why"], "explain=why: expected saliency, gradient, guided, integrated_gradients,"),
         (["out=maps"], "out=maps: there is nothing to write; type explain=saliency, too."),
     ],
 )  # fmt: skip

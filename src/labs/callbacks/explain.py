@@ -34,7 +34,7 @@ class Explain(pl.Callback):
     Args:
         every: epochs from one sheet to the next; the last epoch has one, too.
         images: how many, spread evenly over the validation split.
-        method: a word of `labs.inspection.maps`, such as `saliency` or `guided_backprop`.
+        method: a word of `labs.inspection.maps`, such as `saliency` or `guided`.
     """
 
     def __init__(self, *, every: int = 5, images: int = 6, method: str = "saliency") -> None:

@@ -18,14 +18,22 @@ LEAST = 4  # columns of a sheet of several images, or few of them would be large
 
 
 def map_named(typed: str, key: str) -> str:
-    """Return the map of `labs.inspection.maps` that a word means.
+    """Return the map of `labs.inspection.maps` that a word means: its own, or a longer beginning of its name.
 
     Raises:
         LabsError: there is none; names them all.
+
+    Examples:
+        >>> [map_named(word, "explain") for word in ("saliency", "guided", "guided_backprop", "grad_cam")]
+        ['gradient', 'guided', 'guided', 'grad_cam']
     """
-    if typed not in WORDS:
+    names = {word: MAPS[word].partition(" (")[0] for word in MAPS}
+    longer = [
+        word for word, name in names.items() if typed.startswith(word) and name.startswith(typed.replace("_", " "))
+    ]
+    if typed not in WORDS and not longer:
         raise LabsError(f"{key}={typed}: expected {', '.join(list(WORDS)[:-1])} or {list(WORDS)[-1]}.")
-    return WORDS[typed]
+    return WORDS.get(typed) or longer[0]
 
 
 def explained_sheet(

@@ -144,13 +144,9 @@ def _guided(net: nn.Module, images: Tensor, classes: Tensor) -> Tensor:
         with torch.no_grad():
             same = torch.equal(net(images), plain)
     if not relus.calls:
-        raise LabsError(
-            f"method=guided: {type(net).__name__} has no ReLU that could guide; type method=gradient."
-        )
+        raise LabsError(f"method=guided: {type(net).__name__} has no ReLU that could guide; type method=gradient.")
     if not same:
-        raise LabsError(
-            "method=guided: the net answers otherwise each time it is asked; type method=gradient."
-        )
+        raise LabsError("method=guided: the net answers otherwise each time it is asked; type method=gradient.")
     return gradients
 
 
