@@ -29,7 +29,7 @@ def key() -> str:
         *("paths.data=/scratch", "paths.outputs=/elsewhere", "resume=true", "rerun=true", "sweep.on_error=stop"),
         *("feature_cache=off", "feature_cache.budget_gb=1", "logger=none", "logger=csv", "draw_architecture=true"),
         *("callbacks.pictures=null", "callbacks.pictures.num_images=4", "trainer=cpu", "net.weights_folder=/elsewhere"),
-        *("datamodule.num_workers=2", "datamodule.source.folder=/elsewhere"),
+        *("datamodule.num_workers=2", "datamodule.source.folder=/elsewhere", "callbacks=explain"),
         *("seed=0", "freeze=none", "module.optimizer.lr=0.10"),  # the default, said aloud
     ],
 )

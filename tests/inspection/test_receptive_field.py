@@ -175,3 +175,18 @@ def test_what_is_no_window_is_unknown_and_so_is_all_behind_it() -> None:
     assert fields["0"] is not None
     assert fields["1"] is None
     assert fields["2"] is None
+
+
+def test_padding_of_tensorflow_depends_on_the_size() -> None:
+    """EfficientNet-Lite0 pads what an input lacks, half of it before: `padding` of its layers is zero all the same."""
+    layers = pytest.importorskip("timm.layers")
+    chain = nn.Sequential(*(layers.Conv2dSame(1, 1, size, stride=2) for size in (3, 5, 5, 4)), nn.Identity())
+    for size in (64, 75):
+        field = _fields(chain, 1, size)["4"]
+        assert field is not None
+        for module in chain[:4]:
+            nn.init.constant_(module.weight, 1.0)
+        seen, centre = _seen(chain.double(), "4", size, channels=1)
+        clipped = [(max(first, 0), min(last, size - 1)) for first, last in _predicted(field, centre)]
+        assert seen == clipped
+        chain.float()

@@ -241,3 +241,34 @@ def test_predict_says_what_it_converted(run_dir: Path, tmp_path: Path, capsys: p
     (tmp_path / "b.png").symlink_to("nowhere")
     with pytest.raises(LabsError, match=r"^image=.*b\.png: a link to a file that is not there\.$"):
         predict.main([f"run={run_dir}", f"image={tmp_path / 'b.png'}"])
+
+
+def test_predict_draws_a_map_and_replaces_no_file(
+    run_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Image.new("RGB", (40, 30), "olive").save("a.png")
+    Path("a-saliency.png").write_text("mine")
+    predict.main([f"run={run_dir}", "image=a.png", "explain=saliency"])
+    assert "drawn  a-saliency-2.png" in capsys.readouterr().out
+    assert Path("a-saliency.png").read_text() == "mine"
+    predict.main([f"run={run_dir}", "image=a.png", "explain=guided_backprop", "out=maps/new"])
+    assert "drawn  maps/new/a-guided_backprop.png" in capsys.readouterr().out
+    with pytest.raises(LabsError, match=r"out=a\.png: no folder can be there"):
+        predict.main([f"run={run_dir}", "image=a.png", "explain=saliency", "out=a.png"])
+    for name in ("a-saliency-2.png", "maps/new/a-guided_backprop.png"):
+        with Image.open(name) as sheet:
+            assert sheet.width == 1408
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["explain=why"], "explain=why: expected saliency, gradient, guided, integrated_gradients,"),
+        (["out=maps"], "out=maps: there is nothing to write; type explain=saliency, too."),
+    ],
+)  # fmt: skip
+def test_predict_refuses_words_for_maps_before_it_reads_anything(words: list[str], message: str) -> None:
+    with pytest.raises(LabsError) as raised:
+        predict.main(["run=nowhere", "image=a.png", *words])
+    assert str(raised.value).startswith(message)

@@ -17,7 +17,9 @@ from labs.datamodules.domain_splits import Domain
 from labs.datamodules.image_pair import Pairs
 from labs.datamodules.sources import LabeledImages, Source
 from labs.functional.normalization import Normalization
+from labs.functional.peaks import Peaks
 from labs.inspection.changed_images import ChangedImage, Form
+from labs.inspection.layers import Shape
 from labs.inspection.map_checks import CheckedMap
 from labs.runs.trained_net import TrainedNet
 
@@ -134,6 +136,19 @@ class ChangesImages(Protocol):
     problems: int  # an image and a target each: begun so far
     solved: int  # done so far
     results: list[ChangedImage]  # of the last batch
+
+
+@runtime_checkable
+class WatchesLayers(LooksIntoNet, Protocol):
+    """A method that watches layers of a trained net."""
+
+    shapes: dict[str, Shape]  # of each layer's maps
+    peaks: dict[str, Peaks]  # of each layer, over all images
+    maps: dict[int, dict[str, Tensor]]  # of the last batch: by position and layer
+    probabilities: dict[int, Tensor]
+    top: int  # images for each unit
+
+    def units_of(self, layer: str) -> list[int]: ...
 
 
 @runtime_checkable

@@ -88,7 +88,8 @@ def rank_correlation(maps: Tensor, others: Tensor) -> Tensor:
     """Return Spearman's correlation of each map (batch, height, width) with another, (batch,); 0 if one is constant.
 
     Examples:
-        >>> rank_correlation(torch.tensor([[[1.0, 2.0, 3.0]]]), torch.tensor([[[1.0, 4.0, 9.0]]])).tolist()
+        >>> maps = torch.tensor([[[1.0, 2.0, 3.0]]])
+        >>> rank_correlation(maps, maps.square()).round(decimals=6).tolist()
         [1.0]
     """
     placed = [torch.from_numpy(rankdata(values.flatten(1).cpu().double().numpy(), axis=1)) for values in (maps, others)]

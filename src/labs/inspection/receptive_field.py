@@ -18,7 +18,7 @@ from dataclasses import astuple, dataclass
 from torch import nn
 
 from labs.inspection.graph import NetGraph, Op
-from labs.inspection.window import Window
+from labs.inspection.window import Window, sized_window
 
 # Operations that look at one position at a time, besides activations, dropout and batch normalisation.
 _POINTWISE = {
@@ -67,7 +67,8 @@ def receptive_fields(graph: NetGraph) -> list[Field | None]:
 def _next_field(op: Op, sources: Sequence[Op], fields: Sequence[Field]) -> Field | None:
     source, field = sources[0], fields[0]
     if op.window is not None:
-        return _both(_through_window(field[i], op.window, i, op.shape[-2:][i]) for i in (0, 1))
+        window = sized_window(op.module, op.window, (source.shape[-2], source.shape[-1]))
+        return _both(_through_window(field[i], window, i, op.shape[-2:][i]) for i in (0, 1))
     if op.kind == "pooling" and op.type.lower().startswith("adaptive"):
         return _both(_through_adaptive(field[i], source.shape[-2:][i], op.shape[-2:][i]) for i in (0, 1))
     if op.kind == "linear" and len(op.shape) == 1:  # of a vector; flattened unseen where there is no trace

@@ -1,6 +1,6 @@
 """The windows through which convolutions and poolings look at their input."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from torch import nn
@@ -27,6 +27,20 @@ def module_window(module: nn.Module) -> Window | None:
         left, _, top, _ = module.padding
         return Window((1, 1), (1, 1), (top, left), (1, 1))
     return None
+
+
+def sized_window(module: nn.Module | None, window: Window, size: Pair) -> Window:
+    """Return the window of a module for an input of a size.
+
+    It is another one where a layer of timm pads as TensorFlow does: by what the input lacks, half of it before.
+    """
+    if not type(module).__name__.endswith("2dSame"):
+        return window
+    padding = []
+    for axis, length in enumerate(size):
+        kernel, stride, dilation = window.kernel[axis], window.stride[axis], window.dilation[axis]
+        padding.append(max((-(-length // stride) - 1) * stride + dilation * (kernel - 1) + 1 - length, 0) // 2)
+    return replace(window, padding=(padding[0], padding[1]))
 
 
 def function_window(function: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Window | None:

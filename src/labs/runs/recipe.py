@@ -26,7 +26,7 @@ SHOWN = (
     *("practical", "logger", "draw_architecture", "feature_cache"),
     *("trainer.enable_*", "trainer.log_every_n_steps", "trainer.profiler"),
     *("callbacks.architecture", "callbacks.feature_cache", "callbacks.features", "callbacks.learning_rate"),
-    *("callbacks.pictures", "callbacks.progress", "callbacks.samples", "callbacks.watch"),
+    *("callbacks.explain", "callbacks.pictures", "callbacks.progress", "callbacks.samples", "callbacks.watch"),
 )
 # Each name or pattern stands for itself and for everything under it: none of it changes a number.
 NOT_PART = (*THE_CALL, *PLACES, *SHOWN)

@@ -1,0 +1,57 @@
+"""Activations and first filters of a trained net: a look, and no number to be better at."""
+
+import csv
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from labs.practicals import SECONDS, Column, Sheet, final_metrics
+
+
+def _results(facts: Mapping[str, Any], run_dir: Path) -> list[list[str]]:
+    """Return what was measured of each layer, as the run wrote it down."""
+    file = run_dir / "layers.tsv"
+    if not file.is_file():  # callbacks.pictures=null
+        return final_metrics(facts, run_dir)
+    with file.open(newline="", encoding="utf-8") as lines:
+        rows = list(csv.DictReader(lines, delimiter="\t"))
+    heads = ["layer", "maps", "sees (pixels)", "active", "dead", "peak"]
+    return [
+        heads,
+        *(
+            [
+                row["layer"],
+                f"{row['channels']} of {row['height']}x{row['width']}",
+                row["sees_pixels"] or "not known",
+                f"{100 * float(row['active']):.0f} %",
+                row["dead"],
+                f"{float(row['peak']):.4g}",
+            ]
+            for row in rows
+        ),
+    ]
+
+
+SHEET = Sheet(
+    title="Activations and first filters",
+    handout="hand-out 002, part 2-a, question 4",
+    docs="docs/layer_activations.md",
+    leads="test/active",
+    ranks=False,
+    watched=(),
+    columns=(
+        Column("test/active", "positions active (%)", "neither", "percent"),
+        Column("test/dead", "channels dead (%)", "neither", "percent"),
+        SECONDS,
+    ),
+    caption=(
+        "Over all images of a run: the share of positions above zero, a mean over its layers, and the share of their "
+        "channels that are above zero nowhere."
+    ),
+    settings=("module.net.name", "module.layers", "module.units"),
+    files=("layers.tsv", "units.tsv", "images/*.png", "images/maps/*.png"),
+    pictures=("images/overview.png", "images/filters.png", "images/units-*.png"),
+    plots=(),
+    results=_results,
+    try_out=("datamodule.photographs=[chelsea,coffee]", "net.image_size=64", "module.maps=1"),
+)
