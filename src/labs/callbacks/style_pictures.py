@@ -8,8 +8,6 @@ import lightning.pytorch as pl
 import pandas as pd
 import torch
 from lightning.pytorch.utilities import rank_zero_only
-from PIL import Image
-from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
 from labs import LabsError
@@ -17,10 +15,10 @@ from labs.callbacks.notes import of_the_run
 from labs.callbacks.tensorboard import images_folder, show_picture, writer
 from labs.datamodules.image_pair import Pairs
 from labs.datamodules.protocols import MakesPictures, PicturePairs, handed_over, needed
+from labs.drawing.picture_files import as_image, save_png, small
 from labs.drawing.picture_sheets import growth_gif, losses_png, pairs_sheet
-from labs.functional.tiles import as_bytes
 from labs.runs.directory import read_facts
-from labs.storage.files import replacing, write_text
+from labs.storage.files import write_text
 
 
 class StylePictures(pl.Callback):
@@ -51,9 +49,9 @@ class StylePictures(pl.Callback):
                 frame.unlink()
         for kind, pictures in data.pictures._asdict().items():  # contents, styles
             for name, picture in zip(data.names, pictures, strict=True):
-                _save_png(picture, images_folder(trainer, "inputs") / f"{name}-{kind.removesuffix('s')}.png", {})
+                save_png(picture, images_folder(trainer, "inputs") / f"{name}-{kind.removesuffix('s')}.png", {})
             if not done:
-                writer(trainer).add_images(kind, _small(pictures, self.frame_size), 0)
+                writer(trainer).add_images(kind, small(pictures, self.frame_size), 0)
 
     @rank_zero_only
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -70,10 +68,10 @@ class StylePictures(pl.Callback):
         write_text(
             Path(trainer.default_root_dir, "losses.tsv"), _losses(self.rows).to_csv(sep="\t", index=False, na_rep="nan")
         )
-        small = _small(_pictures(pl_module, data.pictures), self.frame_size)
-        strip = torch.cat(list(small), dim=2)
-        _save_png(strip, images_folder(trainer, "growth") / f"{pl_module.evaluations:06d}.png", {})
-        writer(trainer).add_images("generated", small, pl_module.evaluations)
+        frames = small(_pictures(pl_module, data.pictures), self.frame_size)
+        strip = torch.cat(list(frames), dim=2)
+        save_png(strip, images_folder(trainer, "growth") / f"{pl_module.evaluations:06d}.png", {})
+        writer(trainer).add_images("generated", frames, pl_module.evaluations)
 
     @rank_zero_only
     def on_test_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -114,8 +112,8 @@ class StylePictures(pl.Callback):
                 "measured": table.iloc[place].drop("picture").to_json(),
                 "credits": "; ".join(data.credits),
             }
-            _save_png(pictures[place], folder / f"{name}.png", settings)
-        rows = [[_image(picture) for picture in row] for row in zip(*data.pictures, pictures, strict=True)]
+            save_png(pictures[place], folder / f"{name}.png", settings)
+        rows = [[as_image(picture) for picture in row] for row in zip(*data.pictures, pictures, strict=True)]
         pairs_sheet(rows, table.to_dict("records"), folder / "sheet.png", _title(facts, done), labels)
         losses_png(_losses(self.rows), folder / "losses.png", _title(facts, done), labels)
         growth_gif(sorted((folder / "growth").glob("*.png")), folder / "growth.gif", labels)
@@ -134,22 +132,3 @@ def _losses(rows: list[tuple[int, str, float, float, float]]) -> pd.DataFrame:
 def _pictures(module: pl.LightningModule, pairs: Pairs) -> Tensor:
     assert isinstance(module, MakesPictures)
     return module.pictures(Pairs(*(tensor.to(module.device) for tensor in pairs))).cpu()
-
-
-def _small(pictures: Tensor, longest: int) -> Tensor:
-    factor = longest / max(pictures.shape[-2:])
-    if factor >= 1:
-        return pictures
-    return torch.nn.functional.interpolate(pictures, scale_factor=factor, mode="bilinear", antialias=True)
-
-
-def _image(picture: Tensor) -> Image.Image:
-    return Image.fromarray(as_bytes(picture).permute(1, 2, 0).numpy())
-
-
-def _save_png(picture: Tensor, path: Path, texts: dict[str, str]) -> None:
-    info = PngInfo()
-    for name, text in texts.items():
-        info.add_itxt(name, text)
-    with replacing(path) as staged:
-        _image(picture).save(staged, format="PNG", pnginfo=info)

@@ -188,6 +188,25 @@ class MakesPictures(Protocol):
     def pictures(self, batch: Pairs) -> Tensor: ...
 
 
+@runtime_checkable
+class GrowsPictures(Protocol):
+    """A method that makes pictures of classes, step by step."""
+
+    evaluations: int
+    starts: Tensor  # images in [0, 1] that they began in, one for each; none where they began in noise
+    names: list[str]
+    titles: list[str]
+    captions: list[str]  # of the finished pictures
+    results: dict[str, Tensor]
+
+    @property
+    def labels(self) -> list[str]: ...
+    @property
+    def settings(self) -> dict[str, Any]: ...
+    def pictures(self) -> Tensor: ...
+    def opacity(self) -> Tensor | None: ...
+
+
 def handed_over(trainer: pl.Trainer, kind: type[T], *, to: object) -> T:
     """Return the datamodule of a run, once it is set up, as what a method or a callback needs; see `needed`."""
     return needed(getattr(trainer, "datamodule", None), kind, by=to)

@@ -1,0 +1,109 @@
+"""What a run leaves that makes pictures of classes: pictures, a sheet, how they grew, and what nets see in them."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import pandas as pd
+import torch
+from lightning.pytorch.utilities import rank_zero_only
+from PIL import Image
+from torchvision.utils import make_grid
+
+from labs import LabsError
+from labs.callbacks.notes import of_the_run
+from labs.callbacks.tensorboard import images_folder, show_picture, writer
+from labs.datamodules.protocols import GrowsPictures, ShowsImages, handed_over, needed
+from labs.drawing.class_sheets import COLUMNS, classes_sheet, on_white
+from labs.drawing.picture_files import as_image, save_png, small
+from labs.drawing.picture_sheets import growth_gif
+from labs.functional.tiles import as_bytes
+from labs.runs.directory import read_facts
+from labs.storage.files import write_text
+
+
+class GrowingPictures(pl.Callback):
+    """Save the pictures of a run, as they grow and when they are done or interrupted.
+
+    `images/<name>.png` is what was measured, with its recipe in the metadata; `images/<name>-opacity.png`, of some
+    methods, is transparent where nothing mattered. `images/growth/<steps>.png` are the frames of `images/growth.gif`;
+    `pictures.tsv` has a row for every picture.
+
+    Args:
+        frame_size: pixels of a picture in the frames and in TensorBoard.
+    """
+
+    def __init__(self, *, frame_size: int = 224) -> None:
+        if frame_size < 16:
+            raise LabsError(f"callbacks.pictures.frame_size={frame_size}: expected 16 pixels or more.")
+        self.frame_size, self.began = frame_size, False
+
+    @rank_zero_only
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Drop the frames of steps that this run makes again, and show where the pictures start."""
+        method = needed(pl_module, GrowsPictures, by=self)
+        for frame in images_folder(trainer, "growth").glob("*.png"):
+            if int(frame.stem) > method.evaluations or not method.evaluations:
+                frame.unlink()
+        if not method.evaluations:
+            self._frame(trainer, method)
+
+    @rank_zero_only
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Save a frame."""
+        self.began = True
+        self._frame(trainer, needed(pl_module, GrowsPictures, by=self))
+
+    @rank_zero_only
+    def on_test_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Save the finished pictures with what was measured of them."""
+        method = needed(pl_module, GrowsPictures, by=self)
+        results = {name: values.tolist() for name, values in method.results.items()}
+        table = pd.DataFrame({"picture": method.names, "title": method.titles, **results, "seen": method.captions})
+        file = Path(trainer.default_root_dir, "pictures.tsv")
+        write_text(file, table.replace("\n", "; ", regex=True).to_csv(sep="\t", index=False, na_rep="nan"))
+        self._save(trainer, method, table)
+
+    @rank_zero_only
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        """Save the pictures so far, if this run has made any."""
+        if self.began:
+            method = needed(pl_module, GrowsPictures, by=self)
+            self._save(trainer, method, pd.DataFrame({"picture": method.names}))
+
+    def _frame(self, trainer: pl.Trainer, method: GrowsPictures) -> None:
+        pictures = small(method.pictures().cpu(), self.frame_size)
+        grid = make_grid(pictures, nrow=min(len(pictures), COLUMNS), padding=4, pad_value=1.0)
+        save_png(grid, images_folder(trainer, "growth") / f"{method.evaluations:06d}.png", {})
+        writer(trainer).add_images("pictures", pictures, method.evaluations)
+
+    def _save(self, trainer: pl.Trainer, method: GrowsPictures, table: pd.DataFrame) -> None:
+        data, folder, done = handed_over(trainer, ShowsImages, to=self), images_folder(trainer), method.evaluations
+        pictures, opacity, facts = method.pictures().cpu(), method.opacity(), read_facts(Path(trainer.default_root_dir))
+        labels = of_the_run(trainer, [*data.labels, *method.labels])
+        columns: list[list[Image.Image]] = []
+        for place, name in enumerate(method.names):
+            texts = {
+                "Title": method.titles[place],
+                "Software": "labs",
+                "Comment": ", ".join(labels),
+                "command": facts.get("command", ""),
+                "settings": json.dumps({"steps done": done, **method.settings}),
+                "measured": table.iloc[place].to_json(),
+                "credits": "; ".join(data.credits),
+            }
+            save_png(pictures[place], folder / f"{name}.png", texts)
+            columns.append([as_image(pictures[place])])
+            if len(method.starts):
+                columns[-1].insert(0, as_image(method.starts[place]))
+            if opacity is not None:
+                alpha = opacity[place].cpu()
+                save_png(torch.cat([pictures[place], alpha]), folder / f"{name}-opacity.png", texts)
+                mask = Image.fromarray(as_bytes(alpha)[0].numpy())
+                columns[-1].append(on_white(columns[-1][-1], mask))
+        title = f"{facts.get('experiment', '')}: made for {method.settings['net']} in {done} steps"
+        captions = method.captions or [""] * len(columns)
+        classes_sheet(columns, method.titles, captions, folder / "sheet.png", title, labels)
+        growth_gif(sorted((folder / "growth").glob("*.png")), folder / "growth.gif", labels, "steps")
+        show_picture(trainer, "sheet", folder / "sheet.png", done)

@@ -1,0 +1,124 @@
+"""MACO: class visualization that changes only where frequencies lie, never how strong they are.
+
+T. Fel et al., "Unlocking Feature Visualization for Deeper Networks with MAgnitude Constrained Optimization", NeurIPS
+2023. A picture is made of a magnitude r, fixed to that of photographs, and a phase p, which alone is trained:
+
+    x(p) = F^-1(r * exp(i p)),   maximize over p the mean of s(t(x(p))) over random crops with noise, t
+
+Here r and the colors are measured on the images that the net has learned from, if it is of a run, and on photographs
+for ImageNet's nets. `opacity` sums up |ds/dx| over all steps: what nothing ever asked for becomes transparent.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from labs import LabsError
+from labs.datamodules.cached_spectrum import spectrum_of
+from labs.functional.ascent import seeded
+from labs.functional.spectrum import colored, crops, image_of, magnitude_at, squashed
+from labs.modules.class_visualization import ClassVisualization
+
+LARGEST = 4096  # pixels of a canvas
+SPREAD = 0.15  # of where crops are cut, around the middle: standard deviation, in shares of the canvas
+CLEAR = 0.9  # share of a picture's pixels that are less than fully opaque
+
+
+class Maco(ClassVisualization):
+    """Make pictures with the spectrum of photographs.
+
+    Args:
+        size: pixels of a canvas, height and width; None: twice what the net takes.
+        crops: random squares of a canvas that the net sees in a step.
+        crop_sides: shortest and longest side of a square, in shares of the canvas.
+        noise: standard deviation of what is added to a crop, in pixels of [0, 1].
+        photographs: whose spectrum and colors a net without a run gets.
+        folder: where datasets are, and what was measured of them.
+        visualization: what `ClassVisualization` takes; the penalty, jitter and blur are not used.
+
+    Raises:
+        LabsError: a value that makes no sense.
+    """
+
+    def __init__(
+        self,
+        *,
+        size: int | None,
+        crops: int,
+        crop_sides: list[float],
+        noise: float,
+        photographs: list[str],
+        folder: str,
+        **visualization: Any,
+    ) -> None:
+        super().__init__(**visualization)
+        net = self.looked_into
+        self.size = 2 * net.image_size if size is None else size
+        if not net.image_size <= self.size <= LARGEST:
+            raise LabsError(f"module.size={size}: expected {net.image_size} to {LARGEST} pixels, or null.")
+        if crops < 1:
+            raise LabsError(f"module.crops={crops}: expected 1 or more.")
+        if len(crop_sides) != 2 or not 0 < crop_sides[0] <= crop_sides[1] <= 1:
+            raise LabsError(f"module.crop_sides={crop_sides}: expected two shares of the canvas, such as [0.4,0.6].")
+        if not 0 <= noise <= 1:
+            raise LabsError(f"module.noise={noise}: expected 0 to 1, such as 0.1.")
+        self.crops, self.crop_sides, self.noise = crops, tuple(crop_sides), noise
+        self.photographs, self.folder = photographs, folder
+        self.measured = ""  # in words, on which images
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What a picture of this run should tell of how it was made."""
+        words = ("steps", "size", "crops", "crop_sides", "noise", "measured", "seed")
+        return {"net": self.looked_into.name, **{word: getattr(self, word) for word in words}}
+
+    def begin(self, problems: list[tuple[int, int]]) -> Tensor:
+        """Return random phases in radians, which only seed and class decide."""
+        if len(self.starts):
+            raise LabsError("datamodule.images: pictures with a fixed spectrum begin in random phases; type null.")
+        spectrum, self.measured = spectrum_of(self.looked_into, self.photographs, self.folder)
+        self.print(f"spectrum and colors of {self.measured}")
+        parts = {"magnitude": magnitude_at(spectrum.magnitude, self.size), "mean": spectrum.mean}
+        for name, values in {**parts, "colors": spectrum.colors}.items():
+            self.register_buffer(name, values.to(self.device))
+        self.register_buffer("asked", torch.zeros(len(problems), 1, self.size, self.size, device=self.device))
+        shape = (3, self.size, self.size // 2 + 1)
+        noise = [torch.rand(shape, generator=seeded(self.seed, target)) for _, target in problems]
+        return (2 * torch.stack(noise) - 1) * torch.pi
+
+    def climb(self, canvas: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the gradient of the phases, and the mean logits of the crops that the net was shown."""
+        whole = self.image(canvas)
+        picture = whole.detach().requires_grad_()
+        draws = seeded(self.seed, self.evaluations)
+        centers = (0.5 + SPREAD * torch.randn(self.crops, 2, generator=draws)).clamp(0, 1)
+        side = self.looked_into.image_size
+        seen = crops(picture, self.crop_sides, centers, torch.rand(self.crops, generator=draws), side)
+        noise = self.noise * torch.randn(self.crops, 1, 3, side, side, generator=draws)
+        seen = seen + noise.expand(-1, len(picture), -1, -1, -1).flatten(0, 1).to(seen)
+        logits = self._logits(self.looked_into.normalizer(seen)).unflatten(0, (self.crops, -1)).mean(0)
+        score = logits.gather(1, self.targets[rows, None].to(self.device))
+        (gradient,) = torch.autograd.grad(score.sum(), picture)
+        self.asked[rows] += gradient.abs().mean(1, keepdim=True)
+        return torch.autograd.grad(whole, canvas, gradient)[0], logits.detach()
+
+    def after_step(self, canvas: Tensor) -> None:
+        """Leave the phases as they are."""
+
+    def image(self, phase: Tensor) -> Tensor:
+        """Return the pictures of phases, RGB in (0, 1)."""
+        return squashed(colored(image_of(phase, self.magnitude, self.size), self.mean, self.colors))
+
+    @torch.no_grad()
+    def pictures(self) -> Tensor:
+        """Return the pictures so far, RGB in [0, 1], (pictures, 3, size, size)."""
+        return self.image(self.trained)
+
+    def opacity(self) -> Tensor:
+        """Return how much each pixel mattered so far, in [0, 1], (pictures, 1, size, size)."""
+        from torchvision.transforms.functional import gaussian_blur
+
+        smooth = gaussian_blur(self.asked, kernel_size=[2 * (self.size // 56) + 1] * 2)
+        most = torch.stack([one.quantile(CLEAR) for one in smooth.flatten(1)]).clamp(min=1e-12)
+        return (smooth / most.view(-1, 1, 1, 1)).clamp(0, 1)

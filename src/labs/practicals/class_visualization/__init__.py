@@ -1,0 +1,74 @@
+"""Class visualization: pictures that a net takes for a class, and what another net sees in them."""
+
+import csv
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from labs.practicals import CURVES, SECONDS, Column, Panel, Plot, Sheet, final_metrics, later
+
+if TYPE_CHECKING:
+    from labs.reporting.recorded_run import Run
+
+
+def _setting(name: str) -> "Callable[[Run], float | None]":
+    return lambda run: run.settings.get(name)
+
+
+def _results(facts: Mapping[str, Any], run_dir: Path) -> list[list[str]]:
+    """Return what each net sees in each picture, as the run wrote it down."""
+    file = run_dir / "pictures.tsv"
+    if not file.is_file():  # callbacks.pictures=null
+        return final_metrics(facts, run_dir)
+    with file.open(newline="", encoding="utf-8") as lines:
+        rows = list(csv.DictReader(lines, delimiter="\t"))
+    judged = "judge_prob" in rows[0]
+    return [
+        ["picture", "its own net", *(["another net", "rank there"] if judged else [])],
+        *(
+            [row["title"], _percent(row["prob"])]
+            + ([_percent(row["judge_prob"]), f"{float(row['judge_rank']):.0f}"] if judged else [])
+            for row in rows
+        ),
+    ]
+
+
+def _percent(share: str) -> str:
+    return f"{100 * float(share):.3g} %"
+
+
+SHEET = Sheet(
+    title="Class visualization",
+    handout="hand-out 002, part 2-b, questions 8 to 11",
+    docs="docs/class_visualization.md",
+    leads="test/judge_prob",
+    watched=("train/prob",),
+    columns=(
+        Column("steps", "steps", "neither", unit="count", read=_setting("steps")),
+        Column("lr", "lr", "neither", read=_setting("module.optimizer.lr")),
+        Column("l2", "L2", "neither", read=_setting("module.l2")),
+        Column("test/prob", "its own net", "higher", unit="percent", group="Probability of the class", images=""),
+        Column("test/judge_prob", "another net", "higher", unit="percent", group="Probability of the class", images=""),
+        Column("test/judge_rank", "rank", "lower", group="In the other net"),
+        SECONDS,
+    ),
+    caption=(
+        "Means over the pictures of a run, as they are saved in 8 bits. The other net has had no part in making them: "
+        "a class that it does not see is a texture that only one net reacts to. Rank 1 is the class that it sees first."
+    ),
+    settings=("steps", "module.optimizer.lr", "module.l2", "module.l2_form", "module.classes", "module.net.name"),
+    files=("pictures.tsv", "images/*.png", "images/*.gif", "images/growth/*.png"),
+    pictures=("images/sheet.png", "images/growth.gif"),
+    plots=(
+        Plot(
+            "pictures",
+            "All pictures",
+            "Of each row the first seed.",
+            later(f"{__name__}.table_of_pictures.draw_table_of_pictures"),
+        ),
+        CURVES,
+    ),
+    panels=(Panel("prob", "probability of the class (%)", percent=True), Panel("score", "score of the class")),
+    results=_results,
+    try_out=("net.image_size=48", "every=2", "steps=4"),
+)
