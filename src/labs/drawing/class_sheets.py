@@ -11,7 +11,7 @@ from PIL import Image
 from labs.storage.files import replacing
 
 COLUMNS = 4  # pictures side by side; more would be too small on a slide
-LETTERS = 34  # of a line under a picture
+LETTERS = 38  # of a line under a picture
 
 
 def classes_sheet(
@@ -34,8 +34,8 @@ def classes_sheet(
     """
     across, lines = min(len(columns), COLUMNS), len(columns[0])
     bands = [range(start, min(start + across, len(columns))) for start in range(0, len(columns), across)]
-    height = 3.5 * lines + 1.25
-    figure = Figure(figsize=(max(3.5 * across, 6.5), 1.0 + height * len(bands)), layout="constrained")
+    height = 3.5 * lines + 1.3
+    figure = Figure(figsize=(max(3.5 * across, 6.5), 0.9 + height * len(bands)), layout="constrained")
     figure.suptitle(title, fontsize=17)
     figure.supxlabel(" · ".join(labels), fontsize=11, color="0.35")
     for area, band in zip(figure.subfigures(len(bands), 1, squeeze=False)[:, 0], bands, strict=True):

@@ -1,6 +1,5 @@
 """Pieces of gradient ascent on an image: jitter, blur, penalty and steps of one length."""
 
-import math
 from typing import Literal
 
 import numpy as np
@@ -67,8 +66,3 @@ def unit(gradients: Tensor) -> Tensor:
     """
     lengths = torch.linalg.vector_norm(gradients.flatten(1), dim=1).clamp(min=torch.finfo(gradients.dtype).tiny)
     return gradients / lengths.view(-1, *[1] * (gradients.dim() - 1))
-
-
-def is_length(value: float) -> bool:
-    """Say whether a number can be the length of a step."""
-    return 0 < value < math.inf

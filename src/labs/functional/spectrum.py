@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-FLAT = 1e-6  # added to the variance of colors: gray images have one of zero
+FLAT = 1e-9  # added to the variance of colors: gray images have one of zero
 
 
 class Spectrum(NamedTuple):

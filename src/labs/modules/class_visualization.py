@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from labs import LabsError
 from labs.datamodules.protocols import ShowsImages, handed_over
 from labs.datamodules.read_picture import file_name, numbered
-from labs.functional.ascent import Form, blurred, is_length, jitter, jitter_of, penalty, seeded, unit
+from labs.functional.ascent import Form, blurred, jitter, jitter_of, penalty, seeded, unit
 from labs.functional.scales import check_epochs, epochs_left, share_out
 from labs.runs.trained_net import TrainedNet, top_classes
 
@@ -42,8 +42,8 @@ class ClassVisualization(pl.LightningModule):
         steps: of ascent, exactly.
         every: steps between two rows of log.tsv, frames and checkpoints.
         l2: factor of the penalty.
-        l2_form: `norm`, |x|, as in the Sorbonne's notebook, or `square`, |x|^2, as in CS231n's.
-        jitter: pixels by which the net sees the image shifted, at most.
+        l2_form: `square`, |x|^2, as in CS231n's notebook, or `norm`, |x|, as in the Sorbonne's.
+        jitter: pixels by which the net sees the image shifted, at most; None: a fourteenth of it, 16 of 224.
         blur_every: steps between two blurs; 0: none.
         blur_sigma: of a blur, in pixels.
         normalized: whether gradients have length 1; else the optimizer gets them as they are.
@@ -65,8 +65,8 @@ class ClassVisualization(pl.LightningModule):
         steps: int,
         every: int,
         l2: float = 1e-3,
-        l2_form: Form = "norm",
-        jitter: int = 16,
+        l2_form: Form = "square",
+        jitter: int | None = None,
         blur_every: int = 10,
         blur_sigma: float = 0.5,
         normalized: bool = True,
@@ -81,13 +81,12 @@ class ClassVisualization(pl.LightningModule):
             raise LabsError("module.classes=[]: expected a class, such as tarantula, or several, such as [76,snail].")
         self.classes = list(dict.fromkeys(net.index(one, "module.classes") for one in asked))
         self.ends = share_out(steps, every, [1.0])
-        lr = optimizer([torch.zeros(1, requires_grad=True)]).param_groups[0]["lr"]
-        if not is_length(lr):
-            raise LabsError(f"optimizer.lr={lr}: expected a number above 0, such as 5.")
+        _check_lr(optimizer)
         if not 0 <= l2 < math.inf:
             raise LabsError(f"module.l2={l2}: expected a number from 0, such as 0.001.")
+        jitter = net.image_size // 14 if jitter is None else jitter
         if not 0 <= jitter < net.image_size:
-            raise LabsError(f"module.jitter={jitter}: expected 0 to {net.image_size - 1} pixels, such as 16.")
+            raise LabsError(f"module.jitter={jitter}: expected 0 to {net.image_size - 1} pixels, or null.")
         if blur_every < 0 or not 0 <= blur_sigma <= net.image_size / 8:
             raise LabsError(
                 f"module.blur_every={blur_every} module.blur_sigma={blur_sigma}: expected steps from 0 (no blur), and "
@@ -197,6 +196,10 @@ class ClassVisualization(pl.LightningModule):
         """Return how much each pixel mattered, in [0, 1], (pictures, 1, height, width), if the method knows it."""
         return None
 
+    def asked_about(self, pictures: Tensor) -> Tensor:
+        """Return what of the finished pictures the nets are asked about."""
+        return pictures
+
     def test_step(self, batch: Tensor, batch_idx: int) -> None:
         """Ask both nets about the pictures as they are saved, in 256 steps."""
         pictures = self.pictures().mul(255).round() / 255
@@ -249,11 +252,12 @@ class ClassVisualization(pl.LightningModule):
 
     def _net_of(self, net: TrainedNet) -> nn.Module:
         """Return a net on this device; it is no part of the method, whose checkpoints hold pictures only."""
-        return net.net.to(self.device, memory_format=torch.channels_last)
+        return net.net.to(self.device).to(memory_format=torch.channels_last)
 
     def _asked(self, net: TrainedNet, pictures: Tensor) -> tuple[Tensor, list[str]]:
         """Return the probability and the rank of each picture's class, (2, pictures), and what the net sees first."""
         self._net_of(net)
+        pictures = self.asked_about(pictures)
         if pictures.shape[-1] != net.image_size:
             size = [net.image_size] * 2
             pictures = F.interpolate(pictures, size, mode="bilinear", antialias=True).clamp(0, 1)
@@ -264,7 +268,7 @@ class ClassVisualization(pl.LightningModule):
         captions = []
         for row, prob, place in zip(probs, own.tolist(), rank.tolist(), strict=True):
             ((first, most),) = top_classes(net, row, 1)
-            instead = "" if place == 1 else f" (sees {first}, {_percent(most)})"
+            instead = "" if place == 1 else f"\n(sees {first}, {_percent(most)})"
             captions.append(f"{net.name}: {_percent(prob)}{instead}")
         return torch.stack([own, rank.float()]), captions
 
@@ -283,6 +287,16 @@ class ClassVisualization(pl.LightningModule):
             )
         known = {net.classes[target] for target in self.classes} <= set(judge.classes)
         return judge if known else None
+
+
+def _check_lr(optimizer: Callable[..., torch.optim.Optimizer]) -> None:
+    """Refuse steps of no length before anything is made."""
+    try:
+        lr = optimizer([torch.zeros(1, requires_grad=True)]).param_groups[0]["lr"]
+    except ValueError as error:  # what torch's optimizers say of their settings
+        raise LabsError(f"optimizer: {error}; expected a learning rate above 0, such as optimizer.lr=25.") from error
+    if not 0 < lr < math.inf:
+        raise LabsError(f"optimizer.lr={lr}: expected a number above 0, such as 25.")
 
 
 def _percent(share: float) -> str:

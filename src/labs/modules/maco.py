@@ -16,12 +16,14 @@ from torch import Tensor
 
 from labs import LabsError
 from labs.datamodules.cached_spectrum import spectrum_of
-from labs.functional.ascent import seeded
+from labs.functional.ascent import blurred, seeded
+from labs.functional.augment import center_crop
 from labs.functional.spectrum import colored, crops, image_of, magnitude_at, squashed
 from labs.modules.class_visualization import ClassVisualization
 
 LARGEST = 4096  # pixels of a canvas
 SPREAD = 0.15  # of where crops are cut, around the middle: standard deviation, in shares of the canvas
+SMOOTH = 0.01  # standard deviation of the blur of an opacity map, in shares of the canvas
 CLEAR = 0.9  # share of a picture's pixels that are less than fully opaque
 
 
@@ -40,6 +42,11 @@ class Maco(ClassVisualization):
     Raises:
         LabsError: a value that makes no sense.
     """
+
+    magnitude: Tensor  # (3, size, size // 2 + 1)
+    mean: Tensor  # (3,)
+    colors: Tensor  # (3, 3)
+    mattered: Tensor  # (pictures, 1, size, size): the sum of |gradient| over channels and steps
 
     def __init__(
         self,
@@ -82,7 +89,7 @@ class Maco(ClassVisualization):
         parts = {"magnitude": magnitude_at(spectrum.magnitude, self.size), "mean": spectrum.mean}
         for name, values in {**parts, "colors": spectrum.colors}.items():
             self.register_buffer(name, values.to(self.device))
-        self.register_buffer("asked", torch.zeros(len(problems), 1, self.size, self.size, device=self.device))
+        self.register_buffer("mattered", torch.zeros(len(problems), 1, self.size, self.size, device=self.device))
         shape = (3, self.size, self.size // 2 + 1)
         noise = [torch.rand(shape, generator=seeded(self.seed, target)) for _, target in problems]
         return (2 * torch.stack(noise) - 1) * torch.pi
@@ -100,7 +107,7 @@ class Maco(ClassVisualization):
         logits = self._logits(self.looked_into.normalizer(seen)).unflatten(0, (self.crops, -1)).mean(0)
         score = logits.gather(1, self.targets[rows, None].to(self.device))
         (gradient,) = torch.autograd.grad(score.sum(), picture)
-        self.asked[rows] += gradient.abs().mean(1, keepdim=True)
+        self.mattered[rows] += gradient.abs().mean(1, keepdim=True)
         return torch.autograd.grad(whole, canvas, gradient)[0], logits.detach()
 
     def after_step(self, canvas: Tensor) -> None:
@@ -115,10 +122,12 @@ class Maco(ClassVisualization):
         """Return the pictures so far, RGB in [0, 1], (pictures, 3, size, size)."""
         return self.image(self.trained)
 
+    def asked_about(self, pictures: Tensor) -> Tensor:
+        """Return the middle of each picture, as large as crops are on average."""
+        return center_crop(pictures, round(self.size * sum(self.crop_sides) / 2))
+
     def opacity(self) -> Tensor:
         """Return how much each pixel mattered so far, in [0, 1], (pictures, 1, size, size)."""
-        from torchvision.transforms.functional import gaussian_blur
-
-        smooth = gaussian_blur(self.asked, kernel_size=[2 * (self.size // 56) + 1] * 2)
+        smooth = blurred(self.mattered, SMOOTH * self.size)
         most = torch.stack([one.quantile(CLEAR) for one in smooth.flatten(1)]).clamp(min=1e-12)
         return (smooth / most.view(-1, 1, 1, 1)).clamp(0, 1)

@@ -1,0 +1,64 @@
+"""Class visualization in the report: all pictures of a grid on one sheet, with what nets see in them."""
+
+import io
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from labs.drawing.picture_sheets import show
+from labs.reporting.row import Row
+from labs.storage.files import read_text
+
+
+def draw_table_of_pictures(rows: Sequence[Row], title: str) -> bytes | None:
+    """Draw a line for each picture of an experiment, and a column for each of its settings.
+
+    Of a row with several seeds the first is shown. Returns the PNG, or None without pictures.
+    """
+    found = [(row, table) for row in rows if row.runs and (table := _read(row)) is not None]
+    if not found:
+        return None
+    lines: dict[tuple[str, str], list[tuple[Row, pd.Series]]] = {}
+    for row, table in found:
+        for name, measured in table.iterrows():
+            lines.setdefault((row.experiment, str(name)), []).append((row, measured))
+    across = max(map(len, lines.values()))
+    labels = list(dict.fromkeys(label for row, _ in found for label in row.labels))
+    figure = Figure(figsize=(max(2.9 * across, 6), 1.0 + 3.55 * len(lines)), layout="constrained")
+    FigureCanvasAgg(figure)
+    figure.suptitle(title, fontsize=15)
+    figure.supxlabel(" · ".join(labels), fontsize=10, color="0.35")
+    for panels, ((_, name), cells) in zip(figure.subplots(len(lines), across, squeeze=False), lines.items()):
+        for axes in panels:
+            axes.set_axis_off()
+        for axes, (row, measured) in zip(panels, cells, strict=False):
+            show(axes, row.runs[0].directory / "images" / f"{name}.png", "")
+            above = textwrap.fill(", ".join(row.details) or row.title, 26)
+            axes.set_title(f"{measured['title']}\n{above}", fontsize=12)
+            axes.text(0.5, -0.03, _in_words(measured), transform=axes.transAxes, ha="center", va="top", fontsize=11)
+    output = io.BytesIO()
+    figure.savefig(output, format="png", dpi=100, facecolor="white")
+    return output.getvalue()
+
+
+def _in_words(measured: pd.Series) -> str:
+    words = [f"its own net {100 * measured['prob']:.3g} %"]
+    if "judge_prob" in measured:
+        words.append(f"another net {100 * measured['judge_prob']:.2g} % (rank {measured['judge_rank']:.0f})")
+    return "\n".join(words)
+
+
+def _read(row: Row) -> pd.DataFrame | None:
+    """Read `pictures.tsv`; None if there is none, or one that nobody can read."""
+    file: Path = row.runs[0].directory / "pictures.tsv"
+    try:
+        table = pd.read_csv(io.StringIO(read_text(file)), sep="\t", index_col="picture")
+        numbers = [name for name in ("prob", "judge_prob", "judge_rank") if name in table]
+        table[numbers] = table[numbers].astype(float)
+    except (OSError, ValueError, TypeError):  # what pandas raises for damaged files
+        return None
+    return table if {"title", "prob"} <= set(table.columns) else None
