@@ -82,6 +82,8 @@ class GrowingPictures(pl.Callback):
         pictures, opacity, facts = method.pictures().cpu(), method.opacity(), read_facts(Path(trainer.default_root_dir))
         labels = of_the_run(trainer, [*data.labels, *method.labels])
         columns: list[list[Image.Image]] = []
+        titles: list[str] = []
+        captions: list[str] = []
         for place, name in enumerate(method.names):
             texts = {
                 "Title": method.titles[place],
@@ -93,16 +95,19 @@ class GrowingPictures(pl.Callback):
                 "credits": "; ".join(data.credits),
             }
             save_png(pictures[place], folder / f"{name}.png", texts)
+            if len(method.starts):  # to the left of what became of it
+                columns.append([as_image(method.starts[place])])
+                titles, captions = [*titles, "where it began"], [*captions, ""]
             columns.append([as_image(pictures[place])])
-            if len(method.starts):
-                columns[-1].insert(0, as_image(method.starts[place]))
+            titles.append(method.titles[place])
+            captions.append(method.captions[place] if method.captions else "")
             if opacity is not None:
                 alpha = opacity[place].cpu()
                 save_png(torch.cat([pictures[place], alpha]), folder / f"{name}-opacity.png", texts)
                 mask = Image.fromarray(as_bytes(alpha)[0].numpy())
                 columns[-1].append(on_white(columns[-1][-1], mask))
         title = f"{facts.get('experiment', '')}: made for {method.settings['net']} in {done} steps"
-        captions = method.captions or [""] * len(columns)
-        classes_sheet(columns, method.titles, captions, folder / "sheet.png", title, labels)
+        title = "\n".join(filter(None, (title, method.note)))
+        classes_sheet(columns, titles, captions, folder / "sheet.png", title, labels)
         growth_gif(sorted((folder / "growth").glob("*.png")), folder / "growth.gif", labels, "steps")
         show_picture(trainer, "sheet", folder / "sheet.png", done)

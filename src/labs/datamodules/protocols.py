@@ -197,6 +197,7 @@ class GrowsPictures(Protocol):
     names: list[str]
     titles: list[str]
     captions: list[str]  # of the finished pictures
+    note: str  # what must be said of all of them, if anything
     results: dict[str, Tensor]
 
     @property

@@ -34,9 +34,10 @@ def classes_sheet(
     """
     across, lines = min(len(columns), COLUMNS), len(columns[0])
     bands = [range(start, min(start + across, len(columns))) for start in range(0, len(columns), across)]
-    height = 3.5 * lines + 1.3
+    height = 3.5 * lines + 1.1
     figure = Figure(figsize=(max(3.5 * across, 6.5), 0.9 + height * len(bands)), layout="constrained")
-    figure.suptitle(title, fontsize=17)
+    lines_of_title = [part for line in title.split("\n") for part in textwrap.wrap(line, 34 * max(across, 2))]
+    figure.suptitle("\n".join(lines_of_title), fontsize=15)
     figure.supxlabel(" · ".join(labels), fontsize=11, color="0.35")
     for area, band in zip(figure.subfigures(len(bands), 1, squeeze=False)[:, 0], bands, strict=True):
         panels = area.subplots(lines, across, squeeze=False)

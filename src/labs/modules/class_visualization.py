@@ -107,6 +107,7 @@ class ClassVisualization(pl.LightningModule):
         self.names: list[str] = []  # of the pictures, fit for files
         self.titles: list[str] = []
         self.captions: list[str] = []  # of the finished pictures: what the nets see
+        self.note = ""  # what must be said of all pictures
         self.results: dict[str, Tensor] = {}  # of the test, (pictures,) each
         # normalized pixels of 0 and 1, the range of what is clamped: (2, 1, 3, 1, 1)
         self.bounds = torch.stack([net.normalizer(torch.full((1, 3, 1, 1), value)) for value in (0.0, 1.0)])

@@ -85,6 +85,7 @@ class Maco(ClassVisualization):
         if len(self.starts):
             raise LabsError("datamodule.images: pictures with a fixed spectrum begin in random phases; type null.")
         spectrum, self.measured = spectrum_of(self.looked_into, self.photographs, self.folder)
+        self.note = f"spectrum and colors of {self.measured}; nets are asked about the middle of each picture"
         self.print(f"spectrum and colors of {self.measured}")
         parts = {"magnitude": magnitude_at(spectrum.magnitude, self.size), "mean": spectrum.mean}
         for name, values in {**parts, "colors": spectrum.colors}.items():
