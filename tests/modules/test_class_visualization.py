@@ -7,13 +7,15 @@ from typing import Any
 import lightning.pytorch as pl
 import pytest
 import torch
-from class_pictures import ASCENT, SIZE, fit, module, tiny
+from class_pictures import ASCENT, SIZE, data, fit, module, tiny
 from scipy.ndimage import gaussian_filter
 from torch import Tensor
+from trained_run import write_trained_run
 
 from labs import LabsError
 from labs.functional.ascent import jitter_of, seeded
 from labs.modules.class_visualization import ClassVisualization
+from labs.runs.trained_net import trained_net
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*LeafSpec"),  # of Lightning, about itself
@@ -142,6 +144,15 @@ def test_a_judge_of_other_classes_is_left_out_and_one_of_another_size_sees_pictu
     torch.testing.assert_close(one.results["judge_prob"], torch.stack([probs[0, 2], probs[1, 1]]))
 
 
+def test_the_net_of_a_run_is_asked_for_its_own_classes(tmp_path: Path) -> None:
+    net = trained_net(weights=str(write_trained_run(tmp_path / "trained")))
+    one = fit(module(net=net, classes=["7", 3]), tmp_path / "run")
+    assert one.judge is None  # it knows cats and dogs
+    assert set(one.results) == {"prob", "rank"}
+    assert one.pictures().shape == (2, 3, 16, 16)
+    assert "embedded data" in one.labels
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -181,8 +192,6 @@ def test_a_run_that_was_cut_says_so(tmp_path: Path) -> None:
     one = module()
     trainer = pl.Trainer(max_epochs=1, logger=False, enable_checkpointing=False, enable_progress_bar=False,
                          enable_model_summary=False, default_root_dir=tmp_path, callbacks=[Look()])  # fmt: skip
-    from class_pictures import data
-
     trainer.fit(one, data())
     trainer.test(one, data(), verbose=False)
     assert found == ["random weights", "stopped early"]
