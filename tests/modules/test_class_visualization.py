@@ -146,7 +146,7 @@ def test_a_judge_of_other_classes_is_left_out_and_one_of_another_size_sees_pictu
 
 def test_the_net_of_a_run_is_asked_for_its_own_classes(tmp_path: Path) -> None:
     net = trained_net(weights=str(write_trained_run(tmp_path / "trained")))
-    one = fit(module(net=net, classes=["7", 3]), tmp_path / "run")
+    one = fit(module(net=net, classes=[2, 3]), tmp_path / "run")
     assert one.judge is None  # it knows cats and dogs
     assert set(one.results) == {"prob", "rank"}
     assert one.pictures().shape == (2, 3, 16, 16)
