@@ -34,8 +34,8 @@ def classes_sheet(
     """
     across, lines = min(len(columns), COLUMNS), len(columns[0])
     bands = [range(start, min(start + across, len(columns))) for start in range(0, len(columns), across)]
-    height = 3.5 * lines + 1.1
-    figure = Figure(figsize=(max(3.5 * across, 6.5), 0.9 + height * len(bands)), layout="constrained")
+    height = 3.5 * lines + 0.9
+    figure = Figure(figsize=(max(3.5 * across, 6.5), 0.8 + height * len(bands)), layout="constrained")
     lines_of_title = [part for line in title.split("\n") for part in textwrap.wrap(line, 34 * max(across, 2))]
     figure.suptitle("\n".join(lines_of_title), fontsize=15)
     figure.supxlabel(" · ".join(labels), fontsize=11, color="0.35")

@@ -42,6 +42,7 @@ SHEET = Sheet(
     handout="hand-out 002, part 2-b, questions 8 to 11",
     docs="docs/class_visualization.md",
     leads="test/judge_prob",
+    ranks=False,  # pictures of different classes, or that begin elsewhere, do not compete
     watched=("train/prob",),
     columns=(
         Column("steps", "steps", "neither", unit="count", read=_setting("steps")),
