@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from labs.drawing.picture_sheets import show
 from labs.reporting.row import Row
@@ -28,9 +29,9 @@ def draw_table_of_pictures(rows: Sequence[Row], title: str) -> bytes | None:
             lines.setdefault((row.experiment, str(name)), []).append((row, measured))
     across = max(map(len, lines.values()))
     labels = list(dict.fromkeys(label for row, _ in found for label in row.labels))
-    figure = Figure(figsize=(max(2.9 * across, 6), 1.0 + 3.7 * len(lines)), layout="constrained")
+    layout = ConstrainedLayoutEngine(h_pad=0.12)
+    figure = Figure(figsize=(max(2.9 * across, 6), 1.0 + 3.7 * len(lines)), layout=layout)
     FigureCanvasAgg(figure)
-    figure.get_layout_engine().set(h_pad=0.12)  # type: ignore[union-attr]
     figure.suptitle(title, fontsize=15)
     figure.supxlabel(" · ".join(labels), fontsize=10, color="0.35")
     for panels, ((_, name), cells) in zip(figure.subplots(len(lines), across, squeeze=False), lines.items()):
