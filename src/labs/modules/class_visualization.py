@@ -17,7 +17,6 @@ from typing import Any
 
 import lightning.pytorch as pl
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from labs import LabsError
@@ -25,7 +24,8 @@ from labs.datamodules.protocols import ShowsImages, handed_over
 from labs.datamodules.read_picture import file_name, numbered
 from labs.functional.ascent import Form, blurred, jitter, jitter_of, penalty, seeded, unit
 from labs.functional.scales import check_epochs, epochs_left, share_out
-from labs.runs.trained_net import TrainedNet, top_classes
+from labs.inspection.asked import asked
+from labs.runs.trained_net import TrainedNet
 
 
 class ClassVisualization(pl.LightningModule):
@@ -256,22 +256,9 @@ class ClassVisualization(pl.LightningModule):
         return net.net.to(self.device).to(memory_format=torch.channels_last)
 
     def _asked(self, net: TrainedNet, pictures: Tensor) -> tuple[Tensor, list[str]]:
-        """Return the probability and the rank of each picture's class, (2, pictures), and what the net sees first."""
         self._net_of(net)
-        pictures = self.asked_about(pictures)
-        if pictures.shape[-1] != net.image_size:
-            size = [net.image_size] * 2
-            pictures = F.interpolate(pictures, size, mode="bilinear", antialias=True).clamp(0, 1)
-        probs = torch.cat([net(part).softmax(1) for part in pictures.split(self.at_once)])
-        places = [net.classes.index(self.looked_into.classes[target]) for target in self.targets.tolist()]
-        own = probs[torch.arange(len(probs)), places]
-        rank = (probs > own[:, None]).sum(1) + 1
-        captions = []
-        for row, prob, place in zip(probs, own.tolist(), rank.tolist(), strict=True):
-            ((first, most),) = top_classes(net, row, 1)
-            instead = "" if place == 1 else f"\n(sees {first}, {_percent(most)})"
-            captions.append(f"{net.name}: {_percent(prob)}{instead}")
-        return torch.stack([own, rank.float()]), captions
+        classes = [self.looked_into.classes[target] for target in self.targets.tolist()]
+        return asked(net, self.asked_about(pictures), classes, self.at_once)
 
     def _fit_judge(self, judge: TrainedNet | None) -> TrainedNet | None:
         """Return a judge, if it knows the classes.
@@ -298,14 +285,3 @@ def _check_lr(optimizer: Callable[..., torch.optim.Optimizer]) -> None:
         raise LabsError(f"optimizer: {error}; expected a learning rate above 0, such as optimizer.lr=25.") from error
     if not 0 < lr < math.inf:
         raise LabsError(f"optimizer.lr={lr}: expected a number above 0, such as 25.")
-
-
-def _percent(share: float) -> str:
-    """Write a probability.
-
-    Examples:
-        >>> _percent(0.99312), _percent(0.0312), _percent(1e-7)
-        ('99 %', '3.1 %', '< 0.01 %')
-    """
-    percent = 100 * share
-    return "< 0.01 %" if percent < 0.01 else f"{percent:.0f} %" if percent >= 10 else f"{percent:.2g} %"
