@@ -53,3 +53,12 @@ def test_all_pictures_of_a_grid_stand_on_one_sheet(tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", ["", "nothing", HEAD.replace("prob", "p"), HEAD + "cat\tcat\tmuch\t1\t1\t1\tx\n"])
 def test_runs_without_readable_numbers_are_left_out(tmp_path: Path, text: str) -> None:
     assert draw_table_of_pictures([row(tmp_path / "run", "a", [], text)], "A grid") is None
+
+
+def test_pictures_stand_in_the_order_of_their_numbers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[str] = []
+    place = "labs.practicals.class_visualization.table_of_pictures.show"
+    monkeypatch.setattr(place, lambda axes, file, title: shown.append(file.parent.parent.name))
+    made = [row(tmp_path / lr, "a", [f"module.optimizer.lr={lr}"], lines("cat")) for lr in ("1.0", "10.0", "5.0")]
+    draw_table_of_pictures(made, "A grid")
+    assert shown == ["1.0", "5.0", "10.0"]

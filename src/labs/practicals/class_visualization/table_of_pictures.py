@@ -1,6 +1,7 @@
 """Class visualization in the report: all pictures of a grid on one sheet, with what nets see in them."""
 
 import io
+import re
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
@@ -37,14 +38,20 @@ def draw_table_of_pictures(rows: Sequence[Row], title: str) -> bytes | None:
     for panels, ((_, name), cells) in zip(figure.subplots(len(lines), across, squeeze=False), lines.items()):
         for axes in panels:
             axes.set_axis_off()
+        cells.sort(key=lambda cell: _numbers(cell[0]))
         for axes, (row, measured) in zip(panels, cells, strict=False):
             show(axes, row.runs[0].directory / "images" / f"{name}.png", "")
-            above = textwrap.fill(", ".join(row.details) or row.title, 26)
+            above = textwrap.fill(", ".join(detail.removeprefix("module.") for detail in row.details) or row.title, 26)
             axes.set_title(f"{measured['title']}\n{above}", fontsize=12)
             axes.text(0.5, -0.03, _in_words(measured), transform=axes.transAxes, ha="center", va="top", fontsize=11)
     output = io.BytesIO()
     figure.savefig(output, format="png", dpi=100, facecolor="white")
     return output.getvalue()
+
+
+def _numbers(row: Row) -> list[float]:
+    """Return the numbers among the settings of a row, by which its pictures stand in order: 5 before 25."""
+    return [float(value) for detail in row.details for value in re.findall(r"=(\d+(?:\.\d*)?(?:e-?\d+)?)$", detail)]
 
 
 def _in_words(measured: pd.Series) -> str:
