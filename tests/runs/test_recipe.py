@@ -80,6 +80,16 @@ def test_a_weight_file_counts_by_its_content(tmp_path: Path) -> None:
     assert a == b != c
 
 
+def test_a_run_whose_net_is_asked_counts_by_its_weights(tmp_path: Path) -> None:
+    for name, content in (("a", b"weights"), ("b", b"weights"), ("c", b"others")):
+        (tmp_path / name / "checkpoints").mkdir(parents=True)
+        (tmp_path / name / "checkpoints" / "best.ckpt").write_bytes(content)
+    a, b, c = (normal_form({"module": {"judge": {"weights": str(tmp_path / name)}}}, 0) for name in "abc")
+    assert a == b != c
+    assert str(tmp_path) not in a
+    assert "weights: imagenet" in normal_form({"module": {"judge": {"weights": "imagenet"}}}, 0)
+
+
 def test_what_a_command_sets_beyond_the_words() -> None:
     command = (
         "python train.py -m experiment=cub_full seed=1 data=embedded freeze=layer1 +module.x=2 '~callbacks.best' "

@@ -14,6 +14,8 @@ from typing import Any, NamedTuple
 
 import yaml
 
+from labs.runs.directory import weights_file
+
 # What a command does with a run: never repeated with it.
 THE_CALL = ("grid", "resume", "rerun", "sweep", "trust", "hydra")
 # Where things lie, and what carries out the computation.
@@ -173,8 +175,9 @@ def _parts(node: Any, name: str) -> Any:
         return [_parts(item, name) for item in node]
     if isinstance(node, float) and node.is_integer() and name not in LIMITS:  # there 1 is a batch, and 1.0 all
         return int(node)
-    if isinstance(node, str) and node.endswith(WEIGHT_FILES) and Path(node).is_file():
-        return f"sha256 {digest_of_file(Path(node))}"
+    if isinstance(node, str) and (node.endswith(WEIGHT_FILES) or name.endswith(".weights")):
+        file = weights_file(Path(node).expanduser())  # itself, or that of a run
+        return f"sha256 {digest_of_file(file)}" if file else node
     if name == IMAGES and isinstance(node, str) and (place := Path(node).expanduser()).exists():
         return f"images {digest_of_images(place)[:24]}"
     return node
