@@ -105,7 +105,9 @@ def last_maps(net: nn.Module, image: Tensor) -> str:
         for handle in handles:
             handle.remove()
     if not names:
-        raise LabsError(f"{type(net).__name__} has no layer of maps for method=grad_cam; type method=gradient.")
+        raise LabsError(
+            f"{type(net).__name__} has no layer of maps for Grad-CAM; ask for another map, such as gradient."
+        )
     return names[-1]
 
 
@@ -144,9 +146,15 @@ def _guided(net: nn.Module, images: Tensor, classes: Tensor) -> Tensor:
         with torch.no_grad():
             same = torch.equal(net(images), plain)
     if not relus.calls:
-        raise LabsError(f"method=guided: {type(net).__name__} has no ReLU that could guide; type method=gradient.")
+        raise LabsError(
+            f"{type(net).__name__} has no ReLU that could guide backpropagation; ask for another map than guided, such "
+            "as gradient."
+        )
     if not same:
-        raise LabsError("method=guided: the net answers otherwise each time it is asked; type method=gradient.")
+        raise LabsError(
+            "the net answers differently each time it is asked, so guided backpropagation cannot be verified; ask for "
+            "another map, such as gradient."
+        )
     return gradients
 
 

@@ -17,6 +17,7 @@ from typing import Any
 
 import lightning.pytorch as pl
 import torch
+from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor, nn
 
 from labs import LabsError
@@ -273,8 +274,13 @@ class ClassVisualization(pl.LightningModule):
             raise LabsError(
                 f"module.judge.name={judge.name}: the judge is the net itself; type another, or module.judge=null."
             )
-        known = {net.classes[target] for target in self.classes} <= set(judge.classes)
-        return judge if known else None
+        if {net.classes[target] for target in self.classes} <= set(judge.classes):
+            return judge
+        rank_zero_info(
+            f"{judge.name} has other classes than {net.name}, so no other net judges the pictures; "
+            "module.judge.weights=<run directory> takes the net of another run."
+        )
+        return None
 
 
 def _check_lr(optimizer: Callable[..., torch.optim.Optimizer]) -> None:

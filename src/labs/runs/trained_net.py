@@ -101,7 +101,10 @@ def trained_net(
 
             net = build_of_timm(name=name.removeprefix(TIMM), weights_folder=weights_folder, **options)
         else:
-            net = build_net(name=name, weights_folder=weights_folder, **options)
+            try:
+                net = build_net(name=name, weights_folder=weights_folder, **options)
+            except LabsError as error:  # the size of these images is a setting of the net
+                raise LabsError(str(error).replace("datamodule.image_size", "net.image_size")) from error
     labels = [] if weights == "imagenet" else ["random weights" if weights == "random" else "weights of a file"]
     return TrainedNet(name, _fixed(net), imagenet_classes(), Normalizer(IMAGENET), size, None, labels, None)
 
