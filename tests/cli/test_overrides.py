@@ -70,6 +70,9 @@ def test_several_folders_are_a_sweep_and_one_with_a_comma_is_one(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "a, b").mkdir()
     key = "datamodule.source.path"
+    for word in ("weights", "run"):
+        for typed in ("a, b", "'a, b'"):
+            assert expand([f"{word}={typed}"]) == ["module.net.weights='a, b'"]
     assert expand(["-m", f"{key}=a=1,c"])[1] == f"{key}='a=1','c'"
     assert expand(["-m", f"{key}=a, b"])[1] == f"{key}='a, b'"
     assert expand([f"{key}=a,c"]) == [f"{key}='a,c'"]

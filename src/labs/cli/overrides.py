@@ -69,7 +69,7 @@ def expand(arguments: list[str]) -> list[str]:
             from labs.cli.repeat import repeat
 
             expanded += [*repeat(argument, arguments), *(["resume=true"] if key == "resume" else [])]
-        elif key == "run" or (key == "weights" and ("/" in value or _exists(value))):
+        elif key == "run" or (key == "weights" and ("/" in value or _exists(_bare(value)))):
             expanded.append(f"module.net.weights={_paths(value)}")
         elif key in PATHS and "${" not in value and value not in ("", "null"):
             is_swept = {"-m", "--multirun"} & set(arguments)
@@ -94,7 +94,8 @@ def _as_typed(argument: str) -> str:
 
 def _paths(value: str) -> str:
     """Quote a path, or several with commas between them, which are a sweep."""
-    paths = [value] if _exists(_at_home(value)) else value.split(",")
+    whole = _at_home(_bare(value))
+    paths = [whole] if _exists(whole) else value.split(",")
     return ",".join(quote(_at_home(_bare(path))) for path in paths)
 
 
