@@ -76,3 +76,20 @@ def test_several_folders_are_a_sweep_and_one_with_a_comma_is_one(
     assert expand(["-m", f"{key}=a=1,c"])[1] == f"{key}='a=1','c'"
     assert expand(["-m", f"{key}=a, b"])[1] == f"{key}='a, b'"
     assert expand([f"{key}=a,c"]) == [f"{key}='a,c'"]
+
+
+@pytest.mark.parametrize("key", ["run", "weights", "datamodule.images", "module.judge.weights"])
+@pytest.mark.parametrize("quotes", ["", "'", '"'])
+def test_what_is_there_may_have_any_name_with_and_without_quotes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str, quotes: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my run, a=1").mkdir()
+    expanded = {"run": "module.net.weights", "weights": "module.net.weights"}.get(key, key)
+    for name in ("my run, a=1", f"{tmp_path}/my run, a=1"):
+        assert expand([f"{key}={quotes}{name}{quotes}"]) == [f"{expanded}='{name}'"]
+
+
+def test_images_with_commas_that_are_not_there_are_values_like_others() -> None:
+    assert expand(["datamodule.images=[a.png,b.png]"]) == ["datamodule.images=[a.png,b.png]"]
+    assert expand(["-m", "datamodule.images=coffee,chelsea"])[1] == "datamodule.images=coffee,chelsea"

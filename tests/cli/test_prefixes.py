@@ -21,7 +21,7 @@ def _train(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         (
             "~experiment",
-            "no recipe can be without 'experiment'; type experiment=<another value>. Options of experiment: activations_",
+            "no recipe can be without 'experiment'; type experiment=<another value>. Options of experiment: activ",
         ),
         ("~experiment=cub_full", "no recipe can be without 'experiment'"),
         ("~freeze", "Options of freeze: backbone, batch_norms, convs"),

@@ -63,6 +63,14 @@ def test_a_folder_is_read_with_its_subfolders_evenly_spread(folder: Path, capsys
     torch.testing.assert_close(torch.cat([batch.images for batch in batches]), whole.pixels)
 
 
+def test_no_image_takes_the_name_of_the_sheet_of_all(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Image.new("RGB", (40, 60)).save(tmp_path / "Sheet.png")
+    data = photos(images=str(tmp_path))
+    data.setup("test")
+    assert data.names == ["Sheet_2"]
+    assert "1 image of 32 pixels" in capsys.readouterr().out
+
+
 def test_an_image_keeps_its_aspect_ratio_and_its_center(tmp_path: Path) -> None:
     pixels = np.zeros((64, 128, 3), dtype=np.uint8)
     pixels[:, 32:96] = 255

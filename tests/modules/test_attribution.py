@@ -62,6 +62,7 @@ def test_without_a_target_it_is_the_answer(monkeypatch: pytest.MonkeyPatch) -> N
         ({"target": 3}, "expected 0 to 2"),
         ({"steps": 0}, "module.steps=0: expected 1 or more"),
         ({"noise": -1.0}, "module.noise=-1.0: expected 0 or more"),
+        ({"noise": float("nan")}, "module.noise=nan: expected 0 or more"),
     ],
 )
 def test_what_makes_no_sense_is_refused(settings: dict[str, Any], words: str) -> None:

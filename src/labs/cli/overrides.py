@@ -30,6 +30,9 @@ FOLDERS = ("paths.data", "paths.outputs", "hydra.run.dir", "hydra.sweep.dir")
 # What is read, and may have any name; several are a sweep.
 PATHS = ("datamodule.source.path",)
 
+# Images and runs that are read: one that exists may have any name, without quotes; else they are values like others.
+READ = ("datamodule.images", "datamodule.content", "datamodule.style", "module.photographs", "module.judge.weights")
+
 # Something in quotes, or a number with underscores, which Hydra would take out: 1_000 becomes 1000, and 2026_11 202611.
 QUOTED_OR_UNDERSCORED = re.compile(
     r"""'(?:\\.|[^'])*'|"(?:\\.|[^"])*"|(?<![^\s,:=[({])[+-]?\d[\d.]*_[\d._]*(?:[eE][+-]?\d+)?(?![^\s,\])}])"""
@@ -44,6 +47,7 @@ def expand(arguments: list[str]) -> list[str]:
     - `freeze.unfreeze={5: [layer4]}` and other mappings replace what is there.
     - `paths.outputs=2026_11` and other numbers with underscores stay what was typed; `~/` is the home directory.
     - `datamodule.source.path=a=b, c` needs no quotes.
+    - `datamodule.images=a=b, c.png` needs none where there is such a file.
     - `weights=<run directory or checkpoint>` starts from the weights of a run.
     - `run=<run directory>` looks into the net of a run, which is the same.
     - `resume=<run directory>` repeats that run's overrides in that directory, from its last checkpoint.
@@ -86,6 +90,8 @@ def _as_typed(argument: str) -> str:
         return argument
     if key in FOLDERS:
         return f"{key}={quote(_at_home(_bare(value)))}"
+    if key in READ and any(mark in value for mark in ",= ") and _exists(_at_home(_bare(value))):
+        return f"{key}={quote(_at_home(_bare(value)))}"
     if value.startswith("~/"):
         return f"{key}={quote(_at_home(value))}"
     kept = QUOTED_OR_UNDERSCORED.sub(lambda found: found[0] if found[0][0] in "'\"" else f"'{found[0]}'", value)
@@ -94,8 +100,7 @@ def _as_typed(argument: str) -> str:
 
 def _paths(value: str) -> str:
     """Quote a path, or several with commas between them, which are a sweep."""
-    whole = _at_home(_bare(value))
-    paths = [whole] if _exists(whole) else value.split(",")
+    paths = [value] if _exists(_at_home(_bare(value))) else value.split(",")
     return ",".join(quote(_at_home(_bare(path))) for path in paths)
 
 

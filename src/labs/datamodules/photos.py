@@ -140,7 +140,7 @@ class Photos(pl.LightningDataModule):
             f"converted {counted(converted)}" if converted else "",
         ]
         notes = ["; ".join(filter(None, notes))] if any(notes) else []
-        say(", ".join([f"{len(found)} images of {net.image_size} pixels", *notes]), self.labels)
+        say(", ".join([f"{len(found)} image{'s' * (len(found) != 1)} of {net.image_size} pixels", *notes]), self.labels)
 
     def _of_run(self, net: TrainedNet) -> None:
         """Take the images that the run has been tested on, as its net saw them."""

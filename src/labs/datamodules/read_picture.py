@@ -15,6 +15,7 @@ from labs.datamodules.embedded.photographs import PHOTOGRAPHS
 from labs.datamodules.image_files import UnreadableImageError, read_rgb
 from labs.storage.files import cut
 
+SHEET = "sheet"  # `images/sheet.png` of a run
 RESAMPLING = Image.Resampling.LANCZOS  # antialiased; keeps the fine strokes that a style is made of
 
 
@@ -63,18 +64,20 @@ def unique_names(pairs: Sequence[tuple[str, str]]) -> list[str]:
 def numbered(wanted: Sequence[str]) -> list[str]:
     """Return names with a number where one is taken, on disks that know no capitals too.
 
+    `sheet` is taken: a run draws all its images there.
+
     Examples:
-        >>> numbered(["cat", "Cat", "dog"])
-        ['cat', 'Cat_2', 'dog']
+        >>> numbered(["cat", "Cat", "dog", "sheet"])
+        ['cat', 'Cat_2', 'dog', 'sheet_2']
     """
-    names: list[str] = []
+    names = [SHEET]
     for first in wanted:
         name = first
         numbers = itertools.count(2)
         while name.casefold() in map(str.casefold, names):
             name = f"{first}_{next(numbers)}"
         names.append(name)
-    return names
+    return names[1:]
 
 
 def resize(image: Image.Image, shorter: int) -> Image.Image:

@@ -9,6 +9,7 @@ Other maps are one word (`labs.inspection.maps`). Every map is checked (`labs.in
 of the same net as its layers lose their weights, and by deleting and inserting pixels in its order.
 """
 
+import math
 from functools import partial
 from typing import Literal
 
@@ -69,7 +70,7 @@ class Attribution(pl.LightningModule):
                             "chunk": chunk}.items():  # fmt: skip
             if value < 1:
                 raise LabsError(f"module.{name}={value}: expected 1 or more.")
-        if noise < 0:
+        if not 0 <= noise < math.inf:
             raise LabsError(f"module.noise={noise}: expected 0 or more, such as 0.15.")
         self.looked_into, self.net, self.method = net, net.net, method
         self.target = None if target in (None, "label") else net.index(target)
