@@ -70,6 +70,20 @@ def test_what_makes_no_sense_is_refused(settings: dict[str, Any], words: str) ->
         Attribution(net=small_net(), **settings)
 
 
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"method": "guided"}, "no ReLU"),
+        ({"method": "grad_cam", "layer": "9"}, "layer=9: the net has no such layer"),
+    ],
+)
+def test_a_map_that_the_net_has_not_is_refused_before_anything_is_made(settings: dict[str, Any], words: str) -> None:
+    net = small_net()
+    net.net[1] = nn.GELU()  # type: ignore[operator]
+    with pytest.raises(LabsError, match=words):
+        Attribution(net=net, **settings)
+
+
 def test_the_label_of_an_unlabeled_image_is_not_asked_about() -> None:
     with pytest.raises(LabsError, match="nobody has said what these images show"):
         method(target="label").test_step(batch([-1]), 0)

@@ -77,6 +77,7 @@ def test_a_file_of_weights_of_imagenets_classes_is_read(tmp_path: Path) -> None:
     [
         ({"name": "squeezenet"}, "did you mean"),
         ({"weights": "outputs/nothing"}, "weights=outputs/nothing: expected imagenet, random, or a run directory"),
+        ({"image_size": 0}, "at least 17x17 pixels, found 0x0"),
         ({"image_size": 8}, "at least 17x17 pixels, found 8x8.*Type net.image_size=64"),
         ({"name": "timm/resnet10"}, "timm .* has no such net"),
     ],

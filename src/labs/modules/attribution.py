@@ -46,7 +46,7 @@ class Attribution(pl.LightningModule):
         seed: of noise, random weights and orders.
 
     Raises:
-        LabsError: a value that makes no sense, or a class that the net does not have.
+        LabsError: a value that makes no sense, or a class, layer or map that the net does not have.
     """
 
     def __init__(
@@ -78,6 +78,8 @@ class Attribution(pl.LightningModule):
         self.make = partial(
             maps_of, method=method, chunk=chunk, steps=steps, samples=samples, noise=noise, layer=layer, seed=seed
         )
+        if method in ("guided", "grad_cam"):  # a net or layer that has no such map is refused before the run begins
+            self.make(net.net, torch.zeros(1, 3, net.image_size, net.image_size), torch.zeros(1, dtype=torch.int64))
         self.checks = {"stages": stages, "points": points, "orders": orders, "chunk": chunk, "seed": seed}
         self.means = MetricCollection({name: MeanMetric() for name in (*NUMBERS, "passed")}, prefix="test/")
         self.results: list[CheckedMap] = []  # of the last batch

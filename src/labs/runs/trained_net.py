@@ -92,7 +92,7 @@ def trained_net(
         raise LabsError(
             f"weights={weights}: expected imagenet, random, or a run directory or file of weights that is there."
         )
-    size = image_size or IMAGE_SIZE
+    size = IMAGE_SIZE if image_size is None else image_size
     options: dict[str, Any] = {"num_classes": 1000, "weights": weights, "image_size": size, "keep_head": True}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
