@@ -195,13 +195,13 @@ def _smooth(
 def _grad_cam(net: nn.Module, layer: str, images: Tensor, classes: Tensor) -> Tensor:
     from captum.attr import LayerGradCam
 
-    module = module_named(net, layer, "layer")
+    module = module_named(net, layer, "module.layer")
     try:
         coarse = LayerGradCam(net, module).attribute(images, classes, relu_attributions=True)
     except (AssertionError, RuntimeError, IndexError, ValueError) as error:
-        raise LabsError(f"layer={layer}: Grad-CAM needs a layer of maps ({error}).") from error
+        raise LabsError(f"module.layer={layer}: Grad-CAM needs a layer of maps ({error}).") from error
     if not isinstance(coarse, Tensor) or coarse.dim() != 4:
-        raise LabsError(f"layer={layer}: it has no maps, which Grad-CAM needs; type an earlier layer.")
+        raise LabsError(f"module.layer={layer}: it has no maps, which Grad-CAM needs; type an earlier layer.")
     size: Any = images.shape[-2:]
     return F.interpolate(coarse, size=size, mode="bilinear", align_corners=False)[:, 0].detach()
 

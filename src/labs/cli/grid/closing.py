@@ -89,18 +89,18 @@ def _write_report(grid: Path) -> None:
 
 
 def _short(table: "Table") -> Lines:
-    """Return a table's rows with the number that ranks them, as a terminal has room for; the page has the others."""
+    """Return a table's rows with the number that leads, as a terminal has room for; the page has the others."""
     from labs.reporting.texts import cell
 
-    ranked = table.ranked
+    leading = table.ranked or next((column for column in table.columns if column.key == table.sheet.leads), None)
     lines = Lines()
     lines.add_column("row")
     lines.add_column("n", justify="right")
-    if ranked:
-        lines.add_column(f"{ranked.group} {ranked.title}".strip(), justify="right", no_wrap=True)
+    if leading:
+        lines.add_column(f"{leading.group} {leading.title}".strip(), justify="right", no_wrap=True)
     for row in (row for row in table.rows if row.every_run):
         mark = {"tie": "≈ "}.get(row.mark, "")
-        shown = Text(mark + cell(row, ranked).joined() if ranked else "", "bold" if row.mark == "best" else "")
+        shown = Text(mark + cell(row, leading).joined() if leading else "", "bold" if row.mark == "best" else "")
         title = ", ".join([row.name, *(label for label in row.labels if label not in table.title)])
-        lines.add_row(Text(title), str(len(row.runs)), *([shown] if ranked else []))
+        lines.add_row(Text(title), str(len(row.runs)), *([shown] if leading else []))
     return lines
