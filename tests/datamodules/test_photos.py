@@ -100,6 +100,28 @@ def test_several_processes_would_look_at_the_same_images() -> None:
         data.setup("test")
 
 
+@pytest.mark.parametrize("resize", [None, 32])
+def test_what_cannot_be_read_in_a_folder_is_passed_over_and_counted(
+    folder: Path, resize: int | None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Image.new("RGB", (300, 1)).save(folder / "thin.png")
+    (folder / "page.jpg").write_text("<html>")
+    (folder / "empty.jpg").touch()
+    data = photos(images=str(folder), count=100)
+    data.trainer.lightning_module.looked_into.resize = resize  # type: ignore[union-attr]
+    data.setup("test")
+    assert len(data.names) == len(data.pixels) == 7
+    out = " ".join(capsys.readouterr().out.split())
+    for reason in ("1 smaller than 8 pixels", "1 an HTML page", "1 zero bytes", "1 .txt"):
+        assert reason in out
+
+
+def test_a_folder_in_which_nothing_can_be_read_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "page.jpg").write_text("<html>")
+    with pytest.raises(LabsError, match=r"no images in this folder \(1 an HTML page\)"):
+        photos(images=str(tmp_path)).setup("test")
+
+
 def test_files_that_are_no_images_are_named(tmp_path: Path) -> None:
     with pytest.raises(LabsError, match="no images in this folder"):
         photos(images=str(tmp_path)).setup("test")

@@ -103,44 +103,43 @@ class Photos(pl.LightningDataModule):
         rows = TensorDataset(self.pixels, self.classes, torch.arange(len(self.names)))
         return DataLoader(rows, self.batch_size, collate_fn=_batch)
 
-    def predict_dataloader(self) -> DataLoader[Any]:
-        """Serve the images in order."""
-        return self.test_dataloader()
-
     def _of_files(self, typed: Sequence[str], net: TrainedNet) -> None:
         """Read files, folders and embedded photographs."""
         skipped, converted = Counter[str](), Counter[str]()
-        found: list[str] = []
+        found: dict[str, Tensor] = {}
         for source in typed:
-            path = Path(source).expanduser()
-            if source in PHOTOGRAPHS or not path.is_dir():
-                found.append(source)
-                continue
-            inside = []
-            for place in (path, *sorted(part for part in path.rglob("*") if part.is_dir() and part.name[0] != ".")):
-                images, others = image_files(place)
-                inside += images
-                skipped += Counter({what: number for what, number in others.items() if what != "folder"})
-            if not inside:
+            is_folder = source not in PHOTOGRAPHS and Path(source).expanduser().is_dir()
+            for file in self._in_folder(source, skipped) if is_folder else [source]:
+                try:
+                    found[file], words = _read(file, net)
+                    converted.update(words)
+                except LabsError as error:
+                    unreadable = error.__cause__
+                    if not (is_folder and isinstance(unreadable, UnreadableImageError)):
+                        raise  # one that was typed must be there
+                    skipped[unreadable.reason] += 1
+            if is_folder and not found:
                 raise LabsError(
-                    f"datamodule.images={source}: no images in this folder; type another, or an image file."
+                    f"datamodule.images={source}: no images in this folder"
+                    f"{f' ({counted(skipped)})' if skipped else ''}; type another, or an image file."
                 )
-            found += map(str, _spread(inside, self.count))
-        pictures = []
-        for source in found:
-            picture, words = _read(source, net)
-            pictures.append(picture)
-            converted.update(words)
-        self.pixels = torch.stack(pictures)
+        self.pixels = torch.stack(list(found.values()))
         self.classes = torch.full((len(found),), UNKNOWN)
         self.names = numbered([file_name(source) for source in found])
         self.credits = [PHOTOGRAPHS[source].credit_line for source in found if source in PHOTOGRAPHS]
-        notes = [
-            f"skipped {counted(skipped)}" if skipped else "",
-            f"converted {counted(converted)}" if converted else "",
-        ]
-        notes = ["; ".join(filter(None, notes))] if any(notes) else []
-        say(", ".join([f"{len(found)} image{'s' * (len(found) != 1)} of {net.image_size} pixels", *notes]), self.labels)
+        notes = {"skipped": skipped, "converted": converted}
+        said = [f"{what} {counted(numbers)}" for what, numbers in notes.items() if numbers]
+        images = f"{len(found)} image{'s' * (len(found) != 1)} of {net.image_size} pixels"
+        say("; ".join([images, *said]), self.labels)
+
+    def _in_folder(self, source: str, skipped: Counter[str]) -> list[str]:
+        """List images of a folder and its subfolders, evenly spread; count what else is there."""
+        folder, inside = Path(source).expanduser(), []
+        for place in (folder, *sorted(part for part in folder.rglob("*") if part.is_dir() and part.name[0] != ".")):
+            images, others = image_files(place)
+            inside += images
+            skipped.update({what: number for what, number in others.items() if what != "folder"})
+        return list(map(str, _spread(inside, self.count)))
 
     def _of_run(self, net: TrainedNet) -> None:
         """Take the images that the run has been tested on, as its net saw them."""
