@@ -4,6 +4,7 @@ A practical is a module of this folder, or a package where it needs more files, 
 imported here: figures and observations import what they need when they are called.
 """
 
+import csv
 import pkgutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -91,6 +92,23 @@ def final_metrics(facts: Mapping[str, Any], run_dir: Path) -> list[list[str]]:
         if accuracy is not None:
             lines.append([split, str(count), f"{100 * accuracy:.2f} %", "" if loss is None else f"{loss:.4f}"])
     return lines
+
+
+def rows_of(file: str, write: Callable[[list[dict[str, str]]], list[list[str]]]) -> Callable[..., list[list[str]]]:
+    """Return what writes the table at the end of a run from a file that its callback left, such as `maps.tsv`.
+
+    Args:
+        file: by its name in the run directory, tab-separated, with a head; without it the final metrics are written.
+        write: writes the table from the rows, its heading first.
+    """
+
+    def results(facts: Mapping[str, Any], run_dir: Path) -> list[list[str]]:
+        if not (run_dir / file).is_file():  # callbacks.pictures=null
+            return final_metrics(facts, run_dir)
+        with (run_dir / file).open(newline="", encoding="utf-8") as lines:
+            return write(list(csv.DictReader(lines, delimiter="\t")))
+
+    return results
 
 
 SECONDS = Column("seconds", "seconds", "lower", read=lambda run: run.seconds)

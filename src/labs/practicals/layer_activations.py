@@ -1,20 +1,10 @@
 """Activations and first filters of a trained net: a look, and no number to be better at."""
 
-import csv
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
-
-from labs.practicals import SECONDS, Column, Sheet, final_metrics
+from labs.practicals import SECONDS, Column, Sheet, rows_of
 
 
-def _results(facts: Mapping[str, Any], run_dir: Path) -> list[list[str]]:
+def _table(rows: list[dict[str, str]]) -> list[list[str]]:
     """Return what was measured of each layer, as the run wrote it down."""
-    file = run_dir / "layers.tsv"
-    if not file.is_file():  # callbacks.pictures=null
-        return final_metrics(facts, run_dir)
-    with file.open(newline="", encoding="utf-8") as lines:
-        rows = list(csv.DictReader(lines, delimiter="\t"))
     heads = ["layer", "maps", "sees (pixels)", "active", "dead", "peak"]
     return [
         heads,
@@ -52,6 +42,6 @@ SHEET = Sheet(
     files=("layers.tsv", "units.tsv", "images/*.png", "images/maps/*.png"),
     pictures=("images/overview.png", "images/filters.png", "images/units-*.png"),
     plots=(),
-    results=_results,
+    results=rows_of("layers.tsv", _table),
     try_out=("datamodule.photographs=[chelsea,coffee]", "net.image_size=64", "module.maps=1"),
 )

@@ -1,26 +1,14 @@
 """Maps of images: which pixels a score depends on, and whether the map means anything."""
 
-import csv
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
-
-from labs.practicals import SECONDS, Column, Plot, Sheet, final_metrics, later
+from labs.practicals import SECONDS, Column, Plot, Sheet, later, rows_of
 
 
-def _results(facts: Mapping[str, Any], run_dir: Path) -> list[list[str]]:
+def _table(rows: list[dict[str, str]]) -> list[list[str]]:
     """Return what was found of each image, in the 80 columns of a terminal."""
-    file = run_dir / "maps.tsv"
-    if not file.is_file():  # callbacks.pictures=null
-        return final_metrics(facts, run_dir)
-    with file.open(newline="", encoding="utf-8") as lines:
-        rows = list(csv.DictReader(lines, delimiter="\t"))
     table = [["image", "answer", "Spearman", "deletion", "at random", "map"]]
     for row in rows:
         answer = f"{row['answer'][:20]} {100 * float(row['confidence']):.0f} %"
-        numbers = [
-            f"{float(row[name]):.2f}" if row[name] else "nan" for name in ("spearman", "deletion", "random_deletion")
-        ]
+        numbers = [f"{float(row[name]):.2f}" for name in ("spearman", "deletion", "random_deletion")]
         table.append([row["image"][:20], answer, *numbers, "fails" if row["fails"] else "passes"])
     return table
 
@@ -55,7 +43,7 @@ SHEET = Sheet(
     plots=(
         Plot("maps", "All maps", "Of each row the first seed.", later(f"{__name__}.table_of_maps.draw_table_of_maps")),
     ),
-    results=_results,
+    results=rows_of("maps.tsv", _table),
     try_out=(
         "module.stages=2",
         "module.points=2",

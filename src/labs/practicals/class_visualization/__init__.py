@@ -1,11 +1,9 @@
 """Class visualization: pictures that a net takes for a class, and what another net sees in them."""
 
-import csv
-from collections.abc import Callable, Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from labs.practicals import CURVES, SECONDS, Column, Panel, Plot, Sheet, final_metrics, later
+from labs.practicals import CURVES, SECONDS, Column, Panel, Plot, Sheet, later, rows_of
 
 if TYPE_CHECKING:
     from labs.reporting.recorded_run import Run
@@ -15,13 +13,8 @@ def _setting(name: str) -> "Callable[[Run], float | None]":
     return lambda run: run.settings.get(name)
 
 
-def _results(facts: Mapping[str, Any], run_dir: Path) -> list[list[str]]:
+def _table(rows: list[dict[str, str]]) -> list[list[str]]:
     """Return what each net sees in each picture, as the run wrote it down."""
-    file = run_dir / "pictures.tsv"
-    if not file.is_file():  # callbacks.pictures=null
-        return final_metrics(facts, run_dir)
-    with file.open(newline="", encoding="utf-8") as lines:
-        rows = list(csv.DictReader(lines, delimiter="\t"))
     judged = "judge_prob" in rows[0]
     return [
         ["picture", "its own net", *(["another net", "rank there"] if judged else [])],
@@ -70,6 +63,6 @@ SHEET = Sheet(
         CURVES,
     ),
     panels=(Panel("prob", "probability of the class (%)", percent=True), Panel("score", "score of the class")),
-    results=_results,
+    results=rows_of("pictures.tsv", _table),
     try_out=("net.image_size=48", "every=2", "steps=4"),
 )

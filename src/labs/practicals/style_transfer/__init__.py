@@ -1,11 +1,9 @@
 """Neural style transfer: settings of the loss, judged by numbers and pictures."""
 
-import csv
-from collections.abc import Callable, Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from labs.practicals import CURVES, SECONDS, SETTINGS, Column, Plot, Sheet, final_metrics, later
+from labs.practicals import CURVES, SECONDS, SETTINGS, Column, Plot, Sheet, later, rows_of
 
 if TYPE_CHECKING:
     from labs.reporting.recorded_run import Run
@@ -17,17 +15,12 @@ def _setting(name: str) -> "Callable[[Run], float | None]":
     return lambda run: run.settings.get(f"module.{name}")
 
 
-def _results(facts: Mapping[str, Any], run_dir: Path) -> list[list[str]]:
-    """Return what was measured of each picture, as the run wrote it down, in the 80 columns of a terminal."""
-    file = run_dir / "pictures.tsv"
-    if not file.is_file():  # callbacks.pictures=null
-        return final_metrics(facts, run_dir)
-    with file.open(newline="", encoding="utf-8") as lines:
-        heads, *rows = csv.reader(lines, delimiter="\t")
-    shown = [place for place, head in enumerate(heads) if not head.endswith(("_start", "rollbacks"))][1:]
+def _table(rows: list[dict[str, str]]) -> list[list[str]]:
+    """Return what was measured of each picture, in the 80 columns of a terminal."""
+    shown = [head for head in rows[0] if not head.endswith(("picture", "_start", "rollbacks"))]
     return [
-        ["picture", *(heads[place].replace("_", " ") for place in shown)],
-        *([row[0], *(f"{float(row[place]):.3g}" for place in shown)] for row in rows),
+        ["picture", *(head.replace("_", " ") for head in shown)],
+        *([row["picture"], *(f"{float(row[head]):.3g}" for head in shown)] for row in rows),
     ]
 
 
@@ -73,6 +66,6 @@ SHEET = Sheet(
         CURVES,
     ),
     observations=later(f"{_TABLE}.observations"),
-    results=_results,
+    results=rows_of("pictures.tsv", _table),
     try_out=("datamodule.image_size=32", "every=2", "steps=4"),
 )
