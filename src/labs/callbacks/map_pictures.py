@@ -11,7 +11,7 @@ from labs.callbacks.notes import of_the_run
 from labs.callbacks.tensorboard import images_folder, save_picture, show_picture
 from labs.datamodules.protocols import MakesMaps, ShowsImages, handed_over, needed
 from labs.drawing.map_sheets import MOST, ShownMap, map_picture, overlay, sheet_of_map, sheet_of_maps
-from labs.functional.tiles import as_bytes
+from labs.drawing.picture_files import save_png
 from labs.inspection.map_checks import CheckedMap
 from labs.inspection.maps import MAPS
 from labs.runs.directory import read_facts
@@ -42,7 +42,7 @@ class MapPictures(pl.Callback):
         for checked in method.results:
             shown = _shown(checked, method, data)
             self.shown += [shown] if len(self.shown) < MOST else []
-            save_picture(as_bytes(shown.image).permute(1, 2, 0).numpy(), _folder(trainer, "inputs", shown.name))
+            save_png(shown.image, _folder(trainer, "inputs", shown.name), {})
             save_picture(map_picture(checked.map), _folder(trainer, "maps", shown.name))
             save_picture(overlay(shown.image, checked.map), _folder(trainer, "overlays", shown.name))
             sheet = images_folder(trainer) / f"{shown.name}.png"

@@ -7,11 +7,12 @@ from pathlib import Path
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from PIL import Image
 from torch import Tensor
 
 from labs.drawing.curves import PALETTE
+from labs.drawing.picture_files import as_image
 from labs.functional.faithfulness import area, scaled
-from labs.functional.tiles import as_bytes
 from labs.inspection.map_checks import CheckedMap
 from labs.storage.files import replacing
 
@@ -76,8 +77,12 @@ def sheet_of_maps(shown: Sequence[ShownMap], path: Path, title: str, labels: Seq
     for axes, word in zip(panels[:, 0], rows, strict=True):
         axes.set_ylabel(word, fontsize=12)
     for column, one in zip(panels.T, shown, strict=True):
-        pictures = (_pixels(one.image), map_picture(one.checked.map), overlay(one.image, one.checked.map),
-                    map_picture(one.checked.random_map))  # fmt: skip
+        pictures: tuple[np.ndarray | Image.Image, ...] = (
+            as_image(one.image),
+            map_picture(one.checked.map),
+            overlay(one.image, one.checked.map),
+            map_picture(one.checked.random_map),
+        )
         for axes, picture in zip(column, pictures, strict=True):
             _picture(axes, picture)
         column[0].set_title(
@@ -93,7 +98,7 @@ def sheet_of_map(one: ShownMap, path: Path, title: str, labels: Sequence[str]) -
     figure = Figure(figsize=(15, 8.2), layout="constrained", facecolor="white")
     _title(figure, title, labels)
     upper, lower = figure.subplots(2, 4)
-    _picture(upper[0], _pixels(one.image))
+    _picture(upper[0], as_image(one.image))
     upper[0].set_title(one.name + (f" ({_short(one.label)})" if one.label else ""), fontsize=12, parse_math=False)
     _picture(upper[1], map_picture(checked.map))
     upper[1].set_title(f"map of the score of {_short(one.target)}", fontsize=12, parse_math=False)
@@ -121,7 +126,7 @@ def _title(figure: Figure, title: str, labels: Sequence[str]) -> None:
     figure.suptitle("\n".join(filter(None, (title, " · ".join(labels)))), fontsize=14, parse_math=False)
 
 
-def _picture(axes: Axes, picture: np.ndarray) -> None:
+def _picture(axes: Axes, picture: np.ndarray | Image.Image) -> None:
     axes.imshow(picture, interpolation="nearest")
     axes.set_xticks([])
     axes.set_yticks([])
@@ -175,11 +180,6 @@ def _curves(axes: Axes, kind: str, checked: CheckedMap) -> None:
     axes.set_title(f"{kind}: probability, {'lower' if kind == 'deletion' else 'higher'} is better", fontsize=12)
     axes.legend(fontsize=10, frameon=False, loc="upper right" if kind == "deletion" else "upper left")
     axes.tick_params(labelsize=10)
-
-
-def _pixels(image: Tensor) -> np.ndarray:
-    picture: np.ndarray = as_bytes(image).permute(1, 2, 0).numpy()
-    return picture
 
 
 def _short(name: str, longest: int = WIDEST) -> str:

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from scipy.stats import rankdata
 from torch import Tensor
 from torchmetrics.functional.image import structural_similarity_index_measure
+from torchvision.transforms.v2.functional import gaussian_blur
 
 BLUR = 10.0  # pixels, standard deviation, of an image of 224 pixels
 WINDOW = 5  # pixels, of the same
@@ -74,14 +75,11 @@ def area(curves: Tensor) -> Tensor:
 
 def blurred(images: Tensor) -> Tensor:
     """Return a Gaussian blur of images (batch, channels, height, width), mirrored at their edges."""
-    sigma = BLUR * min(images.shape[-2:]) / 224
-    radius = min(int(3 * sigma) + 1, min(images.shape[-2:]) - 1)
-    offsets = torch.arange(-radius, radius + 1, dtype=images.dtype, device=images.device)
-    kernel = torch.exp(-(offsets**2) / (2 * sigma**2))
-    kernel = (kernel / kernel.sum()).expand(images.shape[1], 1, 1, -1)
-    padded = F.pad(images, (radius,) * 4, mode="reflect")
-    rows = F.conv2d(padded, kernel, groups=images.shape[1])
-    return F.conv2d(rows, kernel.transpose(2, 3), groups=images.shape[1])
+    smaller = min(images.shape[-2:])
+    sigma = BLUR * smaller / 224
+    radius = min(int(3 * sigma) + 1, smaller - 1)
+    result: Tensor = gaussian_blur(images, [2 * radius + 1] * 2, [sigma] * 2)
+    return result
 
 
 def rank_correlation(maps: Tensor, others: Tensor) -> Tensor:

@@ -3,7 +3,8 @@
 What Captum has is taken from Captum (N. Kokhlikyan et al. 2020). The score is the logit, before softmax.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+import difflib
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -125,8 +126,6 @@ def module_named(net: nn.Module, layer: str, key: str) -> nn.Module:
 
 
 def _near(layer: str, names: Sequence[str]) -> list[str]:
-    import difflib
-
     close = difflib.get_close_matches(layer, names, n=4, cutoff=0.4)
     return close or [name for name in names if name and "." not in name][:6]
 
@@ -204,9 +203,3 @@ def _grad_cam(net: nn.Module, layer: str, images: Tensor, classes: Tensor) -> Te
         raise LabsError(f"module.layer={layer}: it has no maps, which Grad-CAM needs; type an earlier layer.")
     size: Any = images.shape[-2:]
     return F.interpolate(coarse, size=size, mode="bilinear", align_corners=False)[:, 0].detach()
-
-
-def options_of(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return those settings that `maps_of` takes."""
-    names = ("method", "chunk", "steps", "samples", "noise", "layer", "seed")
-    return {name: settings[name] for name in names if name in settings}
