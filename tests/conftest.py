@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import runpy
 import shutil
 import signal
@@ -10,6 +11,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from filelock import FileLock
@@ -30,6 +32,14 @@ def _one_thread() -> None:
     """Small tensors: threads would wait for each other longer than they compute, above all on a busy machine."""
     torch.set_num_threads(1)
     os.environ["OMP_NUM_THREADS"] = "1"  # of the processes that tests start
+
+
+@pytest.fixture(autouse=True)
+def _seeded() -> None:
+    """Start each test from the same random numbers, whichever tests ran before it in this process."""
+    random.seed(0)
+    np.random.seed(0)
+    torch.manual_seed(0)
 
 
 @pytest.fixture(scope="session")
