@@ -165,13 +165,13 @@ class Record(pl.Callback):
 
     @rank_zero_only
     def draw(self) -> None:
-        """Draw `result.png` and `result.gif` from the log so far."""
-        if not self.rows:
-            return
+        """Draw `result.png` and `result.gif` from the log so far, unless the practical draws its own."""
         frame, facts = pd.DataFrame(self.rows), self.run.facts
-        panels = sheet_of(facts["practical"]).panels
+        sheet = sheet_of(facts["practical"])
+        if not self.rows or (sheet.draw is not None and sheet.picture == "result.png"):
+            return
         for name, draw in {"result.png": curves_png, "result.gif": curves_gif}.items():
-            draw(frame, self.run.directory / name, facts["experiment"], facts["labels"], panels)
+            draw(frame, self.run.directory / name, facts["experiment"], facts["labels"], sheet.panels)
 
     def _note_data(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         data = handed_over(trainer, Recorded, to=self)

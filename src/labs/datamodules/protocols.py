@@ -208,6 +208,14 @@ class GrowsPictures(Protocol):
     def opacity(self) -> Tensor | None: ...
 
 
+@runtime_checkable
+class NotesSteps(Protocol):
+    """A method that notes each of its steps."""
+
+    @property
+    def noted(self) -> dict[str, Tensor]: ...  # by column: before the first step, and after each
+
+
 def handed_over(trainer: pl.Trainer, kind: type[T], *, to: object) -> T:
     """Return the datamodule of a run, once it is set up, as what a method or a callback needs; see `needed`."""
     return needed(getattr(trainer, "datamodule", None), kind, by=to)

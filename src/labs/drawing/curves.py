@@ -14,8 +14,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
-from PIL import Image
 
+from labs.drawing.animation import save_animation
 from labs.practicals import PANELS, Panel
 from labs.storage.files import replacing
 
@@ -25,8 +25,6 @@ STAGES = {"train": ("training", PALETTE[0], "o"), "val": ("validation", PALETTE[
 NOT_CURVES = ("epoch", "seconds", "lr")
 LEARNING_RATE = Panel("lr", "learning rate")
 MAX_FRAMES = 60
-FRAME_MS = 60
-HOLD_MS = 2500
 
 
 def curves_png(
@@ -54,41 +52,15 @@ def curves_gif(
     At most 60 frames (a longer run grows by several epochs a frame); the last one is held.
     """
     figure, lines = _run_figure(log, title, labels, known)
-    canvas = figure.canvas
-    assert isinstance(canvas, FigureCanvasAgg)
     data = [(line, *line.get_data()) for line in lines]
-    for line in lines:
-        line.set_animated(True)  # left out of the background, which is drawn once
-    canvas.draw()
-    background = canvas.copy_from_bbox(figure.bbox)
     steps = np.unique(np.linspace(1, max(len(log), 1), min(max(len(log), 1), MAX_FRAMES)).round().astype(int))
-    frames = []
-    for step in steps:
-        canvas.restore_region(background)
+
+    def show(step: int) -> None:
         for line, epochs, values in data:
             shown = np.asarray(epochs) <= (log["epoch"].iloc[step - 1] if len(log) else 0)
             line.set_data(np.asarray(epochs)[shown], np.asarray(values)[shown])
-            if line.axes is not None:
-                line.axes.draw_artist(line)
-        frames.append(Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3].copy()))
-    # one palette for every frame, taken from the last, which has every colour: smaller, and no flicker
-    palette = _palette(frames[-1])
-    first, *rest = [frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
-    durations = [FRAME_MS] * len(rest) + [HOLD_MS]
-    with replacing(path) as staged:
-        first.save(staged, format="GIF", save_all=True, append_images=rest, duration=durations, loop=0, optimize=False)
 
-
-def _palette(frame: Image.Image) -> Image.Image:
-    """Return 64 colours of a frame, those that are nearly white made white.
-
-    Pillow looks colours up in steps of four, so that a tint of the paper next to white would win over it.
-    """
-    colours = np.reshape(frame.quantize(colors=64, dither=Image.Dither.NONE).getpalette() or [255] * 3, (-1, 3))
-    colours[colours.min(axis=1) > 244] = 255
-    image = Image.new("P", (1, 1))
-    image.putpalette(colours.ravel().tolist())
-    return image
+    save_animation(figure, lines, steps.tolist(), show, path)
 
 
 def _run_figure(

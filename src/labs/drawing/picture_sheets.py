@@ -11,7 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image, ImageDraw
 
-from labs.drawing.curves import HOLD_MS, MAX_FRAMES, PALETTE
+from labs.drawing.animation import HOLD_MS
+from labs.drawing.curves import MAX_FRAMES, PALETTE
 from labs.storage.files import replacing
 
 GROWTH_MS = 120

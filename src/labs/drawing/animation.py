@@ -1,0 +1,60 @@
+"""Animations of a figure in which little moves: all else is drawn once, and one palette serves all frames."""
+
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.artist import Artist
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from PIL import Image
+
+from labs.storage.files import replacing
+
+FRAME_MS = 60
+HOLD_MS = 2500  # of the last frame
+
+
+def save_animation(
+    figure: Figure, moving: Sequence[Artist], frames: Iterable[int], show: Callable[[int], None], path: Path
+) -> None:
+    """Write a GIF of a figure; the last frame is held.
+
+    Args:
+        figure: on an Agg canvas.
+        moving: what differs from frame to frame, from back to front; the rest is drawn once.
+        frames: numbers, each of which is handed to `show`.
+        show: changes what moves.
+        path: the GIF file to write.
+    """
+    canvas = figure.canvas
+    assert isinstance(canvas, FigureCanvasAgg)
+    for artist in moving:
+        artist.set_animated(True)  # left out of the background
+    canvas.draw()
+    background = canvas.copy_from_bbox(figure.bbox)
+    images = []
+    for frame in frames:
+        canvas.restore_region(background)
+        show(frame)
+        for artist in moving:
+            (artist.axes or figure).draw_artist(artist)
+        images.append(Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3].copy()))
+    # one palette, taken from the first and the last frame, which have every color: smaller, and no flicker
+    palette = _palette(Image.fromarray(np.vstack([np.asarray(images[place]) for place in (0, -1)])))
+    first, *rest = [image.quantize(palette=palette, dither=Image.Dither.NONE) for image in images]
+    durations = [FRAME_MS] * len(rest) + [HOLD_MS]
+    with replacing(path) as staged:
+        first.save(staged, format="GIF", save_all=True, append_images=rest, duration=durations, loop=0, optimize=False)
+
+
+def _palette(picture: Image.Image) -> Image.Image:
+    """Return 128 colors of a picture, those that are nearly white made white.
+
+    Pillow looks colors up in steps of four, so that a tint of the paper next to white would win over it.
+    """
+    colors = np.reshape(picture.quantize(colors=128, dither=Image.Dither.NONE).getpalette() or [255] * 3, (-1, 3))
+    colors[colors.min(axis=1) > 244] = 255
+    image = Image.new("P", (1, 1))
+    image.putpalette(colors.ravel().tolist())
+    return image

@@ -1,0 +1,126 @@
+"""A slide of a run whose every step is known, still and moving: what both have in common, whatever they show."""
+
+import io
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any, Protocol
+
+import matplotlib
+import numpy as np
+import pandas as pd
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+
+from labs.drawing.animation import save_animation
+from labs.drawing.curves import MAX_FRAMES
+from labs.storage.files import read_text, replacing
+
+SIZE = (12.8, 7.2)  # inches: fills a slide
+DPI = {"result.png": 110, "result.gif": 62}
+INK, GREY = "#333333", "#555555"
+MINUS = "\N{MINUS SIGN}"
+
+
+class Moving(Protocol):
+    """What differs from step to step in a figure."""
+
+    @property
+    def artists(self) -> Sequence[Artist]:
+        """Return it, from back to front."""
+
+    def show(self, step: int) -> None:
+        """Show what was there after a step."""
+
+
+def draw_slides(
+    run_dir: Path, title: str, told: str, widths: tuple[float, float], steps: int, draw: Callable[[Axes, Axes], Moving]
+) -> None:
+    """Draw `result.png`, as things are after the last step, and `result.gif`, as they came about.
+
+    Args:
+        run_dir: where both are written.
+        title: in large letters.
+        told: below it.
+        widths: of two panels, relative.
+        steps: that were taken.
+        draw: fills both panels and returns what moves.
+    """
+    for name, dpi in DPI.items():
+        with clear_letters():
+            figure = Figure(figsize=SIZE, dpi=dpi, facecolor="white")
+            FigureCanvasAgg(figure)
+            room = {"left": 0.06, "right": 0.97, "top": 0.8, "bottom": 0.1}
+            panels = figure.subplots(1, 2, width_ratios=widths, gridspec_kw=room)
+            figure.text(0.06, 0.94, title.replace(" - ", f" {MINUS} "), fontsize=22, weight="bold", color=INK)
+            figure.text(0.06, 0.895, told, fontsize=13, color=GREY)
+            moving = draw(*panels)
+            moving.show(steps)
+            if name == "result.gif":
+                save_animation(figure, moving.artists, frames_of(steps), moving.show, run_dir / name)
+                continue
+            with replacing(run_dir / name) as staged:
+                figure.savefig(staged, format="png")
+
+
+def clear_letters() -> AbstractContextManager[None]:
+    """Draw letters without the hints of matplotlib's font, with which small ones look as if they were of another."""
+    return matplotlib.rc_context({"text.hinting": "no_hinting"})
+
+
+def frames_of(steps: int) -> list[int]:
+    """Return the steps that an animation shows: dense at first, when most happens.
+
+    Examples:
+        >>> frames_of(3), frames_of(1000)[-3:]
+        ([0, 1, 2, 3], [790, 889, 1000])
+    """
+    return [0, *np.unique(np.geomspace(1, steps, MAX_FRAMES).round().astype(int)).tolist()] if steps else [0]
+
+
+def over_steps(axes: Axes, steps: int) -> None:
+    """Give axes a horizontal axis of steps from 0, logarithmic from 1 on."""
+    last = max(steps, 1)
+    axes.set_xscale("symlog", linthresh=1)
+    axes.set_xlim(0, last * 1.15)
+    axes.set_xlabel("step", fontsize=13)
+    ticks = [0, *(10**power for power in range(6) if 10**power <= last)]
+    axes.set_xticks(ticks, [f"{tick:,}" for tick in ticks])
+    axes.minorticks_off()
+    axes.tick_params(labelsize=11)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def corner(axes: Axes) -> Text:
+    """Return an empty text above the right corner of a panel."""
+    return axes.text(1, 1.03, "", transform=axes.transAxes, ha="right", fontsize=14, weight="bold", color=INK)
+
+
+def read_steps(run_dir: Path) -> pd.DataFrame | None:
+    """Read `steps.tsv`, a row for each step; None if there is none, or one that nobody can read."""
+    try:
+        table = pd.read_csv(io.StringIO(read_text(run_dir / "steps.tsv")), sep="\t", index_col="step").astype(float)
+    except (OSError, ValueError, TypeError):  # what pandas raises for damaged files
+        return None
+    return table if table.size else None
+
+
+def told_of(facts: Mapping[str, Any], steps: int, *first: str) -> str:
+    """Say how a run was made, from what `metrics.json` holds of it.
+
+    Examples:
+        >>> told_of({"settings": {"module.optimizer.lr": 0.1, "module.optimizer.momentum": 0.0}, "labels": ["x"]}, 1000)
+        'learning rate 0.1 · 1,000 steps · x'
+    """
+    settings = facts.get("settings", {})
+    lr, momentum = settings.get("module.optimizer.lr"), settings.get("module.optimizer.momentum")
+    told = [*first, f"learning rate {lr:g}" if lr else "", f"momentum {momentum:g}" if momentum else ""]
+    return " · ".join(filter(None, (*told, f"{steps:,} steps", *facts.get("labels", ()))))
+
+
+def written(number: float, digits: str = "g") -> str:
+    """Write a number with a true minus sign."""
+    return f"{number:{digits}}".replace("-", MINUS)

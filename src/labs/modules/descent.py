@@ -1,0 +1,121 @@
+"""Gradient descent on a curve: points roll down f(x) = x^4 - 2x^3 + 2, many at once.
+
+Hand-out 004, part 1.2: "consider a random point on the curve. Then make a scaled step in the opposite direction of the
+gradient. Iterate." With the learning rate lr, and with momentum m (B. Polyak 1964),
+
+    x <- x - lr * f'(x)             v <- m * v + f'(x),   x <- x - lr * v
+
+All points are one tensor, and the loss is the sum of f over them: its gradient at a point is that point's own f', so
+that none feels the others. From x <= 0 plain steps stall at the flat place x = 0; with lr above 2 / f''(1.5) = 2/9 they
+cannot rest at the minimum. Whoever does not know where to start starts at many places and keeps the best.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from lightning.pytorch.core.optimizer import LightningOptimizer
+from torch import Tensor, nn
+
+from labs import LabsError
+from labs.datamodules.protocols import needed
+from labs.functional.quartic import outcome, quartic
+from labs.functional.scales import check_epochs, epochs_left, share_out
+
+
+class Descent(pl.LightningModule):
+    """Let points roll down a curve.
+
+    A training step, an epoch, takes `every` steps of descent (fewer at the end): `steps` in all.
+
+    Args:
+        optimizer: builds the optimizer of the points, such as torch's SGD.
+        steps: of descent, exactly.
+        every: steps between two rows of log.tsv and checkpoints.
+    """
+
+    def __init__(self, *, optimizer: Callable[..., torch.optim.Optimizer], steps: int, every: int) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        self.ends = share_out(steps, every, [1.0])
+        self.optimizer, self.steps, self.every = optimizer, steps, every
+        self.points: nn.Parameter | None = None  # (points,): all that trains
+        self.path: list[Tensor] = []  # where they were: at the start, and after each step
+
+    def setup(self, stage: str) -> None:
+        """Begin where the data says."""
+        if self.points is not None:
+            return
+        if self.trainer.world_size > 1:
+            raise LabsError("all points roll on one device: type trainer.devices=1.")
+        if stage == "fit":
+            check_epochs(self.trainer.max_epochs, self.ends, self.every)
+        data = needed(getattr(self.trainer, "datamodule", None), pl.LightningDataModule, by=self)
+        (starts,) = data.train_dataloader()
+        self.points, self.path = nn.Parameter(starts.clone()), [starts.clone()]
+
+    def training_step(self, batch: Tensor, batch_idx: int) -> None:
+        """Take the next `every` steps, of all points at once."""
+        optimizer, points = self.optimizers(), self.rolling
+        assert isinstance(optimizer, LightningOptimizer)
+        for _ in range(min(self.every, self.steps - self.evaluations)):
+            optimizer.zero_grad()
+            self.manual_backward(quartic(points).sum())
+            optimizer.step()
+            self.path.append(points.detach().cpu().clone())
+        heights = quartic(points.detach())
+        metrics = {"train/loss": heights.mean(), "train/lowest": heights.min()}
+        # `step` is what Lightning gives to loggers as the place on the horizontal axis
+        self.log_dict({**metrics, "step": float(self.evaluations)}, on_step=False, on_epoch=True, batch_size=1)
+
+    def test_step(self, batch: Tensor, batch_idx: int) -> None:
+        """Keep the best point, and count how all of them ended."""
+        ends = self.rolling.detach().cpu()
+        heights = quartic(ends).nan_to_num(nan=torch.inf)
+        ended = [outcome(end) for end in ends.tolist()]
+        metrics = {"test/lowest": heights.min(), "test/best_x": ends[heights.argmin()]}
+        shares = {f"test/{way}": ended.count(way) / len(ended) for way in ("reached", "stalled", "moving", "lost")}
+        self.log_dict({**metrics, **shares}, batch_size=1)
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """Build the optimizer."""
+        return self.optimizer([self.rolling])
+
+    @property
+    def rolling(self) -> nn.Parameter:
+        """What trains; there is none before `setup`."""
+        assert self.points is not None
+        return self.points
+
+    @property
+    def evaluations(self) -> int:
+        """Steps taken so far."""
+        return len(self.path) - 1
+
+    @property
+    def noted(self) -> dict[str, Tensor]:
+        """Where each point was, by its start, (steps + 1,) each."""
+        path = torch.stack(self.path)
+        return {f"from {start:g}": places for start, places in zip(path[0].tolist(), path.T, strict=True)}
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Save the way so far."""
+        checkpoint["path"] = torch.stack(self.path)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Go on from there, with as many epochs as the steps still take.
+
+        Raises:
+            LabsError: there are no steps left.
+        """
+        self.path = list(checkpoint["path"])
+        if self.trainer.state.fn != "fit":
+            return
+        if self.steps < self.evaluations:
+            raise LabsError(
+                f"steps={self.steps}: the run has {self.evaluations} steps behind it; "
+                f"type steps={self.evaluations} or more, or start a new run."
+            )
+        epochs = checkpoint["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"]
+        self.trainer.fit_loop.max_epochs = epochs + epochs_left(self.ends, self.every, self.evaluations)
