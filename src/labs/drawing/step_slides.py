@@ -118,7 +118,8 @@ def told_of(facts: Mapping[str, Any], steps: int, *first: str) -> str:
     settings = facts.get("settings", {})
     lr, momentum = settings.get("module.optimizer.lr"), settings.get("module.optimizer.momentum")
     told = [*first, f"learning rate {lr:g}" if lr else "", f"momentum {momentum:g}" if momentum else ""]
-    return " · ".join(filter(None, (*told, f"{steps:,} steps", *facts.get("labels", ()))))
+    count = f"{steps:,} step" + "s" * (steps != 1)
+    return " · ".join(filter(None, (*told, count, *facts.get("labels", ()))))
 
 
 def written(number: float, digits: str = "g") -> str:

@@ -1,5 +1,6 @@
 """Gradient descent on a curve: from which starts, with which steps it finds the minimum."""
 
+import math
 from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal
@@ -32,8 +33,8 @@ def _table(rows: list[dict[str, str]]) -> list[list[str]]:
         ends = [[f"{x:.6g}", f"{quartic(x):.6g}", WAYS[outcome(x)]] for x in last]
         return [["from", "x at the end", "f(x)", ""], *([f"{x:g}", *end] for x, end in zip(first, ends, strict=True))]
     counts = Counter(map(outcome, last))
-    best = min(last, key=quartic)
     lines = [[words, f"{counts[way]} of {len(last)}"] for way, words in WAYS.items() if counts[way]]
+    best = min((x for x in last if outcome(x) != "lost"), key=quartic, default=math.nan)
     return [["points", ""], *lines, ["the best", f"f({best:.6g}) = {quartic(best):.6g}"]]
 
 

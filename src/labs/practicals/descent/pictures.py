@@ -36,7 +36,8 @@ class Paths:
     """
 
     def __init__(self, places: np.ndarray) -> None:
-        self.places, self.heights = places, quartic(places)
+        with np.errstate(over="ignore", invalid="ignore"):  # of points that are lost
+            self.places, self.heights = places, quartic(places)
         self.steps, self.count = len(places) - 1, places.shape[1]
         self.ends = np.array([outcome(end) for end in places[-1]])
         self.ways = [way for way in WAYS if (self.ends == way).any()]
@@ -66,29 +67,48 @@ def draw_run(run_dir: Path, metrics: Mapping[str, float]) -> None:
 
 
 def draw_table_of_paths(rows: Sequence[Row], title: str) -> bytes | None:
-    """Draw the ways of each row on a curve of their own; of several seeds the first. None without any."""
+    """Draw the ways of each row on a curve of their own, by learning rate; of several seeds the first.
+
+    Returns the PNG, or None without steps of any row.
+    """
     found = [(row, paths) for row in rows if row.runs and (paths := read_paths(row.runs[0].directory)) is not None]
     if not found:
         return None
+    found.sort(key=lambda line: _numbers(line[0]))
     across = min(len(found), 3)
     tall = -(-len(found) // across)
-    figure = Figure(figsize=(max(4.6 * across, 6), 1.0 + 3.9 * tall), layout="constrained", facecolor="white")
+    figure = Figure(figsize=(max(4.3 * across, 6), 1.3 + 3.4 * tall), layout="constrained", facecolor="white")
     FigureCanvasAgg(figure)
-    figure.suptitle(title, fontsize=15)
+    figure.suptitle(title, fontsize=17, weight="bold", color=INK)
     panels = figure.subplots(tall, across, squeeze=False).ravel()
     for axes, (row, paths) in zip(panels, found, strict=False):
         _draw_curve(axes, paths)
         for trail in _trails(axes, paths):
             trail.show(paths.steps)
-        counts = ", ".join(f"{WAYS[way]}: {(paths.ends == way).sum()}" for way in paths.ways)
-        heading = ", ".join(detail.removeprefix("module.") for detail in row.details) or row.title
-        axes.set_title(f"{heading}\n{counts}", fontsize=11)
+        momentum, lr = _numbers(row)
+        others = [detail for detail in row.details if not detail.startswith(("module.optimizer.", "optimizer="))]
+        told = [f"learning rate {lr:g}", f"momentum {momentum:g}" if momentum else "", *others]
+        axes.set_title(", ".join(filter(None, told)), fontsize=13)
     for axes in panels[len(found) :]:
         axes.set_axis_off()
+    ways = [way for way in WAYS if any(way in paths.ways for _, paths in found)]
+    handles = [_handle(way, WAYS[way]) for way in ways]
+    figure.legend(handles=handles, loc="outside lower center", ncols=len(ways), frameon=False, fontsize=13)
     output = io.BytesIO()
     with clear_letters():
         figure.savefig(output, format="png", dpi=100)
     return output.getvalue()
+
+
+def _numbers(row: Row) -> tuple[float, float]:
+    """Return momentum and learning rate of a row, by which rows stand in order; 0 where nothing is known."""
+    settings = row.runs[0].settings
+    return settings.get("module.optimizer.momentum", 0.0), settings.get("module.optimizer.lr", 0.0)
+
+
+def _handle(way: Outcome, label: str) -> Line2D:
+    color, marker = LOOKS[way]
+    return Line2D([], [], color=color, marker=marker, markersize=10, lw=2, markeredgecolor="white", label=label)
 
 
 class _Trail:
@@ -165,22 +185,9 @@ def _name_places(axes: Axes, paths: Paths) -> None:
             written(start), (start, height), (-7 if crowded else 7, 7), textcoords="offset points",
             ha="right" if crowded else "left", fontsize=13, color=INK,
         )  # fmt: skip
-    handles = [
-        Line2D(
-            [], [], color=LOOKS[way][0], marker=LOOKS[way][1], markersize=10, lw=2, markeredgecolor="white",
-            label=f"{WAYS[way]}: {(paths.ends == way).sum()} of {paths.count}",
-        )
-        for way in paths.ways
-    ]  # fmt: skip
-    axes.legend(
-        handles=handles,
-        loc="lower left",
-        bbox_to_anchor=(-0.02, 1.0),
-        ncols=4,
-        frameon=False,
-        fontsize=13,
-        columnspacing=1.2,
-    )
+    handles = [_handle(way, f"{WAYS[way]}: {(paths.ends == way).sum()} of {paths.count}") for way in paths.ways]
+    look = {"ncols": 4, "columnspacing": 1.2, "frameon": False, "fontsize": 13}
+    axes.legend(handles=handles, loc="lower left", bbox_to_anchor=(-0.02, 1.0), **look)
 
 
 def _joined(values: np.ndarray) -> np.ndarray:
