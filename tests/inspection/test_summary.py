@@ -46,6 +46,71 @@ def test_vgg16_has_the_parameters_of_the_hand_out() -> None:
     assert "14,714,688 in convolutions + 123,642,856 in linear layers + 0 other = 138,357,544" in text
 
 
+# By hand: (n + 2 p - k) // s + 1 positions, k * k * in * out weights and a bias for each channel that comes out (none
+# beside batch norm); a field grows by (k - 1) jumps of the layer before, and a jump by the stride.
+BY_HAND = {
+    "alexnet": {
+        "features.0": ((64, 55, 55), 23_296, 11, 4),
+        "features.2": ((64, 27, 27), 0, 19, 8),
+        "features.3": ((192, 27, 27), 307_392, 51, 8),
+        "features.5": ((192, 13, 13), 0, 67, 16),
+        "features.6": ((384, 13, 13), 663_936, 99, 16),
+        "features.8": ((256, 13, 13), 884_992, 131, 16),
+        "features.10": ((256, 13, 13), 590_080, 163, 16),
+        "features.12": ((256, 6, 6), 0, 195, 32),
+        "classifier.1": ((4096,), 37_752_832, None, None),
+        "classifier.4": ((4096,), 16_781_312, None, None),
+        "classifier.6": ((1000,), 4_097_000, None, None),
+    },
+    "vgg16": {
+        "features.0": ((64, 224, 224), 1_792, 3, 1),
+        "features.2": ((64, 224, 224), 36_928, 5, 1),
+        "features.4": ((64, 112, 112), 0, 6, 2),
+        "features.7": ((128, 112, 112), 147_584, 14, 2),
+        "features.9": ((128, 56, 56), 0, 16, 4),
+        "features.14": ((256, 56, 56), 590_080, 40, 4),
+        "features.21": ((512, 28, 28), 2_359_808, 92, 8),
+        "features.28": ((512, 14, 14), 2_359_808, 196, 16),
+        "features.30": ((512, 7, 7), 0, 212, 32),
+        "classifier.0": ((4096,), 102_764_544, None, None),
+    },
+    "resnet18": {
+        "conv1": ((64, 112, 112), 9_408, 7, 2),
+        "bn1": ((64, 112, 112), 128, 7, 2),
+        "maxpool": ((64, 56, 56), 0, 11, 4),
+        "layer1.0.conv1": ((64, 56, 56), 36_864, 19, 4),
+        "layer1.1.conv2": ((64, 56, 56), 36_864, 43, 4),
+        "layer2.0.conv1": ((128, 28, 28), 73_728, 51, 8),
+        "layer2.0.downsample.0": ((128, 28, 28), 8_192, 43, 8),
+        "layer2.1.conv2": ((128, 28, 28), 147_456, 99, 8),
+        "layer3.1.conv2": ((256, 14, 14), 589_824, 211, 16),
+        "layer4.0.conv1": ((512, 7, 7), 1_179_648, 243, 32),
+        "layer4.1.conv2": ((512, 7, 7), 2_359_296, 435, 32),
+        "fc": ((1000,), 513_000, None, None),
+    },
+}
+
+
+@pytest.mark.parametrize("name", BY_HAND)
+def test_sizes_parameters_and_fields_of_known_nets_are_those_computed_by_hand(name: str) -> None:
+    with torch.device("meta"):
+        summary = summarize(models.get_model(name), (3, 224, 224))
+    for layer, (shape, parameters, field, jump) in BY_HAND[name].items():
+        row = summary.row(layer)
+        assert (row.output_shape, row.parameters) == (shape, parameters), layer
+        if field:
+            assert (row.receptive_field, row.jump) == ((field, field), (jump, jump)), layer
+
+
+def test_the_question_of_the_hand_out_is_answered_in_the_table() -> None:
+    """5x5 and then 3x3 at stride 1: a unit sees 7x7 pixels."""
+    summary = summarize(nn.Sequential(nn.Conv2d(1, 4, 5), nn.Conv2d(4, 8, 3)), (1, 28, 28))
+    seen = [(row.receptive_field, row.output_shape, row.parameters) for row in summary.rows[1:]]
+    assert seen == [((5, 5), (4, 24, 24), 104), ((7, 7), (8, 22, 22), 296)]
+    (line,) = (line.split() for line in summary.to_text().splitlines() if line.startswith("1 "))
+    assert line[-2] == "7"
+
+
 @pytest.mark.parametrize("name", ["resnet18", "alexnet", "squeezenet1_1", "mobilenet_v3_small", "vit_b_16"])
 def test_rows_and_kinds_add_up_to_all_parameters(name: str) -> None:
     with torch.device("meta"):

@@ -46,9 +46,12 @@ class Bits(pl.LightningDataModule):
         batch_size: bits in a batch.
         seed: of the bits and of their order.
         embedded: whether this run is labeled as the offline one; the bits are the same.
+        shuffle: take the training bits in another order in each epoch.
     """
 
-    def __init__(self, *, count: int, test_fraction: float, batch_size: int, seed: int, embedded: bool) -> None:
+    def __init__(
+        self, *, count: int, test_fraction: float, batch_size: int, seed: int, embedded: bool, shuffle: bool = True
+    ) -> None:
         super().__init__()
         if not 0 < test_fraction < 1:
             raise LabsError(f"datamodule.test_fraction={test_fraction}: expected a share between 0 and 1, such as 0.2.")
@@ -57,7 +60,7 @@ class Bits(pl.LightningDataModule):
         held_out = round(count * test_fraction)
         if held_out < 2 or count - held_out < 2:
             raise LabsError(f"datamodule.count={count}: too few bits to learn from and to test; type 100, say.")
-        self.batch_size, self.seed, self.embedded = batch_size, seed, embedded
+        self.batch_size, self.seed, self.embedded, self.shuffle = batch_size, seed, embedded, shuffle
         bits = torch.randint(2, (count, 1), generator=generator(seed)).float()
         self.splits = {"train": StoredBits(bits[held_out:]), "test": StoredBits(bits[:held_out])}
 
@@ -73,7 +76,7 @@ class Bits(pl.LightningDataModule):
     def train_dataloader(self) -> DataLoader[BitBatch]:
         """Serve the training bits in an order that is a function of (seed, epoch)."""
         bits = self.splits["train"]
-        order = EpochBatches(len(bits), self.batch_size, shuffle=True, seed=self.seed, **share(self.trainer))
+        order = EpochBatches(len(bits), self.batch_size, shuffle=self.shuffle, seed=self.seed, **share(self.trainer))
         return loader(bits, order)
 
     def val_dataloader(self) -> DataLoader[BitBatch]:

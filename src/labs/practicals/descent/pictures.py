@@ -79,7 +79,8 @@ def draw_table_of_paths(rows: Sequence[Row], title: str) -> bytes | None:
     tall = -(-len(found) // across)
     figure = Figure(figsize=(max(4.3 * across, 6), 1.3 + 3.4 * tall), layout="constrained", facecolor="white")
     FigureCanvasAgg(figure)
-    figure.suptitle(title, fontsize=17, weight="bold", color=INK)
+    labels = dict.fromkeys(label for row, _ in found for label in row.labels)
+    figure.suptitle(" · ".join([title, *labels]), fontsize=17, weight="bold", color=INK)
     panels = figure.subplots(tall, across, squeeze=False).ravel()
     for axes, (row, paths) in zip(panels, found, strict=False):
         _draw_curve(axes, paths)

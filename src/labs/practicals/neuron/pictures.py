@@ -54,7 +54,7 @@ class _Moving:
         _prepare_losses(losses, steps)
         before = self._output(0, INPUTS)
         answers.plot(INPUTS, before, color="#9aa3ad", lw=2, ls="--", zorder=2)
-        answers.text(1.39, before[-1] + 0.02, "before", ha="right", fontsize=12, color=GREY, clip_on=True)
+        answers.text(-0.37, before[0] + 0.02, "before", fontsize=12, color=GREY, clip_on=True)
         self.curve = answers.plot([], [], color=INK, lw=4, zorder=3)[0]
         self.dots = [answers.plot([], [], "o", markersize=15, zorder=5)[0] for _ in BITS]
         self.words = [answers.text(bit, 0, "", fontsize=15, weight="bold", ha="center", va="center") for bit in BITS]
