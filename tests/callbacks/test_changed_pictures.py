@@ -69,7 +69,7 @@ def test_on_a_run_of_ours(
     assert [CLASSES[place] for place in read_back(files, run)] == [row["after_png"] for row in rows]
     answering = load_run(run)
     for file, row in zip(files, rows, strict=True):  # as predict.py does
-        assert CLASSES[int(answering.predict(answering.read(file)[0]).argmax())] == row["after_png"]
+        assert CLASSES[int(answering.predict(file).argmax())] == row["after_png"]
     assert {path.name for path in (run_dir / "images" / "targets").iterdir()} == {f"{row['image']}.png" for row in rows}
     assert (run_dir / "images" / "sheet.png").is_file()
     facts = json.loads((run_dir / "metrics.json").read_text())

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +13,12 @@ import pytest
 import torch
 import yaml
 from bad_checkpoints import bad_checkpoints
-from image_formats import KINDS, turned
+from image_formats import KINDS
 from PIL import Image
-from project import ROOT
 from trained_run import CLASSES, write_trained_run
 
 from labs import LabsError
 from labs.runs.load import load_run
-
-sys.path.append(str(ROOT))
-import predict
 
 
 @pytest.fixture
@@ -184,29 +179,6 @@ def test_a_run_without_its_checkpoint_says_how_it_stands(status: str, said: str,
     assert re.search(said, refused(run_dir))
 
 
-def test_predict_trusts_only_when_it_is_typed(
-    run_dir: Path, monkeypatch: pytest.MonkeyPatch, record_trust: list[bool]
-) -> None:
-    for words in ([], ["trust=false"], ["trust=true"]):
-        with pytest.raises(InterruptedError):
-            predict.main([f"run={run_dir}", "image=a.png", *words])
-    assert record_trust == [False, False, True]
-    with pytest.raises(LabsError, match="trust=yes: expected true or false"):
-        predict.main([f"run={run_dir}", "image=a.png", "trust=yes"])
-
-
-@pytest.fixture
-def record_trust(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
-    asked: list[bool] = []
-
-    def load(run_dir: Path, *, trust: bool) -> None:
-        asked.append(trust)
-        raise InterruptedError
-
-    monkeypatch.setattr("labs.runs.load.load_run", load)
-    return asked
-
-
 def test_a_picture_that_is_a_pipe_is_not_waited_for(run_dir: Path, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "a.png")
     with pytest.raises(LabsError, match="there is no such file"):
@@ -218,7 +190,7 @@ def test_twins_of_a_picture_get_the_same_answer(run_dir: Path, tmp_path: Path) -
     run = load_run(run_dir)
 
     def answer(path: Path) -> torch.Tensor:
-        return run.predict(run.read(path)[0])
+        return run.predict(path)
 
     exact = [kind for kind in KINDS if kind.within == 0]
     assert len(exact) > 30
@@ -234,41 +206,15 @@ def test_twins_of_a_picture_get_the_same_answer(run_dir: Path, tmp_path: Path) -
     assert len(answers) > 5, "pictures that differ get answers that differ"
 
 
-def test_predict_says_what_it_converted(run_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    turned(6)(tmp_path / "a.png")
-    predict.main([f"run={run_dir}", f"image={tmp_path / 'a.png'}"])
-    assert f"{tmp_path / 'a.png'}  (embedded data; converted: rotated by EXIF)\n" in capsys.readouterr().out
-    (tmp_path / "b.png").symlink_to("nowhere")
-    with pytest.raises(LabsError, match=r"^image=.*b\.png: a link to a file that is not there\.$"):
-        predict.main([f"run={run_dir}", f"image={tmp_path / 'b.png'}"])
-
-
-def test_predict_draws_a_map_and_replaces_no_file(
-    run_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    Image.new("RGB", (40, 30), "olive").save("a.png")
-    Path("a-saliency.png").write_text("mine")
-    predict.main([f"run={run_dir}", "image=a.png", "explain=saliency"])
-    assert "drawn  a-saliency-2.png" in capsys.readouterr().out
-    assert Path("a-saliency.png").read_text() == "mine"
-    predict.main([f"run={run_dir}", "image=a.png", "explain=guided_backprop", "out=maps/new"])
-    assert "drawn  maps/new/a-guided_backprop.png" in capsys.readouterr().out
-    with pytest.raises(LabsError, match=r"out=a\.png: no folder can be there"):
-        predict.main([f"run={run_dir}", "image=a.png", "explain=saliency", "out=a.png"])
-    for name in ("a-saliency-2.png", "maps/new/a-guided_backprop.png"):
-        with Image.open(name) as sheet:
-            assert sheet.width == 1408
-
-
-@pytest.mark.parametrize(
-    ("words", "message"),
-    [
-        (["explain=why"], "explain=why: expected saliency, gradient, guided, integrated_gradients,"),
-        (["out=maps"], "out=maps: there is nothing to write; type explain=saliency, too."),
-    ],
-)  # fmt: skip
-def test_predict_refuses_words_for_maps_before_it_reads_anything(words: list[str], message: str) -> None:
-    with pytest.raises(LabsError) as raised:
-        predict.main(["run=nowhere", "image=a.png", *words])
-    assert str(raised.value).startswith(message)
+def test_a_net_that_was_trained_on_a_gpu_answers_on_the_cpu(run_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = run_dir / "checkpoints" / "best.ckpt"
+    saved = torch.load(file, weights_only=True)
+    with monkeypatch.context() as patched:  # as torch.save writes tensors of a GPU
+        patched.setattr(torch.serialization, "location_tag", lambda storage: "cuda:0")
+        torch.save(saved, file)
+    if not torch.cuda.is_available():
+        with pytest.raises(RuntimeError, match="CUDA"):
+            torch.load(file, weights_only=True)
+    net = load_run(run_dir)
+    assert {parameter.device.type for parameter in net.net.parameters()} == {"cpu"}
+    assert net.predict(torch.rand(1, 3, 16, 16)).sum() == pytest.approx(1)

@@ -109,6 +109,18 @@ def image_files(folder: Path) -> tuple[list[Path], Counter[str]]:
     return images, others
 
 
+def images_below(folder: Path) -> tuple[list[Path], Counter[str]]:
+    """List the images in a folder and its subfolders, sorted; hidden folders apart; and count what else is there."""
+    images, others = [], Counter[str]()
+    below = sorted(part for part in folder.rglob("*") if part.is_dir())
+    hidden = [part for part in below if any(name[0] == "." for name in part.relative_to(folder).parts)]
+    for place in (folder, *(part for part in below if part not in hidden)):
+        inside, beside = image_files(place)
+        images += inside
+        others.update({what: number for what, number in beside.items() if what != "folder"})
+    return images, others
+
+
 @cache
 def suffixes() -> frozenset[str]:
     """Return the suffixes of the formats that Pillow reads, in small letters, such as `.jpg`."""

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import lightning.pytorch as pl
-import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
@@ -14,10 +13,9 @@ from torch.utils.data import DataLoader, TensorDataset
 from labs import LabsError
 from labs.datamodules.batches import Batch
 from labs.datamodules.embedded.photographs import PHOTOGRAPHS
-from labs.datamodules.image_files import UnreadableImageError, counted, image_files
-from labs.datamodules.pixels import read_image
+from labs.datamodules.image_files import UnreadableImageError, counted, images_below
 from labs.datamodules.protocols import ImagesOfClasses, LooksIntoNet, needed
-from labs.datamodules.read_picture import cover, file_name, numbered, read_picture, to_tensor
+from labs.datamodules.read_picture import file_name, numbered
 from labs.datamodules.sources import say
 from labs.functional.augment import center_crop
 from labs.runs.load import load_data
@@ -111,7 +109,7 @@ class Photos(pl.LightningDataModule):
             is_folder = source not in PHOTOGRAPHS and Path(source).expanduser().is_dir()
             for file in self._in_folder(source, skipped) if is_folder else [source]:
                 try:
-                    found[file], words = _read(file, net)
+                    found[file], words = net.read(file, "datamodule.images")
                     converted.update(words)
                 except LabsError as error:
                     unreadable = error.__cause__
@@ -134,11 +132,8 @@ class Photos(pl.LightningDataModule):
 
     def _in_folder(self, source: str, skipped: Counter[str]) -> list[str]:
         """List images of a folder and its subfolders, evenly spread; count what else is there."""
-        folder, inside = Path(source).expanduser(), []
-        for place in (folder, *sorted(part for part in folder.rglob("*") if part.is_dir() and part.name[0] != ".")):
-            images, others = image_files(place)
-            inside += images
-            skipped.update({what: number for what, number in others.items() if what != "folder"})
+        inside, others = images_below(Path(source).expanduser())
+        skipped.update(others)
         return list(map(str, _spread(inside, self.count)))
 
     def _of_run(self, net: TrainedNet) -> None:
@@ -151,20 +146,6 @@ class Photos(pl.LightningDataModule):
         names = [data.names[data.rows[self.split][place]] for place in places]
         self.names = numbered([file_name(name) for name in names])
         say(f"{len(places)} of {len(data.rows[self.split])} {self.split} images of {data.dataset}", self.labels)
-
-
-def _read(source: str, net: TrainedNet) -> tuple[Tensor, list[str]]:
-    """Read an image at the net's size, (3, image_size, image_size) in [0, 1], and say what was converted."""
-    size = net.image_size
-    if net.resize is not None and source not in PHOTOGRAPHS:  # squeezed, as the run's own images
-        try:
-            pixels, words = read_image(Path(source).expanduser(), net.resize)
-        except UnreadableImageError as error:
-            raise LabsError(f"datamodule.images={source}: {error.why}.") from error
-        return center_crop(torch.from_numpy(np.ascontiguousarray(pixels))[None].float().div(255), size)[0], words
-    picture, words = read_picture(source, key="datamodule.images")
-    small = [f"enlarged from less than {size} pixels"] if min(picture.size) < size else []
-    return to_tensor(cover(picture, size, size)), words + small
 
 
 def _spread(items: Sequence[Any], count: int) -> list[Any]:

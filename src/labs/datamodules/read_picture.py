@@ -103,10 +103,13 @@ def _existing(source: str, typed: str) -> Path:
     try:
         path = Path(source).expanduser()
         is_folder, is_file = source != "" and path.is_dir(), path.is_file()
+        dangling = path.is_symlink() and not path.exists()
     except (OSError, RuntimeError) as error:  # a folder that may not be entered, a home that does not exist
         raise LabsError(f"{typed}: cannot be opened ({error}); type the path of a picture you may read.") from error
     if is_folder:
         raise LabsError(f"{typed}: a folder; type the path of one picture, such as {typed.rstrip('/')}/picture.jpg.")
+    if dangling:
+        raise LabsError(f"{typed}: a link to a file that is not there.")
     if not is_file:
         close = difflib.get_close_matches(source.lower(), PHOTOGRAPHS, n=1)
         hint = f" (did you mean {close[0]}?)" if close else ""

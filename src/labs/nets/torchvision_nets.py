@@ -31,6 +31,8 @@ def _efficientnet_lite0(*, num_classes: int) -> nn.Module:
 
 
 _NETS["efficientnet_lite0"] = (_efficientnet_lite0, None)
+# Classifiers of torchvision with heads beside the last one, which answer while they train.
+_SEVERAL_HEADS = ("googlenet", "inception_v3")
 OTHER_DOMAIN = ".other_running_"  # statistics of a second domain, which a net of one domain has no place for
 _FILE_SUFFIXES = (".ckpt", ".pt", ".pth")
 
@@ -48,7 +50,7 @@ def build_net(
 
     Args:
         name: `resnet18`, `resnet34`, `resnet50`, `resnet_small`, `alexnet`, `vgg16`, `vgg19`, `squeezenet1_0`,
-            `squeezenet1_1` or `efficientnet_lite0`.
+            `squeezenet1_1`, `efficientnet_lite0`, or another classifier of torchvision.
         num_classes: Number of logits, at least 2.
         weights: `random`: the initialisation of torchvision. `imagenet`: those that a package carries
             (`labs.nets.package_weights`), else torchvision's IMAGENET1K_V1. Otherwise a run directory, whose best
@@ -62,10 +64,13 @@ def build_net(
     Raises:
         LabsError: For an unknown name, too small an image, or weights that are missing or do not fit.
     """
-    if name not in _NETS:
-        raise LabsError(f"Unknown net {name!r}{did_you_mean(name, _NETS)}. The nets are: {', '.join(_NETS)}.")
+    if not is_known(name):
+        raise LabsError(
+            f"Unknown net {name!r}{did_you_mean(name, (*_NETS, *_others()))}. The nets are: {', '.join(_NETS)}, and "
+            "the other classifiers of torchvision."
+        )
     check_num_classes(num_classes)
-    build, imagenet = _NETS[name]
+    build, imagenet = _NETS[name] if name in _NETS else _of_torchvision(name)
     smallest = imagenet.meta["min_size"][0] if imagenet else 1
     if image_size is not None and image_size < smallest:
         raise LabsError(
@@ -88,6 +93,20 @@ def build_net(
         net = build(num_classes=num_classes)
         load_weights(net, weights, keep_head=keep_head)
     return net
+
+
+def is_known(name: str) -> bool:
+    """Say whether `build_net` builds a net of this name."""
+    return name in _NETS or name in _others()
+
+
+def _others() -> list[str]:
+    """Return the names of torchvision's classifiers that stand for themselves."""
+    return [name for name in models.list_models(module=models) if name not in _SEVERAL_HEADS]
+
+
+def _of_torchvision(name: str) -> tuple[Callable[..., nn.Module], WeightsEnum | None]:
+    return models.get_model_builder(name), models.get_model_weights(name).__members__.get("IMAGENET1K_V1")
 
 
 def check_num_classes(num_classes: int) -> None:

@@ -1,24 +1,23 @@
 """Rebuild a trained net from its run directory."""
 
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import lightning.pytorch as pl
-import numpy as np
 import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from torch import Tensor
+from torch import Tensor, nn
 from yaml import YAMLError
 
 from labs import LabsError
-from labs.datamodules.image_files import UnreadableImageError
-from labs.datamodules.pixels import read_image
-from labs.functional.augment import center_crop
+from labs.functional.normalization import Normalization, Normalizer
+from labs.nets.eval_mode import evaluating
 from labs.practicals import sheet_of
 from labs.runs.computed import register_arithmetic
 from labs.runs.directory import labels_of, one_line, read_facts
+from labs.runs.trained_net import TrainedNet, fixed
 from labs.runs.trusted import check_targets
 from labs.storage.checkpoint_files import read_checkpoint
 from labs.storage.files import read_text
@@ -27,53 +26,20 @@ LARGEST = 4096  # pixels of the side of an image: one that a file asks for could
 AS_IT_WAS = "Type a run directory as train.py left it."
 
 
-class TrainedRun(NamedTuple):
-    """A net with what it needs to answer about an image."""
-
-    module: pl.LightningModule
-    classes: list[str]
-    mean: list[float]
-    std: list[float]
-    image_size: int  # pixels, what the net sees
-    resize: int  # pixels, what an image is resized to before the centre is cut
-    labels: list[str]  # notes such as "embedded data"
-
-    def read(self, file: Path) -> tuple[Tensor, list[str]]:
-        """Read an image as the net was trained to see it: (1, 3, image_size, image_size), normalised.
-
-        Returns:
-            The image, and what was converted, in words.
-
-        Raises:
-            LabsError: the file is missing or no image.
-        """
-        try:
-            pixels, words = read_image(file, self.resize)
-        except UnreadableImageError as error:
-            raise LabsError(f"image={error}.") from error
-        images = torch.from_numpy(np.ascontiguousarray(pixels))[None].float().div(255)
-        mean, std = (torch.tensor(values)[:, None, None] for values in (self.mean, self.std))
-        return (center_crop(images, self.image_size) - mean) / std, words
-
-    def predict(self, images: Tensor) -> Tensor:
-        """Return class probabilities (batch, classes) of images (batch, 3, image_size, image_size)."""
-        self.module.eval()
-        with torch.inference_mode():
-            probabilities: Tensor = self.module(images).float().softmax(dim=1)
-        return probabilities
-
-
-def load_run(run_dir: Path, *, trust: bool = False) -> TrainedRun:
-    """Load the checkpoint of a run that answers about images, as its practical says, with what it was trained on.
+def load_run(run_dir: Path | str, *, trust: bool = False) -> TrainedNet:
+    """Load the net of a run that answers about images, as its practical says, with what it was trained on.
 
     Args:
         run_dir: of the run; somebody may have handed it over, so no code that it names is run.
         trust: build whatever its recipe names, all the same.
 
+    Returns:
+        The net, on the CPU whatever it was trained on, with its classes and its preprocessing.
+
     Raises:
         LabsError: the directory is not that of a run, cannot be read, or the run has saved no weights yet.
     """
-    run = f"run={run_dir}"
+    run, run_dir = f"run={run_dir}", Path(run_dir).expanduser()
     cfg = _recipe(run_dir / ".hydra" / "config.yaml", run)
     answers = sheet_of(cfg.practical).answers
     if answers is None:
@@ -96,7 +62,11 @@ def load_run(run_dir: Path, *, trust: bool = False) -> TrainedRun:
         size, resize = int(data["image_size"]), int(data["resize"])
         if not 0 < size <= resize <= LARGEST:
             raise ValueError(f"it saw images of {size} pixels, cut from {resize}")  # noqa: TRY301
-        trained = TrainedRun(module, classes, mean, std, size, resize, labels + notes)
+        facts = read_facts(run_dir)
+        name = f"{facts.get('experiment', run_dir.name)}, seed {facts.get('seed', '?')}"
+        normalizer = Normalizer(Normalization("run", tuple(mean), tuple(std)))
+        net = fixed(_inner(module, torch.rand(2, 3, size, size)))
+        trained = TrainedNet(name, net, classes, normalizer, size, resize, labels + notes, run_dir.resolve())
         if (logits := trained.predict(torch.zeros(1, 3, size, size)).shape[1]) != len(classes):
             raise ValueError(f"it names {len(classes)} classes of {logits}")  # noqa: TRY301
     except Exception as error:
@@ -208,3 +178,13 @@ def _start_from_nothing(node: Any) -> None:
                 node[name] = None
             else:
                 _start_from_nothing(node[name])
+
+
+def _inner(module: pl.LightningModule, images: Tensor) -> nn.Module:
+    """Return the net that a method has trained, if it gives what the method answers; else the method."""
+    net = getattr(module, "net", None)
+    if not isinstance(net, nn.Module):
+        return module
+    with evaluating(module), torch.no_grad():
+        answer = net(images)
+        return net if isinstance(answer, Tensor) and torch.equal(answer, module(images)) else module

@@ -1,22 +1,24 @@
 """A net that has learned already, with all that is needed to ask it about an image: ImageNet's, or that of a run."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import lightning.pytorch as pl
+import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor, nn
 from torchvision.models import ResNet18_Weights
 
 from labs import LabsError
-from labs.functional.normalization import IMAGENET, Normalization, Normalizer
-from labs.nets.eval_mode import evaluating
+from labs.datamodules.read_picture import cover, read_picture, to_tensor
+from labs.functional.augment import center_crop
+from labs.functional.normalization import IMAGENET, Normalizer
 from labs.nets.layer_features import TIMM
 from labs.nets.torchvision_nets import build_net, did_you_mean
-from labs.runs.directory import read_facts, weights_file
-from labs.runs.load import load_run
+from labs.runs.directory import weights_file
+from labs.runs.given_images import batches_of
 
 IMAGE_SIZE = 224  # pixels; what ImageNet's nets were trained on
 SHOWN = 5  # classes of an answer
@@ -53,6 +55,84 @@ class TrainedNet:
         logits: Tensor = self.net(self.normalizer(images))
         return logits.float()
 
+    def read(self, source: str | Path, key: str = "image") -> tuple[Tensor, list[str]]:
+        """Read an image as the net was trained to see it: (3, image_size, image_size) in [0, 1].
+
+        Args:
+            source: a file, or the name of an embedded photograph.
+            key: error messages name it.
+
+        Returns:
+            The image, and what was converted, in words.
+
+        Raises:
+            LabsError: the file is missing or no image.
+        """
+        picture, words = read_picture(str(source), key=key)
+        small = self.resize is None and min(picture.size) < self.image_size
+        return self.prepare(picture), words + [f"enlarged from less than {self.image_size} pixels"] * small
+
+    def prepare(self, picture: Image.Image) -> Tensor:
+        """Bring an image of mode RGB to the net's size: (3, image_size, image_size) in [0, 1]."""
+        if self.resize is None:
+            return to_tensor(cover(picture, self.image_size, self.image_size))
+        squeezed = picture.resize((self.resize, self.resize), Image.Resampling.BILINEAR)  # as a run's own images
+        pixels = torch.from_numpy(np.array(squeezed)).permute(2, 0, 1)[None]
+        return center_crop(pixels, self.image_size)[0].float().div(255).contiguous()
+
+    def predict(self, images: Any) -> Tensor:
+        """Return class probabilities (batch, classes), of which each row sums to 1.
+
+        Args:
+            images: a file, an image of Pillow, a list of them, or a tensor (batch, 3, image_size, image_size) in
+                [0, 1] or of uint8. The net normalizes by itself.
+        """
+        with torch.inference_mode():
+            return torch.cat([self(some).softmax(dim=1) for some in self._batches(images)]).cpu()
+
+    def features(self, layer: str, images: Any) -> Tensor:
+        """Return what a layer gives for images, as it gives it: (batch, ...).
+
+        Args:
+            layer: the name of a module, as in `net.named_modules()`; it may run several times: the first one counts.
+            images: as in `predict`.
+
+        Raises:
+            LabsError: there is no such layer, or it gives no tensor.
+        """
+        modules = dict(self.net.named_modules())
+        if not layer or layer not in modules:
+            hint = did_you_mean(layer, modules)
+            raise LabsError(f"layer={layer}: {self.name} has no such layer{hint}; dict(net.net.named_modules()) has.")
+        seen: list[Tensor] = []
+        parts: list[Tensor] = []
+
+        def note(_: nn.Module, inputs: Any, output: Any) -> None:
+            if isinstance(output, Tensor) and not seen:
+                seen.append(output.clone())  # a later layer may overwrite it in place
+
+        handle = modules[layer].register_forward_hook(note)
+        try:
+            with torch.inference_mode():
+                for some in self._batches(images):
+                    seen.clear()
+                    self(some)
+                    parts += seen
+        finally:
+            handle.remove()
+        if not parts:
+            raise LabsError(f"layer={layer}: it gives no tensor, or does not run; type the layer that it is in.")
+        return torch.cat(parts).cpu()
+
+    def top(self, probabilities: Tensor, count: int = SHOWN) -> list[tuple[str, float]]:
+        """Return the most probable classes of one image with their probabilities, (classes,)."""
+        return top_classes(self, probabilities, count)
+
+    def _batches(self, images: Any) -> Iterator[Tensor]:
+        device = next(iter(self.net.parameters()), torch.empty(0)).device
+        for some in batches_of(images, self.image_size, lambda file: self.read(file)[0], self.prepare):
+            yield some.to(device)
+
     def index(self, typed: str | int, key: str = "module.target") -> int:
         """Return the place of a class among the logits.
 
@@ -87,7 +167,15 @@ def trained_net(
         LabsError: an unknown net, weights that are missing, or a run that classifies no images.
     """
     if Path(weights).expanduser().is_dir():
-        return _of_run(Path(weights).expanduser(), image_size)
+        from labs.runs.load import load_run  # which returns what is defined here
+
+        run = load_run(weights)
+        if image_size not in (None, run.image_size):
+            raise LabsError(
+                f"net.image_size={image_size}: the net of {weights} was trained on {run.image_size} pixels; leave it "
+                "out."
+            )
+        return run
     if weights not in ("imagenet", "random") and weights_file(Path(weights).expanduser()) is None:
         raise LabsError(
             f"weights={weights}: expected imagenet, random, or a run directory or file of weights that is there."
@@ -106,7 +194,7 @@ def trained_net(
             except LabsError as error:  # the size of these images is a setting of the net
                 raise LabsError(str(error).replace("datamodule.image_size", "net.image_size")) from error
     labels = [] if weights == "imagenet" else ["random weights" if weights == "random" else "weights of a file"]
-    return TrainedNet(name, _fixed(net), imagenet_classes(), Normalizer(IMAGENET), size, None, labels, None)
+    return TrainedNet(name, fixed(net), imagenet_classes(), Normalizer(IMAGENET), size, None, labels, None)
 
 
 def imagenet_classes() -> list[str]:
@@ -149,30 +237,6 @@ def top_classes(net: TrainedNet, probabilities: Tensor, count: int = SHOWN) -> l
     return [(net.classes[place], value) for place, value in zip(places.tolist(), values.tolist(), strict=True)]
 
 
-def _of_run(run_dir: Path, image_size: int | None) -> TrainedNet:
-    run = load_run(run_dir)
-    if image_size not in (None, run.image_size):
-        raise LabsError(
-            f"net.image_size={image_size}: the net of {run_dir} was trained on {run.image_size} pixels; leave it out."
-        )
-    facts = read_facts(run_dir)
-    name = f"{facts.get('experiment', run_dir.name)}, seed {facts.get('seed', '?')}"
-    normalizer = Normalizer(Normalization("run", tuple(run.mean), tuple(run.std)))
-    net = _inner(run.module, torch.rand(2, 3, run.image_size, run.image_size))
-    return TrainedNet(
-        name, _fixed(net), run.classes, normalizer, run.image_size, run.resize, run.labels, run_dir.resolve()
-    )
-
-
-def _inner(module: pl.LightningModule, images: Tensor) -> nn.Module:
-    """Return the net that a method has trained, if it gives what the method answers; else the method."""
-    net = getattr(module, "net", None)
-    if not isinstance(net, nn.Module):
-        return module
-    with evaluating(module), torch.no_grad():
-        answer = net(images)
-        return net if isinstance(answer, Tensor) and torch.equal(answer, module(images)) else module
-
-
-def _fixed(net: nn.Module) -> nn.Module:
+def fixed(net: nn.Module) -> nn.Module:
+    """Put a net in eval mode, without gradients of its parameters."""
     return net.eval().requires_grad_(False)

@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 from unicodedata import category
@@ -131,6 +132,13 @@ def cut(name: str, most: int) -> str:
         ('bir', 'gr')
     """
     return name.encode("utf-8", "surrogateescape")[:most].decode("utf-8", "ignore")
+
+
+def new_file(folder: Path, stem: str, suffix: str) -> Path:
+    """Return a path in a folder at which nothing is: a name that is taken gets a number."""
+    stem = cut(stem, 200)
+    names = (f"{stem}{number}{suffix}" for number in chain([""], (f"-{place}" for place in count(2))))
+    return next(folder / name for name in names if not os.path.lexists(folder / name))
 
 
 def printable(name: str) -> str:

@@ -1,0 +1,187 @@
+"""Ask a net about each image, and say what it answers: in tables, in lines, or as JSON."""
+
+import sys
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor
+
+from labs import LabsError
+from labs.cli.predict.images import Named
+from labs.cli.predict.words import Asked
+from labs.datamodules.image_files import UnreadableImageError, counted
+from labs.runs.trained_net import TrainedNet
+from labs.storage.files import new_file, printable, to_json
+
+IN_A_LINE = 3  # classes
+IN_A_SUMMARY = 20  # rows
+IN_A_PICTURE = 12  # images
+SOME_UNREAD = 1  # exit code
+
+
+class Answer(NamedTuple):
+    """What a net says of one image, the most probable class first; or why the image cannot be read."""
+
+    file: str
+    classes: list[tuple[str, float]]
+    converted: list[str]
+    error: str = ""
+
+
+def answer(asked: Asked, named: Named, net: TrainedNet) -> int:
+    """Answer about all images, draw, and export; return the exit code.
+
+    Raises:
+        LabsError: no image can be read, or a file cannot be written.
+    """
+    folder = _folder(asked.out)
+    console = Console(markup=False, highlight=False, emoji=False, quiet=asked.json)
+    written: dict[str, Any] = {}
+    try:
+        answers = _answers(asked, named, net, folder, console, written)
+        if asked.export:
+            from labs.runs.export import export_net  # only who asks for it waits for the import
+
+            written["exported"] = str(export_net(net, asked.export, folder))
+            console.print(f"exported  {printable(written['exported'])}", soft_wrap=True)
+    except OSError as error:
+        where = printable(str(error.filename or folder))
+        raise LabsError(f"{where}: {error.strerror}; type another folder: out=<folder>, or picture=false.") from error
+    if asked.json:
+        content = {"net": net.name, "labels": net.labels, "images": [_plain(one) for one in answers], **written}
+        print(to_json(content), end="")
+    return SOME_UNREAD if any(one.error for one in answers) else 0
+
+
+def _answers(
+    asked: Asked, named: Named, net: TrainedNet, folder: Path, console: Console, written: dict[str, Any]
+) -> list[Answer]:
+    """Ask about each image, say the answer at once, and draw; note in `written` what was drawn."""
+    answers: list[Answer] = []
+    images: list[Tensor] = []  # of the picture
+    for file in named.files:
+        found, image = _ask(net, file, asked.top)
+        answers.append(found)
+        if image is None:
+            if len(named.files) > 1:
+                print(f"not read  {printable(file)}: {found.error}", file=sys.stderr)
+            continue
+        console.print(_line(found) if named.several else _heading(found, net.labels), soft_wrap=True)
+        if not named.several:
+            console.print(_table(found))
+        if asked.explain:
+            written.setdefault("maps", []).append(str(_explained(net, image, found, asked.explain, folder)))
+            console.print(f"drawn  {printable(written['maps'][-1])}", soft_wrap=True)
+        images += [image] * (len(images) < IN_A_PICTURE)
+    if answers and not images:
+        first = f"image={printable(answers[0].file)}: {answers[0].error}"
+        raise LabsError(f"{first}." if len(answers) == 1 else f"none of {len(answers)} images can be read ({first}).")
+    answered = [one for one in answers if not one.error]
+    if named.several:
+        console.print(*_summary(answers, net.labels), sep="\n")
+    if asked.picture and images:
+        written["picture"] = str(_drawn(net, answered[: len(images)], images, folder))
+        which = f" ({len(images)} of {len(answered)} images)" if len(images) < len(answered) else ""
+        console.print(f"drawn  {printable(written['picture'])}{which}", soft_wrap=True)
+    return answers
+
+
+def _ask(net: TrainedNet, file: str, top: int) -> tuple[Answer, Tensor | None]:
+    try:
+        image, converted = net.read(file)
+    except LabsError as error:
+        unreadable = error.__cause__
+        why = unreadable.why if isinstance(unreadable, UnreadableImageError) else str(error).partition(": ")[2]
+        return Answer(file, [], [], why.rstrip(".")), None
+    return Answer(file, net.top(net.predict(image)[0], top), converted), image
+
+
+def _line(found: Answer) -> str:
+    classes = ", ".join(f"{name} {share:.1%}" for name, share in found.classes[:IN_A_LINE])
+    return f"{printable(found.file)}: {classes}"
+
+
+def _heading(found: Answer, labels: Sequence[str]) -> str:
+    notes = [", ".join(labels), f"converted: {', '.join(found.converted)}" if found.converted else ""]
+    return printable(found.file) + (f"  ({'; '.join(filter(None, notes))})" if any(notes) else "")
+
+
+def _table(found: Answer) -> Table:
+    table = Table("class", "confidence")
+    for name, share in found.classes:
+        table.add_row(name, f"{share:.1%}")
+    return table
+
+
+def _summary(answers: Sequence[Answer], labels: Sequence[str]) -> list[Any]:
+    """Return a table of how many images have which class as their first, and lines on what else there is to know."""
+    confidence: dict[str, list[float]] = defaultdict(list)
+    for one in answers:
+        if one.classes:
+            confidence[one.classes[0][0]].append(one.classes[0][1])
+    table = Table("class", "images", "mean confidence")
+    largest_first = sorted(confidence.items(), key=lambda item: -len(item[1]))
+    for name, shares in largest_first[:IN_A_SUMMARY]:
+        table.add_row(name, str(len(shares)), f"{sum(shares) / len(shares):.1%}")
+    if len(largest_first) > IN_A_SUMMARY:
+        rest = largest_first[IN_A_SUMMARY:]
+        table.add_row(f"{len(rest)} other classes", str(sum(len(shares) for _, shares in rest)), "")
+    converted = Counter(word for one in answers for word in one.converted)
+    unread = sum(bool(one.error) for one in answers)
+    notes = {
+        f"{len(answers) - unread} images answered": True,
+        f"{unread} could not be read": unread,
+        f"converted: {counted(converted)}": converted,
+        ", ".join(labels): labels,
+    }
+    return [table, "; ".join(note for note, is_so in notes.items() if is_so)]
+
+
+def _plain(found: Answer) -> dict[str, Any]:
+    if found.error:
+        return {"image": found.file, "error": found.error}
+    classes = [{"class": name, "probability": share} for name, share in found.classes]
+    return {"image": found.file, "classes": classes, "converted": found.converted}
+
+
+def _drawn(net: TrainedNet, answers: Sequence[Answer], images: Sequence[Tensor], folder: Path) -> Path:
+    """Draw images beside their answers, to a new file."""
+    from labs.drawing.answer_sheets import Answered, answer_sheet  # the answers are said before matplotlib is imported
+
+    stem = Path(answers[0].file).stem if len(answers) == 1 else "images"
+    path = new_file(folder, f"{stem}-answer", ".png")
+    shown = [
+        Answered(image.permute(1, 2, 0).numpy(), printable(Path(one.file).name), one.classes)
+        for one, image in zip(answers, images, strict=True)
+    ]
+    answer_sheet(shown, path, net.name, net.labels)
+    return path
+
+
+def _explained(net: TrainedNet, image: Tensor, found: Answer, word: str, folder: Path) -> Path:
+    """Draw which pixels the first answer depends on, to a new file."""
+    from labs.drawing.explained import explained_sheet, map_named
+    from labs.inspection.maps import MAPS, maps_of
+
+    name, share = found.classes[0]
+    method = map_named(word, "explain")
+    normalized = net.normalizer(image[None])
+    maps = maps_of(net.net, normalized, net.net(normalized).argmax(1), method=method)
+    path = new_file(folder, f"{Path(found.file).stem}-{word}", ".png")
+    title = f"{name}, {share:.0%}: {MAPS[method]}"
+    explained_sheet(image[None], maps, [printable(Path(found.file).stem)], path, title, net.labels)
+    return path
+
+
+def _folder(typed: str | None) -> Path:
+    """Return the folder that is written to; make it if it was typed."""
+    folder = Path(typed or ".").expanduser()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise LabsError(f"out={typed}: no folder can be there ({error.strerror}); type another.") from error
+    return folder

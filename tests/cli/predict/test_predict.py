@@ -1,0 +1,227 @@
+"""`predict.py`: what is typed, which images that names, and what is answered, drawn and written."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import runpy
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from image_formats import turned
+from PIL import Image
+from project import ROOT
+from trained_run import CLASSES, write_trained_run
+
+from labs import LabsError
+from labs.cli.predict import predict
+from labs.cli.predict.images import named_images
+from labs.cli.predict.words import read_words
+
+ODD = ("a,b.png", "c=d.png", "e f.png", ":cat: [bold].png", "größe.png")
+
+
+@pytest.fixture(scope="module")
+def run(made_once: Callable[[str, Callable[[Path], None]], Path]) -> str:
+    def fill(folder: Path) -> None:
+        write_trained_run(folder / "run")
+
+    return str(made_once("predicted", fill) / "run")
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty working directory."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    return tmp_path
+
+
+def image(path: str | Path, color: str = "olive") -> str:
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", (40, 30), color).save(path)
+    return f"image={path}"
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ([], "no net is named"),
+        (["nonsense"], "nonsense: there is no such word"),
+        (["run=a", "imag=a.png"], "imag: there is no such word (did you mean image=?); expected"),
+        (["run=a", "net=b", "image=c"], "run= and net= are two nets; type one of them"),
+        (["run=a", "weights=b", "image=c"], "weights= goes with net="),
+        (["run=a"], "no image is named"),
+        (["run=a", "image=a.png", "top=3", "top=4"], "top= is typed twice; only image= may be."),
+        (["run=a", "image=a.png", "top=\u00b2"], "top=\u00b2: expected a whole number from 1."),
+        (["run=a", "image=a.png", "top=0"], "top=0: expected a whole number from 1."),
+        (["run=a", "image=a.png,"], "image=a.png,: expected names of files between the commas."),
+        (["run=a", "image"], "image=: expected a value;"),
+        (["run=", "image=a.png"], "run=: expected a value;"),
+        (["run=a", "image=a.png", "trust=yes"], "trust=yes: expected true or false."),
+        (["run=a", "image=coffee", "explain=why"], "explain=why: expected saliency, gradient, guided, integrated"),
+        (["run=a", "export=onnx", "explain=guided"], "explain=guided: there is no image to explain"),
+        (["run=a", "export=tflite"], "export=tflite: expected onnx or torch_export."),
+        (["run=a", "image=cofee"], "image=cofee: there is no such file, folder or embedded photograph (did"),
+        (["run=a", "image=*.jpg"], "image=*.jpg: no file has such a name"),
+        (["run=a", "image=http://x/a.png"], "image=http://x/a.png: an address; download the image"),
+        (["run=a", "image=."], "image=.: no images in this folder; type another, or an image file."),
+        (["run=nowhere", "image=coffee"], "run=nowhere: .hydra/config.yaml is missing, so this is no trained run"),
+        (["net=squeezenett", "image=coffee"], "Unknown net 'squeezenett' (did you mean squeezenet1_"),
+        (["net=squeezenet", "weights=nothing", "image=coffee"], "weights=nothing: expected imagenet, random, or a run"),
+        (["net=timm/resnet10", "image=coffee"], "net=resnet10: timm "),
+    ],
+)  # fmt: skip
+def test_mistakes_are_one_line(typed: list[str], said: str, here: Path) -> None:
+    with pytest.raises(LabsError) as raised:
+        predict(typed)
+    assert str(raised.value).startswith(said)
+    assert "\n" not in str(raised.value)
+    assert not list(here.iterdir())
+
+
+def test_a_mistake_is_json_where_json_is_asked_for(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(LabsError):
+        predict(["run=nowhere", "image=coffee", "--json"])
+    assert json.loads(capsys.readouterr().out)["error"].startswith("run=nowhere: ")
+
+
+def test_trust_only_when_it_is_typed() -> None:
+    typed = (read_words(["run=a", "image=b", *words]).trust for words in ([], ["trust=false"], ["trust=true"]))
+    assert list(typed) == [False, False, True]
+
+
+def test_names_with_any_letters(here: Path) -> None:
+    for name in ODD:
+        image(name)
+    typed = [f"{ODD[0]},~/{ODD[1]},{ODD[2]}", ODD[3], f"./{ODD[4]}", ODD[0]]
+    assert named_images(typed) == ([ODD[0], f"~/{ODD[1]}", ODD[2], ODD[3], f"./{ODD[4]}"], False)
+
+
+def test_folders_and_patterns(here: Path) -> None:
+    for name in ("birds/b.jpg", "birds/a.PNG", "birds/deep/c.png", "birds/.hidden/deep/d.png", "[1].png"):
+        image(name)
+    Path("birds/notes.txt").touch()
+    assert named_images(["birds"]) == (["birds/a.PNG", "birds/b.jpg", "birds/deep/c.png"], True)
+    assert named_images(["birds/*"]) == (["birds/a.PNG", "birds/b.jpg"], True)
+    assert named_images(["birds/**/*.png,[1].png"]) == (["birds/deep/c.png", "[1].png"], True)
+    os.mkfifo("pipe.png")
+    with pytest.raises(LabsError, match="no such file"):
+        named_images(["pipe.png"])
+
+
+def test_an_image_gets_a_table_and_a_picture_that_replaces_nothing(
+    run: str, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path(":cat: [red]-answer.png").write_text("mine")
+    assert predict([f"run={run}", image(":cat: [red].png"), "top=2"]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith(":cat: [red].png  (embedded data)\n")
+    assert out.count("%") == 2
+    assert out.endswith("drawn  :cat: [red]-answer-2.png\n")
+    assert Path(":cat: [red]-answer.png").read_text() == "mine"
+    with Image.open(":cat: [red]-answer-2.png") as sheet:
+        assert sheet.width == 1056
+    assert predict([f"run={run}", "image=:cat: [red].png", "picture=false"]) == 0
+    assert "drawn" not in capsys.readouterr().out
+    assert len(list(here.iterdir())) == 3
+
+
+def test_a_folder_gets_a_line_for_each_image_and_a_summary(
+    run: str, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number in range(13):
+        image(f"birds/{number:02}.png", color=f"hsl({27 * number}, 80%, 50%)")
+    Path("birds/page.jpg").write_text("<html>")
+    assert predict([f"run={run}", "image=birds", "out=made/here"]) == 1
+    printed = capsys.readouterr()
+    assert printed.err == "not read  birds/page.jpg: an HTML page\n"
+    lines = printed.out.splitlines()
+    assert [line.partition(": ")[0] for line in lines[:13]] == [f"birds/{number:02}.png" for number in range(13)]
+    assert lines[0].count("%") == 3
+    assert "mean confidence" in lines[14]
+    assert lines[-2] == "13 images answered; 1 could not be read; embedded data"
+    assert lines[-1] == "drawn  made/here/images-answer.png (12 of 13 images)"
+
+
+def test_of_several_images_those_that_can_be_read_are_answered(
+    run: str, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("bad.png").write_text("not an image")
+    Path("link.png").symlink_to("nowhere")
+    turned(6)(here / "good.png")
+    assert predict([f"run={run}", "image=bad.png", "image=good.png", "image=link.png"]) == 1
+    printed = capsys.readouterr()
+    assert "good.png  (embedded data; converted: rotated by EXIF)\n" in printed.out
+    assert printed.err.splitlines()[1] == "not read  link.png: a link to a file that is not there"
+    with pytest.raises(LabsError, match=r"^image=bad\.png: not an image that Pillow can read.*\.$"):
+        predict([f"run={run}", "image=bad.png"])
+    with pytest.raises(LabsError, match=r"^none of 2 images can be read \(image=bad\.png: not an image"):
+        predict([f"run={run}", "image=bad.png", "image=link.png"])
+
+
+def test_json_is_alone_on_standard_output(run: str, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("bad.png").touch()
+    assert predict([f"run={run}", image("a\n\u4e2d.png"), "image=bad.png", "--json"]) == 1
+    said = json.loads(capsys.readouterr().out)
+    good, bad = said["images"]
+    assert said["labels"] == ["embedded data"]
+    assert good["image"] == "a\n\u4e2d.png"
+    assert sorted(one["class"] for one in good["classes"]) == CLASSES
+    assert sum(one["probability"] for one in good["classes"]) == pytest.approx(1)
+    assert bad == {"image": "bad.png", "error": "zero bytes"}
+    assert len(list(here.iterdir())) == 2, "nothing is drawn"
+    assert predict([f"run={run}", "image=bad.png,coffee", "--json", "out=.", "explain=saliency"]) == 1
+    said = json.loads(capsys.readouterr().out)
+    assert (said["picture"], said["maps"]) == ("coffee-answer.png", ["coffee-saliency.png"])
+
+
+def test_it_draws_a_map_and_replaces_no_file(run: str, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    image("a.png")
+    Path("a-saliency.png").write_text("mine")
+    predict([f"run={run}", "image=a.png", "explain=saliency"])
+    assert "drawn  a-saliency-2.png" in capsys.readouterr().out
+    assert Path("a-saliency.png").read_text() == "mine"
+    predict([f"run={run}", "image=a.png", "explain=guided_backprop", "out=maps/new"])
+    assert "drawn  maps/new/a-guided_backprop.png" in capsys.readouterr().out
+    with pytest.raises(LabsError, match=r"out=a\.png: no folder can be there"):
+        predict([f"run={run}", "image=a.png", "out=a.png"])
+    for name in ("a-saliency-2.png", "maps/new/a-guided_backprop.png"):
+        with Image.open(name) as sheet:
+            assert sheet.width == 1408
+
+
+def test_a_folder_that_takes_no_picture_is_one_line(
+    run: str, here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device", "x.png")
+
+    monkeypatch.setattr("labs.drawing.answer_sheets.answer_sheet", full)
+    with pytest.raises(LabsError, match=r"^x\.png: No space left on device; type another folder: out=<folder>"):
+        predict([f"run={run}", image("a.png")])
+    assert "%" in capsys.readouterr().out, "the answer is said all the same"
+
+
+def test_imagenets_net_without_a_run(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert predict(["net=squeezenet", "image=coffee", "top=1", "picture=false"]) == 0
+    assert re.search(r"^coffee\n.*espresso .*9\d\.\d%", capsys.readouterr().out, re.DOTALL)
+
+
+def test_a_hostile_run_directory_is_one_line(
+    run: str, here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(run, "theirs")
+    recipe = Path("theirs/.hydra/config.yaml")
+    text = recipe.read_text().replace("labs.nets.torchvision_nets.build_net", "os.system")
+    recipe.write_text(text)
+    monkeypatch.setattr(sys, "argv", ["predict.py", "run=theirs", "image=coffee"])
+    with pytest.raises(SystemExit) as exit_:
+        runpy.run_path(str(ROOT / "predict.py"), run_name="__main__")
+    assert exit_.value.code == 2
+    assert "error: run=theirs: its recipe would call os.system" in capsys.readouterr().err
