@@ -192,9 +192,30 @@ def test_without_the_hub_it_says_what_to_type(
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(LabsError, match=said) as caught:
-        pinned("timm/resnet18d.ra2_in1k", "model.safetensors", None, tmp_path)
+        pinned("timm/resnet18d.ra2_in1k", "model.safetensors", None, str(tmp_path))
+    assert f"put its model.safetensors by hand at {tmp_path}/timm-resnet18d.ra2_in1k.safetensors" in str(caught.value)
     assert "\n" not in str(caught.value)
     assert not list(tmp_path.iterdir())
+
+
+def test_weights_that_the_user_brings_are_what_a_name_means(
+    trained: dict[str, torch.Tensor], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the folder of weights, or in torch's own cache where the folder has them not."""
+    monkeypatch.setenv("LABS_OFFLINE", "1")
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
+    folder, cache = tmp_path / "mine", tmp_path / "hub" / "checkpoints"
+    settings: dict[str, Any] = {"name": "convnext_atto", "num_classes": 7, "weights": "imagenet"}
+    words = ("experiment=cub_full", "data=embedded", "net=timm", "weights=imagenet", "module.net.name=convnext_atto")
+    keys = []
+    for place, factor in ((cache, 1), (folder, 2)):
+        place.mkdir(parents=True)
+        content = {name: tensor * factor for name, tensor in trained.items()}
+        (place / f"timm-{NAME}.safetensors").write_bytes(save(content))
+        net = build_net(**settings, weights_folder=str(folder))
+        assert torch.equal(net.state_dict()["stem.0.bias"], content["stem.0.bias"])
+        keys.append(described(*words, f"paths.weights={folder}").key)
+    assert keys[0] != keys[1], "other bytes are another recipe"
 
 
 @pytest.mark.parametrize("bias", [True, False])

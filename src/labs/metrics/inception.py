@@ -4,11 +4,11 @@ import warnings
 from importlib.util import find_spec
 from pathlib import Path
 
-import torch
 from torch import Tensor
 from torchmetrics.image.fid import FrechetInceptionDistance
 
 from labs import LabsError
+from labs.nets.weight_files import weights_folder
 
 WEIGHTS = "weights-inception-2015-12-05-6726825d.pth"  # torch-fidelity's file
 
@@ -27,7 +27,9 @@ def check_weights(weights: str | None) -> None:
         )
 
 
-def inception_distance(fake: Tensor, real: Tensor, weights: str | None = None) -> float | None:
+def inception_distance(
+    fake: Tensor, real: Tensor, weights: str | None = None, folder: str | None = None
+) -> float | None:
     """Return the Fréchet distance of Inception features, or None if its weights are not there.
 
     It warns about grey images: Inception has seen colour photographs only, and its distance between sets of digits
@@ -36,13 +38,14 @@ def inception_distance(fake: Tensor, real: Tensor, weights: str | None = None) -
     Args:
         fake: generated images, uint8 (count, channels, height, width).
         real: real images, the same.
-        weights: torch-fidelity's file; None looks where torch keeps downloads.
+        weights: torch-fidelity's file; None looks for it in the folder of weights.
+        folder: `paths.weights`; None: torch's own cache.
 
     Raises:
         LabsError: as `check_weights`.
     """
     check_weights(weights)
-    file = Path(weights).expanduser() if weights else Path(torch.hub.get_dir()) / "checkpoints" / WEIGHTS
+    file = Path(weights).expanduser() if weights else weights_folder(folder, [WEIGHTS]) / WEIGHTS
     if not file.is_file():
         return None
     try:

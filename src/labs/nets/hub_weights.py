@@ -2,7 +2,8 @@
 
 A name such as `timm/resnet18d.ra2_in1k` stands for a branch, whose file may change. On first use the hub is asked for
 the commit it stands at and for the file's SHA-256; both are kept beside the weights. From then on that very file is
-meant, it is verified whenever it is used, and no network is needed.
+meant, it is verified whenever it is used, and no network is needed. A file that the user has put into the folder, as
+`timm-resnet18d.ra2_in1k.safetensors`, is taken as it is: its bytes are then what the name means.
 """
 
 import http.client
@@ -16,6 +17,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from labs import LabsError
+from labs.nets.weight_files import weights_folder
+from labs.storage.archive import digest_of
 from labs.storage.files import read_json, write_text
 
 SECONDS = 10.0  # without an answer, after which the hub cannot be asked
@@ -25,15 +28,17 @@ class HubFile(NamedTuple):
     """A file of the hub, down to its bytes."""
 
     repo: str  # such as `timm/resnet18d.ra2_in1k`
-    commit: str
+    commit: str  # empty for a file that the user has put into the folder
     file: str  # its name there, such as `model.safetensors`
     sha256: str
     size: int | None
 
-    def __str__(self) -> str:
-        return f"{self.repo} at commit {self.commit}, sha256 {self.sha256}"
+    folder: Path  # where it lies or goes
 
-    def path(self, folder: Path) -> Path:
+    def __str__(self) -> str:
+        return f"{self.repo}{f' at commit {self.commit}' if self.commit else ''}, sha256 {self.sha256}"
+
+    def path(self) -> Path:
         """Return where the file lies, verified; download it if it is not there.
 
         Raises:
@@ -41,40 +46,48 @@ class HubFile(NamedTuple):
         """
         from labs.storage.fetch import Archive, fetch
 
-        name = f"{self.repo.replace('/', '-')}-{self.sha256[:8]}{Path(self.file).suffix}"
-        url = _url(self.repo, self.file, self.commit)
-        return fetch(Archive(name=name, urls=(url,), sha256=self.sha256, size=self.size), folder)
+        stem, suffix = self.repo.replace("/", "-"), Path(self.file).suffix
+        name = f"{stem}-{self.sha256[:8]}{suffix}" if self.commit else f"{stem}{suffix}"
+        urls = (_url(self.repo, self.file, self.commit),) if self.commit else ()
+        return fetch(Archive(name=name, urls=urls, sha256=self.sha256, size=self.size), self.folder)
 
 
-def pinned(repo: str, file: str, revision: str | None, folder: Path) -> HubFile:
-    """Return what a file of the hub is: as it was written down in `folder`, or else as the hub says now.
+def pinned(repo: str, file: str, revision: str | None, typed: str | None) -> HubFile:
+    """Return what a file of the hub is: as it lies in the folder of weights, or else as the hub says now.
 
     Args:
         repo: of the hub.
         file: its name there.
         revision: branch, tag or commit; None for the main branch.
-        folder: of the weights.
+        typed: the folder, as in `labs.nets.weight_files.weights_folder`.
 
     Raises:
-        LabsError: nothing is written down, and the hub cannot be asked, does not have the file, or states no SHA-256.
+        LabsError: nothing is there, and the hub cannot be asked, does not have the file, or states no SHA-256.
     """
-    revision = revision or "main"
-    note = folder / f"{repo.replace('/', '-')}@{urllib.parse.quote(revision, safe='')}.json"
+    stem = repo.replace("/", "-")
+    note_name = f"{stem}@{urllib.parse.quote(revision or 'main', safe='')}.json"
+    own_name = f"{stem}{Path(file).suffix}"
+    folder = weights_folder(typed, [note_name] if revision else [note_name, own_name])
+    note, own = folder / note_name, folder / own_name
     try:
-        known = HubFile(**read_json(note))
+        known = HubFile(**read_json(note), folder=folder)
         if (known.repo, known.file) == (repo, file) and re.fullmatch("[0-9a-f]{64}", known.sha256):
             return known
     except (OSError, ValueError, TypeError):  # absent, torn or foreign
         pass
+    if own.is_file() and not revision:
+        return HubFile(repo, "", file, digest_of(own, "sha256"), own.stat().st_size, folder)
     try:
-        found = _ask(repo, file, revision)
+        found = HubFile(*_ask(repo, file, revision or "main"), folder=folder)
     except LookupError as error:
+        by_hand = "" if revision else f", or put its {file} by hand at {own}"
         raise LabsError(
-            f"The weights {repo} were never fetched into {folder}, and {error}. Type weights=random, or fetch them "
-            "once with a network; net=squeezenet and net=efficientnet_lite0 have ImageNet's weights without one."
+            f"The weights {repo} were never fetched into {folder}, and {error}. Type weights=random, fetch them once "
+            f"with a network{by_hand}; net=squeezenet and net=efficientnet_lite0 have ImageNet's weights without one."
         ) from error
     folder.mkdir(parents=True, exist_ok=True)
-    write_text(note, json.dumps(found._asdict(), indent=1) + "\n")
+    facts = {name: value for name, value in found._asdict().items() if name != "folder"}
+    write_text(note, json.dumps(facts, indent=1) + "\n")
     return found
 
 
@@ -83,8 +96,8 @@ def _url(repo: str, file: str, revision: str) -> str:
     return f"{endpoint.rstrip('/')}/{repo}/resolve/{urllib.parse.quote(revision, safe='')}/{file}"
 
 
-def _ask(repo: str, file: str, revision: str) -> HubFile:
-    """Ask the hub what a file is; LookupError says why it cannot be known."""
+def _ask(repo: str, file: str, revision: str) -> tuple[str, str, str, str, int | None]:
+    """Ask the hub what a file is, as a `HubFile` has it; LookupError says why it cannot be known."""
     offline = [name for name in ("LABS_OFFLINE", "HF_HUB_OFFLINE") if os.environ.get(name, "0") not in ("", "0")]
     if offline:
         raise LookupError(f"{offline[0]} forbids to ask the hub")
@@ -105,7 +118,7 @@ def _ask(repo: str, file: str, revision: str) -> HubFile:
     if not re.fullmatch("[0-9a-f]{40}", commit) or not re.fullmatch("[0-9a-f]{64}", digest):
         raise LookupError(f"the hub states no commit or no SHA-256 of {file}")
     size = headers.get("X-Linked-Size", "")
-    return HubFile(repo, commit, file, digest, int(size) if size.isdecimal() else None)
+    return repo, commit, file, digest, int(size) if size.isdecimal() else None
 
 
 class _WithinTheHub(urllib.request.HTTPRedirectHandler):

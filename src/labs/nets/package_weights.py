@@ -42,17 +42,18 @@ NORMALIZATIONS = {
 }
 
 
-def package_weights(name: str, net: nn.Module) -> dict[str, Tensor]:
+def package_weights(name: str, net: nn.Module, folder: str | None = None) -> dict[str, Tensor]:
     """Read the weights of a net, head of 1,000 classes included, for images with its own normalization.
 
     Args:
         name: `squeezenet1_1` or `efficientnet_lite0`.
         net: the net that they are for; it may have another head.
+        folder: `paths.weights`; a file of the package that lies there is read instead.
 
     Raises:
         LabsError: the package is not installed, or its file is missing or was altered.
     """
-    file = PACKAGE_FILES[name].path(f"ImageNet's weights of {name}")
+    file = PACKAGE_FILES[name].path(f"ImageNet's weights of {name}", folder)
     return _squeezenet(file) if name == "squeezenet1_1" else _efficientnet_lite0(file, net)
 
 

@@ -2,10 +2,8 @@
 
 import logging
 import warnings
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
 from torch import nn
 
 from labs import LabsError
@@ -38,7 +36,7 @@ def build_net(
             .ckpt, .pt or .pth file.
         image_size: height and width of the images, in pixels; nets that are made for one size are made for this one.
         revision: branch, tag or commit of the weights on the hub; None: main, as it stands at the first download.
-        weights_folder: where the weights lie or are downloaded to; by default the checkpoints folder of torch.hub.
+        weights_folder: where the weights lie or are downloaded to (`labs.nets.hub_weights`); None: torch's own cache.
         keep_head: take the head from the weights, too.
 
     Raises:
@@ -55,7 +53,7 @@ def build_net(
         raise LabsError(
             f"net.name={name}: its head was trained on {known.num_classes} classes; leave keep_head at false."
         )
-    file = imagenet_file(name, revision, weights_folder).path(_folder(weights_folder))
+    file = imagenet_file(name, revision, weights_folder).path()
     overlay = {"file": str(file), "custom_load": False}
     # with the head of the weights, so that each tensor of the file has its place
     net = _created(
@@ -82,7 +80,7 @@ def imagenet_file(name: str, revision: str | None = None, weights_folder: str | 
         tags = timm.list_pretrained(f"{known.architecture}.*")
         instead = f", or net.name={tags[0]}" if tags else ""
         raise LabsError(f"There are no weights for net.name={name}. Type weights=random{instead}.")
-    return pinned(known.hf_hub_id, known.hf_hub_filename or "model.safetensors", revision, _folder(weights_folder))
+    return pinned(known.hf_hub_id, known.hf_hub_filename or "model.safetensors", revision, weights_folder)
 
 
 def _known(name: str) -> tuple[str, "PretrainedCfg"]:
@@ -141,7 +139,3 @@ def _with_head(net: nn.Module, name: str) -> nn.Module:
         raise LabsError(f"net.name={name} has several heads, or none; type another net, such as net.name=resnet18d.")
     setattr(net, "head_name", places[0])  # noqa: B010 (a word, which no module declares)
     return net
-
-
-def _folder(weights_folder: str | None) -> Path:
-    return Path(weights_folder).expanduser() if weights_folder else Path(torch.hub.get_dir()) / "checkpoints"

@@ -4,7 +4,6 @@ import difflib
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-import torch
 from torch import Tensor, nn
 from torchvision import models
 from torchvision.models import WeightsEnum
@@ -13,6 +12,7 @@ from labs import LabsError
 from labs.nets.folding import fold_normalization
 from labs.nets.package_weights import NORMALIZATIONS, PACKAGE_FILES, package_weights
 from labs.nets.small_resnet import SmallResNet
+from labs.nets.weight_files import torchvision_file
 from labs.runs.directory import read_facts
 from labs.storage.checkpoint_files import read_checkpoint
 
@@ -56,8 +56,8 @@ def build_net(
             (`labs.nets.package_weights`), else torchvision's IMAGENET1K_V1. Otherwise a run directory, whose best
             checkpoint is read, or a .ckpt, .pt or .pth file.
         image_size: Height and width of the images, in pixels; checked against what the net can take.
-        weights_folder: Where the ImageNet files lie or are downloaded to; by default the checkpoints folder
-            of torch.hub.
+        weights_folder: Where the ImageNet files lie or are downloaded to (`labs.nets.weight_files`); None: torch's own
+            cache.
         keep_head: Take the head from the weights, too; by default it is freshly initialised, for transfer
             learning. Without effect for `random`.
 
@@ -80,13 +80,14 @@ def build_net(
         )
     if weights == "imagenet" and name in PACKAGE_FILES:
         net = build(num_classes=num_classes)
-        _load(net, package_weights(name, net), source=PACKAGE_FILES[name].requirement, keep_head=keep_head)
+        _load(
+            net, package_weights(name, net, weights_folder), source=PACKAGE_FILES[name].requirement, keep_head=keep_head
+        )
         fold_normalization(net, *NORMALIZATIONS[name])
     elif weights == "imagenet":
         if imagenet is None:
             raise LabsError(f"There are no ImageNet weights for {name}. Type weights=random, or net=resnet18.")
-        folder = Path(weights_folder).expanduser() if weights_folder else Path(torch.hub.get_dir()) / "checkpoints"
-        file = _imagenet_file(imagenet.url, folder)
+        file = torchvision_file(imagenet.url, weights_folder)
         net = build(num_classes=num_classes)
         _load(net, _read(file), source=str(file), keep_head=keep_head)
     else:
@@ -152,21 +153,6 @@ def head_name(net: nn.Module) -> str:
     if not layers:
         raise LabsError(f"{type(net).__name__} has no linear layer or convolution to serve as its head.")
     return layers[-1]
-
-
-def _imagenet_file(url: str, folder: Path) -> Path:
-    from labs.storage.fetch import Archive, fetch  # only a run that needs a file pays for the import
-
-    # torchvision ends the name of a file in the first 8 digits of its SHA-256: resnet18-f37072fd.pth.
-    file_name = url.rpartition("/")[2]
-    prefix = file_name.removesuffix(".pth").rpartition("-")[2]
-    try:
-        return fetch(Archive(name=file_name, urls=(url,), sha256=prefix), folder)
-    except LabsError as error:
-        raise LabsError(
-            f"{error}\nWithout ImageNet's weights, type data=embedded or weights=random, or take a net whose weights "
-            "come with a package: net=efficientnet_lite0."
-        ) from error
 
 
 def _checkpoint_file(weights: str) -> Path:

@@ -91,7 +91,7 @@ def load_data(run_dir: Path, folder: str, *, trust: bool = False) -> pl.Lightnin
     run = f"run={run_dir}"
     cfg = _recipe(run_dir / ".hydra" / "config.yaml", run)
     try:
-        cfg.paths = {"run_dir": str(run_dir), "data": folder, "outputs": "outputs"}
+        cfg.paths = {"run_dir": str(run_dir), "data": folder, "outputs": "outputs", "weights": None}
         if not trust:
             check_targets(OmegaConf.to_container(cfg.datamodule, resolve=True), "datamodule", run)
         data = instantiate(cfg.datamodule, _convert_="all")
@@ -150,7 +150,7 @@ def _checkpoint(run_dir: Path, answers: str, run: str) -> tuple[Path, list[str]]
 def _module(cfg: DictConfig, run: str, *, trust: bool) -> pl.LightningModule:
     """Build the method with its net from a recipe, without the weights that it started from."""
     try:
-        cfg.paths = {"run_dir": run.partition("=")[2], "data": "data", "outputs": "outputs"}  # of this machine
+        cfg.paths = {"run_dir": run.partition("=")[2], "data": "data", "outputs": "outputs", "weights": None}  # of here
         _start_from_nothing(cfg.module)
         if not trust:
             check_targets(OmegaConf.to_container(cfg.module, resolve=True), "module", run)

