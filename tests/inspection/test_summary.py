@@ -43,7 +43,20 @@ def test_vgg16_has_the_parameters_of_the_hand_out() -> None:
     assert (summary.convolution, summary.linear, summary.other) == (14_714_688, 123_642_856, 0)
     assert summary.total == summary.trainable == 138_357_544
     text = summary.to_text()
-    assert "14,714,688 in convolutions + 123,642,856 in linear layers + 0 other = 138,357,544" in text
+    assert (
+        "14,714,688 in convolutions (10.6%) + 123,642,856 in linear layers (89.4%) + 0 other (0.0%)"
+        " = 138,357,544 parameters; convolutions / linear layers = 0.119\n"
+    ) in text
+    lines = [line.split() for line in text.splitlines()]
+    counted = {
+        line[0]: (line[2], line[4], line[5]) for line in lines if len(line) == 9 and line[4] not in ("-", "share")
+    }
+    # hand-out 002, 2-a, question 1
+    assert len(counted) == 13 + 3
+    assert counted["features.0"] == ("3", "1,792", "0.0%")
+    assert counted["features.28"] == ("512", "2,359,808", "1.7%")
+    assert counted["classifier.0"] == ("25,088", "102,764,544", "74.3%")
+    assert counted["classifier.6"] == ("4,096", "4,097,000", "3.0%")
 
 
 # By hand: (n + 2 p - k) // s + 1 positions, k * k * in * out weights and a bias for each channel that comes out (none
@@ -143,7 +156,7 @@ def test_frozen_parameters_are_told_apart() -> None:
     assert summary.row("layer1.0.conv1").trainable_parameters == 0
     assert summary.row("bn1").trainable_parameters == 16
     lines = [line.split() for line in summary.to_text().splitlines()]
-    words = {line[0]: line[4] for line in lines if len(line) == 7}
+    words = {line[0]: line[6] for line in lines if len(line) == 9}
     assert words["conv1"] == "yes"
     assert words["bn1"] == "partly"
     assert words["layer1.0.conv1"] == "no"

@@ -174,9 +174,7 @@ def test_imagenet_weights_are_taken_from_the_folder(tmp_path: Path, monkeypatch:
         _small(weights="imagenet", weights_folder=str(tmp_path))
 
 
-@pytest.mark.parametrize(
-    "name", ["mobilenet_v2", "densenet121", "convnext_tiny", "shufflenet_v2_x0_5"]
-)
+@pytest.mark.parametrize("name", ["mobilenet_v2", "densenet121", "convnext_tiny", "shufflenet_v2_x0_5"])
 def test_other_classifiers_of_torchvision_have_a_head_for_our_classes(name: str) -> None:
     net = _on_meta(name)
     assert net(torch.zeros(2, 3, 64, 64, device="meta")).shape == (2, 7)

@@ -1,13 +1,13 @@
 """Say what the net is: a table of its layers in the run directory, and a picture on request."""
 
 from pathlib import Path
-from typing import Any
 
 import lightning.pytorch as pl
 from lightning.pytorch.utilities import rank_zero_only
+from torch import nn
 
 from labs.callbacks.tensorboard import show_picture
-from labs.datamodules.protocols import SizedImages, handed_over
+from labs.datamodules.protocols import LooksIntoNet, SizedImages, handed_over
 from labs.inspection.picture import draw_architecture
 from labs.inspection.summary import summarize
 from labs.storage.files import replacing, write_text
@@ -22,20 +22,44 @@ class Architecture(pl.Callback):
 
     def __init__(self, *, picture: bool = False) -> None:
         self.picture = picture
+        self.described = False
 
     @rank_zero_only
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Describe the net as training begins."""
-        net, run_dir = pl_module.get_submodule("net"), Path(trainer.default_root_dir)
-        parts: Any = getattr(net, "views", None)
-        size = 0 if parts else handed_over(trainer, SizedImages, to=self).image_size
-        views = parts() if parts else {"": (net, (3, size, size))}
-        texts = []
-        for name, (view, shape) in views.items():
+        self._describe(trainer, pl_module)
+
+    @rank_zero_only
+    def on_test_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Describe the net of a run that trains nothing."""
+        if not self.described:
+            self._describe(trainer, pl_module)
+
+    def _describe(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.described = True
+        run_dir, texts = Path(trainer.default_root_dir), []
+        for name, (view, shape) in self._views(trainer, pl_module).items():
             texts.append(f"{name}\n\n" * bool(name) + summarize(view, shape).to_text() + "\n")
             if self.picture:
                 path = run_dir / f"{'_'.join(filter(None, ('architecture', name)))}.png"
                 with replacing(path) as staged:
-                    draw_architecture(view, shape, staged, title=name or type(net).__name__)
+                    draw_architecture(view, shape, staged, title=name or type(view).__name__)
                 show_picture(trainer, path.stem, path)
-        write_text(run_dir / "net.txt", "\n".join(texts))
+        if texts:
+            write_text(run_dir / "net.txt", "\n".join(texts))
+
+    def _views(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule
+    ) -> dict[str, tuple[nn.Module, tuple[int, int, int]]]:
+        """Return the nets of a method by name, each with the shape of its images; none of a method without."""
+        if isinstance(pl_module, LooksIntoNet):
+            size = pl_module.looked_into.image_size
+            return {"": (pl_module.looked_into.net, (3, size, size))}
+        net = getattr(pl_module, "net", None)
+        if not isinstance(net, nn.Module):
+            return {}
+        if views := getattr(net, "views", None):
+            several: dict[str, tuple[nn.Module, tuple[int, int, int]]] = views()
+            return several
+        size = handed_over(trainer, SizedImages, to=self).image_size
+        return {"": (net, (3, size, size))}

@@ -18,6 +18,7 @@ class LayerRow:
 
     name: str  # of the module or function, dotted; a second call of the same one ends in `#2`
     type: str  # class of the module or name of the function; `Parameter` for a weight that no listed call holds
+    inputs: int | None  # channels of a convolution, features of a linear layer; None of others
     output_shape: tuple[int, ...]  # without the batch axis
     parameters: int  # how many, counted at the first call
     trainable_parameters: int  # how many of them receive gradients
@@ -52,16 +53,18 @@ class NetSummary:
 
     def to_text(self) -> str:
         """Write the table as aligned plain text, totals below."""
-        header = ("layer", "type", "output", "parameters", "trainable", "receptive field", "jump")
+        header = ("layer", "type", "input", "output", "parameters", "share", "trainable", "receptive field", "jump")
         table = [header, *(self._cells(row) for row in self.rows)]
         widths = [max(len(line[i]) for line in table) for i in range(len(header))]
-        sides = "<<>><>>"  # words to the left, numbers to the right
+        sides = "<<>>>><>>"  # words to the left, numbers to the right
         lines = ["  ".join(f"{c:{s}{w}}" for c, s, w in zip(line, sides, widths)).rstrip() for line in table]
         rule = "-" * (sum(widths) + 2 * (len(widths) - 1))
         frozen = self.total - self.trainable
+        kinds = {"in convolutions": self.convolution, "in linear layers": self.linear, "other": self.other}
+        parts = " + ".join(f"{count:,} {kind} ({self._share(count)})" for kind, count in kinds.items())
+        ratio = f"; convolutions / linear layers = {self.convolution / self.linear:.4g}" if self.linear else ""
         footer = [
-            f"{self.convolution:,} in convolutions + {self.linear:,} in linear layers + {self.other:,} other"
-            f" = {self.total:,} parameters",
+            f"{parts} = {self.total:,} parameters{ratio}",
             f"{self.trainable:,} trainable, {frozen:,} frozen",
             "Receptive field: pixels that one unit sees, height x width, padding included.",
             "Jump: pixels between the receptive fields of neighbours.",
@@ -73,6 +76,9 @@ class NetSummary:
         title = f"{self.net} on an image of {by(self.image_size, 'x')} (channels x height x width)"
         return "\n".join([title, rule, lines[0], rule, *lines[1:], rule, *footer]) + "\n"
 
+    def _share(self, count: int) -> str:
+        return f"{count / max(self.total, 1):.1%}"
+
     def _cells(self, row: LayerRow) -> tuple[str, ...]:
         trainable = "-"
         if row.parameters:
@@ -81,8 +87,10 @@ class NetSummary:
         return (
             row.name,
             row.type,
+            "-" if row.inputs is None else f"{row.inputs:,}",
             by(row.output_shape, "x") or "-",
             f"{row.parameters:,}" if row.parameters else "-",
+            self._share(row.parameters) if row.parameters else "-",
             trainable,
             "-" if row.type == "Parameter" else field,
             "-" if row.jump is None else square(row.jump, "x"),
@@ -114,11 +122,12 @@ def summarize(net: nn.Module, image_size: tuple[int, int, int]) -> NetSummary:
             extent = (height.extent, width.extent)
             jump = (height.jump, width.jump) if height.jump and width.jump else None
         total = sum(p.numel() for p in own)
-        rows.append(LayerRow(op.name, op.type, op.shape, total, trained, extent, jump))
+        inputs = getattr(op.module, "in_channels", getattr(op.module, "in_features", None))
+        rows.append(LayerRow(op.name, op.type, inputs, op.shape, total, trained, extent, jump))
     for name in left.values():  # held by the net itself, or by a layer that the forward pass did not call
         left_over, size = parameters[name], parameters[name].numel()
         trained = size if left_over.requires_grad else 0
-        rows.append(LayerRow(name, "Parameter", tuple(left_over.shape), size, trained, None, None))
+        rows.append(LayerRow(name, "Parameter", None, tuple(left_over.shape), size, trained, None, None))
     counts = {"convolution": 0, "linear": 0, "other": 0}
     for name, parameter in parameters.items():
         counts[_holder(net, name)] += parameter.numel()
