@@ -63,3 +63,11 @@ def test_what_is_printed_fits_any_terminal(
     if command[0] == "report.py":
         assert b"? ??d?" in done.stdout or b"? ?\xf3d?" in done.stdout
         assert "≈ Łódź" in (tmp_path / "report" / "table.md").read_text(encoding="utf-8")
+
+
+def test_what_is_printed_stays_what_it_is() -> None:
+    """Rich would print :cat: in the name of a file, a class or a folder as a picture of a cat."""
+    for path in OURS:
+        for call in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "Console":
+                assert "emoji" in {word.arg for word in call.keywords}, f"{path.name}: type Console(emoji=False)"

@@ -65,4 +65,4 @@ class CollapseWatch(pl.Callback):
 
     def _say(self, trainer: pl.Trainer, text: str) -> None:
         warning = f"[bold yellow]warning[/] epoch {trainer.current_epoch + 1}: {text}"
-        Console(stderr=True).print(warning, highlight=False, soft_wrap=True)
+        Console(stderr=True, emoji=False).print(warning, highlight=False, soft_wrap=True)

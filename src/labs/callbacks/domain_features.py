@@ -11,7 +11,6 @@ import torch
 from lightning.pytorch.utilities import rank_zero_only
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgba
-from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 from torch import Tensor
@@ -21,6 +20,7 @@ from labs.callbacks.notes import of_the_run
 from labs.callbacks.tensorboard import show_figures
 from labs.datamodules.domain_splits import Domain
 from labs.datamodules.protocols import AdaptsDomains, TwoDomains, handed_over
+from labs.drawing.figures import Figure
 from labs.functional.tiles import tiled
 from labs.nets.eval_mode import evaluating
 

@@ -70,4 +70,4 @@ class Execution(pl.Callback):
             first, second = self.seconds
             self.facts["compile_seconds"] = round(max(first - second, 0.0), 1)
             line = f"compile: {duration(first - second)}, once; an epoch takes {second:.2f} s now"
-            Console().print(line, highlight=False, soft_wrap=True)
+            Console(emoji=False).print(line, highlight=False, soft_wrap=True)

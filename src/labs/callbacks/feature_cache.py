@@ -184,7 +184,7 @@ class FeatureCache(pl.Callback):
 
     @rank_zero_only
     def _say(self, line: str) -> None:
-        Console().print(f"feature cache: {line}", highlight=False, soft_wrap=True, markup=False)
+        Console(emoji=False).print(f"feature cache: {line}", highlight=False, soft_wrap=True, markup=False)
 
 
 def choose(cuts: Sequence[Cut], blocker: str, images: int, budget: int) -> Cut:

@@ -172,9 +172,9 @@ class Freeze(pl.Callback):
     @rank_zero_only
     def _write_table(self, trainer: pl.Trainer, net: nn.Module) -> None:
         table = self.table(net, trainer.current_epoch)
-        Console().print(table)
+        Console(emoji=False).print(table)
         text = io.StringIO()
-        Console(file=text, width=110).print(table)
+        Console(file=text, width=110, emoji=False).print(table)
         write_text(Path(trainer.default_root_dir) / "freeze.txt", text.getvalue())
 
     def table(self, net: nn.Module, epoch: int) -> Table:

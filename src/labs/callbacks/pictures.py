@@ -5,12 +5,12 @@ from typing import Any
 import lightning.pytorch as pl
 import numpy as np
 from lightning.pytorch.utilities import rank_zero_only
-from matplotlib.figure import Figure
 from torchmetrics.classification import MulticlassConfusionMatrix
 
 from labs.callbacks.notes import of_the_run
 from labs.callbacks.tensorboard import show_figures
 from labs.datamodules.protocols import ImagesOfClasses, handed_over
+from labs.drawing.figures import Figure
 
 LONGEST = 28  # letters of a class's name in a picture
 

@@ -106,7 +106,7 @@ class Resumption(pl.Callback):
             f"{self.notes[0]}: {told}. What depends on the share of training done goes on as in a run that had these "
             f"settings from the start ({rate})."
         )
-        Console().print(text, highlight=False, soft_wrap=True, markup=False)
+        Console(emoji=False).print(text, highlight=False, soft_wrap=True, markup=False)
 
 
 def _rates(trainer: pl.Trainer) -> list[float]:

@@ -10,11 +10,11 @@ import numpy as np
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.loggers.logger import DummyLogger
 from lightning.pytorch.utilities import rank_zero_only
-from matplotlib.figure import Figure
 from PIL import Image
 from torch.utils.tensorboard import FileWriter, SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
+from labs.drawing.figures import Figure
 from labs.storage.files import replacing
 
 HPARAMS = ".hparams"  # ends the name of a file of their own, which a run that goes on under other settings replaces

@@ -50,7 +50,7 @@ def embedded_weights(cfg: DictConfig, net: str, train: Callable[[DictConfig, Run
             rehearse(cfg)
             epochs = config.trainer.max_epochs
             what = f"{cfg.upstream.experiment} with {net}, {epochs} epochs, made once, kept in {folder}"
-            Console().print(Text.assemble(("embedded weights", "bold"), f": {what}"), soft_wrap=True)
+            Console(emoji=False).print(Text.assemble(("embedded weights", "bold"), f": {what}"), soft_wrap=True)
             train(config, run)
     (folder / "checkpoints" / "last.ckpt").unlink(missing_ok=True)
     return folder

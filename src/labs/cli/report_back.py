@@ -24,7 +24,7 @@ def say_results(run: Run, outputs: str) -> None:
     table.columns[0].no_wrap = True
     for line in lines:
         table.add_row(*line)
-    console = Console(markup=False)  # a folder may be called [layer1,layer2]
+    console = Console(markup=False, emoji=False)  # a folder may be called [layer1,layer2]
     console.print(
         f"{run.facts['experiment']}, seed {run.facts['seed']}{epoch}{notes}",
         style="italic",

@@ -164,7 +164,7 @@ class ImagePair(pl.LightningDataModule):
         count = f"{len(self.names)} pair{'s' * (len(self.names) > 1)}"
         labels = f" ({', '.join(self.labels)})" if self.labels else ""
         for line in (f"{what}: {count} at {_by([self.height, self.width])}{labels}", *self._notes):
-            Console().print(line, markup=False, highlight=False, soft_wrap=True)
+            Console(emoji=False).print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def _product(content: str | list[str], style: str | list[str]) -> list[tuple[str, str]]:

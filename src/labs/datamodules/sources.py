@@ -53,7 +53,7 @@ def check_classes(num_classes: int, classes: Sequence[str], where: str) -> None:
 def say(line: str, labels: Sequence[str]) -> None:
     """Print what the data is, and what every number of it must carry."""
     notes = [(f" ({', '.join(labels)})", "bold yellow")] if labels else []
-    Console().print(Text.assemble(line, *notes), soft_wrap=True)
+    Console(emoji=False).print(Text.assemble(line, *notes), soft_wrap=True)
 
 
 def say_found(name: str, images: int, classes: int, others: Mapping[str, int], converted: Mapping[str, int]) -> None:
@@ -83,4 +83,4 @@ def tell(
         table = Table("normalisation", "mean R G B", "std R G B", title_justify="left")
         for statistics in (measured, IMAGENET):
             table.add_row(statistics.name, *(" ".join(f"{v:.4f}" for v in row) for row in statistics[1:]))
-        Console().print(table)
+        Console(emoji=False, markup=False).print(table)

@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
+from labs.drawing.figures import Figure
 from labs.storage.files import replacing
 
 WIDTH = 12.8  # inches

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from labs.drawing.curves import PALETTE
+from labs.drawing.figures import Figure
 from labs.storage.files import replacing
 
 COLUMNS = 7  # in a band; more would be too small to read

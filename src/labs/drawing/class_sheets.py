@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from PIL import Image
 
+from labs.drawing.figures import Figure
 from labs.storage.files import replacing
 
 COLUMNS = 4  # pictures side by side; more would be too small on a slide

@@ -11,11 +11,11 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from labs.drawing.animation import save_animation
+from labs.drawing.figures import Figure
 from labs.practicals import PANELS, Panel
 from labs.storage.files import replacing
 

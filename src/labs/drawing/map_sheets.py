@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor
 
 from labs.drawing.curves import PALETTE
+from labs.drawing.figures import Figure
 from labs.drawing.picture_files import as_image
 from labs.functional.faithfulness import area, scaled
 from labs.inspection.map_checks import CheckedMap

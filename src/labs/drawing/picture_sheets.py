@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from PIL import Image, ImageDraw
 
 from labs.drawing.animation import HOLD_MS
 from labs.drawing.curves import MAX_FRAMES, PALETTE
+from labs.drawing.figures import Figure
 from labs.storage.files import replacing
 
 GROWTH_MS = 120

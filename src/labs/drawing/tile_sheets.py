@@ -10,9 +10,9 @@ from typing import Any
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from labs.drawing.figures import Figure
 from labs.storage.files import replacing
 
 Box = tuple[float, float, float, float]  # left, top, right, bottom in pixels, the last two excluded

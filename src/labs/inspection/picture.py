@@ -3,12 +3,12 @@
 from pathlib import Path
 
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Rectangle
 from matplotlib.path import Path as Line
 from matplotlib.patheffects import withStroke
 from torch import nn
 
+from labs.drawing.figures import Figure
 from labs.inspection.geometry import HEAD, HEIGHT, LEFT_MARGIN, ROW, WIDTH, Sheet, new_sheet
 from labs.inspection.graph import NetGraph, Op, trace_net
 from labs.inspection.op_text import by, describe

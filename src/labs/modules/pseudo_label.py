@@ -159,4 +159,4 @@ class PseudoLabel(DANN):
         share, precision = self.measured["pseudo_share"], self.measured.get("pseudo_precision", float("nan"))
         of = f"{len(self.pseudo)} {self.data.unlabeled} images"
         text = f"{share:.1%} of {of} labelled, {precision:.1%} of these rightly (known here, not to training)"
-        Console().print(f"round {self.measured['round']:.0f}: {text}", highlight=False, soft_wrap=True)
+        Console(emoji=False).print(f"round {self.measured['round']:.0f}: {text}", highlight=False, soft_wrap=True)

@@ -8,11 +8,11 @@ from rich.progress import TransferSpeedColumn as SpeedColumn
 def byte_bar(enabled: bool = True) -> Progress:
     """Return a progress bar on stderr that counts bytes; it draws nothing unless enabled."""
     columns = (BarColumn(), DownloadColumn(), SpeedColumn(), TimeRemainingColumn())
-    return Progress("{task.description}", *columns, console=Console(stderr=True), disable=not enabled)
+    return Progress("{task.description}", *columns, console=Console(stderr=True, emoji=False), disable=not enabled)
 
 
 def image_bar() -> Progress:
     """Return a progress bar on stderr that counts images, goes when it is done, and draws nothing in a log file."""
-    console = Console(stderr=True)
+    console = Console(stderr=True, emoji=False)
     columns = ("{task.description}", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)

@@ -39,7 +39,7 @@ class Board:
 
     def __init__(self, title: str, cells: Sequence[Cell], at_once: int) -> None:
         self.title, self.cells, self.at_once = title, cells, at_once
-        self.console = Console(file=sys.stdout)  # this stream, also while cells print elsewhere
+        self.console = Console(file=sys.stdout, emoji=False)  # this stream, also while cells print elsewhere
         self.live = Live(
             console=self.console,
             get_renderable=self.render,

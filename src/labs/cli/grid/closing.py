@@ -46,7 +46,7 @@ def sum_up(cells: Sequence[Cell], grid: Path, *, interrupted: bool) -> None:
 
 
 def _say(line: str, style: str = "") -> None:
-    Console().print(Text(line, style), highlight=False, soft_wrap=True)
+    Console(emoji=False).print(Text(line, style), highlight=False, soft_wrap=True)
 
 
 def _say_what_was_saved(cells: Sequence[Cell]) -> None:
@@ -82,7 +82,7 @@ def _write_report(grid: Path) -> None:
         return
     for table in tables:
         _say(table.title, "italic")
-        Console().print(_short(table))
+        Console(emoji=False).print(_short(table))
     _say(
         f"report: {shown_path(page)}  ({shlex.join(['python', 'report.py', shown_path(grid)])} prints the whole table)"
     )

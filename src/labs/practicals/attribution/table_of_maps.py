@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 import pandas as pd
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 
+from labs.drawing.figures import Figure
 from labs.drawing.map_sheets import BAD, GOOD, MOST
 from labs.drawing.picture_sheets import show
 from labs.reporting.row import Row

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pandas as pd
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
+from labs.drawing.figures import Figure
 from labs.drawing.picture_sheets import show
 from labs.reporting.row import Row
 from labs.storage.files import read_text

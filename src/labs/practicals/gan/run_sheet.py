@@ -9,12 +9,12 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from labs.drawing.curves import PALETTE
+from labs.drawing.figures import Figure
 from labs.drawing.picture_sheets import show
 from labs.runs.directory import read_facts
 from labs.storage.files import read_json, read_text, replacing

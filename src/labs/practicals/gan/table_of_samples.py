@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 
+from labs.drawing.figures import Figure
 from labs.drawing.picture_sheets import show
 from labs.practicals.gan import SHEET
 from labs.practicals.gan.run_sheet import choose, draw_losses, read_losses, stated_iterations

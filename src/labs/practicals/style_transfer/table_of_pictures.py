@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pandas as pd
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 
+from labs.drawing.figures import Figure
 from labs.drawing.picture_sheets import losses_in_words, show
 from labs.reporting.row import Row
 from labs.runs.directory import read_facts

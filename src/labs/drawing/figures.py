@@ -1,0 +1,40 @@
+"""A figure of matplotlib with the letters of all scripts that this machine has fonts of, for names of classes."""
+
+import warnings
+from typing import Any
+
+import matplotlib
+import matplotlib.figure
+from matplotlib.font_manager import fontManager
+
+# Fonts with many letters, of Linux, Windows and macOS. Matplotlib's own has Latin, Greek, Cyrillic and Arabic.
+WITH_MORE_LETTERS = (
+    *(f"Noto Sans CJK {place}" for place in ("SC", "JP", "KR", "TC", "HK")),
+    *("Source Han Sans SC", "Source Han Sans CN", "WenQuanYi Zen Hei", "WenQuanYi Micro Hei", "Droid Sans Fallback"),
+    *("Microsoft YaHei", "SimHei", "Yu Gothic", "Meiryo", "Malgun Gothic", "Nirmala UI", "Leelawadee UI"),
+    *("PingFang SC", "Hiragino Sans GB", "Hiragino Sans", "Heiti TC", "Apple SD Gothic Neo", "Arial Unicode MS"),
+    *(f"Noto Sans {script}" for script in ("Devanagari", "Bengali", "Tamil", "Thai", "Hebrew", "Arabic", "Symbols")),
+)
+
+
+class Figure(matplotlib.figure.Figure):
+    """A figure that says nothing of letters that no font has: they are drawn as boxes."""
+
+    def savefig(self, *args: Any, **options: Any) -> None:
+        """Save the figure."""
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Glyph .* missing from", category=UserWarning)
+            super().savefig(*args, **options)
+
+
+def use_more_letters() -> None:
+    """Let matplotlib look for a letter that its font lacks in the fonts of this machine."""
+    here = {font.name for font in fontManager.ttflist}
+    families = matplotlib.rcParams["font.family"]
+    matplotlib.rcParams["font.family"] = [
+        *families,
+        *(name for name in WITH_MORE_LETTERS if name in here and name not in families),
+    ]
+
+
+use_more_letters()
