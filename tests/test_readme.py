@@ -15,6 +15,7 @@ from test_experiments import composed
 
 from labs.cli.check import check_recipe
 from labs.cli.overrides import expand
+from labs.cli.predict.words import read_words
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "conf").rglob("*.yaml"))]
 
@@ -82,3 +83,11 @@ def test_readme_names_every_axis() -> None:
     apart = ("grid", "hydra", "paths", "debug")
     for folder in (path.name for path in (ROOT / "conf").iterdir() if path.is_dir() and path.name not in apart):
         assert f"| `{folder}`" in readme, f"README's table lacks {folder}"
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/predict.md", "docs/attribution.md"])
+def test_every_question_to_a_net_is_one_that_can_be_asked(page: str) -> None:
+    for found in re.finditer(r"python predict\.py[^\n`]*", (ROOT / page).read_text()):
+        words = shlex.split(re.split(r"\s{2,}|\s#| prints", found[0])[0])[2:]
+        if "..." not in words and "--help" not in words:
+            read_words(words)

@@ -8,6 +8,7 @@ import contextlib
 import io
 import json
 import logging
+import re
 import warnings
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -71,7 +72,7 @@ def export_net(net: TrainedNet, form: str, folder: Path) -> Path:
         check_packages()
     whole = _WithPreprocessing(net).eval()
     images = torch.rand(2, 3, net.image_size, net.image_size, generator=torch.Generator().manual_seed(0))
-    path = new_file(folder, "".join(c if c.isalnum() or c in "._-" else "-" for c in net.name), SUFFIXES[form])
+    path = new_file(folder, re.sub(r"[^\w.-]+", "-", net.name), SUFFIXES[form])
     other = torch.cat([images, images.flip(0)[:1]])  # another size of batch
     with torch.no_grad():
         expected = whole(other)[1]
