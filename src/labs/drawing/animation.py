@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from PIL import Image
 
+from labs.drawing.figures import Figure
 from labs.storage.files import replacing
 
 FRAME_MS = 60

@@ -12,11 +12,11 @@ import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from labs.drawing.animation import save_animation
 from labs.drawing.curves import MAX_FRAMES
+from labs.drawing.figures import Figure
 from labs.storage.files import read_text, replacing
 
 SIZE = (12.8, 7.2)  # inches: fills a slide

@@ -8,10 +8,10 @@ import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from labs.drawing.curves import PALETTE
+from labs.drawing.figures import Figure
 from labs.drawing.step_slides import INK, clear_letters, corner, draw_slides, over_steps, read_steps, told_of, written
 from labs.functional.quartic import FLAT, LOWEST, Outcome, outcome, quartic
 from labs.practicals.descent import WAYS
