@@ -122,6 +122,6 @@ def told_of(facts: Mapping[str, Any], steps: int, *first: str) -> str:
     return " · ".join(filter(None, (*told, count, *facts.get("labels", ()))))
 
 
-def written(number: float, digits: str = "g") -> str:
+def written(number: float, form: str = "g") -> str:
     """Write a number with a true minus sign."""
-    return f"{number:{digits}}".replace("-", MINUS)
+    return f"{number:{form}}".replace("-", MINUS)
