@@ -76,7 +76,7 @@ def frames_of(steps: int) -> list[int]:
 
     Examples:
         >>> frames_of(3), frames_of(1000)[-3:]
-        ([0, 1, 2, 3], [790, 889, 1000])
+        ([0, 1, 2, 3], [791, 890, 1000])
     """
     return [0, *np.unique(np.geomspace(1, steps, MAX_FRAMES).round().astype(int)).tolist()] if steps else [0]
 
