@@ -32,7 +32,7 @@ def torchvision_file(url: str, typed: str | None) -> Path:
     """Return a file of torchvision's weights, verified; download it if it is nowhere.
 
     Args:
-        url: its address. The name ends in the first digits of its SHA-256: `resnet18-f37072fd.pth`.
+        url: its address. The name ends in the beginning of its SHA-256: `resnet18-f37072fd.pth`.
         typed: as in `weights_folder`.
 
     Raises:
@@ -41,8 +41,8 @@ def torchvision_file(url: str, typed: str | None) -> Path:
     from labs.storage.fetch import Archive, fetch  # only a run that needs a file pays for the import
 
     name = url.rpartition("/")[2]
-    digits = name.removesuffix(".pth").rpartition("-")[2]
+    beginning = name.removesuffix(".pth").rpartition("-")[2]
     try:
-        return fetch(Archive(name=name, urls=(url,), sha256=digits), weights_folder(typed, [name]))
+        return fetch(Archive(name=name, urls=(url,), sha256=beginning), weights_folder(typed, [name]))
     except LabsError as error:
         raise LabsError(f"{error}\n{INSTEAD}") from error
