@@ -64,6 +64,8 @@ def test_features_are_what_the_layer_gives_before_others_overwrite_it(net: Train
     torch.testing.assert_close(net.features("1", images), first.relu())
     torch.testing.assert_close(net.features("3", images), net(images))
     assert not net.net.get_submodule("0")._forward_hooks
+    head = nn.Linear(2, 2)  # another classifier on them
+    head(net.features("3", images)).sum().backward()
 
 
 @pytest.mark.parametrize(

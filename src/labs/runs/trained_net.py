@@ -87,7 +87,7 @@ class TrainedNet:
             images: a file, an image of Pillow, a list of them, or a tensor (batch, 3, image_size, image_size) in
                 [0, 1] or of uint8. The net normalizes by itself.
         """
-        with torch.inference_mode():
+        with torch.no_grad():
             return torch.cat([self(some).softmax(dim=1) for some in self._batches(images)]).cpu()
 
     def features(self, layer: str, images: Any) -> Tensor:
@@ -113,7 +113,7 @@ class TrainedNet:
 
         handle = modules[layer].register_forward_hook(note)
         try:
-            with torch.inference_mode():
+            with torch.no_grad():
                 for some in self._batches(images):
                     seen.clear()
                     self(some)

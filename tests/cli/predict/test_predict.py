@@ -8,6 +8,7 @@ import re
 import runpy
 import shutil
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -211,6 +212,9 @@ def test_a_folder_that_takes_no_picture_is_one_line(
 def test_imagenets_net_without_a_run(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert predict(["net=squeezenet", "image=coffee", "top=1", "picture=false"]) == 0
     assert re.search(r"^coffee\n.*espresso .*9\d\.\d%", capsys.readouterr().out, re.DOTALL)
+    started = time.process_time()
+    predict(["net=squeezenet", "image=coffee"])
+    assert time.process_time() - started < 2, "seconds, once all is imported"
 
 
 def test_a_hostile_run_directory_is_one_line(
