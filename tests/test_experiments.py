@@ -90,7 +90,8 @@ def test_every_experiment_runs_on_embedded_data(
     assert 0 <= results.get("test/acc", 0) <= 1
     trained = (run_dir / "log.tsv").is_file()  # some methods train nothing
     assert bool(list((run_dir / "checkpoints").glob("*.ckpt"))) is trained
-    assert "parameters" in (run_dir / "net.txt").read_text(encoding="utf-8")
+    if recipe.module.get("net") is not None:  # some methods have none
+        assert "parameters" in (run_dir / "net.txt").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
