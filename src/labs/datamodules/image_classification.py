@@ -16,7 +16,7 @@ from labs.datamodules.cached_statistics import cached_statistics
 from labs.datamodules.findings import LEAKED, counts_of, documents_of, print_report
 from labs.datamodules.orders import EpochBatches, share
 from labs.datamodules.sources import LabeledImages, Source, check_classes, tell
-from labs.datamodules.splits import check_fraction, check_same_data, split_hash, three_splits
+from labs.datamodules.splits import check_fraction, check_same_data, folds_of, split_hash, three_splits
 from labs.datamodules.transforms import Transforms
 from labs.functional.normalization import FIXED, Normalization
 from labs.storage.stores import content
@@ -42,7 +42,11 @@ class ImageClassification(pl.LightningDataModule):
         augment: as `labs.datamodules.transforms.Transforms` takes it.
         validation: `train` cuts the validation split from the training split, `test` uses the test set.
         validation_fraction: share of each class that is cut.
-        split_seed: of that cut.
+        split_seed: of that cut, and of the folds.
+        fold: test on this one of `folds` parts of all images, counted from 0, and train on the others, whatever test
+            images the source has; None: on those of the source.
+        folds: how many parts there are.
+        stratified: cut each class into folds by itself.
         seed: of the data order and the augmentation.
         num_workers: loader processes; 0 is fastest for images that are decoded already.
         embedded: whether the source's images are the offline ones.
@@ -63,6 +67,9 @@ class ImageClassification(pl.LightningDataModule):
         validation: Literal["train", "test"] = "train",
         validation_fraction: float = 0.1,
         split_seed: int = 0,
+        fold: int | None = None,
+        folds: int = 5,
+        stratified: bool = True,
         seed: int = 0,
         num_workers: int = 0,
     ) -> None:
@@ -75,6 +82,11 @@ class ImageClassification(pl.LightningDataModule):
         ):
             if value < least:
                 raise LabsError(f"datamodule.{name}={value}: expected {least} or more.")
+        if folds < 2 or (fold is not None and not 0 <= fold < folds):
+            raise LabsError(
+                f"datamodule.fold={fold}: with datamodule.folds={folds} (2 or more) there are the folds 0 to "
+                f"{folds - 1}."
+            )
         if resize < image_size:
             raise LabsError(
                 f"datamodule.resize={resize}: images are stored smaller than the net sees them "
@@ -84,6 +96,7 @@ class ImageClassification(pl.LightningDataModule):
         self.source, self.num_classes, self.image_size, self.resize = source, num_classes, image_size, resize
         self.batch_size, self.validation, self.seed, self.num_workers = batch_size, validation, seed, num_workers
         self.validation_fraction, self.split_seed = validation_fraction, split_seed
+        self.fold, self.folds, self.stratified = fold, folds, stratified
         self.transforms = Transforms(image_size, augment, seed)
         self.normalization_name, self.embedded = normalization, embedded
         self.normalization: Normalization | None = None  # known after setup
@@ -116,6 +129,7 @@ class ImageClassification(pl.LightningDataModule):
             "labels": self.labels,
             "counts": {split: len(rows) for split, rows in self.rows.items()},
             "split_hash": self.split_hash,
+            **({"fold": self.fold, "folds": self.folds} if self.fold is not None else {}),
             "normalization": self.state_dict()["normalization"],
             "batch_size": self.batch_size,
             **({"found": self.found} if self.found else {}),
@@ -132,6 +146,11 @@ class ImageClassification(pl.LightningDataModule):
         images = self._loaded = self._loaded or self.source.load(self.resize)
         check_classes(self.num_classes, images.classes, self.source.name)
         self.classes, self.names = images.classes, images.names
+        if self.fold is not None:
+            cut = folds_of(images.labels, self.folds, self.split_seed, stratified=self.stratified, groups=images.groups)
+            images = images._replace(is_test=cut == self.fold, is_val=None)
+        if not images.is_test.any():
+            raise LabsError(f"{self.source.name} has no test images of its own: type datamodule.fold=0.")
         self.rows = three_splits(images, self.validation, self.validation_fraction, self.split_seed)
         self.split_hash = split_hash(images.names, self.rows)
         self.images = {split: StoredImages(images.pixels, images.labels, rows) for split, rows in self.rows.items()}

@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageCms, UnidentifiedImageError
+from PIL import Image, ImageCms, ImageFile, UnidentifiedImageError
 
 from labs import LabsError
 
@@ -92,6 +92,19 @@ def read_rgb(path: Path, *, least: int = LEAST_PIXELS) -> tuple[Image.Image, lis
         found = f"{picture.height}x{picture.width}, height x width"
         raise UnreadableImageError(path, f"smaller than {least} pixels", found)
     return picture, words
+
+
+@contextmanager
+def truncated_too() -> Iterator[None]:
+    """Let `read_rgb` read files that end too early, for as long as this lasts: what is missing is grey or black.
+
+    The switch is Pillow's, and holds for all threads.
+    """
+    before, ImageFile.LOAD_TRUNCATED_IMAGES = ImageFile.LOAD_TRUNCATED_IMAGES, True
+    try:
+        yield
+    finally:
+        ImageFile.LOAD_TRUNCATED_IMAGES = before
 
 
 def image_files(folder: Path) -> tuple[list[Path], Counter[str]]:

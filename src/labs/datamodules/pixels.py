@@ -14,7 +14,7 @@ from PIL import Image
 from rich.progress import track
 
 from labs import LabsError
-from labs.datamodules.image_files import READER, UnreadableImageError, read_rgb
+from labs.datamodules.image_files import READER, UnreadableImageError, read_rgb, truncated_too
 from labs.storage.stores import stored_or_held
 
 REPLACE = "Replace them, or leave them out with datamodule.source.skip_unreadable=true."
@@ -29,7 +29,13 @@ class Decoded(NamedTuple):
 
 
 def decode_images(
-    files: Sequence[Path], size: int, cache: Path, *, skip_unreadable: bool = False, advice: str = REPLACE
+    files: Sequence[Path],
+    size: int,
+    cache: Path,
+    *,
+    skip_unreadable: bool = False,
+    read_truncated: bool = False,
+    advice: str = REPLACE,
 ) -> Decoded:
     """Return the images as one memory-mapped uint8 array, decoding them only when the store is missing or out of date.
 
@@ -42,6 +48,7 @@ def decode_images(
         size: pixels, height and width.
         cache: folder of the stores.
         skip_unreadable: leave out images that cannot be decoded instead of failing, with a warning that names them.
+        read_truncated: read images whose files end too early as far as they go, with a warning that names them.
         advice: what to do about images that cannot be decoded, for the error.
 
     Raises:
@@ -50,17 +57,20 @@ def decode_images(
     shape = (len(files), 3, size, size)
 
     def fill(pixels: np.ndarray) -> dict[str, Any]:
-        return _decode(files, size, pixels, skip_unreadable, advice)
+        return _decode(files, size, pixels, skip_unreadable, read_truncated, advice)
 
-    pixels, facts = stored_or_held(cache / f"{_key(files, size, skip_unreadable)}.npy", shape, np.uint8, fill)
+    key = _key(files, size, f"{skip_unreadable}{' truncated too' if read_truncated else ''}")
+    pixels, facts = stored_or_held(cache / f"{key}.npy", shape, np.uint8, fill)
     if facts["unreadable"]:
         left_out = facts["unreadable"]
         warnings.warn(f"left out {len(left_out)} unreadable images:\n  {_listed(left_out)}", stacklevel=2)
+    if cut := facts.get("truncated"):
+        warnings.warn(f"{len(cut)} images are truncated, and read as far as they go:\n  {_listed(cut)}", stacklevel=2)
     return Decoded(pixels, facts["kept"], facts["converted"])
 
 
-def _key(files: Sequence[Path], size: int, skip_unreadable: bool) -> str:
-    hashed = hashlib.sha256(f"reader {READER} {size} {skip_unreadable}\n".encode())
+def _key(files: Sequence[Path], size: int, damaged: str) -> str:
+    hashed = hashlib.sha256(f"reader {READER} {size} {damaged}\n".encode())
     for file in files:
         try:
             status = file.stat()
@@ -71,21 +81,30 @@ def _key(files: Sequence[Path], size: int, skip_unreadable: bool) -> str:
     return hashed.hexdigest()[:24]
 
 
-def _decode(files: Sequence[Path], size: int, pixels: np.ndarray, skip_unreadable: bool, advice: str) -> dict[str, Any]:
+def _decode(
+    files: Sequence[Path], size: int, pixels: np.ndarray, skip_unreadable: bool, read_truncated: bool, advice: str
+) -> dict[str, Any]:
     """Fill `pixels` in threads (Pillow decodes outside Python's lock); return which images they hold."""
     unreadable: dict[int, str] = {}
     words: dict[int, list[str]] = {}
+    truncated: set[int] = set()
 
     def decode(row: int) -> None:
         try:
             pixels[row], words[row] = read_image(files[row], size)
         except UnreadableImageError as error:
             unreadable[row] = str(error)
+            truncated.update({row} if error.reason == "truncated" else ())
 
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
         done = pool.map(decode, range(len(files)))
         for _ in track(done, description="decoding images", total=len(files), transient=True):
             pass
+    cut = sorted(truncated) if read_truncated else []
+    with truncated_too():  # now that no other thread would read such files without noticing
+        for row in cut:
+            del unreadable[row]
+            decode(row)
     if unreadable and (not skip_unreadable or len(unreadable) == len(files)):
         raise LabsError(
             f"{len(unreadable)} of {len(files)} images cannot be read:\n"
@@ -95,6 +114,7 @@ def _decode(files: Sequence[Path], size: int, pixels: np.ndarray, skip_unreadabl
     return {
         "kept": sorted(words),
         "unreadable": [unreadable[row] for row in sorted(unreadable)],
+        "truncated": [str(files[row]) for row in cut if row in words],
         "converted": Counter(word for row in sorted(words) for word in words[row]),
     }
 

@@ -77,6 +77,44 @@ def stratified_holdout(
     return held_out
 
 
+def folds_of(
+    labels: np.ndarray, folds: int, seed: int, *, stratified: bool = True, groups: np.ndarray | None = None
+) -> np.ndarray:
+    """Return the fold of each image, drawn by `seed`: every image is in one of them, from 0 to `folds` - 1.
+
+    Of `n` images of a class fold 0 has `n // folds`, and what is left over goes to the other folds in turn, class after
+    class. Of a group all images are in one fold; it counts as one image, of the class of its first.
+
+    Args:
+        labels: class of each image, shape (images,).
+        folds: how many.
+        seed: of the draw.
+        stratified: cut each class by itself; otherwise all images together, whatever they show.
+        groups: of each image, shape (images,); None: each image is one.
+
+    Returns:
+        An array (images,) of whole numbers.
+
+    Examples:
+        >>> np.bincount(folds_of(np.repeat([0, 1], [7, 12]), folds=5, seed=0)).tolist()
+        [3, 4, 4, 4, 4]
+    """
+    if groups is not None:
+        _, first, member_of = np.unique(groups, return_index=True, return_inverse=True)
+        return folds_of(labels[first], folds, seed, stratified=stratified)[member_of]
+    draw = np.random.default_rng(seed)
+    found = np.zeros(len(labels), dtype=np.int64)
+    left_over = 0
+    for label in np.unique(labels) if stratified else (None,):
+        members = draw.permutation(np.flatnonzero(labels == label) if label is not None else len(labels))
+        whole = len(members) // folds * folds
+        found[members[:whole]] = np.arange(whole) % folds
+        for row in members[whole:]:
+            found[row] = 1 + left_over % (folds - 1)
+            left_over += 1
+    return found
+
+
 def _check_groups(labels: np.ndarray, of_groups: np.ndarray, classes: Sequence[str]) -> None:
     """Refuse a class whose images are all copies of one another, or of images of other classes."""
     for label in np.unique(labels):

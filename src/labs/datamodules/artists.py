@@ -1,0 +1,177 @@
+"""451 paintings of 11 artists, collected by Zoya Bylinskii for MIT's course 6.867, or drawn by the project."""
+
+import re
+import unicodedata
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from filelock import FileLock
+
+from labs import LabsError
+from labs.datamodules.embedded.painters import PAINTERS_VERSION, write_artists
+from labs.datamodules.image_files import image_files
+from labs.datamodules.pixels import decode_images
+from labs.datamodules.sources import LabeledImages, say_found
+
+# The hand-out's Table 1.
+PAINTINGS = {
+    "Canaletto": 20,
+    "Claude Monet": 54,
+    "George Romney": 63,
+    "J. M. W. Turner": 70,
+    "John Robert Cozens": 40,
+    "Paul Cezanne": 40,
+    "Paul Gauguin": 37,
+    "Paul Sandby": 36,
+    "Peter Paul Rubens": 28,
+    "Rembrandt": 40,
+    "Richard Wilson": 23,
+}
+KEY = "datamodule.source.path"
+PLACES = (".", "artists", "art_data/artists")  # where the artists' folders may lie in what was typed
+INSTEAD = "Without the paintings, add data=embedded to the same command: drawn by the project, labelled so."
+
+
+class Artists:
+    """Read a folder of paintings, one folder for each artist; nothing is downloaded, the course hands it out.
+
+    Labels follow the sorted names of the folders. The artists and the number of their paintings are compared with the
+    hand-out's table; a folder whose name is none of the table is read all the same, with a word. Files that end too
+    early are read as far as they go, with a warning that names them: the set has some.
+
+    Args:
+        folder: of all datasets.
+        path: of the folder that holds the artists' folders, or `art_data`; None: `<folder>/art_data/artists`.
+        embedded: paint pictures in eleven hands instead, in the same layout and numbers.
+        check_counts: refuse an artist with another number of paintings than the table has.
+        skip_unreadable: leave out files that cannot be read at all.
+    """
+
+    name = "artists"
+
+    def __init__(
+        self,
+        *,
+        folder: str,
+        path: str | None = None,
+        embedded: bool = False,
+        check_counts: bool = True,
+        skip_unreadable: bool = False,
+    ) -> None:
+        path = path or None  # nothing after the equals sign
+        if embedded and path is not None:
+            raise LabsError(f"{KEY}={path}: data=embedded brings paintings of its own; leave data=embedded out.")
+        self.folder, self.path, self.embedded = Path(folder), path, embedded
+        self.check_counts, self.skip_unreadable = check_counts, skip_unreadable
+        self.name = "drawn paintings" if embedded else "artists"
+        self.cache = self.folder / "cache"
+
+    def load(self, size: int) -> LabeledImages:
+        """Return the paintings at `size` pixels; none of them is a test image: `datamodule.fold` cuts them.
+
+        Raises:
+            LabsError: there is no such folder, artists or paintings are missing, or an image cannot be decoded.
+        """
+        root = self._embedded() if self.embedded else self._given()
+        artists = sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith((".", "__")))
+        files: list[Path] = []
+        labels: list[int] = []
+        found: dict[str, int] = {}
+        passed_over = 0
+        for label, artist in enumerate(artists):
+            images, strays = image_files(artist)
+            files += images
+            labels += [label] * len(images)
+            found[artist.name] = len(images)
+            passed_over += sum(strays.values())
+        check_table(root, found, check_counts=self.check_counts)
+        pixels, kept, converted = decode_images(
+            files, size, self.cache / "pixels", skip_unreadable=self.skip_unreadable, read_truncated=True
+        )
+        say_found(self.name, len(kept), len(artists), {"files": passed_over}, converted)
+        return LabeledImages(
+            pixels=pixels,
+            labels=np.array(labels, dtype=np.int64)[kept],
+            names=[f"{files[row].parent.name}/{files[row].name}" for row in kept],
+            classes=list(found),
+            is_test=np.zeros(len(kept), dtype=bool),
+        )
+
+    def _given(self) -> Path:
+        root = self.folder / "art_data" / "artists" if self.path is None else Path(self.path).expanduser()
+        if not root.is_dir():
+            raise LabsError(
+                f"{root}: the folder of the paintings is not there. The course hands it out (art_data/artists, with a "
+                f"folder of each of 11 artists), no download is known: put it there, or type {KEY}=<folder>. {INSTEAD}"
+            )
+        for place in PLACES:
+            folders = [path for path in (root / place).glob("*") if path.is_dir()]
+            if any(known(path.name) for path in folders) or len(folders) == len(PAINTINGS):
+                return root / place
+        raise LabsError(
+            f"{root}: no folders of artists, such as {', '.join(list(PAINTINGS)[:3])}; type "
+            f"{KEY}=<folder that holds them>. {INSTEAD}"
+        )
+
+    def _embedded(self) -> Path:
+        root = self.folder / "embedded" / f"art_data_v{PAINTERS_VERSION}" / "artists"
+        root.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(f"{root}.lock"):
+            if not root.exists():
+                write_artists(root)
+        return root
+
+
+def known(name: str) -> str | None:
+    """Return the artist of the table whom a folder is called after, however it is spelled.
+
+    Examples:
+        >>> known("JMW_Turner"), known("Cézanne"), known("paul-gauguin"), known("Paul Klee")
+        ('J. M. W. Turner', 'Paul Cezanne', 'Paul Gauguin', None)
+    """
+    letters = _letters(name)
+    spelled = {artist: (_letters(artist), _letters(artist.split()[-1])) for artist in PAINTINGS}
+    return next((artist for artist, ways in spelled.items() if letters in ways), None)
+
+
+def check_table(root: Path, found: Mapping[str, int], *, check_counts: bool) -> None:
+    """Compare folders of paintings with the hand-out's table.
+
+    Args:
+        root: of the folders.
+        found: number of images of each folder.
+        check_counts: refuse another number of paintings of an artist whose name is known.
+
+    Raises:
+        LabsError: artists are missing, there are too many or two of one name, or the numbers are others.
+    """
+    artists = {folder: known(folder) for folder in found}
+    empty = [folder for folder, number in found.items() if number == 0]
+    if empty:
+        raise LabsError(f"{root / empty[0]}: the artist's folder holds no images; put the paintings back.")
+    if len(found) != len(PAINTINGS) or len({*artists.values()} - {None}) < len([*filter(None, artists.values())]):
+        missing = ", ".join(artist for artist in PAINTINGS if artist not in artists.values()) or "none"
+        raise LabsError(
+            f"{root}: found {len(found)} folders ({', '.join(found)}), expected one for each of the {len(PAINTINGS)} "
+            f"artists; missing: {missing}."
+        )
+    strange = [folder for folder, artist in artists.items() if artist is None]
+    if strange:
+        warnings.warn(f"{', '.join(strange)}: no artist of the hand-out's table; read all the same", stacklevel=3)
+    other = [
+        f"{folder} {found[folder]} instead of {PAINTINGS[artist]}"
+        for folder, artist in artists.items()
+        if artist is not None and found[folder] != PAINTINGS[artist]
+    ]
+    if other and check_counts:
+        raise LabsError(
+            f"{root}: other numbers of paintings than the hand-out's table has: {'; '.join(other)}. Put the set back "
+            "as it came, or read it as it is: datamodule.source.check_counts=false."
+        )
+
+
+def _letters(name: str) -> str:
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
+    return re.sub(r"[^a-z]", "", plain.lower())
