@@ -18,7 +18,7 @@ from labs.runs.computed import without_resolvers
 from labs.runs.directory import labels_of_weights, read_facts, weights_file
 from labs.runs.life import Run
 from labs.runs.processes import forget_stray_ranks
-from labs.runs.recipe import THE_CALL, Recipe, digest_of_file, is_part, normal_form
+from labs.runs.recipe import FOLD, THE_CALL, Recipe, digest_of_file, is_part, normal_form
 
 THE_SEED = "the run's"  # stands for the number in everything that follows the seed
 
@@ -67,7 +67,9 @@ def describe(cfg: DictConfig, choices: Mapping[str, str], overrides: list[str]) 
     started = label_of(weights) if typed_weights == "imagenet" else ""
     if labels := [started] if started else labels_of_weights(Path(typed_weights).expanduser()):
         facts["start_labels"] = labels
-    text = normal_form({"experiment": choices["experiment"], **_resolved(cfg, weights)}, cfg.seed, start)
+    fold = OmegaConf.select(cfg, FOLD)
+    facts |= {} if fold is None else {"fold": fold}
+    text = normal_form({"experiment": choices["experiment"], **_resolved(cfg, weights)}, cfg.seed, start, fold)
     return Recipe(text, facts)
 
 
@@ -99,6 +101,8 @@ def _resolved(cfg: DictConfig, weights: str) -> dict[str, Any]:
     known = OmegaConf.masked_copy(cfg, [str(key) for key in cfg if is_part(str(key), THE_CALL)])
     known.paths = dict.fromkeys(cfg.paths, "")
     known.seed = THE_SEED
+    if OmegaConf.select(known, FOLD) is not None:
+        known.datamodule.fold = None  # it stands apart, too
     if OmegaConf.is_config(OmegaConf.select(known, "module.net")):  # anything else is refused by its type
         known.module.net.weights = weights
     resolved: Any = OmegaConf.to_container(known, resolve=True)

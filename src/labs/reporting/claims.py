@@ -52,11 +52,11 @@ def judge(rows: Sequence[Row], claim: Claim) -> str | None:
     pair = _pair(rows, claim)
     if pair is None:
         return None
-    ours, theirs = ({run.seed: value for run in row.runs if (value := claim.number(run)) is not None} for row in pair)
-    seeds = [seed for seed in ours if seed in theirs]
-    if not seeds:
+    ours, theirs = ({run.sample: value for run in row.runs if (value := claim.number(run)) is not None} for row in pair)
+    samples = [sample for sample in ours if sample in theirs]
+    if not samples:
         return None
-    first, second = [ours[seed] for seed in seeds], [theirs[seed] for seed in seeds]
+    first, second = [ours[sample] for sample in samples], [theirs[sample] for sample in samples]
     margins = [claim.margin(*values) for values in zip(first, second, strict=True)]
     spread = max(over_seeds(values).std or 0.0 for values in (first, second))
     numbers = {claim.experiment: _numbers(first), claim.other: _numbers(second)}

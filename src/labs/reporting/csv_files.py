@@ -26,6 +26,7 @@ def runs_to_csv(tables: Sequence[Table]) -> str:
     """Write every run of all tables, one line a run: its ranked metric with Wilson's interval and McNemar's p-value."""
     fields = ["practical", "data", "row", "labels", "seed", "status", "best_epoch", "epochs", "seconds", "metric"]
     output = io.StringIO()
+    fields[5:5] = ["fold"] * any(line.run.fold is not None for table in tables for line in table.lines)
     fields += ["value", "low", "high", "interval", "mcnemar_p", "directory", "command", "error"]
     writer = csv.DictWriter(output, fields, lineterminator="\n")
     writer.writeheader()
@@ -35,6 +36,7 @@ def runs_to_csv(tables: Sequence[Table]) -> str:
             writer.writerow({
                 "practical": table.practical, "data": table.data, "row": line.row.name,
                 "labels": ", ".join(line.row.labels), "seed": run.seed, "status": line.status,
+                **({} if run.fold is None else {"fold": run.fold}),
                 "best_epoch": run.best_epoch, "epochs": run.epochs, "seconds": run.seconds,
                 "metric": table.ranked.key if table.ranked else "",
                 "value": estimate and estimate.mean, "low": estimate and estimate.low,

@@ -53,6 +53,6 @@ def each_run(rows: Sequence[Row], column: Column | None) -> list[RunLine]:
 
 def _against_best(row: Row, run: Run, column: Column | None) -> float | None:
     best = row.rival.runs if row.rival and run in row.runs else []
-    rival = next((other for other in best if other.seed == run.seed), None)
+    rival = next((other for other in best if other.sample == run.sample), None)
     correct = same_images(rival, run, column) if rival and column else None
     return mcnemar_test(*correct) if correct else None

@@ -1,4 +1,4 @@
-"""Rows of a table: runs of one recipe, one a seed, with their numbers summarised."""
+"""Rows of a table: runs of one recipe, one a seed and fold, with their numbers summarised."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -8,9 +8,9 @@ from labs.practicals import Column
 from labs.reporting.evidence import is_accuracy
 from labs.reporting.names import name_rows
 from labs.reporting.published import PublishedRow
-from labs.reporting.recorded_run import EMBEDDED, MISSING, Run
+from labs.reporting.recorded_run import EMBEDDED, MISSING, Run, Sample
 from labs.reporting.row import NOT_RUN, Row
-from labs.reporting.statistics import Estimate, over_images, over_seeds
+from labs.reporting.statistics import Estimate, by_fold, over_folds, over_images, over_seeds
 from labs.runs.recipe import flat
 
 ENDINGS = {
@@ -42,17 +42,19 @@ def build_rows(runs: Sequence[Run], columns: Sequence[Column], published: Sequen
 
 
 def group_by_recipe(runs: Iterable[Run]) -> list[list[Run]]:
-    """Group runs that differ in nothing but the seed.
+    """Group runs that differ in nothing but the seed and the fold.
 
-    A run without numbers (missing, running, failed, ...) may not have recorded everything: it joins the first group of
-    the same choices, so that a failed seed stands in the row that misses it.
+    Folds have slightly different numbers of images. A run without numbers (missing, running, failed, ...) may not have
+    recorded everything: it joins the first group of the same choices, so that a failed seed stands in the row that
+    misses it.
     """
     groups: dict[tuple[object, ...], list[Run]] = defaultdict(list)
     runs = list(runs)
     for run in sorted(runs, key=lambda run: not run.finished):
         if run.finished:
             settings = () if run.recipe else _fixed(run.settings)
-            groups[(run.row, settings, _fixed(run.counts), run.labels)].append(run)
+            counts = _fixed(run.counts) if run.fold is None else run.folds
+            groups[(run.row, settings, counts, run.labels)].append(run)
             continue
         same = (key for key in groups if run.experiment and key[0] == run.row)
         groups[next(same, (run.row if run.experiment else run.place,))].append(run)
@@ -77,7 +79,7 @@ def _fixed(facts: dict) -> tuple[tuple[str, object], ...]:
 
 
 def _row(group: list[Run], columns: Sequence[Column], published: Sequence[PublishedRow]) -> Row:
-    used, older, notes = _one_run_a_seed([run for run in group if run.finished])
+    used, older, notes = _one_run_a_sample([run for run in group if run.finished])
     others = [run for run in group if not run.finished]
     first = (used or others)[0]
     row = Row(
@@ -97,62 +99,66 @@ def _row(group: list[Run], columns: Sequence[Column], published: Sequence[Publis
     for column in columns:
         _summarise(row, column)
     row.notes += [_tell(run, row) for run in others if run.status != MISSING]
-    missing = [run.seed for run in others if run.status == MISSING and run.seed not in row.seeds]
-    row.notes += [f"{_seeds(missing)}: not run yet"] if missing else []
-    epochs = {run.seed: run.epochs for run in used}
+    missing = [run.sample for run in others if run.status == MISSING and run.sample not in row.samples]
+    row.notes += [f"{_listed(missing)}: not run yet"] if missing else []
+    epochs = {run.sample: run.epochs for run in used}
     if len(set(epochs.values())) > 1:
-        said = ", ".join(f"{number} (seed {seed})" for seed, number in epochs.items())
+        said = ", ".join(f"{number} (seed {sample})" for sample, number in epochs.items())
         row.notes.append(f"the seeds ran different numbers of epochs: {said}")
     return row
 
 
-def _one_run_a_seed(finished: Sequence[Run]) -> tuple[list[Run], list[Run], list[str]]:
-    """Keep the newest run of each seed, and the others apart: two runs of one seed are no two samples."""
-    by_seed: dict[int | None, list[Run]] = defaultdict(list)
+def _one_run_a_sample(finished: Sequence[Run]) -> tuple[list[Run], list[Run], list[str]]:
+    """Keep the newest run of each seed and fold, and the others apart: two runs of one seed are no two samples."""
+    by_sample: dict[Sample, list[Run]] = defaultdict(list)
     for run in finished:
-        by_seed[run.seed].append(run)
+        by_sample[run.sample].append(run)
     used, older, notes = [], [], []
-    for seed in sorted(by_seed, key=lambda seed: seed or 0):
+    for sample in sorted(by_sample, key=lambda sample: (sample.seed or 0, sample.fold or 0)):
         *rest, newest = sorted(
-            by_seed[seed], key=lambda run: ((run.directory / "metrics.json").stat().st_mtime, run.place)
+            by_sample[sample], key=lambda run: ((run.directory / "metrics.json").stat().st_mtime, run.place)
         )
         used.append(newest)
         older += rest
         if rest:
-            notes.append(f"{len(rest) + 1} finished runs of seed {seed}: the newest counts ({newest.place})")
+            notes.append(f"{len(rest) + 1} finished runs of seed {sample}: the newest counts ({newest.place})")
     return used, older, notes
 
 
 def _note_other_seeds(rows: Sequence[Row]) -> None:
     """Say which seeds a row lacks that other rows have, unless its notes tell of a run without numbers."""
-    known = {seed for row in rows for seed in row.seeds}
+    known = {sample for row in rows for sample in row.samples}
     for row in rows:
-        absent = known - {run.seed for run in row.every_run}
+        absent = known - {run.sample for run in row.every_run}
         if absent and row.experiment:
-            row.notes.append(f"no run of {_seeds(sorted(absent))}, which other rows have")
+            row.notes.append(f"no run of {_listed(sorted(absent, key=str))}, which other rows have")
 
 
-def _seeds(seeds: Sequence[int | None]) -> str:
-    return f"seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}"
+def _listed(samples: Sequence[Sample]) -> str:
+    return f"seed{'s' * (len(samples) > 1)} {', '.join(map(str, samples))}"
 
 
 def _tell(run: Run, row: Row) -> str:
-    seed = "" if run.seed is None else f"seed {run.seed} "
+    seed = "" if run.seed is None else f"seed {run.sample} "
     ending = ENDINGS.get(run.status, run.status)
     reason = f": {shorten(run.error, 200, placeholder=' ...')}" if run.error else ""
     trace = f"; see {run.traceback}" if run.traceback else ""
-    again = " (another run of this seed counts)" if run.seed in row.seeds else ""
+    again = " (another run of this seed counts)" if run.sample in row.samples else ""
     return f"{seed}{ending}{reason}{trace}{again}"
 
 
 def _summarise(row: Row, column: Column) -> None:
-    values = {run.seed: column.value(run) for run in row.runs}
+    values = {run.sample: column.value(run) for run in row.runs}
     present = [value for value in values.values() if value is not None]
     if not present:
         return
     if len(present) < len(values):  # a mean over other seeds than its neighbours' would mislead
-        absent = ", ".join(str(seed) for seed, value in values.items() if value is None)
+        absent = ", ".join(str(sample) for sample, value in values.items() if value is None)
         row.notes.append(f"{column.key} is missing for seed {absent}")
+        return
+    folds = by_fold([run.fold for run in row.runs], present)
+    if len(folds) > 1:
+        row.estimates[column.key] = over_folds(folds, row.runs[0].folds or len(folds))
         return
     alone = estimate_of_run(row.runs[0], column)
     row.estimates[column.key] = alone if alone and len(present) == 1 else over_seeds(present)

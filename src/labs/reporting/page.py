@@ -51,7 +51,7 @@ def _pictures(table: Table) -> Iterator[tuple[bytes, str, str]]:
         for run in row.runs:
             for path in run.pictures(table.sheet.pictures):
                 name = path.relative_to(run.directory).as_posix()
-                caption = ", ".join((row.name, f"seed {run.seed}", *run.labels, name))
+                caption = ", ".join((row.name, f"seed {run.sample}", *run.labels, name))
                 yield _thumbnail(path), caption, f"{name} of {run.place}"
 
 

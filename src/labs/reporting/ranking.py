@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from labs.practicals import Column, sheet_of
-from labs.reporting.recorded_run import Run
+from labs.reporting.recorded_run import Run, Sample
 from labs.reporting.row import Row
-from labs.reporting.statistics import SIGNIFICANCE, holm, mcnemar_test, paired_t_test
+from labs.reporting.statistics import SIGNIFICANCE, by_fold, holm, mcnemar_test, paired_t_test
 from labs.runs.directory import START_LABELS
 
 
@@ -42,14 +42,20 @@ def rank(rows: Sequence[Row], column: Column) -> None:
 
 
 def compare(best: Row, other: Row, column: Column) -> Comparison:
-    """Compare two rows: paired t test over common seeds, McNemar's test on one run each, or intervals."""
-    first, second = _by_seed(best), _by_seed(other)
-    common = sorted(set(first) & set(second))
+    """Compare two rows: paired t test over common seeds or folds, McNemar's test on one run each, or intervals."""
+    first, second = _by_sample(best), _by_sample(other)
+    common = sorted(set(first) & set(second), key=str)
     if len(common) >= 2:
-        pairs = [(column.value(first[seed]), column.value(second[seed])) for seed in common]
-        p_value = paired_t_test([a for a, _ in pairs if a is not None], [b for _, b in pairs if b is not None])
+        pairs = [(column.value(first[sample]), column.value(second[sample])) for sample in common]
+        ours, theirs = [a for a, _ in pairs if a is not None], [b for _, b in pairs if b is not None]
+        parts = [sample.fold for sample in common]
+        folds, words = None, f"{len(common)} seeds"
+        if (number := len(set(parts))) > 1:
+            ours, theirs = by_fold(parts, ours), by_fold(parts, theirs)
+            folds, words = first[common[0]].folds or number, f"{number} folds, corrected for what they share"
+        p_value = paired_t_test(ours, theirs, folds=folds)
         if not np.isnan(p_value):
-            return Comparison(f"paired t over {len(common)} seeds", p_value)
+            return Comparison(f"paired t over {words}", p_value)
     elif len(best.runs) == len(other.runs) == 1:
         correct = same_images(best.runs[0], other.runs[0], column)
         if correct is not None:
@@ -95,5 +101,5 @@ def _rank_group(group: Sequence[Row], column: Column) -> None:
     )
 
 
-def _by_seed(row: Row) -> dict[int, Run]:
-    return {run.seed: run for run in row.runs if run.seed is not None}
+def _by_sample(row: Row) -> dict[Sample, Run]:
+    return {run.sample: run for run in row.runs if run.seed is not None}

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -19,6 +19,17 @@ EMBEDDED = "embedded data"
 WEIGHTS = "module.net.weights"
 
 
+class Sample(NamedTuple):
+    """What tells the runs of a row apart: the seed, and the fold of the images that was tested, if there are folds."""
+
+    seed: int | None
+    fold: int | None = None
+
+    def __str__(self) -> str:
+        """Return it as a reader should see it."""
+        return f"{self.seed}" if self.fold is None else f"{self.seed} fold {self.fold}"
+
+
 @dataclass(frozen=True)
 class Run:
     """Hold what one run directory says.
@@ -27,8 +38,8 @@ class Run:
     `place` is the directory as a reader should see it; `choices` are its options (net, freeze, ...) and
     `overrides` what its command changed beyond them; `settings` are the numbers among those that are always recorded;
     `recipe` is its recipe in normal form (empty for a run of format 1), `key` its hash, and `grid_command` what starts
-    the grid that the run is a cell of, if known. `apart` names the grid in whose folder it lies although the last
-    command of that grid has no such cell.
+    the grid that the run is a cell of, if known. `fold` is the part, of `folds`, of its images that it was tested on.
+    `apart` names the grid in whose folder it lies although the last command of that grid has no such cell.
     """
 
     directory: Path
@@ -39,6 +50,8 @@ class Run:
     experiment: str = ""
     data: str = ""
     seed: int | None = None
+    fold: int | None = None
+    folds: int | None = None
     command: str = ""
     key: str = ""
     recipe: str = ""
@@ -64,8 +77,13 @@ class Run:
         return self.status == "finished"
 
     @property
+    def sample(self) -> Sample:
+        """Return what tells it from the other runs of its row."""
+        return Sample(self.seed, self.fold)
+
+    @property
     def row(self) -> object:
-        """Return what runs of one row have in common: the recipe but for the seed, or its words in format 1."""
+        """Return what runs of one row have in common: the recipe but for seed and fold, or its words in format 1."""
         if self.recipe:
             return of_every_seed(self.recipe)
         return self.experiment, tuple(sorted(self.choices.items())), tuple(sorted(self.overrides.items()))
@@ -129,6 +147,7 @@ def read_identity(record: Mapping[str, Any]) -> dict[str, Any]:
         "experiment": expect(record, "experiment", str),
         "data": data,
         "seed": expect(record, "seed", int),
+        "fold": expect(record, "fold", int, None),
         "command": command,
         "key": expect(record, "key", str, ""),
         "recipe": expect(record, "recipe", str, ""),  # of a cell that a grid plans
@@ -153,6 +172,7 @@ def _read_record(record: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "status": status,
         "error": one_line(record.get("error")),
+        "folds": expect(record, "folds", int, None),
         "epochs": expect(record, "epochs", int, None),
         "best_epoch": expect(record, "best_epoch", int, None),
         "selected_by": expect(record, "selected_by", str, ""),

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from labs.reporting.published import PublishedRow
-from labs.reporting.recorded_run import Run
+from labs.reporting.recorded_run import Run, Sample
 from labs.reporting.statistics import Estimate
 
 NOT_RUN = "not run"
@@ -13,7 +13,7 @@ NOT_RUN = "not run"
 class Row:
     """Hold one row.
 
-    `runs` are the finished runs that its numbers come from, one a seed; `others` are those without numbers;
+    `runs` are the finished runs that its numbers come from, one a seed and fold; `others` are those without numbers;
     `older` are finished runs of a seed that has a newer one. `status` is "finished" where there are numbers,
     otherwise what the runs say, or "not run". The ranking sets `mark` ("best", "tie" or ""), `p_value` and `rival`,
     the row with the best value, which the others are compared with.
@@ -42,10 +42,15 @@ class Row:
     @property
     def seeds(self) -> list[int]:
         """Return the seeds that the numbers come from."""
-        return [run.seed for run in self.runs if run.seed is not None]
+        return list(dict.fromkeys(run.seed for run in self.runs if run.seed is not None))
+
+    @property
+    def samples(self) -> list[Sample]:
+        """Return the seeds, each with its fold, that the numbers come from."""
+        return [run.sample for run in self.runs if run.seed is not None]
 
     @property
     def every_run(self) -> list[Run]:
-        """Return all runs of the row, by seed."""
+        """Return all runs of the row, by seed and fold."""
         runs = [*self.runs, *self.older, *self.others]
-        return sorted(runs, key=lambda run: (run.seed is None, run.seed or 0))
+        return sorted(runs, key=lambda run: (run.seed is None, run.seed or 0, run.fold or 0))

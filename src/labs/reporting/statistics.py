@@ -14,8 +14,9 @@ SIGNIFICANCE = 0.05
 class Estimate:
     """Hold a mean with its spread and its interval.
 
-    `std` is the sample standard deviation over seeds (None for one run). `low` and `high` bound the interval
-    named by `interval`: "t" (Student, over seeds), "wilson" (over test images) or "" (no interval).
+    `std` is the sample standard deviation over seeds, or folds (None for one run). `low` and `high` bound the interval
+    named by `interval`: "t" (Student, over seeds), "folds" (Student, corrected, over folds), "wilson" (over test
+    images) or "" (no interval).
     """
 
     mean: float
@@ -76,11 +77,51 @@ def over_images(accuracy: float, images: int) -> Estimate:
     return Estimate(accuracy, 1, None, low, high, "wilson")
 
 
-def paired_t_test(first: Sequence[float], second: Sequence[float]) -> float:
-    """Return the two-sided p-value of the paired t test; element i of both comes from the same seed.
+def by_fold(folds: Sequence[int | None], values: Sequence[float]) -> list[float]:
+    """Return the mean over seeds of each fold, in the order of the folds.
 
-    Equal pairs give 1. Differences that are all the same but not zero give NaN: they have no spread to judge
-    by (accuracies are multiples of one test image, so that two seeds can agree by chance).
+    >>> by_fold([0, 1, 0], [1.0, 5.0, 3.0])
+    [2.0, 5.0]
+    """
+    pairs = list(zip(folds, values, strict=True))
+    return [float(np.mean([v for f, v in pairs if f == fold])) for fold in sorted(set(folds), key=lambda f: f or 0)]
+
+
+def over_folds(values: Sequence[float], folds: int) -> Estimate:
+    """Summarise one value a fold of cross-validation: the mean, the deviation and a corrected t interval.
+
+    Any two of k training sets share most of their images, so that the values are not independent, and Student's
+    interval is too short. The variance of the mean is taken as (1/n + 1/(k - 1)) s^2 in place of s^2/n, 1/(k - 1) being
+    the ratio of test to training images (Nadeau and Bengio, "Inference for the Generalization Error", 2003).
+
+    Args:
+        values: of n folds.
+        folds: k, how many there are in all.
+
+    Examples:
+        >>> plain, corrected = over_seeds([1.0, 2.0, 3.0]), over_folds([1.0, 2.0, 3.0], folds=3)
+        >>> round((corrected.high - corrected.low) / (plain.high - plain.low), 3)  # the root of 1 + 3/2
+        1.581
+    """
+    plain = over_seeds(values)
+    if plain.low is None or plain.high is None:
+        return plain
+    wider = _share_of_folds(len(values), folds) ** 0.5
+    low, high = (plain.mean + wider * (end - plain.mean) for end in (plain.low, plain.high))
+    return Estimate(plain.mean, plain.n, plain.std, low, high, "folds")
+
+
+def _share_of_folds(count: int, folds: int) -> float:
+    """Return by how much the variance of a mean over folds is larger than were they independent."""
+    return 1 + count / (folds - 1)
+
+
+def paired_t_test(first: Sequence[float], second: Sequence[float], *, folds: int | None = None) -> float:
+    """Return the two-sided p-value of the paired t test; element i of both comes from the same seed, or fold.
+
+    With `folds`, the number of folds in all, it is corrected for what folds share, as `over_folds` is. Equal pairs give
+    1. Differences that are all the same but not zero give NaN: they have no spread to judge by (accuracies are
+    multiples of one test image, so that two seeds can agree by chance).
     """
     difference = np.asarray(first, dtype=float) - np.asarray(second, dtype=float)
     if len(difference) < 2:
@@ -88,7 +129,11 @@ def paired_t_test(first: Sequence[float], second: Sequence[float]) -> float:
     dust = 1e-6 * float(np.max(np.abs([first, second])))  # metrics are computed in single precision
     if np.ptp(difference) <= dust:
         return 1.0 if abs(difference[0]) <= dust else float("nan")
-    return float(stats.ttest_rel(first, second).pvalue)
+    found = stats.ttest_rel(first, second)
+    if folds is None:
+        return float(found.pvalue)
+    corrected = float(found.statistic) / _share_of_folds(len(difference), folds) ** 0.5
+    return float(2 * stats.t.sf(abs(corrected), df=len(difference) - 1))
 
 
 def mcnemar_test(first_correct: Sequence[bool], second_correct: Sequence[bool]) -> float:

@@ -165,7 +165,13 @@ def _footnotes(table: Table, ranked: Column | None) -> Iterable[str]:
             "are not compared with those; type the earlier command again, and they stand in its table."
         )
     estimates = [estimate for row in table.rows for estimate in row.estimates.values()]
-    if any(estimate.n > 1 for estimate in estimates):
+    if any(estimate.interval == "folds" for estimate in estimates):
+        yield (
+            "Of several folds, ± is the standard deviation over folds (each the mean of its seeds). Their training "
+            "images overlap, so that folds are not independent: [low, high] is the 95 % t interval corrected for that "
+            "(Nadeau and Bengio 2003), wider than that of as many seeds would be."
+        )
+    if any(estimate.n > 1 and estimate.interval != "folds" for estimate in estimates):
         yield "± is the standard deviation over seeds, [low, high] the 95 % t interval of their mean."
     if any(estimate.interval == "wilson" for estimate in estimates):
         yield "A row of one run has the 95 % Wilson interval over test images, without the spread of seeds."

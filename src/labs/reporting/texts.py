@@ -92,7 +92,7 @@ def run_cells(table: Table, line: RunLine) -> list[str]:
     run = line.run
     epoch = (run.best_epoch or run.epochs) if run.finished else None
     texts = [
-        ABSENT if run.seed is None else str(run.seed),
+        ABSENT if run.seed is None else str(run.sample),
         line.status,
         f"{epoch or ABSENT} of {run.epochs}" if run.epochs else ABSENT,
         ABSENT if run.seconds is None else f"{run.seconds:.0f}",

@@ -41,6 +41,7 @@ LIMITS = {
     "trainer.max_steps": ("null", "-1"),
     "trainer.max_time": ("null",),
 }
+FOLD = "datamodule.fold"  # the part of the images that is tested: another sample, as another seed is
 IMAGES = "datamodule.source.path"  # the user's own: known by what lies there, not by where that is
 WEIGHT_FILES = (".ckpt", ".pt", ".pth", ".safetensors")
 
@@ -69,15 +70,16 @@ def is_part(name: str, apart: tuple[str, ...] = NOT_PART) -> bool:
     return not any(fnmatchcase(parent, pattern) for parent in parents for pattern in apart)
 
 
-def normal_form(settings: Mapping[str, Any], seed: int, start: str = "") -> str:
-    """Write a recipe: first what may differ from seed to seed, then the settings that are part of it, sorted.
+def normal_form(settings: Mapping[str, Any], seed: int, start: str = "", fold: int | None = None) -> str:
+    """Write a recipe: first what may differ within a row, then the settings that are part of it, sorted.
 
     Args:
         settings: resolved, by name; what follows the seed is written as a word in place of the number.
         seed: of the run.
         start: digest of the weights that it starts from, where they are those of a run.
+        fold: of the images, that is tested, where there are folds.
     """
-    first = {"seed": seed, **({"start": start} if start else {})}
+    first = {"seed": seed, **({"start": start} if start else {}), **({} if fold is None else {"fold": fold})}
     return f"{_dump(first)}---\n{_dump(_parts(settings, ''))}"
 
 
@@ -87,7 +89,7 @@ def key_of(text: str) -> str:
 
 
 def of_every_seed(text: str) -> str:
-    """Return what a recipe has in common with those of other seeds: what makes a row of a table."""
+    """Return what a recipe has in common with those of other seeds and folds: what makes a row of a table."""
     return text.partition("---\n")[2]
 
 
@@ -123,7 +125,7 @@ def limits(text: str) -> list[str]:
 def typed_settings(command: str, choices: Collection[str]) -> dict[str, str]:
     """Return what a command sets of the recipe, by name, except what the record of a run holds apart.
 
-    That is the seed, the experiment, the data and the named choices.
+    That is the seed, the fold, the experiment, the data and the named choices.
     """
     try:
         words = shlex.split(command)
@@ -131,7 +133,7 @@ def typed_settings(command: str, choices: Collection[str]) -> dict[str, str]:
         words = command.split()
     overrides = [word for word in words if ("=" in word and not word.startswith("-")) or word.startswith("~")]
     pairs = ((name.lstrip("+"), value) for name, _, value in (override.partition("=") for override in overrides))
-    apart = {"seed", "experiment", "data", "run", "tags", "datamodule.root", *choices}
+    apart = {"seed", FOLD, "experiment", "data", "run", "tags", "datamodule.root", *choices}
     # more devices than one are a larger batch
     same = (("trainer.devices", "1"), ("trainer", "default"), ("trainer", "cpu"), ("trainer", "gpu"))
     return {n: v for n, v in pairs if n not in apart and is_part(n) and (n, v) not in same}
