@@ -1,9 +1,5 @@
 """Watch what a classifier looks at while it learns: maps of a few validation images, every few epochs."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
-
 import lightning.pytorch as pl
 import numpy as np
 import torch
@@ -19,7 +15,7 @@ from labs.datamodules.protocols import ImagesOfClasses, handed_over
 from labs.drawing.explained import explained_sheet, map_named
 from labs.functional.augment import center_crop
 from labs.inspection.maps import MAPS, maps_of
-from labs.nets.eval_mode import evaluating
+from labs.nets.eval_mode import as_built, evaluating
 
 LONGEST = 19  # letters of the name of a class under an image
 
@@ -85,24 +81,13 @@ class Explain(pl.Callback):
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Return maps, answers and their confidence, on the CPU."""
         devices = [device] if device.type == "cuda" else []
-        with torch.random.fork_rng(devices=devices), _as_built(net):
+        with torch.random.fork_rng(devices=devices), as_built(net):
             images = data.transformed(stored.images.to(device), stored.positions.to(device), None)
             images = images.to(next(net.parameters()).dtype)
             with torch.no_grad(), evaluating(net):
                 confidence, answers = net(images).float().softmax(dim=1).max(dim=1)
             maps = maps_of(net, images, answers, method=self.method)
         return maps.float().cpu(), answers.cpu(), confidence.cpu()
-
-
-@contextmanager
-def _as_built(net: nn.Module) -> Iterator[None]:
-    """Let a net compute by its own code for a while: not from features, and not compiled."""
-    changed = ("forward", "_compiled_call_impl")
-    kept: dict[str, Any] = {name: net.__dict__.pop(name) for name in changed if name in net.__dict__}
-    try:
-        yield
-    finally:
-        net.__dict__.update(kept)
 
 
 def _caption(classes: list[str], label: int, answer: int, confidence: float) -> str:

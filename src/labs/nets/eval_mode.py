@@ -1,7 +1,8 @@
-"""Eval mode for a while."""
+"""A net in eval mode, or as it was built, for a while."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from torch import nn
 
@@ -16,3 +17,14 @@ def evaluating(net: nn.Module) -> Iterator[None]:
     finally:
         for module, training in modes:
             module.training = training
+
+
+@contextmanager
+def as_built(net: nn.Module) -> Iterator[None]:
+    """Let a net compute by its own code for a while: not from features, and not compiled."""
+    changed = ("forward", "_compiled_call_impl")
+    kept: dict[str, Any] = {name: net.__dict__.pop(name) for name in changed if name in net.__dict__}
+    try:
+        yield
+    finally:
+        net.__dict__.update(kept)
