@@ -15,6 +15,7 @@ AXES = {
     "net": "module.net",
     "augment": "datamodule.augment",
     "reversal": "module.reversal",
+    "lr_find": "callbacks.lr_find",
 }
 
 # Settings that are mappings of the user's own keys, which Hydra would merge with what is there, or refuse.
@@ -22,7 +23,7 @@ FREE_MAPPINGS = ("module.lr_scale", "callbacks.freeze.unfreeze")
 
 
 # Options and values that are called `true`, which Hydra would take for a truth value.
-CALLED_TRUE = ("gan_loss", "module.loss")
+CALLED_TRUE = ("gan_loss", "module.loss", "lr_find")
 
 # Settings that are folders: a name such as 2026_11 or 1e5 stays as it is typed.
 FOLDERS = ("paths.data", "paths.outputs", "paths.weights", "hydra.run.dir", "hydra.sweep.dir")

@@ -1,0 +1,52 @@
+"""The learning rate is looked for on a copy, and the run is otherwise the one that it would have been."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from labs import LabsError
+from labs.callbacks.lr_find import LearningRateSearch
+
+pytestmark = pytest.mark.usefixtures("undrawn")
+RECIPE = ("trainer=cpu", "logger=none", "weights=random", "callbacks.pictures=null", "trainer.max_epochs=2")
+
+
+def run(train: Callable[..., Path], name: str, *words: str) -> tuple[pd.DataFrame, dict]:
+    train(*RECIPE, *words, f"hydra.run.dir={name}")
+    record = json.loads(Path(name, "metrics.json").read_text())
+    return pd.read_csv(Path(name, "log.tsv"), sep="\t").drop(columns="seconds"), record
+
+
+def test_the_run_is_that_of_the_rate_that_was_found(train: Callable[..., Path]) -> None:
+    log, record = run(train, "found", "lr_find=true", "lr_find.steps=30")
+    rate = record["lr_found"]
+    assert Path("found/images/lr_find.png").is_file()
+    assert log["lr"].tolist() == [rate] * 2
+    typed, other = run(train, "typed", f"optimizer.lr={rate!r}")
+    assert log.to_dict() == pytest.approx(typed.to_dict())
+    assert record["metrics"] == other["metrics"]
+    assert "lr_found" not in other
+    assert record["key"] != other["key"]
+    assert not list(Path("found").rglob("*lr_find*.ckpt"))
+
+
+def test_a_schedule_begins_at_the_rate_that_was_found(train: Callable[..., Path]) -> None:
+    log, record = run(train, "cosine", "lr_find=true", "lr_find.steps=30", "scheduler=cosine")
+    assert log["lr"].tolist() == pytest.approx([record["lr_found"], record["lr_found"] / 2])
+
+
+def test_other_methods_are_refused(train: Callable[..., Path], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        train("experiment=dcgan_mnist", "data=embedded", "lr_find=true", "debug=batches", "logger=none")
+    assert "no single optimizer" in capsys.readouterr().err
+
+
+def test_settings_that_cannot_be_are_refused() -> None:
+    for wrong in ({"min_lr": 1.0, "max_lr": 0.1}, {"min_lr": 0.0}, {"steps": 5}):
+        with pytest.raises(LabsError, match=r"lr_find\."):
+            LearningRateSearch(**wrong)
