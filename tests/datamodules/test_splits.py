@@ -10,7 +10,7 @@ from labs import LabsError
 from labs.datamodules.cub200 import list_images
 from labs.datamodules.domain_splits import cut_domain
 from labs.datamodules.sources import LabeledImages
-from labs.datamodules.splits import first_k, split_hash, stratified_holdout, three_splits
+from labs.datamodules.splits import first_k, folds_of, split_hash, stratified_holdout, three_splits
 
 CLASSES = ("001.Black_footed_Albatross", "002.Laysan_Albatross", "003.Sooty_Albatross")
 
@@ -203,3 +203,31 @@ class TestHash:
         assert self.digest([2, 0, 1], [5, 4]) == expected
         turned = split_hash(self.names[::-1], {"test": np.array([3, 2]), "train": np.array([7, 6, 5])})
         assert turned == expected
+
+
+class TestFolds:
+    def test_folds_share_no_image_and_hold_all(self) -> None:
+        labels = np.repeat(np.arange(4), [20, 54, 63, 7])
+        folds = folds_of(labels, 5, seed=3)
+        for label in range(4):
+            sizes = np.bincount(folds[labels == label], minlength=5)
+            assert sizes.max() - sizes.min() <= 1
+        assert np.ptp(np.bincount(folds)[1:]) <= 1
+        assert (folds == folds_of(labels, 5, seed=3)).all()
+        assert (folds != folds_of(labels, 5, seed=4)).any()
+
+    def test_the_paintings_fold_0_is_the_originals_split(self) -> None:
+        counts = [20, 54, 63, 70, 40, 40, 37, 36, 28, 40, 23]
+        sizes = np.bincount(folds_of(np.repeat(np.arange(11), counts), 5, seed=0))
+        assert sizes.tolist() == [sum(int(0.2 * n) for n in counts), 91, 91, 91, 91] == [87, 91, 91, 91, 91]
+
+    def test_of_a_group_all_are_in_one_fold(self) -> None:
+        labels, groups = np.repeat([0, 1], 30), np.repeat(np.arange(12), 5)
+        folds = folds_of(labels, 3, seed=0, groups=groups)
+        assert all(len(set(folds[groups == group])) == 1 for group in range(12))
+
+    def test_unstratified_folds_are_of_one_size_whatever_they_show(self) -> None:
+        labels = np.repeat([0, 1], [50, 5])
+        folds = folds_of(labels, 5, seed=0, stratified=False)
+        assert np.bincount(folds).tolist() == [11] * 5
+        assert len({int((labels[folds == fold] == 1).sum()) for fold in range(5)}) > 1

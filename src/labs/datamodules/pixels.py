@@ -65,7 +65,7 @@ def decode_images(
         left_out = facts["unreadable"]
         warnings.warn(f"left out {len(left_out)} unreadable images:\n  {_listed(left_out)}", stacklevel=2)
     if cut := facts.get("truncated"):
-        warnings.warn(f"{len(cut)} images are truncated, and read as far as they go:\n  {_listed(cut)}", stacklevel=2)
+        warnings.warn(f"read as far as they go, truncated files ({len(cut)}):\n  {_listed(cut)}", stacklevel=2)
     return Decoded(pixels, facts["kept"], facts["converted"])
 
 

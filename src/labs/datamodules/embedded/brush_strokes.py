@@ -67,8 +67,8 @@ def paint_over(picture: Image.Image, brush: Brush, rng: np.random.Generator) -> 
     for line, fill, wide in zip(lines, fills, widths, strict=True):
         draw.line(line, fill=tuple(fill), width=wide)
     painted = np.asarray(canvas.resize((width, height), Image.Resampling.BOX), dtype=np.float32)
-    painted = painted + rng.normal(0, brush.grain, (height, width, 1))
-    return Image.fromarray(np.clip(painted, 0, 255).astype(np.uint8))
+    grained = painted + rng.normal(0, brush.grain, (height, width, 1))
+    return Image.fromarray(np.clip(grained, 0, 255).astype(np.uint8))
 
 
 def _along_edges(picture: Image.Image) -> np.ndarray:

@@ -19,7 +19,7 @@ def draw_scene(scene: str, size: Size, palette: Palette, rng: np.random.Generato
 def _landscape(size: Size, palette: Palette, rng: np.random.Generator) -> Image.Image:
     width, height = size
     horizon = rng.uniform(0.4, 0.62)
-    image = sky(size, palette, horizon, rng.integers(2, 6), rng)
+    image = sky(size, palette, horizon, int(rng.integers(2, 6)), rng)
     draw = ImageDraw.Draw(image)
     hills(draw, size, horizon, rng.uniform(0.05, 0.2), palette["far"], rng)
     hills(draw, size, horizon + 0.08, 0.08, palette["mid"], rng)
@@ -45,7 +45,7 @@ def _landscape(size: Size, palette: Palette, rng: np.random.Generator) -> Image.
 def _sea(size: Size, palette: Palette, rng: np.random.Generator) -> Image.Image:
     width, height = size
     horizon = rng.uniform(0.45, 0.68)
-    image = sky(size, palette, horizon, rng.integers(3, 8), rng)
+    image = sky(size, palette, horizon, int(rng.integers(3, 8)), rng)
     draw = ImageDraw.Draw(image)
     sun, radius = (
         (rng.uniform(0.2, 0.8) * width, rng.uniform(0.3, 0.9) * horizon * height),
@@ -80,7 +80,7 @@ def _sea(size: Size, palette: Palette, rng: np.random.Generator) -> Image.Image:
 
 def _mountain(size: Size, palette: Palette, rng: np.random.Generator) -> Image.Image:
     width, height = size
-    image = sky(size, palette, 0.6, rng.integers(1, 4), rng)
+    image = sky(size, palette, 0.6, int(rng.integers(1, 4)), rng)
     draw = ImageDraw.Draw(image)
     tones = ("far", "mid", "near")
     for step, tone in enumerate(tones):
@@ -101,7 +101,7 @@ def _mountain(size: Size, palette: Palette, rng: np.random.Generator) -> Image.I
 def _canal(size: Size, palette: Palette, rng: np.random.Generator) -> Image.Image:
     width, height = size
     horizon = rng.uniform(0.52, 0.66)
-    image = sky(size, palette, horizon, rng.integers(2, 6), rng)
+    image = sky(size, palette, horizon, int(rng.integers(2, 6)), rng)
     draw = ImageDraw.Draw(image)
     middle = rng.uniform(0.35, 0.65) * width
     for end in (0.0, float(width)):  # houses grow smaller towards the middle
@@ -122,10 +122,10 @@ def _canal(size: Size, palette: Palette, rng: np.random.Generator) -> Image.Imag
                 for column in np.arange(left + 0.02 * width, right - 0.02 * width, 0.05 * width):
                     draw.rectangle((column, row, column + 0.015 * width, row + 0.035 * height), fill=palette["dark"])
             x = other
-    y = round(horizon * height)
-    mirrored = image.crop((0, 2 * y - height, width, y)).transpose(Image.Transpose.FLIP_TOP_BOTTOM)
-    water = ramp((width, height - y), palette["water"], mixed(palette["water"], palette["dark"], 0.3))
-    image.paste(Image.blend(water, mirrored, 0.3), (0, y))
+    line = round(horizon * height)
+    mirrored = image.crop((0, 2 * line - height, width, line)).transpose(Image.Transpose.FLIP_TOP_BOTTOM)
+    water = ramp((width, height - line), palette["water"], mixed(palette["water"], palette["dark"], 0.3))
+    image.paste(Image.blend(water, mirrored, 0.3), (0, line))
     for _ in range(rng.integers(2, 6)):
         x, y, long = (
             rng.uniform(0.1, 0.9) * width,

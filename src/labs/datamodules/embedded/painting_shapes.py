@@ -51,10 +51,9 @@ def hills(
     """Fill everything below a rugged line; `base` and `rise` are shares of the height."""
     width, height = size
     x = np.linspace(0, 1, 24)
-    waves = sum(
-        rng.uniform(0.2, 1) / k**steep * np.sin(2 * np.pi * (k * x * rng.uniform(0.6, 1.2) + rng.random()))
-        for k in (1, 2, 4, 7)
-    )
+    waves = np.zeros(24)
+    for k in (1, 2, 4, 7):
+        waves += rng.uniform(0.2, 1) / k**steep * np.sin(2 * np.pi * (k * x * rng.uniform(0.6, 1.2) + rng.random()))
     line = (base - rise * (waves - waves.min()) / np.ptp(waves)) * height
     draw.polygon([(0, height), *zip((x * width).tolist(), line.tolist(), strict=True), (width, height)], fill=fill)
 
