@@ -238,6 +238,33 @@ def test_a_longer_run_goes_on_with_the_schedule(scheduler: str, train: Callable[
     assert whole[0]["lr"][0] == pytest.approx(0.3), "the rate of the epoch, not of the next one"
 
 
+EARLY = "+callbacks.early_stopping={_target_:lightning.pytorch.callbacks.EarlyStopping,monitor:'val/loss',patience:3}"
+
+
+def test_early_stopping_keeps_the_best_weights_and_its_patience(train: Callable[..., Path], tmp_path: Path) -> None:
+    """Starter codes keep a second name for the last weights. A run that is stopped in between waits no longer."""
+    recipe = ["weights=random", "trainer=cpu", "logger=none", "callbacks.pictures=null", "optimizer.lr=0.3", EARLY]
+    train(*recipe, "trainer.max_epochs=30", "hydra.run.dir=whole")
+    facts = json.loads((tmp_path / "whole" / "metrics.json").read_text())
+    assert facts["epochs"] == facts["best_epoch"] + 3 < 30
+    assert "stopped early" not in facts["labels"], "by a rule of the recipe"
+    saved = {
+        name: torch.load(tmp_path / f"whole/checkpoints/{name}.ckpt", weights_only=True) for name in ("best", "last")
+    }
+    assert (saved["best"]["epoch"] + 1, saved["last"]["epoch"] + 1) == (facts["best_epoch"], facts["epochs"])
+    weights = [saved[name]["state_dict"]["net.fc.weight"] for name in ("best", "last")]
+    assert not torch.equal(*weights)
+    with pytest.MonkeyPatch.context() as patch:
+        _interrupt_in_epoch(patch, facts["best_epoch"] + 1)  # with a part of its patience left
+        with pytest.raises(SystemExit):
+            train(*recipe, "trainer.max_epochs=30", "hydra.run.dir=stopped")
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    train("resume=stopped")
+    whole, stopped = results(tmp_path / "whole"), results(tmp_path / "stopped")
+    pd.testing.assert_frame_equal(stopped[0], whole[0], check_exact=True)
+    assert stopped[1] == whole[1]
+
+
 SMALL = ["weights=random", "trainer=cpu", "logger=none", "callbacks.pictures=null", "optimizer.lr=0.1"]
 
 

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import torch
 
 from labs import LabsError
-from labs.callbacks.lr_find import LearningRateSearch
+from labs.callbacks.lr_find import LearningRateSearch, unbiased
 
 pytestmark = pytest.mark.usefixtures("undrawn")
 RECIPE = ("trainer=cpu", "logger=none", "weights=random", "callbacks.pictures=null", "trainer.max_epochs=2")
@@ -28,7 +29,7 @@ def test_the_run_is_that_of_the_rate_that_was_found(train: Callable[..., Path]) 
     assert Path("found/images/lr_find.png").is_file()
     assert log["lr"].tolist() == [rate] * 2
     typed, other = run(train, "typed", f"optimizer.lr={rate!r}")
-    assert log.to_dict() == pytest.approx(typed.to_dict())
+    pd.testing.assert_frame_equal(log, typed)
     assert record["metrics"] == other["metrics"]
     assert "lr_found" not in other
     assert record["key"] != other["key"]
@@ -44,6 +45,22 @@ def test_other_methods_are_refused(train: Callable[..., Path], capsys: pytest.Ca
     with pytest.raises(SystemExit):
         train("experiment=dcgan_mnist", "data=embedded", "lr_find=true", "debug=batches", "logger=none")
     assert "no single optimizer" in capsys.readouterr().err
+
+
+def test_a_loss_that_stays_is_a_level_line() -> None:
+    """Lightning divides by the weights of one step too many: half the loss at the first step."""
+    from lightning.pytorch.tuner.lr_finder import _LRCallback
+
+    class Steps:
+        global_step, accumulate_grad_batches, should_stop = 0, 1, False
+        fit_loop = type("Loop", (), {"batch_idx": 0})()
+        strategy = type("Strategy", (), {"broadcast": staticmethod(lambda value: value)})()
+
+    callback, trainer = _LRCallback(20), Steps()
+    for step in range(1, 21):
+        trainer.global_step = step
+        callback.on_train_batch_end(trainer, None, torch.tensor(2.4), None, step)  # type: ignore[arg-type]
+    assert unbiased(callback.losses) == pytest.approx([2.4] * 20)
 
 
 def test_settings_that_cannot_be_are_refused() -> None:

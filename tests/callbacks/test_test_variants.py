@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from labs import LabsError
 from labs.callbacks.test_variants import TestVariants
 from labs.functional.image_variants import VARIANTS
 
@@ -47,7 +48,7 @@ def test_a_part_of_the_images_has_the_variants_of_that_part(train: Callable[...,
 
 
 def test_what_cannot_be_is_said(train: Callable[..., Path], capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(ValueError, match="shown=0"):
+    with pytest.raises(LabsError, match="shown=0"):
         TestVariants(shown=0)
     with pytest.raises(SystemExit):
         train("experiment=dann_source_only", "data=embedded", "debug=batches", "callbacks=test_variants", "logger=none")

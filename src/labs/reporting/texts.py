@@ -91,8 +91,9 @@ def run_cells(table: Table, line: RunLine) -> list[str]:
     """Write one run; values that it lacks are dashes."""
     run = line.run
     epoch = (run.best_epoch or run.epochs) if run.finished else None
+    folds = len({other.run.fold for other in table.lines})
     texts = [
-        ABSENT if run.seed is None else str(run.sample),
+        ABSENT if run.seed is None else str(run.sample if folds > 1 else run.seed),
         line.status,
         f"{epoch or ABSENT} of {run.epochs}" if run.epochs else ABSENT,
         ABSENT if run.seconds is None else f"{run.seconds:.0f}",
