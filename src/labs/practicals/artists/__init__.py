@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from labs.practicals import PANELS, SETTINGS, Column, Sheet, final_metrics
+from labs.practicals import SETTINGS, Column, Sheet, final_metrics
 
 if TYPE_CHECKING:
     from labs.reporting.recorded_run import Run
@@ -74,7 +74,7 @@ SHEET = Sheet(
     settings=(*SETTINGS, "datamodule.fold", "module.net.dropout"),
     files=("variants.tsv", "images/predictions.png", "images/confusion_matrix.png", "images/test_variants.png"),
     pictures=("result.png", "images/test_variants.png"),
-    panels=PANELS,
+    results=_results,
     predicts="test/acc",
     answers="best",
     try_out=("callbacks.pictures=null",),
