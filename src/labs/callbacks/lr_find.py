@@ -12,11 +12,11 @@ from typing import Any
 import lightning.pytorch as pl
 from lightning.pytorch.tuner.tuning import Tuner
 from lightning.pytorch.utilities.seed import isolate_rng
-from matplotlib.figure import Figure
 from rich.console import Console
 
 from labs import LabsError
 from labs.callbacks.tensorboard import images_folder, writer
+from labs.drawing.figures import Figure
 from labs.storage.files import replacing
 
 ENDLESS = 10_000  # epochs: the test ends by its steps
@@ -79,7 +79,7 @@ class LearningRateSearch(pl.Callback):
         pl_module.__dict__["optimizer"] = functools.partial(build, lr=rate)  # no part of the net: a function
         self.facts["lr_found"] = rate
         line = f"learning rate {rate:.2g} (lr_find; the recipe has {before}); its curve is images/lr_find.png"
-        Console().print(line, highlight=False, soft_wrap=True)
+        Console(emoji=False).print(line, highlight=False, soft_wrap=True)
 
     def _test(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> Any:
         """Return Lightning's finder, after its test; neither method nor data of the run are touched."""
