@@ -31,6 +31,7 @@ def main(cfg: DictConfig) -> None:
 
 def train(cfg: DictConfig, run: "Run") -> dict[str, float]:
     """Train and test in the directory of a run; return the final metrics by name, such as `test/acc`."""
+    from labs import LabsError
     from labs.cli.check import build, check_recipe
     from labs.cli.quiet import quiet
 
@@ -65,7 +66,10 @@ def train(cfg: DictConfig, run: "Run") -> dict[str, float]:
     if is_overridden("training_step", module):  # some methods train nothing
         going_on = last_checkpoint(run.directory, asked=cfg.resume) if run.resumes else None
         trainer.fit(module, datamodule, ckpt_path=going_on, weights_only=True)
-    trainer.test(module, datamodule, ckpt_path=weights_tested(trainer), verbose=False, weights_only=True)
+    elif cfg.validate_only:
+        raise LabsError("validate_only=true: this practical trains nothing, so only its test gives numbers.")
+    if not cfg.validate_only:
+        trainer.test(module, datamodule, ckpt_path=weights_tested(trainer), verbose=False, weights_only=True)
     return dict(run.facts["metrics"])
 
 

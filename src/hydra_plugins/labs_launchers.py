@@ -1,4 +1,4 @@
-"""How the cells of a grid are found, `hydra/sweeper=cells`, and run: `hydra/launcher=serial` or `joblib`.
+"""How cells of grids and searches are found, `hydra/sweeper=cells`, and run: `hydra/launcher=serial` or `joblib`.
 
 Hydra looks for launchers in the namespace package `hydra_plugins` and imports them at every start, so nothing heavy is
 imported here before a grid is launched.
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from hydra._internal.core_plugins import basic_sweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
 from hydra.core.utils import JobReturn
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
@@ -29,6 +30,10 @@ class CellSweeper(basic_sweeper.BasicSweeper):
         assert self.launcher is not None
         parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
         words = parser.parse_overrides([*self._parse_config(), *of_the_cells(arguments)])
+        if self.config is not None and self.config.search:
+            assert isinstance(self.launcher, SerialLauncher)
+            self.launcher.search(words)
+            return []
         (cells,) = self.split_arguments([word for word in words if not word.is_hydra_override()], None)
         returns = self.launcher.launch(cells, initial_job_idx=0)
         for cell in returns:
@@ -48,6 +53,12 @@ class SerialLauncher(Launcher):
         from labs.cli.grid.launch import launch
 
         return launch(self._run(), self.hydra_context.config_loader, self.config, job_overrides, initial_job_idx)
+
+    def search(self, words: Sequence[Override]) -> None:
+        """Run the trials of a search."""
+        from labs.cli.search.launch import Search
+
+        Search(self._run(), self.hydra_context.config_loader, self.config, words)()
 
     def _run(self) -> "Run":
         from labs.cli.grid.serial import Serial

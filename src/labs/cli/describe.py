@@ -100,7 +100,7 @@ def _resolved(cfg: DictConfig, weights: str) -> dict[str, Any]:
     """Return the settings; what refers to a path or to the seed is the same everywhere and for every seed."""
     known = OmegaConf.masked_copy(cfg, [str(key) for key in cfg if is_part(str(key), THE_CALL)])
     known.paths = dict.fromkeys(cfg.paths, "")
-    known.seed = THE_SEED
+    known.seed, known.trial = THE_SEED, None
     if OmegaConf.select(known, FOLD) is not None:
         known.datamodule.fold = None  # it stands apart, too
     if OmegaConf.is_config(OmegaConf.select(known, "module.net")):  # anything else is refused by its type

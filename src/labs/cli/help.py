@@ -26,7 +26,7 @@ FLAGS = """\
 
 LONGEST = 160  # bytes of the name of a cell's folder
 
-_GROUPS_APART = ("experiment", "grid", "hydra", "paths")
+_GROUPS_APART = ("experiment", "grid", "search", "hydra", "paths")
 
 
 def register_resolvers() -> None:
@@ -89,6 +89,8 @@ def help_text(conf: Path) -> str:
         lines += [f"    {name:<24}{what}" for name, what in experiments]
     lines += ["", "Grids (python train.py -m grid=...)"]
     lines += [f"    {path.stem:<24}{header(path)}" for path in sorted((conf / "grid").glob("*.yaml"))]
+    lines += ["", "Searches (python train.py -m search=...)"]
+    lines += [f"    {path.stem:<24}{header(path)}" for path in sorted((conf / "search").glob("*.yaml"))]
     lines += [
         "",
         "Axes: every one is one word, and its settings hang under it (optimizer=adamw optimizer.lr=1e-3)",

@@ -19,7 +19,7 @@ AXES = {
 }
 
 # Settings that are mappings of the user's own keys, which Hydra would merge with what is there, or refuse.
-FREE_MAPPINGS = ("module.lr_scale", "callbacks.freeze.unfreeze")
+FREE_MAPPINGS = ("module.lr_scale", "callbacks.freeze.unfreeze", "search.space")
 
 
 # Options and values that are called `true`, which Hydra would take for a truth value.
@@ -39,6 +39,9 @@ QUOTED_OR_UNDERSCORED = re.compile(
     r"""'(?:\\.|[^'])*'|"(?:\\.|[^"])*"|(?<![^\s,:=[({])[+-]?\d[\d.]*_[\d._]*(?:[eE][+-]?\d+)?(?![^\s,\])}])"""
 )
 
+# A range of a search, such as `log(1e-4, 1)`, which Hydra would take for a function of its own.
+RANGE = re.compile(r"""'[^']*'|"[^"]*"|\w+\([^()]*\)""")
+
 
 def expand(arguments: list[str]) -> list[str]:
     """Expand the short forms in a list of command-line arguments.
@@ -49,6 +52,7 @@ def expand(arguments: list[str]) -> list[str]:
     - `paths.outputs=2026_11` and other numbers with underscores stay what was typed; `~/` is the home directory.
     - `datamodule.source.path=a=b, c` needs no quotes.
     - `datamodule.images=a=b, c.png` needs none where there is such a file.
+    - `search.space={optimizer.lr: log(1e-4, 1)}` needs no quotes around a range, and no `search=any`.
     - `weights=<run directory or checkpoint>` starts from the weights of a run.
     - `run=<run directory>` looks into the net of a run, which is the same.
     - `resume=<run directory>` repeats that run's overrides in that directory, from its last checkpoint.
@@ -64,6 +68,8 @@ def expand(arguments: list[str]) -> list[str]:
         ['experiment=cub_full', 'module.optimizer.lr=0.01', '--cfg', 'job']
     """
     expanded: list[str] = []
+    if any(a.startswith("search.") for a in arguments) and not any(a.startswith("search=") for a in arguments):
+        expanded.append("search=any")
     for argument in arguments:
         key, _, value = argument.partition("=")
         if key in ("resume", "retry") and value.lower() not in ("true", "false", "null"):
@@ -76,6 +82,8 @@ def expand(arguments: list[str]) -> list[str]:
             expanded += [*repeat(argument, arguments), *(["resume=true"] if key == "resume" else [])]
         elif key == "run" or (key == "weights" and ("/" in value or _exists(_bare(value)))):
             expanded.append(f"module.net.weights={_paths(value)}")
+        elif key == "search.space":
+            expanded += _long_names(f"{key}={RANGE.sub(_quoted_range, value)}")
         elif key in PATHS and "${" not in value and value not in ("", "null"):
             is_swept = {"-m", "--multirun"} & set(arguments)
             expanded.append(f"{key}={_paths(value) if is_swept else quote(_at_home(_bare(value)))}")
@@ -97,6 +105,10 @@ def _as_typed(argument: str) -> str:
         return f"{key}={quote(_at_home(value))}"
     kept = QUOTED_OR_UNDERSCORED.sub(lambda found: found[0] if found[0][0] in "'\"" else f"'{found[0]}'", value)
     return f"{key}{equals}{kept}"
+
+
+def _quoted_range(found: re.Match[str]) -> str:
+    return found[0] if found[0][0] in "'\"" else f"'{found[0]}'"
 
 
 def _paths(value: str) -> str:

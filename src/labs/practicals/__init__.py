@@ -55,7 +55,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Plot:
-    """Describe one figure of a table. `draw` takes the rows and a title; it returns a PNG, or None without data.
+    """Describe one figure of a table. `draw` takes what it draws, the rows, and a title; it returns a PNG, or None.
 
     `name` is that of its file.
     """
@@ -63,7 +63,7 @@ class Plot:
     name: str
     title: str
     caption: str
-    draw: "Callable[[Sequence[Row], str], bytes | None]"
+    draw: Callable[[Any, str], bytes | None]
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from labs.reporting.drawings import Drawing
+from labs.reporting.search import Found, trials, verdict
 from labs.reporting.tables import Table
 from labs.reporting.texts import (
     COMMANDS_TITLE,
@@ -27,15 +28,23 @@ def to_markdown(tables: Sequence[Table]) -> str:
     return "\n".join(_table(table) for table in tables)
 
 
-def hand_in(tables: Sequence[Table], drawings: Sequence[Sequence[Drawing]], created: str) -> str:
-    """Write the whole report: tables, figures by relative links, each run, commands, the environment."""
+def hand_in(
+    tables: Sequence[Table],
+    drawings: Sequence[Sequence[Drawing]],
+    created: str,
+    searches: Sequence[tuple[Found, Sequence[Drawing]]] = (),
+) -> str:
+    """Write the whole report: searches, tables, figures by relative links, each run, commands, the environment."""
     runs = recorded(tables)
     parts = [f"# {heading(tables)}", f"{count(runs)} Made {created} from the run directories alone."]
+    for found, figures in searches:
+        parts += [f"## Search {found.name}", "\n".join(f"- {_plain(line)}" for line in verdict(found))]
+        parts += _figures(figures, found.name)
+        head, lines = trials(found)
+        parts.append(_grid([head, *([_plain(text) for text in line] for line in lines)], left=(-1,)))
     for table, figures in zip(tables, drawings, strict=True):
         parts.append(_table(table).rstrip())
-        for figure in figures:
-            plot = figure.plot
-            parts += [f"### {plot.title}", f"![{plot.title} of {table.title}]({figure.file})", plot.caption]
+        parts += _figures(figures, table.title)
         lines = [[_plain(text) for text in (row_title(line.row), *run_cells(table, line))] for line in table.lines]
         if lines:
             parts += [f"### {RUNS_TITLE}", *filter(None, [runs_caption(table)])]
@@ -48,6 +57,14 @@ def hand_in(tables: Sequence[Table], drawings: Sequence[Sequence[Drawing]], crea
         rows = [[name, _plain(text)] for name, text in facts.items()]
         parts.append("## Environment\n\n" + _grid([["What", "Version or value"], *rows], left=(0, 1)))
     return "\n\n".join(parts) + "\n"
+
+
+def _figures(figures: Sequence[Drawing], title: str) -> list[str]:
+    parts = []
+    for figure in figures:
+        plot = figure.plot
+        parts += [f"### {plot.title}", f"![{plot.title} of {title}]({figure.file})", plot.caption]
+    return parts
 
 
 def _table(table: Table) -> str:

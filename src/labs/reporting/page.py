@@ -12,6 +12,7 @@ from labs.reporting import texts
 from labs.reporting.drawings import Drawing
 from labs.reporting.recorded_run import MISSING
 from labs.reporting.row import NOT_RUN, Row
+from labs.reporting.search import Found, trials, verdict
 from labs.reporting.tables import Table
 
 THUMBNAIL = (480, 360)
@@ -25,16 +26,23 @@ TEMPLATES = Environment(
 TEMPLATES.filters["base64"] = lambda content: base64.b64encode(content).decode("ascii")
 
 
-def render_page(tables: Sequence[Table], drawings: Sequence[Sequence[Drawing]], created: str) -> str:
-    """Return the page: each table with its footnotes, figures, runs, pictures and commands; then the environment.
+def render_page(
+    tables: Sequence[Table],
+    drawings: Sequence[Sequence[Drawing]],
+    created: str,
+    searches: Sequence[tuple[Found, Sequence[Drawing]]] = (),
+) -> str:
+    """Return the page: what searches found; each table with its footnotes, figures, runs, pictures and commands.
 
     Args:
         tables: The tables, in the order of the page.
         drawings: The figures of each table.
         created: When the report was made, as the reader should see it.
+        searches: What searches found, with their figures.
     """
     return TEMPLATES.get_template("page.html.jinja").render(
-        tables=tables, drawings=drawings, created=created,
+        tables=tables, drawings=drawings, created=created, searches=searches,
+        verdict=verdict, trials=trials,
         texts=texts, row_class=_row_class, pictures=_pictures, MISSING=MISSING,
     )  # fmt: skip
 

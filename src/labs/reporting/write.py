@@ -11,6 +11,7 @@ from labs.reporting.find import find_runs
 from labs.reporting.latex import to_latex
 from labs.reporting.markdown import hand_in
 from labs.reporting.page import render_page
+from labs.reporting.search import draw_searches, read_searches
 from labs.reporting.tables import Table, build_tables
 from labs.storage.files import replacing, write_text
 
@@ -28,15 +29,16 @@ def write_report(paths: Sequence[Path], output: Path, rank_by: str | None = None
     """
     tables = build_tables(find_runs(paths), rank_by)
     drawings = draw(tables)
+    searches = draw_searches(read_searches(paths))
     created = datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z")
     texts = {
-        PAGE: render_page(tables, drawings, created),  # first: by it the others are known as a report's
-        "table.md": hand_in(tables, drawings, created),
+        PAGE: render_page(tables, drawings, created, searches),  # first: by it the others are known as a report's
+        "table.md": hand_in(tables, drawings, created, searches),
         "table.tex": to_latex(tables),
         "table.csv": to_csv(tables),
         "runs.csv": runs_to_csv(tables),
     }
-    figures = [drawing for figures in drawings for drawing in figures]
+    figures = [drawing for figures in (*(figures for _, figures in searches), *drawings) for drawing in figures]
     _refuse_files_of_others(output, [*texts, *(drawing.file for drawing in figures)])
     try:
         output.mkdir(parents=True, exist_ok=True)

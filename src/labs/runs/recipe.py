@@ -17,7 +17,7 @@ import yaml
 from labs.runs.directory import weights_file
 
 # What a command does with a run: never repeated with it.
-THE_CALL = ("grid", "resume", "rerun", "sweep", "trust", "hydra")
+THE_CALL = ("grid", "search", "trial", "resume", "rerun", "sweep", "trust", "hydra")
 # Where things lie, and what carries out the computation.
 PLACES = (
     *("paths", "*.folder", "*.weights_folder", "*.dirpath", "trainer.default_root_dir", "trainer.accelerator"),
@@ -28,7 +28,14 @@ SHOWN = (
     *("practical", "logger", "draw_architecture", "feature_cache"),
     *("trainer.enable_*", "trainer.log_every_n_steps", "trainer.profiler"),
     *("callbacks.architecture", "callbacks.feature_cache", "callbacks.features", "callbacks.learning_rate"),
-    *("callbacks.explain", "callbacks.pictures", "callbacks.progress", "callbacks.samples", "callbacks.watch"),
+    *(
+        "callbacks.explain",
+        "callbacks.pictures",
+        "callbacks.progress",
+        "callbacks.pruning",
+        "callbacks.samples",
+        "callbacks.watch",
+    ),
 )
 # Each name or pattern stands for itself and for everything under it: none of it changes a number.
 NOT_PART = (*THE_CALL, *PLACES, *SHOWN)

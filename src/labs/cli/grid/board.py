@@ -35,10 +35,11 @@ class Board:
         title: the name of the grid.
         cells: all of them; the board reads how they stand.
         at_once: how many run side by side.
+        planned: how many there will be, where they are not all known yet.
     """
 
-    def __init__(self, title: str, cells: Sequence[Cell], at_once: int) -> None:
-        self.title, self.cells, self.at_once = title, cells, at_once
+    def __init__(self, title: str, cells: Sequence[Cell], at_once: int, planned: int = 0) -> None:
+        self.title, self.cells, self.at_once, self.planned = title, cells, at_once, planned
         self.console = Console(file=sys.stdout, emoji=False)  # this stream, also while cells print elsewhere
         self.live = Live(
             console=self.console,
@@ -67,8 +68,9 @@ class Board:
         """Say that a cell's state changed; a terminal shows it anyway."""
         if self.console.is_terminal:
             return
-        number = f"[{self.cells.index(cell) + 1:>{len(str(len(self.cells)))}}/{len(self.cells)}]"
-        left = time_left(self.cells, self.at_once) if cell.state == "done" else None
+        total = max(len(self.cells), self.planned)
+        number = f"[{self.cells.index(cell) + 1:>{len(str(total))}}/{total}]"
+        left = self._time_left() if cell.state == "done" else None
         parts = [number, cell.state, cell.name, *_progress(cell), *([f"about {duration(left)} left"] if left else [])]
         self._print("  ".join(parts))
 
@@ -77,7 +79,7 @@ class Board:
         room = max(self.console.height - 6, 3)
         by_interest = sorted(range(len(self.cells)), key=lambda i: FIRST_SHOWN.index(self.cells[i].state))
         lines = [self._line(self.cells[i]) for i in sorted(by_interest[:room])]
-        left = time_left(self.cells, self.at_once)
+        left = self._time_left()
         heading = f"{self.title}: {self._counts()}" + (f"; about {duration(left)} left" if left else "")
         hidden = listed([self.cells[i] for i in by_interest[room:]])
         return Group(Text(heading, "bold"), *lines, *([Text(f"and {hidden}", "dim")] if hidden else []))
@@ -92,17 +94,20 @@ class Board:
         return Text.assemble((state, STYLES[cell.state]), name, progress, no_wrap=True)
 
     def _counts(self) -> str:
-        return f"{len(self.cells)} cells, {listed(self.cells)}"
+        return ", ".join(filter(None, [f"{max(len(self.cells), self.planned)} cells", listed(self.cells)]))
+
+    def _time_left(self) -> float | None:
+        return time_left(self.cells, self.at_once, max(self.planned - len(self.cells), 0))
 
     def _print(self, line: str) -> None:
         self.console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
-def time_left(cells: Sequence[Cell], at_once: int) -> float | None:
+def time_left(cells: Sequence[Cell], at_once: int, unknown: int = 0) -> float | None:
     """Estimate the seconds until the last cell ends, or return None while there is nothing to go by.
 
     A cell that runs takes as long as its epochs so far foretell, one that waits as long as the mean of those that
-    were done and of those that run.
+    were done and of those that run; likewise those that are `unknown` yet.
     """
     now = time.monotonic()
     done = [cell.ended - cell.started for cell in cells if cell.state == "done" and cell.ended and cell.started]
@@ -117,7 +122,7 @@ def time_left(cells: Sequence[Cell], at_once: int) -> float | None:
         elif done:
             running.append(max(sum(done) / len(done) - (now - cell.started), 0.0))
     lengths = done or expected
-    waiting = sum(cell.state == "waiting" for cell in cells)
+    waiting = unknown + sum(cell.state == "waiting" for cell in cells)
     if not lengths or not (waiting or running):
         return None
     return max([*running, (sum(running) + waiting * sum(lengths) / len(lengths)) / at_once])

@@ -55,7 +55,7 @@ class Cell:
     @property
     def arguments(self) -> list[str]:
         """Return the arguments of train.py that run this cell, and no other, in its directory."""
-        single = [o for o in self.overrides if is_part(o.partition("=")[0], ("grid", "sweep"))]
+        single = [o for o in self.overrides if is_part(o.partition("=")[0], ("grid", "search", "sweep"))]
         hydra = [str(o) for o in self.config.hydra.overrides.hydra if str(o).lstrip("+").startswith(OF_A_JOB)]
         return [*single, *hydra, f"hydra.run.dir={quote(str(self.directory))}"]
 

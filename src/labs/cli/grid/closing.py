@@ -66,7 +66,7 @@ def _say_what_was_saved(cells: Sequence[Cell]) -> None:
 def _again(grid: Path) -> str:
     """Return the command of this grid; a sweep without a name needs its directory to be found again."""
     typed = [argument for argument in sys.argv[1:] if not argument.startswith("rerun=")]
-    named = any(argument.startswith(("grid=", "hydra.sweep.dir=")) for argument in typed)
+    named = any(argument.startswith(("grid=", "search=", "hydra.sweep.dir=")) for argument in typed)
     return shlex.join(
         ["python", "train.py", *typed, *([] if named else [f"hydra.sweep.dir={quote(shown_path(grid))}"])]
     )

@@ -59,12 +59,12 @@ def launch(
         raise LabsError(f"rerun={config.rerun}: expected true or false.")
     grid = Path(config.hydra.sweep.dir)
     cells = compose_cells(loader, config, job_overrides, first)
-    _check([cell for cell in cells if cell.state == "waiting"], run)
+    check_cells([cell for cell in cells if cell.state == "waiting"], run)
     write_plan(cells, grid, shlex.join(["python", "train.py", *sys.argv[1:]]))
     code = None
     with Board(grid.name, cells, run.at_once) as board:
         try:
-            _run_all(cells, run, board, stop=config.sweep.on_error == "stop")
+            run_all(cells, run, board, stop=config.sweep.on_error == "stop")
         except (KeyboardInterrupt, SystemExit) as error:
             code = exit_code(error) or 1
     sum_up(cells, grid, interrupted=code is not None)
@@ -73,33 +73,20 @@ def launch(
     return [_job_return(cell, cells) for cell in cells]
 
 
-def _check(cells: Sequence[Cell], run: Run) -> None:
+def check_cells(cells: Sequence[Cell], run: Run) -> None:
+    """Refuse cells that cannot run as they are written."""
     run.check(cells)
     for cell in cells:
         check_recipe(cell.own_recipe)
 
 
-def _run_all(cells: Sequence[Cell], run: Run, board: Board, *, stop: bool) -> None:
+def run_all(cells: Sequence[Cell], run: Run, board: Board, *, stop: bool) -> None:
+    """Run all cells that are waiting."""
     halt = threading.Event()
 
     def one(cell: Cell) -> None:
-        if halt.is_set():
-            return
-        cell.look()
-        if cell.state != "waiting":
-            board.tell(cell)
-            return
-        try:
-            cell.start()
-            board.tell(cell)
-            run(cell)
-        except (KeyboardInterrupt, SystemExit):  # Lightning ends an interrupted run with SystemExit
-            cell.end("interrupted")
-            raise
-        except OSError as error:  # its directory cannot be written
-            cell.end("failed", say_error(error), "".join(traceback.format_exception(error)))
-        finally:
-            board.tell(cell)
+        if not halt.is_set():
+            run_cell(cell, run, board)
         if stop and cell.state == "failed":
             halt.set()
 
@@ -108,6 +95,25 @@ def _run_all(cells: Sequence[Cell], run: Run, board: Board, *, stop: bool) -> No
         Parallel(n_jobs=run.at_once, backend="threading")(
             delayed(one)(cell) for cell in cells if cell.state == "waiting"
         )
+
+
+def run_cell(cell: Cell, run: Run, board: Board) -> None:
+    """Run a cell, unless another process has begun or finished it in the meantime; how it ended, it says itself."""
+    cell.look()
+    if cell.state != "waiting":
+        board.tell(cell)
+        return
+    try:
+        cell.start()
+        board.tell(cell)
+        run(cell)
+    except (KeyboardInterrupt, SystemExit):  # Lightning ends an interrupted run with SystemExit
+        cell.end("interrupted")
+        raise
+    except OSError as error:  # its directory cannot be written
+        cell.end("failed", say_error(error), "".join(traceback.format_exception(error)))
+    finally:
+        board.tell(cell)
 
 
 class _CellReturn(JobReturn):

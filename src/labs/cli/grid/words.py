@@ -31,7 +31,9 @@ def of_the_grid(arguments: list[str]) -> list[str]:
             "-m, such as experiment=<name> --cfg job."
         )
     flags = [argument for argument in arguments if argument not in options.overrides]
-    is_grid = options.multirun or any(word.startswith(("grid=", "hydra.mode=")) for word in options.overrides)
+    is_grid = options.multirun or any(
+        word.startswith(("grid=", "search=", "hydra.mode=")) for word in options.overrides
+    )
     runs = is_grid and not (options.cfg or options.info or options.help)
     _typed[:] = [*flags, *options.overrides] if runs else []
     return [*flags, *(word for word in options.overrides if not runs or _is_of_the_grid(word))]

@@ -1,0 +1,15 @@
+"""What a search says when it ends: what it found, and what that is worth."""
+
+from pathlib import Path
+
+from rich.console import Console
+from rich.text import Text
+
+from labs.reporting.search import read_search, verdict
+
+
+def say_best(folder: Path) -> None:
+    """Print what the best trial reached, and what its settings and those before the search reach on fresh seeds."""
+    found = read_search(folder)
+    for line in verdict(found) if found else []:
+        Console().print(Text(line), highlight=False, soft_wrap=True)

@@ -1,0 +1,1 @@
+"""Trials of a search: what they may vary, and the journal in which they are kept."""
