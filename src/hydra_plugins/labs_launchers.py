@@ -30,7 +30,7 @@ class CellSweeper(basic_sweeper.BasicSweeper):
         assert self.launcher is not None
         parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
         words = parser.parse_overrides([*self._parse_config(), *of_the_cells(arguments)])
-        if self.config is not None and self.config.search:
+        if self.config is not None and self.config.get("search"):
             assert isinstance(self.launcher, SerialLauncher)
             self.launcher.search(words)
             return []

@@ -60,7 +60,8 @@ def slices(found: "Found", title: str) -> bytes | None:
         tried = [trial.numbers.get(name) for trial in done]
         is_log = "log" in str(values).partition("(")[0]
         places: list[Any] = tried if all(isinstance(v, (int, float)) for v in tried) else [str(v) for v in tried]
-        axes.scatter(places, [t.value or 0.0 for t in done], c=[t.number for t in done], cmap="Blues", vmin=-len(done) / 2,
+        values = [t.value or 0.0 for t in done]
+        axes.scatter(places, values, c=[t.number for t in done], cmap="Blues", vmin=-len(done) / 2,
                      edgecolors=GREY, linewidths=0.5, s=42)  # fmt: skip
         if is_log:
             axes.set_xscale("log")

@@ -55,14 +55,18 @@ class Found:
 
 def read_searches(paths: Sequence[Path]) -> list[Found]:
     """Read every search under the paths; what cannot be read is no search: its runs are reported all the same."""
-    files = sorted({file for path in paths if path.is_dir() for file in path.rglob(RESULTS)})
     found = []
-    for file in files:
+    for folder in search_folders(paths):
         try:
-            found.append(read_search(file.parent))
+            found.append(read_search(folder))
         except BrokenRunError:
             continue
     return found
+
+
+def search_folders(paths: Sequence[Path]) -> list[Path]:
+    """Return the folders of all searches under the paths."""
+    return sorted({file.parent for path in paths if path.is_dir() for file in path.rglob(RESULTS)})
 
 
 def read_search(folder: Path) -> Found:
@@ -133,14 +137,26 @@ def trials(found: Found) -> tuple[list[str], list[list[str]]]:
 
 
 PLOTS = (
-    Plot("search_best", "Best so far", "Each dot is a trial; the line is the best value up to then. Crosses were stopped "
-         "early or failed.", later("labs.drawing.search_figures.best_so_far")),
-    Plot("search_importance", "Which settings matter", "Share of the variance of the values that each setting explains "
-         "(functional ANOVA on the trials that were trained to the end). With few trials it is a rough guess.",
-         later("labs.drawing.search_figures.importance")),
-    Plot("search_slices", "Each setting alone", "The value of each trial over each setting; darker dots are later trials.",
-         later("labs.drawing.search_figures.slices")),
-)  # fmt: skip
+    Plot(
+        name="search_best",
+        title="Best so far",
+        caption="Each dot is a trial; the line is the best value up to then. Crosses were pruned or failed.",
+        draw=later("labs.drawing.search_figures.best_so_far"),
+    ),
+    Plot(
+        name="search_importance",
+        title="Which settings matter",
+        caption="Share of the variance of the values that each setting explains (functional ANOVA on the trials that "
+        "were trained to the end). With few trials it is a rough guess.",
+        draw=later("labs.drawing.search_figures.importance"),
+    ),
+    Plot(
+        name="search_slices",
+        title="Each setting alone",
+        caption="The value of each trial over each setting; darker dots are later trials.",
+        draw=later("labs.drawing.search_figures.slices"),
+    ),
+)
 
 
 def draw_searches(searches: Sequence[Found]) -> list[tuple[Found, list[Drawing]]]:

@@ -11,7 +11,8 @@ from labs.reporting.find import find_runs
 from labs.reporting.latex import to_latex
 from labs.reporting.markdown import hand_in
 from labs.reporting.page import render_page
-from labs.reporting.search import draw_searches, read_searches
+from labs.reporting.recorded_run import Run
+from labs.reporting.search import draw_searches, read_searches, search_folders
 from labs.reporting.tables import Table, build_tables
 from labs.storage.files import replacing, write_text
 
@@ -27,7 +28,7 @@ def write_report(paths: Sequence[Path], output: Path, rank_by: str | None = None
     Raises:
         LabsError: A path holds no run, `rank_by` is unknown, or the output cannot be written or holds files of others.
     """
-    tables = build_tables(find_runs(paths), rank_by)
+    tables = build_tables(_without_trials(find_runs(paths), paths), rank_by)
     drawings = draw(tables)
     searches = draw_searches(read_searches(paths))
     created = datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z")
@@ -52,6 +53,15 @@ def write_report(paths: Sequence[Path], output: Path, rank_by: str | None = None
             f"cannot write the report to {output}: {error.strerror}; choose another directory with --output"
         ) from error
     return output / PAGE, tables
+
+
+def _without_trials(runs: list[Run], paths: Sequence[Path]) -> list[Run]:
+    """Leave out the trials of searches, which have a table of their own, unless there is nothing else."""
+    folders = [folder.resolve() for folder in search_folders(paths)]
+    trials = [
+        run for run in runs if "\nvalidate_only: true" in run.recipe and run.directory.resolve().parent in folders
+    ]
+    return [run for run in runs if run not in trials] or runs
 
 
 def _refuse_files_of_others(output: Path, names: Sequence[str]) -> None:

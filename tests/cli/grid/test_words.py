@@ -57,7 +57,7 @@ def test_no_recipe_is_shown_of_several_cells(shown: str) -> None:
 def test_a_word_that_fits_every_cell_is_taken(
     typed: str, cells: int, in_each: str, train: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(launch, "_run_all", lambda *_, **__: None)
+    monkeypatch.setattr(launch, "run_all", lambda *_, **__: None)
     monkeypatch.setattr(launch, "sum_up", lambda *_, **__: None)
 
     with pytest.raises(SystemExit):  # no cell has a result: none was run
