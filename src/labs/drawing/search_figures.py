@@ -27,7 +27,8 @@ def best_so_far(found: "Found", title: str) -> bytes | None:
     figure, (axes,) = _figure(1, title)
     numbers, values = [trial.number for trial in done], [trial.value or 0.0 for trial in done]
     choose = max if found.maximize else min
-    axes.step(numbers, [choose(values[: n + 1]) for n in range(len(values))], where="post", color=ORANGE, lw=2.5)
+    best = [choose(values[: n + 1]) for n in range(len(values))]
+    axes.step([*numbers, found.trials[-1].number], [*best, best[-1]], where="post", color=ORANGE, lw=2.5)
     axes.plot(numbers, values, "o", color=BLUE, ms=6)
     lowest = axes.get_ylim()[0]
     if stopped := [trial.number for trial in found.trials if trial.state in ("pruned", "failed")]:
@@ -59,10 +60,13 @@ def slices(found: "Found", title: str) -> bytes | None:
     for axes, (name, values) in zip(panels, found.space.items(), strict=True):
         tried = [trial.numbers.get(name) for trial in done]
         is_log = "log" in str(values).partition("(")[0]
-        places: list[Any] = tried if all(isinstance(v, (int, float)) for v in tried) else [str(v) for v in tried]
-        values = [t.value or 0.0 for t in done]
-        axes.scatter(places, values, c=[t.number for t in done], cmap="Blues", vmin=-len(done) / 2,
-                     edgecolors=GREY, linewidths=0.5, s=42)  # fmt: skip
+        places: list[Any] = tried
+        if not all(isinstance(value, (int, float)) for value in tried):
+            known = list(dict.fromkeys([*(values if isinstance(values, list) else []), *map(str, tried)]))
+            places = [known.index(str(value)) for value in tried]
+            axes.set_xticks(range(len(known)), known)
+        heights, order = [trial.value or 0.0 for trial in done], [trial.number for trial in done]
+        axes.scatter(places, heights, c=order, cmap="Blues", vmin=-len(done) / 2, edgecolors=GREY, lw=0.5, s=42)
         if is_log:
             axes.set_xscale("log")
         axes.set(xlabel=name)
@@ -80,6 +84,8 @@ def importances(found: "Found") -> dict[str, float]:
     if len(done) < 5 or len(found.space) < 2 or len({trial.value for trial in done}) < 2:
         return {}
     import optuna  # takes a second: only who draws this waits for it
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
 
     from labs.trials.space import read_space
 
