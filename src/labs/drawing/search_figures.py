@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from labs import LabsError
 from labs.drawing.curves import PALETTE
+from labs.drawing.figures import Figure
 
 if TYPE_CHECKING:
     from labs.reporting.search import Found, Trial

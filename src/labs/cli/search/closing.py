@@ -12,4 +12,4 @@ def say_best(folder: Path) -> None:
     """Print what the best trial reached, and what its settings and those before the search reach on fresh seeds."""
     found = read_search(folder)
     for line in verdict(found) if found else []:
-        Console().print(Text(line), highlight=False, soft_wrap=True)
+        Console(emoji=False).print(Text(line), highlight=False, soft_wrap=True)
