@@ -109,7 +109,12 @@ def verdict(found: Found) -> list[str]:
         f"({_seeds(found.winner)}), each tested once:"
     )
     for name, runs in {"these settings": found.winner, "the experiment as it stands": found.before}.items():
-        metrics = [found.metric, *sorted({key for run in runs.values() for key in run if key.startswith("test/")})]
+        measured = {key for run in runs.values() for key in run}
+        twin = f"test/{found.metric.rpartition('/')[2]}"
+        metrics = [
+            found.metric,
+            *([twin] if twin in measured else sorted(k for k in measured if k.startswith("test/"))),
+        ]
         numbers = [f"{key} {_estimate(key, [run[key] for run in runs.values() if key in run])}" for key in metrics]
         lines.append(f"  {name}: {'; '.join(numbers)}")
     return [*lines, *_compared(found)]
