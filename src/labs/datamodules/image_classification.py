@@ -40,7 +40,8 @@ class ImageClassification(pl.LightningDataModule):
         shuffle: take the training images in another order in each epoch.
         normalization: `imagenet`, `dataset` (measured on the training split), `half` ([-0.5, 0.5]) or `none` ([0, 1]).
         augment: as `labs.datamodules.transforms.Transforms` takes it.
-        validation: `train` cuts the validation split from the training split, `test` uses the test set.
+        validation: `train` cuts the validation split from the training split, `test` uses the test set, `none` cuts
+            nothing, for methods that select nothing.
         validation_fraction: share of each class that is cut.
         split_seed: of that cut, and of the folds.
         fold: test on this one of `folds` parts of all images, counted from 0, and train on the others, whatever test
@@ -64,7 +65,7 @@ class ImageClassification(pl.LightningDataModule):
         embedded: bool,
         resize: int | None = None,
         shuffle: bool = True,
-        validation: Literal["train", "test"] = "train",
+        validation: Literal["train", "test", "none"] = "train",
         validation_fraction: float = 0.1,
         split_seed: int = 0,
         fold: int | None = None,
@@ -141,6 +142,8 @@ class ImageClassification(pl.LightningDataModule):
 
     def setup(self, stage: str) -> None:
         """Cut the splits and choose the normalisation."""
+        if stage == "fit" and self.validation == "none":
+            raise LabsError("datamodule.validation=none: training selects an epoch; type datamodule.validation=train.")
         if self.normalization is not None:
             return
         images = self._loaded = self._loaded or self.source.load(self.resize)

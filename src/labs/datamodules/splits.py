@@ -163,7 +163,8 @@ def three_splits(images: LabeledImages, validation: str, fraction: float, seed: 
         images: of a source.
         validation: `train` takes the source's own validation images; where it has none, a share of the training images
             is cut, stratified by class, of a group all or none. Groups of the same classes, in the same order, are cut
-            alike, so that two sources that show the same things hold out the same. `test` is the test split again.
+            alike, so that two sources that show the same things hold out the same. `test` is the test split again;
+            `none` leaves out the validation split, and what the source has of it.
         fraction: share of each class that is cut.
         seed: of that cut.
     """
@@ -171,6 +172,8 @@ def three_splits(images: LabeledImages, validation: str, fraction: float, seed: 
     train, val, test = (np.flatnonzero(rows) for rows in (~images.is_test & ~is_val, is_val, images.is_test))
     if validation == "test":
         return {"train": train, "val": test, "test": test}
+    if validation == "none":
+        return {"train": train, "test": test}
     if len(val):
         return {"train": train, "val": val, "test": test}
     groups = None if images.groups is None else images.groups[train]

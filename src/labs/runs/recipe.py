@@ -28,14 +28,8 @@ SHOWN = (
     *("practical", "logger", "draw_architecture", "feature_cache"),
     *("trainer.enable_*", "trainer.log_every_n_steps", "trainer.profiler"),
     *("callbacks.architecture", "callbacks.feature_cache", "callbacks.features", "callbacks.learning_rate"),
-    *(
-        "callbacks.explain",
-        "callbacks.pictures",
-        "callbacks.progress",
-        "callbacks.pruning",
-        "callbacks.samples",
-        "callbacks.watch",
-    ),
+    *("callbacks.classes", "callbacks.explain", "callbacks.keep", "callbacks.pictures", "callbacks.progress"),
+    *("callbacks.pruning", "callbacks.samples", "callbacks.watch"),
 )
 # Each name or pattern stands for itself and for everything under it: none of it changes a number.
 NOT_PART = (*THE_CALL, *PLACES, *SHOWN)

@@ -1,0 +1,20 @@
+"""Keep the weights of a method that trains nothing: what it has fitted answers about images later."""
+
+from pathlib import Path
+
+import lightning.pytorch as pl
+
+
+class KeepTested(pl.Callback):
+    """Save the weights that were tested, without gradient steps to go on from.
+
+    Args:
+        dirpath: the folder of the run's checkpoints.
+    """
+
+    def __init__(self, *, dirpath: str) -> None:
+        self.file = Path(dirpath) / "last.ckpt"
+
+    def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Write `last.ckpt`."""
+        trainer.save_checkpoint(self.file, weights_only=True)

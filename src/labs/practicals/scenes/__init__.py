@@ -1,0 +1,79 @@
+"""15-Scene: linear machines on features of trained nets."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from labs.practicals import PANELS, SETTINGS, Column, Panel, Sheet, final_metrics, later
+
+if TYPE_CHECKING:
+    from labs.reporting.recorded_run import Run
+
+SECONDS_OF = {
+    "features_seconds": "features",
+    "gram_seconds": "inner products",
+    "pca_seconds": "principal components",
+    "svm_seconds": "SVM",
+    "cv_seconds": "cross-validation",
+}
+
+
+def _mean_of_classes(run: "Run") -> float | None:
+    """Return the mean of the accuracies of the classes."""
+    found = run.predictions
+    if found is None or found.empty:
+        return None
+    return float((found["label"] == found["prediction"]).groupby(found["label"]).mean().mean())
+
+
+def _results(facts: Mapping[str, Any], run_dir: Path) -> list[list[str]]:
+    """Return accuracies and the seconds of each part, or the splits of a head that was trained."""
+    metrics = facts["metrics"]
+    if "test/svm_seconds" not in metrics:
+        return final_metrics(facts, run_dir)
+    lines = [["measured", "value"]]
+    for name, words in {"acc": "accuracy", "mean_acc": "mean of the classes", "fitted_acc": "training images"}.items():
+        lines.append([words, f"{100 * metrics[f'test/{name}']:.2f} %"])
+    lines.append(["features of an image", f"{metrics['test/width']:,.0f}"])
+    lines.append(["C", f"{metrics['test/C']:g}"])
+    for name, words in SECONDS_OF.items():
+        if f"test/{name}" in metrics:
+            lines.append([f"{words} (s)", f"{metrics[f'test/{name}']:.2f}"])
+    return lines
+
+
+SHEET = Sheet(
+    title="15-Scene: features of trained nets and linear machines",
+    handout="hand-out 002, part 2-a",
+    docs="docs/scenes.md",
+    columns=(
+        Column("test/acc", "accuracy (%)", "higher", "percent", "Testing", interval=True),
+        Column("mean", "mean of the classes (%)", "higher", "percent", "Testing", images="", read=_mean_of_classes),
+        Column("test/width", "features", "neither", "count"),
+        Column("test/C", "C", "neither"),
+        *(
+            Column(f"test/{name}", words, "lower", group="Seconds")
+            for name, words in SECONDS_OF.items()
+            if name != "cv_seconds"
+        ),
+    ),
+    caption=(
+        "Seconds of the features and of their inner products are what it took to compute them once; runs that ask "
+        "again read them. A head that was trained has no C and no such seconds."
+    ),
+    published=__name__,
+    settings=(*SETTINGS, "module.C", "module.pca"),
+    files=("classes.tsv", "images/predictions.png", "images/confusion_matrix.png"),
+    pictures=("images/confusion_matrix.png", "images/predictions.png", "result.png"),
+    panels=(*PANELS, Panel("mean_acc", "mean of the classes (%)", percent=True)),
+    observations=later(f"{__name__}.observations.observations"),
+    results=_results,
+    predicts="test/acc",
+    answers="last",
+    try_out=(
+        "callbacks.pictures=null",
+        "datamodule.image_size=64",
+        "datamodule.source.train_per_class=4",
+        "datamodule.source.test_per_class=2",
+    ),
+)
