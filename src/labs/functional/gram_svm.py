@@ -90,15 +90,16 @@ def _solve(matrix: np.ndarray, inverse: np.ndarray, sign: np.ndarray, within: np
     Either the system of the images within is solved, or the one of the others, which corrects the solution with all
     images: whichever is smaller.
     """
+    duals, others = np.zeros(len(sign)), ~within
     if 2 * within.sum() <= len(within):
-        duals = np.zeros(len(sign))
         duals[within] = cho_solve(cho_factor(matrix[np.ix_(within, within)]), sign[within])
         return duals
-    others = ~within
-    whole = inverse @ sign
-    if not others.any():
-        return whole
-    correction = cho_solve(cho_factor(inverse[np.ix_(others, others)]), whole[others])
-    duals = whole - inverse[:, others] @ correction
-    duals[others] = 0
+    corner = cho_factor(inverse[np.ix_(others, others)]) if others.any() else None
+    for _ in range(2):  # the second time what rounding has left, with a large C and images that are alike
+        left = np.where(within, sign - matrix @ duals, 0)
+        step = inverse @ left
+        if corner is not None:
+            step -= inverse[:, others] @ cho_solve(corner, step[others])
+            step[others] = 0
+        duals += step
     return duals

@@ -70,6 +70,11 @@ class Classifier(pl.LightningModule):
         self.val_acc, self.test_acc = self.train_acc.clone(), self.train_acc.clone()
         self._build_optimizer()  # a recipe that cannot be built fails here, before any data is read
 
+    @property
+    def labels(self) -> list[str]:
+        """What every number of this run must carry, because of its net."""
+        return list(getattr(self.net, "labels", []))
+
     def forward(self, images: Tensor) -> Tensor:
         """Return logits (batch, num_classes) of images (batch, 3, height, width)."""
         return self.net(images)

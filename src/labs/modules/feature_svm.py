@@ -71,12 +71,16 @@ class FeatureSVM(pl.LightningModule):
         seed: int = 0,
     ) -> None:
         super().__init__()
-        for value in [*grid, *([] if C == "cv" else [C])]:
+        if C != "cv" and not C > 0:
+            raise LabsError(f"module.C={C}: expected a number above 0, such as 1, or cv.")
+        if not grid:
+            raise LabsError("module.grid: expected one value of C or more, such as [0.1, 1].")
+        for value in grid:
             if not value > 0:
-                raise LabsError(f"module.C={value}: expected a number above 0, such as 1, or cv.")
-        for name, number, least in (("folds", folds, 2), ("pca", pca or 1, 1), ("grid", len(grid), 1)):
-            if number < least or (name == "pca" and pca == 0):
-                raise LabsError(f"module.{name}: expected {least} or more.")
+                raise LabsError(f"module.grid: {value}: expected numbers above 0.")
+        for name, number, least in (("folds", folds, 2), ("pca", 1 if pca is None else pca, 1)):
+            if number < least:
+                raise LabsError(f"module.{name}={number}: expected {least} or more.")
         self.net, self.C, self.grid, self.folds, self.pca = net, C, list(grid), folds, pca
         self.solver, self.folder, self.budget, self.seed = solver, Path(folder), int(budget_gb * 1e9), seed
         self.test_acc = MulticlassAccuracy(num_classes, average="micro")

@@ -16,6 +16,9 @@ def content_of(net: Mapping[str, Any]) -> str:
     Raises:
         LabsError: nobody knows, because a hub cannot be asked or the net has none.
     """
+    if net.get("_target_") == "labs.nets.layer_vectors.LayerVectors":  # words such as vgg16/classifier.4
+        nets = dict.fromkeys(str(word).rpartition("/")[0] for word in net.get("layers") or ())
+        return "; ".join(content_of({"name": name, "weights_folder": net.get("weights_folder")}) for name in nets)
     name = str(net.get("name"))
     if net.get("_target_") == "labs.nets.timm_nets.build_net" or name.startswith("timm/"):  # labs.nets.layer_features
         from labs.nets.timm_nets import imagenet_file  # a command about another net does not wait for it
