@@ -13,6 +13,7 @@ Primal", 2007).
 
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
+from scipy.linalg.lapack import dpotrf, dpotri
 
 STEPS = 100  # of Newton's method; it takes about ten
 HALVINGS = 30  # of one step
@@ -44,8 +45,8 @@ def gram_svm(gram: np.ndarray, labels: np.ndarray, c: float) -> np.ndarray:
     with_bias = gram + 1
     # one inverse for all classes: a machine that leaves out few images needs little more (`_solve`)
     matrix = with_bias + np.eye(len(gram)) / (2 * c)
-    factor = cho_factor(matrix, lower=True)
-    inverse = cho_solve(factor, np.eye(len(gram)))
+    inverse, _ = dpotri(dpotrf(matrix, lower=True)[0], lower=True, overwrite_c=True)
+    inverse = np.tril(inverse) + np.tril(inverse, -1).T
     signs = np.where(labels[:, None] == np.arange(labels.max() + 1), 1.0, -1.0)
     starts = inverse @ signs  # the solutions if all images lie within the margin
     machines = [_machine(with_bias, matrix, inverse, sign, start, c) for sign, start in zip(signs.T, starts.T)]
@@ -92,14 +93,18 @@ def _solve(matrix: np.ndarray, inverse: np.ndarray, sign: np.ndarray, within: np
     """
     duals, others = np.zeros(len(sign)), ~within
     if 2 * within.sum() <= len(within):
-        duals[within] = cho_solve(cho_factor(matrix[np.ix_(within, within)]), sign[within])
+        duals[within] = cho_solve(_factor(matrix, within), sign[within], check_finite=False)
         return duals
-    corner = cho_factor(inverse[np.ix_(others, others)]) if others.any() else None
+    corner = _factor(inverse, others) if others.any() else None
     for _ in range(2):  # the second time what rounding has left, with a large C and images that are alike
         left = np.where(within, sign - matrix @ duals, 0)
-        step = inverse @ left
         if corner is not None:
-            step -= inverse[:, others] @ cho_solve(corner, step[others])
-            step[others] = 0
-        duals += step
+            left[others] = -cho_solve(corner, (inverse @ left)[others], check_finite=False)
+        duals += inverse @ left
+        duals[others] = 0
     return duals
+
+
+def _factor(matrix: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, bool]:
+    """Return the Cholesky factor of some rows and columns of a matrix."""
+    return cho_factor(matrix[np.ix_(rows, rows)], lower=True, overwrite_a=True, check_finite=False)
