@@ -245,8 +245,9 @@ def _differences(table: Table, runs: Sequence[Run]) -> list[str]:
     counts = {(run.counts.get("train"), run.counts.get("val"), run.counts.get("test")) for run in runs if run.counts}
     for train, val, test in sorted(counts, key=str) if images else ():
         if (train, test) != (images.get("train"), images.get("test")):
+            validated = "" if val is None else f", {val} for validation"  # some methods select nothing
             found.append(
-                f"{train} images for training, {val} for validation and {test} for the test instead of "
+                f"{train} images for training{validated} and {test} for the test instead of "
                 f"{images.get('train')} and {images.get('test')}"
             )
     return found
