@@ -81,6 +81,7 @@ class FeatureSVM(pl.LightningModule):
         for name, number, least in (("folds", folds, 2), ("pca", 1 if pca is None else pca, 1)):
             if number < least:
                 raise LabsError(f"module.{name}={number}: expected {least} or more.")
+        net.parts.requires_grad_(False)
         self.net, self.C, self.grid, self.folds, self.pca = net, C, list(grid), folds, pca
         self.solver, self.folder, self.budget, self.seed = solver, Path(folder), int(budget_gb * 1e9), seed
         self.test_acc = MulticlassAccuracy(num_classes, average="micro")
