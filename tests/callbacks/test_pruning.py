@@ -13,7 +13,7 @@ from optuna.distributions import FloatDistribution
 from labs.trials.journal import open_journal
 
 pytestmark = pytest.mark.usefixtures("undrawn")
-QUICK = ("trainer=cpu", "trainer.max_epochs=5", "weights=random", "logger=none", "callbacks.pictures=null")
+QUICK = ("trainer=cpu", "trainer.max_epochs=6", "weights=random", "logger=none", "callbacks.pictures=null")
 
 
 def study_of(folder: Path, value: float) -> optuna.Study:
@@ -24,14 +24,14 @@ def study_of(folder: Path, value: float) -> optuna.Study:
     study.set_user_attr("pruner", "median")
     for _ in range(5):
         trial = study.ask({"lr": FloatDistribution(0, 1)})
-        for epoch in range(1, 6):
+        for epoch in range(1, 7):
             trial.report(value, epoch)
         study.tell(trial, value)
     study.ask({"lr": FloatDistribution(0, 1)})
     return study
 
 
-@pytest.mark.parametrize(("others", "epochs"), [(2.0, 3), (-1.0, 5)])
+@pytest.mark.parametrize(("others", "epochs"), [(2.0, 2), (-1.0, 6)])
 def test_a_trial_worse_than_the_median_is_stopped(
     others: float, epochs: int, train: Callable[..., Path], tmp_path: Path
 ) -> None:
@@ -40,8 +40,8 @@ def test_a_trial_worse_than_the_median_is_stopped(
     train(*QUICK, "trial=5", "validate_only=true", f"hydra.run.dir='{run}'")
     facts = json.loads((run / "metrics.json").read_text())
     assert facts["epochs"] == epochs
-    assert facts.get("pruned") == (epochs if epochs < 5 else None)
-    assert ("stopped early" in facts["labels"]) == (epochs < 5)
+    assert facts.get("pruned") == (epochs if epochs < 6 else None)
+    assert ("stopped early" in facts["labels"]) == (epochs < 6)
     assert list(study.trials[5].intermediate_values) == list(range(1, epochs + 1))
     assert not any(name.startswith("test/") for name in facts["metrics"])
 

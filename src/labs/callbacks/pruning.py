@@ -8,6 +8,8 @@ import lightning.pytorch as pl
 
 from labs.callbacks.measured import measured
 
+FIRST_SHARE = 0.25  # of the epochs, in which no trial is stopped: early values say little of late ones
+
 
 def pruning(*, trial: int | None, folder: str) -> "Pruning | None":
     """Return what reports to the search that a run is a trial of; None for any other run."""
@@ -46,6 +48,7 @@ class Pruning(pl.Callback):
         if math.isfinite(value) and epoch not in self.known:  # a resumed trial has reported its first epochs
             self.trial.report(value, epoch)
             self.known.add(epoch)
-        if trainer.max_epochs and epoch < trainer.max_epochs and self.trial.should_prune():
+        planned = trainer.max_epochs or 0
+        if FIRST_SHARE * planned <= epoch < planned and self.trial.should_prune():
             self.facts["pruned"] = epoch
             trainer.should_stop = True

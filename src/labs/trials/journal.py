@@ -13,9 +13,8 @@ from optuna.trial import FrozenTrial
 
 JOURNAL = "journal.log"
 STUDY = "search"  # the name inside the journal
-# A trial is stopped when it is worse than the median of the others in the same epoch; not before five have ended, nor
-# before its third epoch.
-PRUNERS: dict[str, BasePruner] = {"median": MedianPruner(n_startup_trials=5, n_warmup_steps=3), "none": NopPruner()}
+# A trial is stopped when it is worse than the median of those that ended was in the same epoch; not before five have.
+PRUNERS: dict[str, BasePruner] = {"median": MedianPruner(n_startup_trials=5), "none": NopPruner()}
 
 
 class _Lock:

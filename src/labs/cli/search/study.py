@@ -98,7 +98,7 @@ class Study:
             error: why it failed.
         """
         value = sum(values.values()) / len(values) if values else math.nan
-        failed = bool(error) or not math.isfinite(value)
+        failed = bool(error) or not (pruned or math.isfinite(value))
         state = TrialState.FAIL if failed else TrialState.PRUNED if pruned else TrialState.COMPLETE
         with self._changes:
             trial = trial_of(self._study, number)
