@@ -15,7 +15,7 @@ from archive_server import ArchiveServer
 from PIL import Image
 
 from labs.datamodules import bsds500, mnist
-from labs.storage import download
+from labs.storage import download, polite
 
 MNIST_COUNTS = {"train": 12, "t10k": 5}
 
@@ -24,6 +24,7 @@ MNIST_COUNTS = {"train": 12, "t10k": 5}
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[ArchiveServer]:
     """Serve on 127.0.0.1; requests go there directly and retries do not wait."""
     monkeypatch.setattr(download, "BACKOFF_SECONDS", 0.001)
+    monkeypatch.setattr(polite, "BACKOFF_SECONDS", 0.001)
     monkeypatch.delenv("LABS_OFFLINE", raising=False)
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     with ArchiveServer() as running:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import random
 import re
 import socket
 import threading
+import time
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -45,6 +49,7 @@ class Entry:
     body: bytes
     break_after: list[int] = field(default_factory=list)  # close the connection after so many bytes
     statuses: list[int] = field(default_factory=list)  # answer with this error
+    headers: dict[str, str] = field(default_factory=dict)  # of errors
     status: int | None = None  # answer with this error each time
     ignore_range: bool = False
     range_shift: int = 0  # answer a Range request from so many bytes further on
@@ -53,6 +58,9 @@ class Entry:
     location: str | None = None  # redirect there
     stall_after: int | None = None  # send so many bytes, then nothing more until the server closes
     gate: threading.Event | None = None  # answer only once this is set
+    endless: bool = False  # send the body again and again; without a length
+    endless_head: bool = False  # send headers until the server closes
+    drip: float = 0.0  # send one byte at a time, with so many seconds in between
 
 
 @dataclass
@@ -62,6 +70,8 @@ class Seen:
     path: str
     range: str | None
     sent: int = 0
+    host: str = ""
+    at: float = 0.0  # of the monotonic clock
 
 
 class ArchiveServer:
@@ -103,7 +113,7 @@ def _handler(server: ArchiveServer) -> type[BaseHTTPRequestHandler]:
 
         def do_GET(self) -> None:
             path = self.path.lstrip("/")
-            seen = Seen(path, self.headers["Range"])
+            seen = Seen(path, self.headers["Range"], host=self.headers["Host"], at=time.monotonic())
             server.requests.append(seen)
             server.arrived.release()
             entry = server.entries.get(path)
@@ -112,7 +122,9 @@ def _handler(server: ArchiveServer) -> type[BaseHTTPRequestHandler]:
             if entry.gate is not None:
                 entry.gate.wait(10)
             if entry.statuses or entry.status:
-                return self._refuse(entry.statuses.pop(0) if entry.statuses else entry.status or 500)
+                return self._refuse(entry.statuses.pop(0) if entry.statuses else entry.status or 500, **entry.headers)
+            if entry.endless_head:
+                return self._head()
             if entry.location:
                 return self._refuse(302, Location=entry.location)
             return self._send(entry, seen)
@@ -122,6 +134,12 @@ def _handler(server: ArchiveServer) -> type[BaseHTTPRequestHandler]:
             for name, value in {"Content-Length": "0", **headers}.items():
                 self.send_header(name, value)
             self.end_headers()
+
+        def _head(self) -> None:
+            with suppress(OSError):
+                self.wfile.write(b"HTTP/1.1 200 OK\r\nX-Long: ")
+                while not server.closing.wait(0.02):
+                    self.wfile.write(b"x")
 
         def _send(self, entry: Entry, seen: Seen) -> None:
             wanted = re.fullmatch(r"bytes=(\d+)-", seen.range or "")
@@ -134,19 +152,29 @@ def _handler(server: ArchiveServer) -> type[BaseHTTPRequestHandler]:
                 last = len(entry.body) - 1
                 self.send_header("Content-Range", f"bytes {start}-{last}/{len(entry.body)}")
             self.send_header("Content-Type", entry.content_type)
-            if entry.send_length:
+            if entry.send_length and not entry.endless:
                 self.send_header("Content-Length", str(len(body)))
             self.send_header("Connection", "close")
             self.end_headers()
             limit = entry.break_after.pop(0) if entry.break_after else entry.stall_after
             body = body[:limit]
             seen.sent = len(body)
-            self.wfile.write(body)
-            self.wfile.flush()
+            with suppress(OSError):  # whoever asked has hung up
+                for piece in self._pieces(entry, body):
+                    self.wfile.write(piece)
+                    self.wfile.flush()
             if entry.stall_after is not None:
                 server.closing.wait(10)
-            self.connection.shutdown(socket.SHUT_WR)
+            with suppress(OSError):
+                self.connection.shutdown(socket.SHUT_WR)
             return None
+
+        def _pieces(self, entry: Entry, body: bytes) -> Iterator[bytes]:
+            bytewise = (body[place : place + 1] for place in range(len(body)))
+            for piece in bytewise if entry.drip else itertools.repeat(body) if entry.endless else [body]:
+                if server.closing.wait(entry.drip):
+                    return
+                yield piece
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (the name http.server uses)
             pass

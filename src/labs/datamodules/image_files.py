@@ -107,6 +107,15 @@ def truncated_too() -> Iterator[None]:
         ImageFile.LOAD_TRUNCATED_IMAGES = before
 
 
+def fault_of(path: Path) -> str:
+    """Say why a file cannot be used as an image; nothing if it can."""
+    try:
+        read_rgb(path)
+    except UnreadableImageError as error:
+        return error.why
+    return ""
+
+
 def image_files(folder: Path) -> tuple[list[Path], Counter[str]]:
     """List the images in a folder, by their suffixes, sorted; and count what else is there, in words."""
     images, others = [], Counter[str]()

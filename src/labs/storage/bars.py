@@ -11,8 +11,8 @@ def byte_bar(enabled: bool = True) -> Progress:
     return Progress("{task.description}", *columns, console=Console(stderr=True, emoji=False), disable=not enabled)
 
 
-def image_bar() -> Progress:
+def image_bar(enabled: bool = True) -> Progress:
     """Return a progress bar on stderr that counts images, goes when it is done, and draws nothing in a log file."""
     console = Console(stderr=True, emoji=False)
     columns = ("{task.description}", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+    return Progress(*columns, console=console, transient=True, disable=not (enabled and console.is_terminal))

@@ -1,0 +1,162 @@
+"""Bring many files from many hosts into one folder, as far as they can still be had, and note what became of each.
+
+Hosts are asked politely (`labs.storage.polite`) and with distrust (`labs.storage.web`). Each file is checked before it
+takes its place. `manifest.tsv` in the folder says what came and why the rest did not, and a later call goes on from it:
+what came is not asked for again, and what failed only where that is wanted, so that a data set does not change by
+itself. `LABS_OFFLINE=1` in the environment forbids the network.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
+
+from filelock import FileLock
+from rich.progress import Progress
+
+from labs import LabsError
+from labs.storage.bars import image_bar
+from labs.storage.inbox import STAGING, Inbox
+from labs.storage.manifest import NAME, Key, Row, Wanted, line, read_manifest, write_manifest
+from labs.storage.polite import Polite
+from labs.storage.web import FailedError, TroubleError, Web
+
+__all__ = ["Outcome", "Wanted", "fetch_many"]  # who fetches imports all of them from here
+
+NO_ANSWER = "not asked, since no host answered (is there a network?)"
+_LOCK = ".lock"
+
+
+class Outcome(NamedTuple):
+    """What became of it: where it is, or why it is not there."""
+
+    wanted: Wanted
+    path: Path | None
+    why: str
+
+
+def fetch_many(
+    wanted: Iterable[Wanted],
+    folder: Path,
+    *,
+    accept: Callable[[Path], str] | None = None,
+    workers: int = 16,
+    timeout: float = 10.0,
+    retries: int = 2,
+    most_bytes: int = 30_000_000,
+    seconds_each: float = 60.0,
+    retry: bool = False,
+    progress: bool = True,
+    allow_private: bool = False,
+) -> list[Outcome]:
+    """Bring files into a folder; return what became of each, in their order.
+
+    Nothing is lost by Ctrl-C: the next call goes on. A file that lies there already is checked and left as it is.
+
+    Args:
+        wanted: The files.
+        folder: Where they go; made if needed.
+        accept: Looks at a file that came and says why it cannot be used; nothing if it can. Called in threads.
+        workers: Connections at a time, to all hosts together.
+        timeout: Seconds without an answer or a byte after which a connection counts as broken.
+        retries: Further attempts at an address after the first one, where the trouble may pass.
+        most_bytes: Of a file.
+        seconds_each: Seconds that an attempt may take.
+        retry: Ask again for what failed in an earlier call.
+        progress: Whether to draw a progress bar on stderr.
+        allow_private: Ask private addresses, too, for a server of one's own.
+
+    Raises:
+        LabsError: A name is no path inside the folder or is wanted twice, the network is forbidden, or the folder
+            cannot be written.
+    """
+    files = list(wanted)
+    _check_names(files)
+    web = Web(timeout=timeout, seconds_each=seconds_each, most_bytes=most_bytes, allow_private=allow_private)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder / _LOCK):
+            rows = read_manifest(folder)
+            asked = [file for file in files if not _is_settled(file, folder, rows.get(file.key), retry)]
+            passing: dict[Key, str] = {}
+            if asked:
+                inbox = Inbox(folder, web, accept or (lambda path: ""))
+                missing = _look_in_place(asked, inbox, rows)
+                polite = Polite(web, inbox.fetch, [(file.url, file) for file in missing], retries=retries)
+                passing = _bring(polite, workers, folder, rows, image_bar(progress))
+    except OSError as error:  # network failures never come this far: this is the disk
+        raise LabsError(f"cannot write {error.filename or folder.absolute()}: {error.strerror or error}") from error
+    return [_outcome(file, folder, rows.get(file.key), passing.get(file.key, NO_ANSWER)) for file in files]
+
+
+def _check_names(files: Sequence[Wanted]) -> None:
+    for file in files:
+        path = PurePosixPath(file.name)
+        if not path.parts or path.is_absolute() or ".." in path.parts or path.parts[0] in (NAME, STAGING, _LOCK):
+            raise LabsError(f"{file.name!r}: expected a path inside the folder, such as paintings/1.jpg ({file.url}).")
+    twice = [name for name, count in Counter(file.name.casefold() for file in files).items() if count > 1]
+    if twice:
+        urls = [file.url for file in files if file.name.casefold() == twice[0]]
+        raise LabsError(f"{len(twice)} names are wanted more than once, such as {twice[0]}: {urls[0]} and {urls[1]}.")
+
+
+def _is_settled(file: Wanted, folder: Path, row: Row | None, retry: bool) -> bool:
+    if row is None or row.status != "ok":
+        return row is not None and not retry
+    try:
+        length = (folder / file.name).stat().st_size
+    except OSError:
+        return False
+    return str(length) == row.bytes and file.sha256 in (None, row.sha256)
+
+
+def _outcome(file: Wanted, folder: Path, row: Row | None, unsettled: str) -> Outcome:
+    if row is None:
+        return Outcome(file, None, unsettled)
+    return Outcome(file, folder / file.name if row.status == "ok" else None, row.why)
+
+
+def _look_in_place(files: Sequence[Wanted], inbox: Inbox, rows: dict[Key, Row]) -> list[Wanted]:
+    """Describe in `rows` what lies in place already; return what does not, if it may be asked for."""
+    missing = []
+    for file in files:
+        row = inbox.found(file)
+        if row is not None:
+            rows[file.key] = row
+            continue
+        missing.append(file)
+        if file.key in rows and rows[file.key].status == "ok":
+            del rows[file.key]  # somebody removed it
+    if missing and os.environ.get("LABS_OFFLINE", "0") not in ("", "0"):
+        raise LabsError(
+            f"{len(missing)} files are missing in {inbox.folder.absolute()}, such as {missing[0].name}, and "
+            "LABS_OFFLINE forbids to ask for them."
+        )
+    return missing
+
+
+def _bring(
+    polite: Polite[Wanted, Row], workers: int, folder: Path, rows: dict[Key, Row], progress: Progress
+) -> dict[Key, str]:
+    """Fetch; write what became of each file into `rows` and the manifest; return the troubles that may pass."""
+    troubled: list[tuple[Wanted, str]] = []  # only in the end it is known whether that will last
+    write_manifest(folder, rows.values())
+    with progress, (folder / NAME).open("a", encoding="utf-8") as manifest:
+        bar = progress.add_task("fetching", total=polite.count)
+        try:
+            for file, result in polite.results(workers):
+                progress.advance(bar)
+                if isinstance(result, TroubleError):
+                    troubled.append((file, str(result)))
+                    continue
+                row = Row.of(file, why=str(result)) if isinstance(result, FailedError) else result
+                rows[file.key] = row
+                manifest.write(line(row))
+                manifest.flush()
+        finally:  # also if Ctrl-C is pressed
+            rows.update((file.key, Row.of(file, why=why)) for file, why in troubled if polite.is_lasting(file.url))
+            write_manifest(folder, rows.values())
+    return {file.key: why for file, why in troubled if file.key not in rows}
