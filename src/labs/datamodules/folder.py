@@ -75,35 +75,9 @@ class Folder:
         """
         path = str(self._written()) if self.path is None else self.path
         listing = list_images(path, self.columns, self.other_columns)
-        read = read_files(listing.files, size, self.cache / "pixels")
-        files = [listing.files[row] for row in read.kept]
-        skipped = [Skipped(listing.files[row].name, why) for row, why in read.unreadable]
-        _check_readable(listing, {file.label for file in files}, skipped)
-        classes = listing.classes
-        labels = np.array([classes.index(file.label) for file in files], dtype=np.int64)
-        exact, groups = groups_of(read.contents, read.hashes, self.near)
-        is_test = np.array([file.split == "test" for file in files])
-        is_val = np.array([file.split == "val" for file in files])
-        if not is_test.any():
-            rows = np.flatnonzero(~is_val)
-            cut = stratified_holdout(labels[rows], self.test_fraction, self.split_seed, classes, groups[rows])
-            is_test[rows[cut]] = True
-        return LabeledImages(
-            pixels=read.pixels,
-            labels=labels,
-            names=[file.name for file in files],
-            classes=classes,
-            is_test=is_test,
-            groups=groups,
-            is_val=is_val if is_val.any() else None,
-            findings=Findings(
-                place=path,
-                skipped=[*listing.skipped, *skipped],
-                converted=read.converted,
-                copies=sets_of(exact),
-                near_copies=[rows for rows in sets_of(groups) if len(set(exact[rows])) > 1],
-                notes=listing.notes,
-            ),
+        pixels = self.cache / "pixels"
+        return read_listing(
+            listing, size, pixels, place=path, near=self.near, fraction=self.test_fraction, seed=self.split_seed
         )
 
     def _written(self) -> Path:
@@ -114,6 +88,55 @@ class Folder:
             if not root.exists():
                 write_tiles(root)
         return root
+
+
+def read_listing(
+    listing: Listing, size: int, cache: Path, *, place: str, near: float, fraction: float = 0.2, seed: int = 0
+) -> LabeledImages:
+    """Read what was listed, and cut a test set where it has none.
+
+    Args:
+        listing: of the images.
+        size: pixels of the images that are returned.
+        cache: folder of decoded images.
+        place: where they are, as it was typed.
+        near: share of the steps of brightness in which near copies may differ; 0 looks for exact copies alone.
+        fraction: share of each class that is cut to test on.
+        seed: of that cut.
+
+    Raises:
+        LabsError: a class has no image that can be read.
+    """
+    read = read_files(listing.files, size, cache)
+    files = [listing.files[row] for row in read.kept]
+    skipped = [Skipped(listing.files[row].name, why) for row, why in read.unreadable]
+    _check_readable(listing, {file.label for file in files}, skipped)
+    classes = listing.classes
+    labels = np.array([classes.index(file.label) for file in files], dtype=np.int64)
+    exact, groups = groups_of(read.contents, read.hashes, near)
+    is_test = np.array([file.split == "test" for file in files])
+    is_val = np.array([file.split == "val" for file in files])
+    if not is_test.any():
+        rows = np.flatnonzero(~is_val)
+        cut = stratified_holdout(labels[rows], fraction, seed, classes, groups[rows])
+        is_test[rows[cut]] = True
+    return LabeledImages(
+        pixels=read.pixels,
+        labels=labels,
+        names=[file.name for file in files],
+        classes=classes,
+        is_test=is_test,
+        groups=groups,
+        is_val=is_val if is_val.any() else None,
+        findings=Findings(
+            place=place,
+            skipped=[*listing.skipped, *skipped],
+            converted=read.converted,
+            copies=sets_of(exact),
+            near_copies=[rows for rows in sets_of(groups) if len(set(exact[rows])) > 1],
+            notes=listing.notes,
+        ),
+    )
 
 
 def _check_readable(listing: Listing, readable: set[str], skipped: list[Skipped]) -> None:

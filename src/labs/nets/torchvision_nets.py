@@ -1,7 +1,7 @@
 """Image classifiers of torchvision, and two more, with a head for our classes, and where their weights come from."""
 
 import difflib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from torch import Tensor, nn
@@ -11,6 +11,7 @@ from torchvision.models import WeightsEnum
 from labs import LabsError
 from labs.nets.folding import fold_normalization
 from labs.nets.package_weights import NORMALIZATIONS, PACKAGE_FILES, package_weights
+from labs.nets.reinitialize import reinitialize as begin_anew
 from labs.nets.small_resnet import SmallResNet
 from labs.nets.weight_files import torchvision_file
 from labs.runs.directory import read_facts
@@ -45,6 +46,7 @@ def build_net(
     image_size: int | None = None,
     weights_folder: str | None = None,
     keep_head: bool = False,
+    reinitialize: Sequence[str] = (),
 ) -> nn.Module:
     """Build a classifier: the backbone from `weights`, the head for `num_classes`.
 
@@ -60,6 +62,7 @@ def build_net(
             cache.
         keep_head: Take the head from the weights, too; by default it is freshly initialised, for transfer
             learning. Without effect for `random`.
+        reinitialize: Further layers that begin anew, such as `[classifier.4]`, as the head does.
 
     Raises:
         LabsError: For an unknown name, too small an image, or weights that are missing or do not fit.
@@ -93,6 +96,7 @@ def build_net(
     else:
         net = build(num_classes=num_classes)
         load_weights(net, weights, keep_head=keep_head)
+    begin_anew(net, reinitialize)
     return net
 
 

@@ -30,6 +30,7 @@ SHOWN = (
     *("callbacks.architecture", "callbacks.feature_cache", "callbacks.features", "callbacks.learning_rate"),
     *("callbacks.classes", "callbacks.explain", "callbacks.keep", "callbacks.pictures", "callbacks.progress"),
     *("callbacks.pruning", "callbacks.samples", "callbacks.watch"),
+    *("callbacks.histograms", "callbacks.steps"),
 )
 # Each name or pattern stands for itself and for everything under it: none of it changes a number.
 NOT_PART = (*THE_CALL, *PLACES, *SHOWN)

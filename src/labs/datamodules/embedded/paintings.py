@@ -1,0 +1,68 @@
+"""The embedded stand-in for WikiArt: drawn paintings, as the fetched dataset lies on disk.
+
+Beside the images lie the list of addresses and the manifest, and as in the real dataset some addresses are dead. Every
+picture is a function of (seed, class, number) alone.
+"""
+
+import csv
+import hashlib
+import shutil
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from rich.progress import Progress
+
+from labs.datamodules.embedded.painting_hands import HANDS, HANDS_VERSION, paint
+from labs.datamodules.embedded.painting_motifs import MOTIFS, MOTIFS_VERSION
+from labs.storage.manifest import Row, Wanted, write_manifest
+
+PAINTINGS_VERSION = f"{HANDS_VERSION}.{MOTIFS_VERSION}"
+TEST_SHARE = 0.3  # of each class
+DEAD = 20  # every so many-th address is dead
+
+
+def write_paintings(root: Path, *, subject: str, images_per_class: int, seed: int = 0, progress: bool = True) -> None:
+    """Write `root/wikiart.csv`, `root/images/` and `root/manifest.tsv`; the folder appears complete or not at all.
+
+    Args:
+        root: the folder to make; its parent is there.
+        subject: what the classes are: `hands`, each painting any motif, or `motifs`, all in the plain hand.
+        images_per_class: of each, those at dead addresses included.
+        seed: of the pictures.
+        progress: whether to show a progress bar.
+    """
+    partial = Path(tempfile.mkdtemp(prefix=f".{root.name}-", dir=root.parent))
+    classes = list(HANDS if subject == "hands" else MOTIFS)
+    lines, rows = [], []
+    try:
+        (partial / "images").mkdir()
+        with Progress(disable=not progress, transient=True) as bar:
+            task = bar.add_task("drawing paintings", total=len(classes) * images_per_class)
+            for label, name in enumerate(classes):
+                for number in range(images_per_class):
+                    rng = np.random.default_rng([seed, subject == "hands", label, number])
+                    hand = name if subject == "hands" else "plain"
+                    motif = str(rng.choice(list(MOTIFS))) if subject == "hands" else name
+                    image_id = hashlib.sha256(f"{subject} {label} {number}".encode()).hexdigest()[:24]
+                    url = f"http://uploads{number % 9}.paintings.invalid/images/{hand}/{motif}-{number}.jpg"
+                    split = "test" if number < TEST_SHARE * images_per_class else "train"
+                    lines.append((image_id, url, url, label, split))
+                    file = Wanted(url, f"images/{image_id}.jpg")
+                    if number % DEAD == DEAD - 1:
+                        rows.append(Row.of(file, why="404 Not Found"))
+                    else:
+                        path = partial / file.name
+                        paint(hand, motif, rng).save(path, quality=90)
+                        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+                        rows.append(Row.of(file, sha256=digest, length=path.stat().st_size))
+                    bar.advance(task)
+        with (partial / "wikiart.csv").open("w", encoding="utf-8", newline="") as table:
+            writer = csv.writer(table)
+            writer.writerow(("image_id", "page_url", "image_url", "label", "_split"))
+            writer.writerows(lines)
+        write_manifest(partial, rows)
+        partial.chmod(0o755)  # mkdtemp closes the folder to everyone else
+        partial.rename(root)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)

@@ -1,0 +1,246 @@
+"""WikiArt, paintings of ten styles (CS-587 of the University of Crete): images from a list of addresses, or your own.
+
+The course hands out a list of 10,000 addresses with labels and splits; the names of the styles are not in it, and are
+inferred from the painters and years behind each label.
+"""
+
+import csv
+import gzip
+import io
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from filelock import FileLock
+
+from labs import LabsError
+from labs.datamodules.embedded.paintings import PAINTINGS_VERSION, write_paintings
+from labs.datamodules.folder import read_listing
+from labs.datamodules.folder_listing import KEY, SPLITS, Listed, Listing, Skipped, Split, class_name, list_images
+from labs.datamodules.image_files import fault_of
+from labs.datamodules.sources import LabeledImages
+from labs.storage.fetch import Archive, fetch
+from labs.storage.fetch_many import Wanted, fetch_many
+from labs.storage.files import printable
+
+STYLES = (  # by label
+    *("Art Nouveau", "Baroque", "Expressionism", "Impressionism", "Neoclassicism", "Post-Impressionism"),
+    *("Realism", "Romanticism", "Surrealism", "Symbolism"),
+)
+_COMMIT = "41ec01a16cc5f22eee918dc01fa9e286d5827b4b"
+LIST = Archive(
+    name="wikiart.csv.gz",
+    urls=(
+        f"https://raw.githubusercontent.com/georgerififi/cs587_assignments/{_COMMIT}/CS587-assignment3/Utilities/"
+        "wikiart.csv.gz",
+    ),
+    sha256="d0cbef995655c2d4256f1761f45fe154a3a6ac5689d4e07bb3419b2cfb10d59b",
+    size=281_433,
+)
+COLUMNS = ("image_id", "image_url", "label", "_split")
+LISTS: dict[str, Split] = {"train.txt": "train", "test.txt": "test"}
+
+
+class Address(NamedTuple):
+    """One row of the list of addresses."""
+
+    image_id: str
+    url: str
+    label: str
+    split: Split
+
+
+class WikiArt:
+    """Read paintings and their styles.
+
+    Args:
+        folder: of all datasets; this one takes `<folder>/wikiart/`, or `<folder>/embedded/` when drawn.
+        path: None fetches the course's list and its images. Otherwise a list of addresses of the same columns (.csv or
+            .csv.gz), a list of `path label` (.txt), or a folder that holds such files or class folders.
+        paintings: of a list of addresses, take so many, drawn with seed 0 as the course's script does; None is all.
+        retry: ask again for the addresses that failed before.
+        embedded: draw paintings instead of fetching them.
+        subject: draw what to tell apart: `hands` (the practical), or `motifs` in one hand (for pretraining).
+        images_per_class: of the drawn paintings.
+    """
+
+    def __init__(
+        self,
+        *,
+        folder: str,
+        path: str | None = None,
+        paintings: int | None = 4005,
+        retry: bool = False,
+        embedded: bool = False,
+        subject: str = "hands",
+        images_per_class: int = 68,
+    ) -> None:
+        path = path or None  # nothing after the equals sign
+        if embedded and path is not None:
+            raise LabsError(f"{KEY}={path}: data=embedded draws paintings; leave data=embedded out to read yours.")
+        for name, number, least in (("paintings", paintings, 20), ("images_per_class", images_per_class, 10)):
+            if number is not None and number < least:
+                raise LabsError(f"datamodule.source.{name}={number}: expected {least} or more.")
+        if subject not in ("hands", "motifs"):
+            raise LabsError(f"datamodule.source.subject={subject}: expected hands or motifs.")
+        self.path, self.paintings, self.retry, self.embedded = path, paintings, retry, embedded
+        self.subject, self.images_per_class = subject, images_per_class
+        drawn = "drawn paintings" if subject == "hands" else "drawn paintings (by motif)"
+        self.name = drawn if embedded else "WikiArt (10 styles)"
+        self.folder = Path(folder)
+        self.cache = self.folder / "cache"
+
+    def load(self, size: int) -> LabeledImages:
+        """Return the images at `size` pixels, with the test images of the lists.
+
+        Raises:
+            LabsError: A list cannot be read, or a style has no image that can be.
+        """
+        listing = self._listing()
+        return read_listing(listing, size, self.cache / "pixels", place=self.path or str(listing.root), near=0)
+
+    def _listing(self) -> Listing:
+        if self.embedded:
+            return self._fetched(self._drawn() / "wikiart.csv", None)
+        if self.path is None:
+            root = self.folder / "wikiart"
+            return self._fetched(fetch(LIST, root), self.paintings)
+        path, typed = Path(self.path).expanduser(), f"{KEY}={self.path}"
+        if path.is_dir():
+            found = [path / name for name in ("wikiart.csv", "wikiart.csv.gz", *LISTS) if (path / name).is_file()]
+            if not found:
+                return list_images(self.path)
+            path = found[0]
+        if path.name.endswith((".csv", ".csv.gz")):
+            return self._fetched(path, self.paintings)
+        if path.suffix == ".txt":
+            return in_lists(path, typed)
+        return list_images(self.path)
+
+    def _fetched(self, table: Path, paintings: int | None) -> Listing:
+        """List the images of a list of addresses, fetching those that are neither there nor known to be gone."""
+        rows = read_addresses(table)
+        if paintings is not None and paintings < len(rows):
+            rows = [rows[place] for place in np.random.RandomState(0).permutation(len(rows))[:paintings]]
+        wanted = [Wanted(row.url, f"images/{row.image_id}.jpg") for row in rows]
+        outcomes = fetch_many(wanted, table.parent, accept=fault_of, retry=self.retry)
+        listing = Listing(table.parent)
+        for row, outcome in zip(rows, outcomes):
+            name = outcome.wanted.name
+            if outcome.path is None:
+                listing.skipped.append(Skipped(name, outcome.why))
+            else:
+                listing.files.append(Listed(outcome.path, name, style(row.label), row.split))
+        if not listing.files:
+            raise LabsError(
+                f"{table}: none of its {len(rows)} images could be fetched: {outcomes[0].wanted.url}: "
+                f"{outcomes[0].why}. Without them, add data=embedded to the same command: small, offline, labelled so."
+            )
+        _check_styles(listing, str(table))
+        return listing
+
+    def _drawn(self) -> Path:
+        root = self.folder / "embedded" / f"paintings_{self.subject}_{self.images_per_class}_v{PAINTINGS_VERSION}"
+        root.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(f"{root}.lock"):
+            if not root.exists():
+                write_paintings(root, subject=self.subject, images_per_class=self.images_per_class)
+        return root
+
+
+def style(label: str) -> str:
+    """Return the name of a label.
+
+    Examples:
+        >>> style("4"), style("Cubism")
+        ('Neoclassicism', 'Cubism')
+    """
+    return STYLES[int(label)] if label.isdecimal() and int(label) < len(STYLES) else class_name(label)
+
+
+def read_addresses(table: Path) -> list[Address]:
+    """Read a list of addresses, packed or not.
+
+    Raises:
+        LabsError: It is no such list, lacks a column, or a row cannot be meant.
+    """
+    try:
+        content = table.read_bytes()
+        text = (gzip.decompress(content) if table.suffix == ".gz" else content).decode("utf-8-sig")
+    except (OSError, EOFError, ValueError) as error:
+        raise LabsError(f"{table}: cannot be read as a list of addresses ({error}).") from error
+    reader = csv.DictReader(io.StringIO(text))
+    missing = [name for name in COLUMNS if name not in (reader.fieldnames or ())]
+    if missing:
+        raise LabsError(
+            f"{table}: column {missing[0]} is missing; expected {', '.join(COLUMNS)}. For a table of files type "
+            "datamodule=folder."
+        )
+    rows: list[Address] = []
+    seen: dict[str, int] = {}
+    for cells in reader:
+        where, values = f"{table}, line {reader.line_num}", [cells[name] for name in COLUMNS]
+        if any(not value for value in values) or None in cells:
+            raise LabsError(f"{where}: a row needs {', '.join(COLUMNS)}, one value under each column.")
+        number, url, label, split = (value.strip() for value in values)
+        if not re.fullmatch(r"[\w-][\w.-]*", number):
+            raise LabsError(f"{where}: image_id {number!r} names no file; expected letters, digits, - and _.")
+        if split.lower() not in SPLITS:
+            raise LabsError(f"{where}: _split is {split!r}; expected train or test.")
+        if number.lower() in seen:
+            raise LabsError(f"{where}: image_id {number} stands in line {seen[number.lower()]} already.")
+        seen[number.lower()] = reader.line_num
+        rows.append(Address(number, url, label, SPLITS[split.lower()]))
+    if not rows:
+        raise LabsError(f"{table}: the list is empty.")
+    return rows
+
+
+def in_lists(path: Path, typed: str) -> Listing:
+    """List the images of `train.txt` and `test.txt`, or of one list, whose test images are then still to be cut.
+
+    A line is `path label`; the label follows the last blank, so that paths may hold blanks. Paths are absolute, or
+    relative to the list's folder.
+
+    Raises:
+        LabsError: A line has no label, a file is not there, or one is named twice.
+    """
+    pair = [path.with_name(name) for name in LISTS]
+    paths = pair if path in pair and all(file.is_file() for file in pair) else [path]
+    listing = Listing(path.parent)
+    seen: dict[Path, str] = {}
+    for file in paths:
+        for where, name, label in _lines(file):
+            image = path.parent / name
+            if not image.is_file():
+                raise LabsError(f"{where}: {name}: there is no such file in {path.parent.absolute()}.")
+            if image in seen:
+                raise LabsError(f"{where}: {name} stands in {seen[image]} already; list each image once.")
+            seen[image] = where
+            split = LISTS[file.name] if len(paths) > 1 else None
+            listing.files.append(Listed(image, printable(name), style(label), split))
+    if not listing.files:
+        raise LabsError(f"{typed}: the list names no images; write a line with path and label for each.")
+    _check_styles(listing, typed)
+    return listing
+
+
+def _lines(file: Path) -> Iterator[tuple[str, str, str]]:
+    try:
+        lines = file.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, ValueError) as error:
+        raise LabsError(f"{file}: cannot be read as a list ({error}).") from error
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        name, blank, label = line.strip().rpartition(" ")
+        if not blank or not name.strip():
+            raise LabsError(f"{file}, line {number}: {line.strip()!r}: expected a path, a blank and a label.")
+        yield f"{file}, line {number}", name.strip().strip('"'), label
+
+
+def _check_styles(listing: Listing, where: str) -> None:
+    if len(listing.classes) < 2:
+        raise LabsError(f"{where}: all images are of one style, {listing.classes[0]}; a net needs at least two.")
