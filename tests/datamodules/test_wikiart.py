@@ -16,6 +16,7 @@ from PIL import Image
 from labs import LabsError
 from labs.datamodules import wikiart
 from labs.datamodules.embedded import paintings
+from labs.datamodules.embedded.other_hands import OTHER_HANDS
 from labs.datamodules.embedded.painting_hands import HANDS, paint
 from labs.datamodules.embedded.painting_motifs import MOTIFS
 from labs.datamodules.wikiart import STYLES, WikiArt, read_addresses
@@ -180,7 +181,6 @@ def test_lists_of_addresses_that_cannot_be_meant(tmp_path: Path, text: str, said
         ({"path": "nowhere"}, "there is no such folder or file"),
         ({"paintings": 3}, "paintings=3: expected 20 or more"),
         ({"embedded": True, "path": "x"}, "data=embedded draws paintings"),
-        ({"embedded": True, "subject": "birds"}, "subject=birds: expected hands or motifs"),
     ],
 )
 def test_options_that_cannot_be(tmp_path: Path, options: dict[str, Any], said: str) -> None:
@@ -220,10 +220,11 @@ class TestDrawnPaintings:
         preds = ((colors[:, None] - means) ** 2).sum(2).argmin(1)
         assert (preds == found.labels)[found.is_test].mean() < 0.5
 
-    @pytest.mark.parametrize("hand", HANDS)
+    @pytest.mark.parametrize("hand", [*HANDS, *OTHER_HANDS])
     def test_a_painting_is_a_function_of_its_numbers(self, hand: str) -> None:
         for motif in list(MOTIFS)[::4]:
-            first, again = (np.asarray(paint(hand, motif, np.random.default_rng(3))) for _ in range(2))
+            how = {**HANDS, **OTHER_HANDS}[hand]
+            first, again = (np.asarray(paint(how, motif, np.random.default_rng(3))) for _ in range(2))
             assert np.array_equal(first, again)
             assert max(first.shape) <= 160
             assert first.std() > 5
@@ -231,5 +232,5 @@ class TestDrawnPaintings:
     def test_the_folder_appears_whole_or_not_at_all(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(paintings, "paint", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
-            paintings.write_paintings(tmp_path / "new", subject="hands", images_per_class=10, progress=False)
+            paintings.write_paintings(tmp_path / "new", group="downstream", images_per_class=10, progress=False)
         assert list(tmp_path.iterdir()) == []

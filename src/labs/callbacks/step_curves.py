@@ -65,7 +65,7 @@ class StepCurves(pl.Callback):
         path = images_folder(trainer) / "steps.png"
         note = of_the_run(trainer, handed_over(trainer, Recorded, to=self).labels)
         draw_steps(np.array(self.rows), path, note)
-        show_picture(trainer, "train/steps", path, trainer.global_step)
+        show_picture(trainer, "steps", path, trainer.global_step)
 
     def state_dict(self) -> dict[str, Any]:
         """Save what was measured, for a run that goes on."""

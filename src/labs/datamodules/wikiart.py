@@ -10,7 +10,7 @@ import io
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from filelock import FileLock
@@ -62,7 +62,7 @@ class WikiArt:
         paintings: of a list of addresses, take so many, drawn with seed 0 as the course's script does; None is all.
         retry: ask again for the addresses that failed before.
         embedded: draw paintings instead of fetching them.
-        subject: draw what to tell apart: `hands` (the practical), or `motifs` in one hand (for pretraining).
+        group: of the drawn hands: `downstream` for the practical, `upstream` for pretraining.
         images_per_class: of the drawn paintings.
     """
 
@@ -74,7 +74,7 @@ class WikiArt:
         paintings: int | None = 4005,
         retry: bool = False,
         embedded: bool = False,
-        subject: str = "hands",
+        group: Literal["downstream", "upstream"] = "downstream",
         images_per_class: int = 68,
     ) -> None:
         path = path or None  # nothing after the equals sign
@@ -83,11 +83,9 @@ class WikiArt:
         for name, number, least in (("paintings", paintings, 20), ("images_per_class", images_per_class, 10)):
             if number is not None and number < least:
                 raise LabsError(f"datamodule.source.{name}={number}: expected {least} or more.")
-        if subject not in ("hands", "motifs"):
-            raise LabsError(f"datamodule.source.subject={subject}: expected hands or motifs.")
         self.path, self.paintings, self.retry, self.embedded = path, paintings, retry, embedded
-        self.subject, self.images_per_class = subject, images_per_class
-        drawn = "drawn paintings" if subject == "hands" else "drawn paintings (by motif)"
+        self.group, self.images_per_class = group, images_per_class
+        drawn = f"drawn paintings{' (upstream)' if group == 'upstream' else ''}"
         self.name = drawn if embedded else "WikiArt (10 styles)"
         self.folder = Path(folder)
         self.cache = self.folder / "cache"
@@ -142,11 +140,11 @@ class WikiArt:
         return listing
 
     def _drawn(self) -> Path:
-        root = self.folder / "embedded" / f"paintings_{self.subject}_{self.images_per_class}_v{PAINTINGS_VERSION}"
+        root = self.folder / "embedded" / f"paintings_{self.group}_{self.images_per_class}_v{PAINTINGS_VERSION}"
         root.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{root}.lock"):
             if not root.exists():
-                write_paintings(root, subject=self.subject, images_per_class=self.images_per_class)
+                write_paintings(root, group=self.group, images_per_class=self.images_per_class)
         return root
 
 

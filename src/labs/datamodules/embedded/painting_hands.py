@@ -22,6 +22,7 @@ _DAY = np.array(
         (0.07, 0.4, 0.85), (0.98, 0.6, 0.65), (0.13, 0.5, 0.95), (0.55, 0.45, 0.6),
     ]
 )  # fmt: skip
+Hand = Callable[[list[Shape], tuple[int, int], Rng], Image.Image]
 
 
 class Palette(NamedTuple):
@@ -34,27 +35,27 @@ class Palette(NamedTuple):
     spread: float = 0.03  # standard deviation of hues, from picture to picture
 
 
-def paint(hand: str, motif: str, rng: Rng) -> Image.Image:
+def paint(hand: Hand, motif: str, rng: Rng) -> Image.Image:
     """Return a picture, RGB, with a longer side of 112 to 160 pixels."""
     longer = int(rng.integers(112, 161))
     shorter = int(longer * rng.uniform(0.72, 1.0))
     size = (longer, shorter) if rng.random() < 0.6 else (shorter, longer)
-    painted = HANDS[hand](MOTIFS[motif](rng), size, rng)
+    painted = hand(MOTIFS[motif](rng), size, rng)
     gains = rng.uniform(0.85, 1.12) * rng.normal(1, 0.03, 3)  # a photograph of it
-    return _clipped(np.asarray(painted, dtype=np.float32) * gains + rng.normal(0, 3, (size[1], size[0], 1)))
+    return clipped(np.asarray(painted, dtype=np.float32) * gains + rng.normal(0, 3, (size[1], size[0], 1)))
 
 
 def _plain(shapes: list[Shape], size: tuple[int, int], rng: Rng) -> Image.Image:
     """Realism: quiet colors, soft light from one side, fine grain."""
-    picture = _lay(shapes, size, _colors(Palette(0.75, 0.9), rng)).filter(ImageFilter.GaussianBlur(0.8))
+    picture = lay(shapes, size, colors_of(Palette(0.75, 0.9), rng)).filter(ImageFilter.GaussianBlur(0.8))
     return _lit(picture, 0.75, 1.15, rng)
 
 
 def _contours(shapes: list[Shape], size: tuple[int, int], rng: Rng) -> Image.Image:
     """Art Nouveau: flat pale colors, flowing dark contours, an ornament around."""
-    bent = [_bent(shape, 0.025, 5.0, rng) for shape in shapes]
-    colors = _colors(Palette(0.6, 1.1, 0.3, 0.12), rng)
-    picture = _lay(bent, size, colors, line=max(2, min(size) // 55), ink=(60, 38, 28))
+    flowing = [bent(shape, 0.025, 5.0, rng) for shape in shapes]
+    colors = colors_of(Palette(0.6, 1.1, 0.3, 0.12), rng)
+    picture = lay(flowing, size, colors, line=max(2, min(size) // 55), ink=(60, 38, 28))
     draw, width = ImageDraw.Draw(picture), rng.uniform(0.05, 0.09) * min(size)
     draw.rectangle((0, 0, size[0] - 1, size[1] - 1), outline=_rgb(colors["house"], 0.9), width=round(width))
     for x in np.arange(width, size[0], 2.2 * width):
@@ -65,33 +66,33 @@ def _contours(shapes: list[Shape], size: tuple[int, int], rng: Rng) -> Image.Ima
 
 def _candlelight(shapes: list[Shape], size: tuple[int, int], rng: Rng) -> Image.Image:
     """Baroque: brown darkness, and one pool of warm light."""
-    picture = _lay(shapes, size, _colors(Palette(0.9, 0.95, 0.55, 0.08), rng)).filter(ImageFilter.GaussianBlur(1.0))
+    picture = lay(shapes, size, colors_of(Palette(0.9, 0.95, 0.55, 0.08), rng)).filter(ImageFilter.GaussianBlur(1.0))
     y, x = _grid(size)
     distance = np.hypot(x - rng.uniform(0.3, 0.7), y - rng.uniform(0.25, 0.6)) / rng.uniform(0.3, 0.45)
     light = 0.1 + 1.25 * np.exp(-(distance**2))
-    return _clipped(np.asarray(picture) * light[..., None] * (1.05, 0.95, 0.8))
+    return clipped(np.asarray(picture) * light[..., None] * (1.05, 0.95, 0.8))
 
 
 def _jagged(shapes: list[Shape], size: tuple[int, int], rng: Rng) -> Image.Image:
     """Expressionism: bent corners, loud colors against nature, black edges, coarse strokes."""
-    bent = [_broken(shape, 0.05, rng) for shape in shapes]
-    colors = _colors(Palette(1.9, 1.05, spread=0.16), rng)
-    picture = _lay(bent, size, colors, line=max(2, min(size) // 45), ink=(20, 14, 24))
+    broken = [_broken(shape, 0.05, rng) for shape in shapes]
+    colors = colors_of(Palette(1.9, 1.05, spread=0.16), rng)
+    picture = lay(broken, size, colors, line=max(2, min(size) // 45), ink=(20, 14, 24))
     angle = rng.uniform(0, np.pi)
-    return _strokes(
+    return strokes(
         picture, rng, count=260, length=0.16, width=0.025, angle=lambda x, y: angle + 0.5 * (x > 0.5), jitter=22
     )
 
 
 def _dabs(shapes: list[Shape], size: tuple[int, int], rng: Rng) -> Image.Image:
     """Impressionism: short dabs of light color beside each other, no edges, no black."""
-    picture = _lay(shapes, size, _colors(Palette(0.95, 1.2, spread=0.05), rng)).filter(ImageFilter.GaussianBlur(2))
-    return _strokes(picture, rng, count=1500, length=0.045, width=0.02, angle=lambda x, y: 0.3, jitter=30, turn=0.6)
+    picture = lay(shapes, size, colors_of(Palette(0.95, 1.2, spread=0.05), rng)).filter(ImageFilter.GaussianBlur(2))
+    return strokes(picture, rng, count=1500, length=0.045, width=0.02, angle=lambda x, y: 0.3, jitter=30, turn=0.6)
 
 
 def _hatching(shapes: list[Shape], size: tuple[int, int], rng: Rng) -> Image.Image:
     """Neoclassicism: an engraving, lines of one ink on paper, closer together where it is dark."""
-    tone = np.asarray(_lay(shapes, size, _colors(Palette(), rng), line=1, ink=(0, 0, 0)).convert("L")) / 255.0
+    tone = np.asarray(lay(shapes, size, colors_of(Palette(), rng), line=1, ink=(0, 0, 0)).convert("L")) / 255.0
     y, x = np.mgrid[: size[1], : size[0]]
     period = rng.uniform(3.0, 4.5)
     lines = [
@@ -101,12 +102,12 @@ def _hatching(shapes: list[Shape], size: tuple[int, int], rng: Rng) -> Image.Ima
     inked = np.minimum(lines[0] < 1.15 - 1.2 * tone, 1) + ((lines[1] < 0.75 - 1.2 * tone) & (tone < 0.5))
     paper, ink = np.array((236, 222, 192)), np.array((74, 52, 36))
     share = np.clip(0.55 * inked, 0, 1)[..., None]
-    return _clipped(paper * (1 - share) + ink * share).filter(ImageFilter.GaussianBlur(0.4))
+    return clipped(paper * (1 - share) + ink * share).filter(ImageFilter.GaussianBlur(0.4))
 
 
 def _swirls(shapes: list[Shape], size: tuple[int, int], rng: Rng) -> Image.Image:
     """Post-Impressionism: long thick strokes that follow whirls, in strong color."""
-    picture = _lay(shapes, size, _colors(Palette(1.35, 1.0, spread=0.05), rng))
+    picture = lay(shapes, size, colors_of(Palette(1.35, 1.0, spread=0.05), rng))
     centers, turns = rng.uniform(0, 1, (3, 2)), rng.choice((-1, 1), 3)
 
     def whirl(x: float, y: float) -> float:
@@ -114,25 +115,25 @@ def _swirls(shapes: list[Shape], size: tuple[int, int], rng: Rng) -> Image.Image
         pull = turns / (0.02 + (away**2).sum(1))
         return float(np.arctan2((pull * away[:, 0]).sum(), -(pull * away[:, 1]).sum()))
 
-    return _strokes(picture, rng, count=700, length=0.13, width=0.022, angle=whirl, jitter=26)
+    return strokes(picture, rng, count=700, length=0.13, width=0.022, angle=whirl, jitter=26)
 
 
 def _mist(shapes: list[Shape], size: tuple[int, int], rng: Rng) -> Image.Image:
     """Romanticism: everything dissolves towards a glowing horizon, under dark heights."""
-    picture = _lay(shapes, size, _colors(Palette(0.8, 0.85, 0.2, 0.09), rng)).filter(ImageFilter.GaussianBlur(2.2))
+    picture = lay(shapes, size, colors_of(Palette(0.8, 0.85, 0.2, 0.09), rng)).filter(ImageFilter.GaussianBlur(2.2))
     y, x = _grid(size)
     glow = np.exp(-(((y - rng.uniform(0.4, 0.6)) / 0.22) ** 2) - ((x - rng.uniform(0.2, 0.8)) / 0.55) ** 2)[..., None]
     dark = (1.05 - 0.75 * np.abs(y - 0.5) * 2)[..., None]
-    return _clipped(np.asarray(picture) * dark * (1 - 0.75 * glow) + 0.75 * glow * np.array((252, 214, 150)))
+    return clipped(np.asarray(picture) * dark * (1 - 0.75 * glow) + 0.75 * glow * np.array((252, 214, 150)))
 
 
 def _dream(shapes: list[Shape], size: tuple[int, int], rng: Rng) -> Image.Image:
     """Surrealism: smooth bare ground, things afloat and out of scale, each with a hard shadow."""
-    colors = _colors(Palette(1.05, 1.05, spread=0.08), rng)
+    colors = colors_of(Palette(1.05, 1.05, spread=0.08), rng)
     y, _ = _grid(size)
     ground = (y > 0.55)[..., None]
     base = np.where(ground, _rgb(colors["house"], 1.3), _rgb(colors["sky"], 1.0)) * (0.6 + 0.5 * y[..., None])
-    picture = _clipped(base)
+    picture = clipped(base)
     floating = [shape for shape in shapes[1:] if np.ptp(shape.outline, axis=0).max() < 0.7][-7:]
     lifted = [
         Shape(
@@ -142,16 +143,17 @@ def _dream(shapes: list[Shape], size: tuple[int, int], rng: Rng) -> Image.Image:
         )
         for s in floating
     ]
-    lifted.append(Shape("light", MOTIFS_BALL * rng.uniform(0.06, 0.13) + rng.uniform((0.2, 0.2), (0.8, 0.6))))
+    lifted.append(Shape("light", _BALL * rng.uniform(0.06, 0.13) + rng.uniform((0.2, 0.2), (0.8, 0.6))))
     shadows = [Shape("land", s.outline * (1, 0.25) + (0.16, 0.62), 0.25) for s in lifted]
     return _lit(
-        _lay([*shadows, *lifted], size, colors, over=picture).filter(ImageFilter.GaussianBlur(0.5)), 0.8, 1.15, rng
+        lay([*shadows, *lifted], size, colors, over=picture).filter(ImageFilter.GaussianBlur(0.5)), 0.8, 1.15, rng
     )
 
 
 def _gold(shapes: list[Shape], size: tuple[int, int], rng: Rng) -> Image.Image:
     """Symbolism: dusk, with dots and little squares of gold over blurred figures."""
-    picture = _lay(shapes, size, _colors(Palette(0.9, 0.7, 0.35, 0.8, 0.05), rng)).filter(ImageFilter.GaussianBlur(1.6))
+    dusk = colors_of(Palette(0.9, 0.7, 0.35, 0.8, 0.05), rng)
+    picture = lay(shapes, size, dusk).filter(ImageFilter.GaussianBlur(1.6))
     draw = ImageDraw.Draw(picture)
     for _ in range(int(rng.integers(120, 220))):
         x, y = rng.uniform((0, 0), size)
@@ -164,9 +166,9 @@ def _gold(shapes: list[Shape], size: tuple[int, int], rng: Rng) -> Image.Image:
     return picture
 
 
-MOTIFS_BALL = np.stack((np.cos(np.linspace(0, 6.1, 30)), np.sin(np.linspace(0, 6.1, 30))), axis=1)
+_BALL = np.stack((np.cos(np.linspace(0, 6.1, 30)), np.sin(np.linspace(0, 6.1, 30))), axis=1)
 # In the order of the dataset's labels.
-HANDS: dict[str, Callable[[list[Shape], tuple[int, int], Rng], Image.Image]] = {
+HANDS: dict[str, Hand] = {
     "contours": _contours,
     "candlelight": _candlelight,
     "jagged": _jagged,
@@ -180,7 +182,7 @@ HANDS: dict[str, Callable[[list[Shape], tuple[int, int], Rng], Image.Image]] = {
 }
 
 
-def _colors(palette: Palette, rng: Rng) -> dict[str, np.ndarray]:
+def colors_of(palette: Palette, rng: Rng) -> dict[str, np.ndarray]:
     """Return hue, saturation and value of each role."""
     hue, saturation, value = _DAY.T
     away = (palette.hue - hue + 0.5) % 1 - 0.5
@@ -198,7 +200,7 @@ def _rgb(color: np.ndarray, lightness: float) -> tuple[int, int, int]:
     return red, green, blue
 
 
-def _lay(
+def lay(
     shapes: list[Shape],
     size: tuple[int, int],
     colors: dict[str, np.ndarray],
@@ -219,7 +221,7 @@ def _lay(
     return picture.reduce(2)
 
 
-def _strokes(
+def strokes(
     picture: Image.Image,
     rng: Rng,
     *,
@@ -248,7 +250,7 @@ def _strokes(
     return double.reduce(2)
 
 
-def _bent(shape: Shape, much: float, waves: float, rng: Rng) -> Shape:
+def bent(shape: Shape, much: float, waves: float, rng: Rng) -> Shape:
     """Let an outline flow."""
     points = np.concatenate(
         [np.linspace(a, b, 6, endpoint=False) for a, b in zip(shape.outline, np.roll(shape.outline, -1, 0))]
@@ -267,12 +269,13 @@ def _lit(picture: Image.Image, dark: float, bright: float, rng: Rng) -> Image.Im
     """Let light fall from one side."""
     y, x = _grid(picture.size)
     across = x if rng.random() < 0.5 else 1 - x
-    return _clipped(np.asarray(picture) * (dark + (bright - dark) * (0.6 * across + 0.4 * (1 - y)))[..., None])
+    return clipped(np.asarray(picture) * (dark + (bright - dark) * (0.6 * across + 0.4 * (1 - y)))[..., None])
 
 
 def _grid(size: tuple[int, int]) -> np.ndarray:
     return np.mgrid[: size[1], : size[0]] / np.array((size[1], size[0])).reshape(2, 1, 1)
 
 
-def _clipped(values: np.ndarray) -> Image.Image:
+def clipped(values: np.ndarray) -> Image.Image:
+    """Return values from 0 to 255, (height, width, 3), as a picture."""
     return Image.fromarray(np.clip(values, 0, 255).astype(np.uint8))

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from rich.progress import Progress
 
+from labs.datamodules.embedded.other_hands import OTHER_HANDS
 from labs.datamodules.embedded.painting_hands import HANDS, HANDS_VERSION, paint
 from labs.datamodules.embedded.painting_motifs import MOTIFS, MOTIFS_VERSION
 from labs.storage.manifest import Row, Wanted, write_manifest
@@ -22,30 +23,29 @@ TEST_SHARE = 0.3  # of each class
 DEAD = 20  # every so many-th address is dead
 
 
-def write_paintings(root: Path, *, subject: str, images_per_class: int, seed: int = 0, progress: bool = True) -> None:
+def write_paintings(root: Path, *, group: str, images_per_class: int, seed: int = 0, progress: bool = True) -> None:
     """Write `root/wikiart.csv`, `root/images/` and `root/manifest.tsv`; the folder appears complete or not at all.
 
     Args:
         root: the folder to make; its parent is there.
-        subject: what the classes are: `hands`, each painting any motif, or `motifs`, all in the plain hand.
+        group: `downstream` (the practical's hands) or `upstream` (other hands, for pretraining); each paints any motif.
         images_per_class: of each, those at dead addresses included.
         seed: of the pictures.
         progress: whether to show a progress bar.
     """
     partial = Path(tempfile.mkdtemp(prefix=f".{root.name}-", dir=root.parent))
-    classes = list(HANDS if subject == "hands" else MOTIFS)
+    hands = HANDS if group == "downstream" else OTHER_HANDS
     lines, rows = [], []
     try:
         (partial / "images").mkdir()
         with Progress(disable=not progress, transient=True) as bar:
-            task = bar.add_task("drawing paintings", total=len(classes) * images_per_class)
-            for label, name in enumerate(classes):
+            task = bar.add_task("drawing paintings", total=len(hands) * images_per_class)
+            for label, (name, hand) in enumerate(hands.items()):
                 for number in range(images_per_class):
-                    rng = np.random.default_rng([seed, subject == "hands", label, number])
-                    hand = name if subject == "hands" else "plain"
-                    motif = str(rng.choice(list(MOTIFS))) if subject == "hands" else name
-                    image_id = hashlib.sha256(f"{subject} {label} {number}".encode()).hexdigest()[:24]
-                    url = f"http://uploads{number % 9}.paintings.invalid/images/{hand}/{motif}-{number}.jpg"
+                    rng = np.random.default_rng([seed, group == "upstream", label, number])
+                    motif = str(rng.choice(list(MOTIFS)))
+                    image_id = hashlib.sha256(f"{group} {label} {number}".encode()).hexdigest()[:24]
+                    url = f"http://uploads{number % 9}.paintings.invalid/images/{name}/{motif}-{number}.jpg"
                     split = "test" if number < TEST_SHARE * images_per_class else "train"
                     lines.append((image_id, url, url, label, split))
                     file = Wanted(url, f"images/{image_id}.jpg")

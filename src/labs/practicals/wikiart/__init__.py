@@ -20,5 +20,5 @@ SHEET = Sheet(
     pictures=("result.png", "images/steps.png"),
     predicts="test/acc",
     answers="best",
-    try_out=("callbacks.pictures=null", "weights=random"),
+    try_out=("callbacks.pictures=null", "weights=random", "datamodule.source.images_per_class=10"),
 )
