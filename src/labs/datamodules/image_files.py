@@ -42,7 +42,7 @@ class UnreadableImageError(LabsError):
         super().__init__(f"{path}: {self.why}")
 
 
-def read_rgb(path: Path, *, least: int = LEAST_PIXELS) -> tuple[Image.Image, list[str]]:
+def read_rgb(path: Path, *, least: int = LEAST_PIXELS, upright: bool = True) -> tuple[Image.Image, list[str]]:
     """Decode an image upright, in 8 bits, on white where it is transparent; of an animation, the first frame.
 
     Of 16 bits a channel, grey is divided by 257 and colors keep their upper byte. Grey of 32 bits keeps its brightness
@@ -52,6 +52,7 @@ def read_rgb(path: Path, *, least: int = LEAST_PIXELS) -> tuple[Image.Image, lis
     Args:
         path: The file; its suffix does not matter.
         least: Pixels that its height and width must have.
+        upright: Whether to turn it as its EXIF tag says; not where places in it are given in pixels of the file.
 
     Returns:
         The image (mode RGB), and what was converted, in words: none for an ordinary JPEG.
@@ -70,7 +71,7 @@ def read_rgb(path: Path, *, least: int = LEAST_PIXELS) -> tuple[Image.Image, lis
             image.load()
             picture = _rgb(image, depth, words)
             with _quiet():
-                left = _exif_orientation(image)
+                left = _exif_orientation(image) if upright else None
             if left in _UPRIGHT:
                 picture = picture.transpose(_UPRIGHT[left])
             words += ["rotated by EXIF"] if {left, orientation} & set(_UPRIGHT) else []

@@ -21,7 +21,11 @@ from labs.storage.files import replacing
 
 # Okabe and Ito's palette: told apart with every common colour blindness. Its yellow is too pale on white.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-STAGES = {"train": ("training", PALETTE[0], "o"), "val": ("validation", PALETTE[1], "s")}
+STAGES = {
+    "train": ("training", PALETTE[0], "o"),
+    "val": ("validation", PALETTE[1], "s"),
+    "test": ("test", PALETTE[2], "^"),  # of those that follow it; a run's log has no such columns
+}
 NOT_CURVES = ("epoch", "seconds", "lr")
 LEARNING_RATE = Panel("lr", "learning rate")
 MAX_FRAMES = 60
@@ -30,7 +34,7 @@ MAX_FRAMES = 60
 def curves_png(
     log: pd.DataFrame, path: Path, title: str, labels: Sequence[str], known: Sequence[Panel] = PANELS
 ) -> None:
-    """Draw the curves of one run: one panel for each x that the log has as `train/x` or `val/x`.
+    """Draw the curves of one run: one panel for each x that the log has as `train/x`, `val/x` or `test/x`.
 
     Args:
         log: One row an epoch, with the column `epoch`.
@@ -109,7 +113,7 @@ def new_figure(
 
 
 def columns_of_panels(logs: Sequence[pd.DataFrame], known: Sequence[Panel]) -> dict[Panel, list[str]]:
-    """Return the panels of the columns `train/x` and `val/x`, each with its columns, training before validation.
+    """Return the panels of the columns `train/x`, `val/x` and `test/x`, each with its columns, in that order.
 
     Those that are known come first, then the others by name; a changing `lr` comes last.
     """

@@ -1,0 +1,82 @@
+"""The embedded stand-in for FaceScrub: photographs of invented people, with lists, SHA-256s and boxes.
+
+Everything lies as after a fetch of the real data: the lists (one with a header line, one without), the photographs that
+came, and the manifest that says why the others did not: dead links, files that were replaced, pages in their place.
+"""
+
+import hashlib
+import io
+import shutil
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from labs.datamodules.embedded.face_drawing import draw_face
+from labs.datamodules.embedded.face_people import Person, person
+from labs.datamodules.facescrub_lists import COLUMNS, Face
+from labs.storage.bars import image_bar
+from labs.storage.manifest import Row, Wanted, write_manifest
+
+FACES_VERSION = 1  # raised whenever the images or the layout change
+LOST = ("404 Not Found", "404 Not Found", "wrong SHA-256", "no such host", "an HTML page")  # of each person
+_FEW = 40  # lines of the last person: too few to learn from
+_LISTS = ("facescrub_actors.txt", "facescrub_actresses.txt")
+
+
+def write_facescrub(root: Path, *, people: int, per_person: int, seed: int = 0) -> None:
+    """Draw photographs and write `root`; the folder appears complete or not at all.
+
+    Args:
+        root: the folder to make; its parent is there.
+        people: how many; the last one has too few images.
+        per_person: lines in the lists for each, of which a few lead to nothing.
+        seed: of the photographs; the people are always the same.
+    """
+    partial = Path(tempfile.mkdtemp(prefix=f".{root.name}-", dir=root.parent))
+    lines: dict[str, list[str]] = {name: [] for name in _LISTS}
+    lines[_LISTS[0]].append("\t".join(COLUMNS))
+    rows: list[Row] = []
+    try:
+        with image_bar() as bar:
+            for index in bar.track(range(people), description="drawing faces"):
+                someone = person(index)
+                count = min(_FEW, per_person) if index == people - 1 else per_person
+                for number in range(count):
+                    line, row = _photograph(partial, someone, [seed, index, number], 1000 * (index + 1) + number)
+                    lines[_LISTS[someone.woman]].append(line)
+                    rows.append(row)
+        for name, listed in lines.items():
+            (partial / name).write_text("".join(f"{line}\n" for line in listed), encoding="utf-8")
+        write_manifest(partial / "images", rows)
+        partial.chmod(0o755)
+        partial.rename(root)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _photograph(root: Path, someone: Person, key: list[int], image_id: int) -> tuple[str, Row]:
+    """Draw one photograph, unless it is lost; return its line in the list, and its row in the manifest."""
+    draw = np.random.default_rng(key)
+    picture, box = draw_face(someone, draw)
+    content = _encoded(picture, draw)
+    digest = hashlib.sha256(content).hexdigest()
+    url = f"https://photographs.invalid/{image_id}.jpg"
+    face = Face(someone.name, str(image_id), str(image_id + 1), url, box, digest, "")
+    cells = [face.person, face.image_id, face.face_id, url, ",".join(map(str, box)), digest]
+    wanted = Wanted(url, face.photograph, digest)
+    if key[-1] < len(LOST):
+        return "\t".join(cells), Row.of(wanted, why=LOST[key[-1]])
+    file = root / "images" / face.photograph
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(content)
+    return "\t".join(cells), Row.of(wanted, sha256=digest, length=len(content))
+
+
+def _encoded(picture: Image.Image, draw: np.random.Generator) -> bytes:
+    """Return a JPEG file, seldom without colors, as photographs of many sources are."""
+    content = io.BytesIO()
+    grey = draw.random() < 0.04
+    (picture.convert("L") if grey else picture).save(content, "JPEG", quality=int(draw.integers(80, 96)))
+    return content.getvalue()

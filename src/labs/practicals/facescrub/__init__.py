@@ -1,0 +1,57 @@
+"""Who is it? FaceScrub with a perceptron, with AlexNet's activations, and with AlexNet fine-tuned."""
+
+from typing import TYPE_CHECKING
+
+from labs.practicals import Column, Sheet
+
+if TYPE_CHECKING:
+    from labs.reporting.recorded_run import Run
+
+
+def _mean_roughness(run: "Run") -> float | None:
+    """Return the mean roughness of a run's hidden units, None if it drew none."""
+    file = run.directory / "hidden_units.tsv"
+    if not file.is_file():
+        return None
+    head, *lines = [line.split("\t") for line in file.read_text(encoding="utf-8").splitlines()] or [[]]
+    if "roughness" not in head:
+        return None
+    try:
+        values = [float(line[head.index("roughness")]) for line in lines]
+    except (IndexError, ValueError):  # torn or foreign
+        return None
+    return sum(values) / len(values) if values else None
+
+
+SHEET = Sheet(
+    title="FaceScrub: who is it?",
+    handout="hand-out 001, part 2",
+    docs="docs/facescrub.md",
+    columns=(
+        Column("train/acc", "accuracy (%)", "higher", "percent", "Training", images="train"),
+        Column("val/acc", "accuracy (%)", "higher", "percent", "Validation", images="val"),
+        Column("test/acc", "accuracy (%)", "higher", "percent", "Testing", interval=True),
+        Column("test/loss", "loss", "lower", group="Testing", interval=True),
+        Column(
+            "roughness",
+            "roughness",
+            "lower",
+            group="Hidden units",
+            read=_mean_roughness,
+            note="Roughness: the mean step between neighboring weights of a unit, in mean weights; noise has 2.8.",
+        ),
+    ),
+    caption="Training and validation accuracy are those of the epoch that is tested, the best on validation images.",
+    files=(
+        "images/predictions.png",
+        "images/confusion_matrix.png",
+        "images/hidden_units.png",
+        "images/learning_curves.png",
+        "hidden_units.tsv",
+        "learning_curves.tsv",
+    ),
+    pictures=("result.png", "images/learning_curves.png", "images/hidden_units.png"),
+    predicts="test/acc",
+    answers="best",
+    try_out=("callbacks.pictures=null",),
+)
