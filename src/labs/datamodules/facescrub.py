@@ -71,7 +71,7 @@ class FaceScrub:
         retry: bool = False,
         workers: int = 16,
         embedded: bool = False,
-        drawn_per_person: int = 105,
+        drawn_per_person: int = 125,
     ) -> None:
         for name, value, least in (
             ("train_per_person", train_per_person, 1),
