@@ -45,6 +45,7 @@ def cut_faces(faces: Sequence[Face], photographs: Mapping[str, Path | str], fold
     others = [row for name, row in kept.items() if name not in {face.crop for face in faces}]
     table = sorted([*others, *rows])
     if {row[0]: row for row in table} != kept:
+        folder.mkdir(parents=True, exist_ok=True)
         write_text(folder / TABLE, "".join("\t".join(row) + "\n" for row in [HEAD, *table]))
     return [row[7] for row in rows]
 

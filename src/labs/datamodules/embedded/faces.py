@@ -21,7 +21,7 @@ from labs.storage.manifest import Row, Wanted, write_manifest
 
 FACES_VERSION = 1  # raised whenever the images or the layout change
 LOST = ("404 Not Found", "404 Not Found", "wrong SHA-256", "no such host", "an HTML page")  # of each person
-_FEW = 40  # lines of the last person: too few to learn from
+_FEW = 1 / 3  # of the lines of the others has the last person: too few to learn from
 _LISTS = ("facescrub_actors.txt", "facescrub_actresses.txt")
 
 
@@ -42,7 +42,7 @@ def write_facescrub(root: Path, *, people: int, per_person: int, seed: int = 0) 
         with image_bar() as bar:
             for index in bar.track(range(people), description="drawing faces"):
                 someone = person(index)
-                count = min(_FEW, per_person) if index == people - 1 else per_person
+                count = round(_FEW * per_person) if index == people - 1 else per_person
                 for number in range(count):
                     line, row = _photograph(partial, someone, [seed, index, number], 1000 * (index + 1) + number)
                     lines[_LISTS[someone.woman]].append(line)

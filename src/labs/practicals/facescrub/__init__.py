@@ -53,5 +53,10 @@ SHEET = Sheet(
     pictures=("result.png", "images/learning_curves.png", "images/hidden_units.png"),
     predicts="test/acc",
     answers="best",
-    try_out=("callbacks.pictures=null",),
+    try_out=(
+        "callbacks.pictures=null",
+        "datamodule.source.train_per_person=8",
+        "datamodule.source.rest_per_person=4",
+        "datamodule.source.drawn_per_person=20",
+    ),
 )
