@@ -151,7 +151,7 @@ class TestOnline:
     def test_without_any_photograph_it_says_why_and_what_to_type(
         self, online: tuple[Path, ArchiveServer], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        here, server = online
+        here, _ = online
         for file in here.glob("*.txt"):
             file.write_text(file.read_text().replace(".jpg", ".gone"))
         with pytest.raises(LabsError, match=r"0 of 3 people have enough images(.|\n)*Most often: 404(.|\n)*retry=true"
@@ -185,5 +185,8 @@ def test_copies_stay_on_one_side_and_the_training_images_are_as_many_as_asked() 
 def test_the_courses_have_six_people_each(data: Path) -> None:
     assert all(len(set(people)) == 6 for people in COURSES.values())
     faces = read_lists(lists_of(data))
-    assert {face.person for face in chosen(faces, ["ada quillmoor", "Cleo Fernhollow"])} == {NAMES[0], "Cleo Fernhollow"}
+    assert {face.person for face in chosen(faces, ["ada quillmoor", "Cleo Fernhollow"])} == {
+        NAMES[0],
+        "Cleo Fernhollow",
+    }
     assert {face.person for face in chosen(faces, 2)} == set(NAMES)

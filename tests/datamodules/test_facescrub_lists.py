@@ -71,6 +71,8 @@ def test_a_line_that_cannot_be_one_is_named(tmp_path: Path, line: str, message: 
 
 def test_without_lists_it_says_which_files_go_where(tmp_path: Path) -> None:
     (tmp_path / "._facescrub_actors.txt").write_text("macOS")
-    with pytest.raises(LabsError, match=r"facescrub_actors.txt and facescrub_actresses.txt(.|\n)*data=embedded") as error:
+    with pytest.raises(
+        LabsError, match=r"facescrub_actors.txt and facescrub_actresses.txt(.|\n)*data=embedded"
+    ) as error:
         read_lists(tmp_path)
     assert str(tmp_path) in str(error.value)
