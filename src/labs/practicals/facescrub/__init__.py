@@ -2,13 +2,13 @@
 
 from typing import TYPE_CHECKING
 
-from labs.practicals import Column, Sheet
+from labs.practicals import Column, Sheet, later
 
 if TYPE_CHECKING:
     from labs.reporting.recorded_run import Run
 
 
-def _mean_roughness(run: "Run") -> float | None:
+def mean_roughness(run: "Run") -> float | None:
     """Return the mean roughness of a run's hidden units, None if it drew none."""
     file = run.directory / "hidden_units.tsv"
     if not file.is_file():
@@ -37,7 +37,7 @@ SHEET = Sheet(
             "roughness",
             "lower",
             group="Hidden units",
-            read=_mean_roughness,
+            read=mean_roughness,
             note="Roughness: the mean step between neighboring weights of a unit, in mean weights; noise has 2.8.",
         ),
     ),
@@ -51,6 +51,8 @@ SHEET = Sheet(
         "learning_curves.tsv",
     ),
     pictures=("result.png", "images/learning_curves.png", "images/hidden_units.png"),
+    published=__name__,
+    observations=later("labs.practicals.facescrub.observations.observations"),
     predicts="test/acc",
     answers="best",
     try_out=(
