@@ -97,6 +97,7 @@ class TestEmbedded:
             ({"people": "csc411_2018"}, "do not name Lorraine Bracco, .*They name 3 people: Ada Quillmoor"),
             ({"people": 4}, "the lists name 3 people; type 2 to 3, or all"),
             ({"people": ["Ada Quillmoor", "Nobody"]}, "do not name Nobody"),
+            ({"people": ["Ada Quillmoor"]}, "expected two names or more"),
         ],
     )
     def test_mistakes(self, data: Path, options: dict[str, Any], message: str) -> None:

@@ -197,6 +197,8 @@ def chosen(faces: Sequence[Face], people: str | int | Sequence[str]) -> list[Fac
         asked = known if people == ALL else list(COURSES[people])
     else:
         asked = list(people)
+        if len(set(asked)) < 2:
+            raise LabsError(f"{key}: expected two names or more.")
     by_name = {name.casefold(): name for name in known}
     missing = [name for name in asked if name.casefold() not in by_name]
     if missing:

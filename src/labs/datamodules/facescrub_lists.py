@@ -57,12 +57,19 @@ def read_lists(folder: Path) -> list[Face]:
             f"course, subset_actors.txt and subset_actresses.txt.\n{INSTEAD}"
         )
     found: dict[str, Face] = {}
+    photographs: dict[str, Face] = {}
     for face in (face for path in files for face in _faces(path)):
         before = found.setdefault(face.crop.casefold(), face)
         if before[:-1] != face[:-1]:
             raise LabsError(
                 f"{face.place}: this line and {before.place} are different faces of one name and number "
                 f"({face.person}, {face.image_id}, {face.face_id}). Leave one of them."
+            )
+        other = photographs.setdefault(face.photograph.casefold(), face)
+        if (other.url, other.sha256) != (face.url, face.sha256):
+            raise LabsError(
+                f"{face.place}: this line and {other.place} are different photographs of one name and number "
+                f"({face.person}, {face.image_id}). Leave one of them."
             )
     return list(found.values())
 

@@ -21,11 +21,11 @@ THE_CALL = ("grid", "search", "trial", "resume", "rerun", "sweep", "trust", "hyd
 # Where things lie, and what carries out the computation.
 PLACES = (
     *("paths", "*.folder", "*.weights_folder", "*.dirpath", "trainer.default_root_dir", "trainer.accelerator"),
-    "datamodule.num_workers",
+    *("datamodule.num_workers", "datamodule.source.workers"),
 )
 # What is shown or kept of a run.
 SHOWN = (
-    *("practical", "logger", "draw_architecture", "feature_cache"),
+    *("practical", "logger", "draw_architecture", "feature_cache", "callbacks.hidden_units", "callbacks.learning_curves"),
     *("trainer.enable_*", "trainer.log_every_n_steps", "trainer.profiler"),
     *("callbacks.architecture", "callbacks.feature_cache", "callbacks.features", "callbacks.learning_rate"),
     *("callbacks.classes", "callbacks.explain", "callbacks.keep", "callbacks.pictures", "callbacks.progress"),
