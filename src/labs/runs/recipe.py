@@ -25,12 +25,12 @@ PLACES = (
 )
 # What is shown or kept of a run.
 SHOWN = (
-    *("practical", "logger", "draw_architecture", "feature_cache", "callbacks.hidden_units", "callbacks.learning_curves"),
+    *("practical", "logger", "draw_architecture", "feature_cache"),
     *("trainer.enable_*", "trainer.log_every_n_steps", "trainer.profiler"),
     *("callbacks.architecture", "callbacks.feature_cache", "callbacks.features", "callbacks.learning_rate"),
-    *("callbacks.classes", "callbacks.explain", "callbacks.keep", "callbacks.pictures", "callbacks.progress"),
-    *("callbacks.pruning", "callbacks.samples", "callbacks.watch"),
-    *("callbacks.histograms", "callbacks.steps"),
+    *("callbacks.classes", "callbacks.explain", "callbacks.hidden_units", "callbacks.histograms", "callbacks.keep"),
+    *("callbacks.learning_curves", "callbacks.pictures", "callbacks.progress", "callbacks.pruning"),
+    *("callbacks.samples", "callbacks.steps", "callbacks.watch"),
 )
 # Each name or pattern stands for itself and for everything under it: none of it changes a number.
 NOT_PART = (*THE_CALL, *PLACES, *SHOWN)
