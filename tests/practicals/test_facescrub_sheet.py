@@ -25,6 +25,7 @@ def recognize(
     seed: int = 0,
     optimizer: str = "adam",
     rough: float | None = None,
+    weights: str = "random",
 ) -> Path:
     directory = write_run(
         folder / f"{experiment}-{optimizer}-{seed}",
@@ -32,7 +33,7 @@ def recognize(
         seed=seed,
         test_acc=accuracy,
         practical="facescrub",
-        choices={"net": "mlp", "optimizer": optimizer, "scheduler": "none", "weights": "random"},
+        choices={"net": "mlp", "optimizer": optimizer, "scheduler": "none", "weights": weights},
     )
     if rough is not None:
         lines = ["unit\troughness\tclass\tcontribution", f"0\t{rough - 0.1}\tAda\t0.3", f"1\t{rough + 0.1}\t\t"]
@@ -45,14 +46,13 @@ def test_the_observations_of_the_handout_are_judged_over_seeds(tmp_path: Path) -
         noise = 0.004 * seed
         recognize(tmp_path, "facescrub_mlp", 0.85 + noise, seed=seed, rough=2.0 + noise)
         recognize(tmp_path, "facescrub_mlp", 0.84 + noise, seed=seed, optimizer="adam_l2", rough=1.2 + noise)
-        recognize(tmp_path, "facescrub_conv4", 0.97 + noise, seed=seed)
-        recognize(tmp_path, "facescrub_finetune", 0.97 - noise, seed=seed)
+        recognize(tmp_path, "facescrub_conv4", 0.97 + noise, seed=seed, weights="pretrained")
+        recognize(tmp_path, "facescrub_finetune", 0.97 - noise, seed=seed, weights="pretrained")
     activations, fine_tuned, smooth = observations(rows(tmp_path))
-    assert "than one on pixels: holds (3 of 3 seeds)" in activations
+    assert "than one on pixels: holds (3 of 3 seeds): test accuracy (%) 97.4 against 85.4." in activations
     assert "than fixed activations: undecided (0 of 3 seeds)" in fine_tuned
     assert smooth == (
-        "An L2 penalty makes the weights of 300 hidden units smoother: holds (3 of 3 seeds): "
-        "roughness 1.20 with it, 2.00 without."
+        "An L2 penalty makes the weights of 300 hidden units smoother: holds (3 of 3 seeds): roughness 1.2 against 2."
     )
 
 
