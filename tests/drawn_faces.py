@@ -48,4 +48,4 @@ def trained(
     data = faces(folder)
     trainer.fit(module, data)
     trainer.test(module, data, verbose=False)
-    return net, [float(p.sum()) for p in net.parameters()], trainer
+    return net, [float(p.detach().sum()) for p in net.parameters()], trainer
