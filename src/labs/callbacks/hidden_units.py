@@ -8,7 +8,6 @@ import lightning.pytorch as pl
 import numpy as np
 import torch
 from lightning.pytorch.utilities import rank_zero_only
-from matplotlib.figure import Figure
 from torch import Tensor
 
 from labs import LabsError
@@ -17,6 +16,7 @@ from labs.callbacks.record import tsv
 from labs.callbacks.tensorboard import show_figures
 from labs.datamodules.image_classification import ImageClassification
 from labs.datamodules.protocols import handed_over
+from labs.drawing.figures import Figure
 from labs.functional.roughness import roughness
 from labs.nets.mlp import MLP
 from labs.storage.files import write_text
