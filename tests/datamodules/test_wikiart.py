@@ -89,7 +89,7 @@ def test_the_course_s_list_is_fetched_and_its_images(
 
 def test_a_list_of_one_s_own_and_no_image_of_it(at_home: ArchiveServer, tmp_path: Path) -> None:
     (tmp_path / "mine.csv").write_text(course(at_home))
-    assert len(WikiArt(folder="unused", path=str(tmp_path / "mine.csv")).load(16).pixels) == 24
+    assert len(WikiArt(folder=str(tmp_path / "data"), path=str(tmp_path / "mine.csv")).load(16).pixels) == 24
     for entry in at_home.entries.values():
         entry.status = 410
     (tmp_path / "gone").mkdir()
@@ -97,7 +97,7 @@ def test_a_list_of_one_s_own_and_no_image_of_it(at_home: ArchiveServer, tmp_path
     for entry in at_home.entries.values():
         entry.status = 410
     with pytest.raises(LabsError, match=r"none of its 24 images could be fetched: .*: 4\d\d .*data=embedded"):
-        WikiArt(folder="unused", path=str(tmp_path / "gone")).load(16)
+        WikiArt(folder=str(tmp_path / "data"), path=str(tmp_path / "gone")).load(16)
 
 
 @pytest.fixture
@@ -116,8 +116,8 @@ def gallery(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("path", ["", "train.txt", "test.txt"])
-def test_lists_keep_blanks_in_paths(gallery: Path, path: str) -> None:
-    found = WikiArt(folder="unused", path=str(gallery / path)).load(16)
+def test_lists_keep_blanks_in_paths(gallery: Path, tmp_path: Path, path: str) -> None:
+    found = WikiArt(folder=str(tmp_path / "data"), path=str(gallery / path)).load(16)
     assert found.classes == ["Neoclassicism", "Surrealism"]
     assert sorted(name for name, test in zip(found.names, found.is_test) if test) == [
         "images/0.jpg",
@@ -128,13 +128,14 @@ def test_lists_keep_blanks_in_paths(gallery: Path, path: str) -> None:
 
 def test_one_list_and_class_folders(gallery: Path, tmp_path: Path) -> None:
     (gallery / "train.txt").rename(gallery / "all.txt")
-    found = WikiArt(folder="unused", path=str(gallery / "all.txt")).load(16)
+    found = WikiArt(folder=str(tmp_path / "data"), path=str(gallery / "all.txt")).load(16)
     assert found.is_test.sum() == 2, "a fifth of each class, one at least"
     for style, numbers in (("Cubism", (0, 2, 4)), ("Fauvism", (1, 3, 5))):
         (tmp_path / "classes" / style).mkdir(parents=True)
         for number in numbers:
             (tmp_path / "classes" / style / f"{number}.jpg").write_bytes(painting(40 * number))
-    assert WikiArt(folder="unused", path=str(tmp_path / "classes")).load(16).classes == ["Cubism", "Fauvism"]
+    found = WikiArt(folder=str(tmp_path / "data"), path=str(tmp_path / "classes")).load(16)
+    assert found.classes == ["Cubism", "Fauvism"]
 
 
 LISTS: list[tuple[str, str]] = [
@@ -147,10 +148,10 @@ LISTS: list[tuple[str, str]] = [
 
 
 @pytest.mark.parametrize(("text", "said"), LISTS)
-def test_lists_that_cannot_be_meant(gallery: Path, text: str, said: str) -> None:
+def test_lists_that_cannot_be_meant(gallery: Path, tmp_path: Path, text: str, said: str) -> None:
     (gallery / "one.txt").write_text(text)
     with pytest.raises(LabsError, match=said):
-        WikiArt(folder="unused", path=str(gallery / "one.txt")).load(16)
+        WikiArt(folder=str(tmp_path / "data"), path=str(gallery / "one.txt")).load(16)
 
 
 TABLES: list[tuple[str, str]] = [
@@ -190,7 +191,7 @@ def test_options_that_cannot_be(tmp_path: Path, options: dict[str, Any], said: s
 
 def test_an_empty_folder(tmp_path: Path) -> None:
     with pytest.raises(LabsError, match="the folder holds no images"):
-        WikiArt(folder="unused", path=str(tmp_path)).load(16)
+        WikiArt(folder=str(tmp_path / "data"), path=str(tmp_path)).load(16)
 
 
 class TestDrawnPaintings:

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from labs.drawing.curves import PALETTE
+from labs.drawing.figures import Figure
 from labs.storage.files import replacing
 
 
