@@ -7,7 +7,9 @@ import torch
 from torch import Tensor
 
 from labs import LabsError
+from labs.nets.imagenet_weights import content_of
 from labs.nets.layer_vectors import LayerVectors, unit_rows
+from labs.nets.package_weights import PACKAGE_FILES
 from labs.nets.torchvision_nets import build_net
 
 IMAGES = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
@@ -96,3 +98,10 @@ def test_what_cannot_be_meant_is_refused(words: list[str], message: str) -> None
 def test_an_unknown_pooling_is_refused() -> None:
     with pytest.raises(LabsError, match=r"net\.pooling=max: expected flatten or average"):
         vectors("resnet18/layer1", pooling="max")
+
+
+def test_imagenets_weights_of_every_net_are_part_of_a_recipe() -> None:
+    node = {"_target_": "labs.nets.layer_vectors.LayerVectors"}
+    words = ["squeezenet1_1/features.9", "squeezenet1_1/features.12", "vgg16/classifier.4"]
+    digest = PACKAGE_FILES["squeezenet1_1"].sha256
+    assert content_of({**node, "layers": words}) == f"imagenet, sha256 {digest}; imagenet"
