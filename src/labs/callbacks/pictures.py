@@ -1,5 +1,6 @@
 """Pictures of what a classifier does: test images with their predictions, and the confusion matrix."""
 
+from textwrap import fill
 from typing import Any
 
 import lightning.pytorch as pl
@@ -65,7 +66,7 @@ class Pictures(pl.Callback):
         columns = min(len(chosen), 4)
         rows = -(-len(chosen) // columns)
         figure = Figure(figsize=(2.6 * columns, 2.9 * rows + 0.5), layout="constrained")
-        figure.suptitle(f"Test images and predictions{notes}")
+        _title(figure, f"Test images and predictions{notes}", fontsize=12)
         for position, index in enumerate(chosen):
             label, pred, confidence = self.results[index]
             axes = figure.add_subplot(rows, columns, position + 1)
@@ -86,7 +87,7 @@ def confusion_figure(matrix: np.ndarray, classes: list[str], title: str) -> Figu
     axes = figure.add_subplot()
     axes.imshow(matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1), cmap="Blues", vmin=0, vmax=1)
     axes.set(xlabel="predicted", ylabel="true")
-    figure.suptitle(title, fontsize=10, parse_math=False)  # names of classes and folders may have a $
+    _title(figure, title, fontsize=10)
     if len(classes) <= 40:
         names = [_short(name) for name in classes]
         axes.set_xticks(range(len(classes)), names, rotation=90, fontsize=7, parse_math=False)
@@ -96,6 +97,12 @@ def confusion_figure(matrix: np.ndarray, classes: list[str], title: str) -> Figu
             color = "white" if matrix[row, column] / matrix[row].sum() > 0.5 else "black"
             axes.text(column, row, str(matrix[row, column]), ha="center", va="center", fontsize=7, color=color)
     return figure
+
+
+def _title(figure: Figure, text: str, fontsize: int) -> None:
+    """Write a title in as many lines as it needs: names of nets and folders make some of them long."""
+    letters = int(figure.get_figwidth() * 72 / (0.6 * fontsize))  # a letter is about so wide
+    figure.suptitle(fill(text, max(letters, 20)), fontsize=fontsize, parse_math=False)  # folders may have a $
 
 
 def _short(name: str) -> str:
