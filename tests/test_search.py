@@ -14,9 +14,14 @@ from typing import Any
 
 import pytest
 from filelock import FileLock
+from omegaconf import OmegaConf
 from project import ROOT
+from test_experiments import composed
 
+from labs.cli.check import check_recipe
+from labs.cli.overrides import expand
 from labs.reporting.search import read_search, verdict
+from labs.trials.space import as_typed, read_space
 
 pytestmark = pytest.mark.usefixtures("undrawn")
 Train = Callable[..., Path]
@@ -175,3 +180,21 @@ def test_another_search_and_another_process(whole: Path, train: Train, capsys: p
     with FileLock(folder / ".search.lock"), pytest.raises(SystemExit):
         train(*here, SPACE)
     assert "another process runs the search" in capsys.readouterr().err
+
+
+SEARCHES = sorted(path.stem for path in (ROOT / "conf" / "search").glob("*.yaml") if path.stem != "any")
+
+
+@pytest.mark.parametrize("name", SEARCHES)
+def test_every_search_has_a_header_and_a_space_that_its_experiment_takes(name: str) -> None:
+    header = (ROOT / "conf" / "search" / f"{name}.yaml").read_text(encoding="utf-8")
+    assert f"python train.py -m search={name} data=embedded" in header
+    search = composed(f"search={name}").search
+    space: Any = OmegaConf.to_container(search.space)
+    for setting, values in read_space(space).items():
+        choices = values.choices if hasattr(values, "choices") else (values.low, values.high)  # type: ignore[attr-defined]
+        for value in choices:
+            cfg = composed(
+                f"experiment={search.experiment}", "data=embedded", *expand([f"{setting}={as_typed(value)}"])
+            )
+            check_recipe(cfg)
