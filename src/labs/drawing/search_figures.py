@@ -62,9 +62,13 @@ def slices(found: "Found", title: str) -> bytes | None:
         is_log = "log" in str(values).partition("(")[0]
         places: list[Any] = tried
         if not all(isinstance(value, (int, float)) for value in tried):
-            known = list(dict.fromkeys([*(values if isinstance(values, list) else []), *map(str, tried)]))
+            listed = (
+                [str(v).lower() if isinstance(v, bool) else str(v) for v in values] if isinstance(values, list) else []
+            )
+            known = list(dict.fromkeys([*listed, *map(str, tried)]))
             places = [known.index(str(value)) for value in tried]
             axes.set_xticks(range(len(known)), known)
+            axes.set_xlim(-0.5, len(known) - 0.5)
         heights, order = [trial.value or 0.0 for trial in done], [trial.number for trial in done]
         axes.scatter(places, heights, c=order, cmap="Blues", vmin=-len(done) / 2, edgecolors=GREY, lw=0.5, s=42)
         if is_log:

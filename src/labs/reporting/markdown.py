@@ -38,7 +38,7 @@ def hand_in(
     runs = recorded(tables)
     parts = [f"# {heading(tables)}", f"{count(runs)} Made {created} from the run directories alone."]
     for found, figures in searches:
-        parts += [f"## Search {found.name}", "\n".join(f"- {_plain(line)}" for line in verdict(found))]
+        parts += [f"## Search: {found.name}", "\n".join(f"- {_plain(line)}" for line in verdict(found))]
         parts += _figures(figures, found.name)
         head, lines = trials(found)
         parts.append(_grid([head, *([_plain(text) for text in line] for line in lines)], left=(-1,)))

@@ -79,7 +79,7 @@ def read_search(folder: Path) -> Found:
     with of_file(RESULTS):
         trials = [_trial(item) for item in expect(content, "trials", list)]
         return Found(
-            name=folder.resolve().name,
+            name=folder.resolve().name.removeprefix("search_"),
             metric=expect(content, "metric", str),
             maximize=expect(content, "direction", str) == "maximize",
             space=expect(content, "space", dict),
