@@ -72,6 +72,7 @@ MISBEHAVIORS: list[tuple[str, dict[str, Any], str, str]] = [
     ("redirects to the image", {"location": "good.jpg"}, "", ""),
     ("redirects in a circle", {"location": "x.jpg"}, "", "more than 5 redirects"),
     ("redirects to a file of the machine", {"location": "file:///etc/passwd"}, "", "not an http(s) address"),
+    ("redirects to no address", {"location": "http://["}, "", "not an http(s) address (Invalid IPv6 URL)"),
 ]
 
 

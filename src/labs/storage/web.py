@@ -22,6 +22,7 @@ CHUNK_BYTES = 1 << 16
 REDIRECTS = 5
 USER_AGENT = "labs (images for course practicals)"
 ADDRESSES = 2  # of a name, that are tried
+_WRAPPING = tuple(map(ipaddress.IPv6Network, ("::/96", "64:ff9b::/96")))  # their last 32 bits are an IPv4 address
 _SAFE = "/%:=&?~#+!$,;'@()*[]"  # of an address as it stands in a list, which may hold blanks and any letters
 
 
@@ -93,7 +94,10 @@ class Web:
                 raise
             if location is None:
                 return
-            target = urljoin(url, location)
+            try:
+                target = urljoin(url, location)
+            except ValueError as error:
+                raise RefusedError(f"not an http(s) address ({error})") from error
             if url.startswith("https:") and not target.startswith("https:"):
                 raise RefusedError(f"a redirect from https to something else ({target})")
             url = target
@@ -204,11 +208,13 @@ def is_public(address: str) -> bool:
     Examples:
         >>> [is_public(a) for a in ("8.8.8.8", "10.0.0.1", "169.254.169.254", "::ffff:127.0.0.1", "64:ff9b::a00:1")]
         [True, False, False, False, False]
+        >>> is_public("::127.0.0.1"), is_public("::1"), is_public("2606:4700::1")
+        (False, False, True)
     """
     ip = ipaddress.ip_address(address.partition("%")[0])
     if isinstance(ip, ipaddress.IPv6Address):
         wrapped = ip.ipv4_mapped or ip.sixtofour
-        if ip in ipaddress.ip_network("64:ff9b::/96"):
+        if any(ip in network for network in _WRAPPING):
             wrapped = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
         ip = wrapped or ip
     return ip.is_global and not ip.is_multicast
