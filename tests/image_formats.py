@@ -265,6 +265,13 @@ REFUSED = (
         "HEIC, which Pillow cannot read",
         None,
     ),
+    Kind(
+        "EPS, which only Ghostscript could draw",
+        ".jpg",
+        lambda path: path.write_text("%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n{} loop\n"),
+        "EPS, which is a program",
+        None,
+    ),
     Kind("half a JPEG", ".jpg", halved(PICTURE), "truncated", None),
     Kind("half a PNG", ".png", halved(PICTURE), "truncated", None),
     Kind("half a WebP", ".webp", halved(PICTURE), "damaged", None),

@@ -67,6 +67,8 @@ def read_rgb(path: Path, *, least: int = LEAST_PIXELS, upright: bool = True) -> 
             image = Image.open(path)
             orientation = _tag(image, _ORIENTATION)  # Pillow turns a TIFF by itself, and then forgets it
         with image:
+            if image.format == "EPS":  # Pillow would have Ghostscript run it, however long that takes
+                raise UnreadableImageError(path, "EPS, which is a program")  # noqa: TRY301
             depth = _depth(image)
             image.load()
             picture = _rgb(image, depth, words)
