@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,7 @@ def test_a_name_leads_to_no_place_outside_the_folder(tmp_path: Path) -> None:
         ("Ada\t1\t2\thttp://a/b.jpg\t1,2,3,4", r"line 2: expected 6 columns .*\(name, .* sha256\), found 5: Ada"),
         ("<html><body>Please log in", "found 1: <html><body>Please log in This is an HTML page"),
         (LINE.replace("4959", "x"), "line 2: expected a name, the number of an image and the number of a face"),
+        (LINE.replace("4959", "4" * 300), "line 2: expected a name, the number of an image"),
         (LINE.replace("Ada Quillmoor", " "), "expected a name"),
         (LINE.replace("147,111,348,312", "147,111,147,312"), r"line 2: the box 147,111,147,312 has no area"),
         (LINE.replace("147,111,348,312", "147,312,348,111"), "has no area: x2 must be larger than x1, and y2 larger"),
@@ -68,6 +70,12 @@ def test_a_line_that_cannot_be_one_is_named(tmp_path: Path, line: str, message: 
     with pytest.raises(LabsError, match=message) as error:
         read_lists(written(tmp_path, LINE, line))
     assert "facescrub_actors.txt" in str(error.value)
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "subset_actors.txt")
+    with pytest.raises(LabsError, match=r"subset_actors\.txt: cannot be read \(it is no file\)"):
+        read_lists(tmp_path)
 
 
 def test_without_lists_it_says_which_files_go_where(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import io
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -143,6 +144,8 @@ LISTS: list[tuple[str, str]] = [
     ("images/2.jpg 4\nimages/9.jpg 4\n", "line 2: images/9.jpg: there is no such file"),
     ("images/2.jpg 4\nimages/2.jpg 8\n", "line 2: images/2.jpg stands in .*line 1 already"),
     ("images/2.jpg 4\nimages/4.jpg 4\n", "all images are of one style, Neoclassicism"),
+    ("images/2.jpg 4\n" + "a" * 300 + ".jpg 4\n", "line 2: a+.jpg: there is no such file"),
+    ("images/2.jpg " + "9" * 5000 + "\n", "all images are of one style, 9999"),
     ("\n", "the list names no images"),
 ]
 
@@ -163,6 +166,8 @@ TABLES: list[tuple[str, str]] = [
     (f"{HEADER}../1,p,http://a,2,train\n", r"line 2: image_id '\.\./1' names no file"),
     (f"{HEADER}a,p,http://a,2,train\nA,p,http://b,2,train\n", "line 3: image_id A stands in line 2 already"),
     ("\xff\xfe\0", "column image_id is missing"),
+    (f"{HEADER}{'a' * 300},p,http://a,2,train\n", "line 2: image_id 'a+' names no file"),
+    (f"{HEADER}1,p,http://a/{'a' * 200_000},2,train\n", "cannot be read as a list of addresses"),
 ]
 
 
@@ -171,9 +176,11 @@ def test_lists_of_addresses_that_cannot_be_meant(tmp_path: Path, text: str, said
     (tmp_path / "list.csv").write_text(text, encoding="utf-8")
     with pytest.raises(LabsError, match=said):
         read_addresses(tmp_path / "list.csv")
-    (tmp_path / "list.csv.gz").write_bytes(text.encode())
-    with pytest.raises(LabsError, match="cannot be read as a list of addresses"):
-        read_addresses(tmp_path / "list.csv.gz")
+    packed = gzip.compress(text.encode())
+    for damaged in (text.encode(), packed[:-9], packed[:10] + b"\xff" * 9 + packed[10:]):
+        (tmp_path / "list.csv.gz").write_bytes(damaged)
+        with pytest.raises(LabsError, match="cannot be read as a list of addresses"):
+            read_addresses(tmp_path / "list.csv.gz")
 
 
 @pytest.mark.parametrize(
@@ -187,6 +194,13 @@ def test_lists_of_addresses_that_cannot_be_meant(tmp_path: Path, text: str, said
 def test_options_that_cannot_be(tmp_path: Path, options: dict[str, Any], said: str) -> None:
     with pytest.raises(LabsError, match=said):
         WikiArt(folder=str(tmp_path), **options).load(16)
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    for name in ("list.csv", "list.txt"):
+        os.mkfifo(tmp_path / name)
+        with pytest.raises(LabsError, match="cannot be read as a list"):
+            WikiArt(folder=str(tmp_path / "data"), path=str(tmp_path / name)).load(16)
 
 
 def test_an_empty_folder(tmp_path: Path) -> None:

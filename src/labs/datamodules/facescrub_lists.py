@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from labs import LabsError
-from labs.storage.files import cut, printable
+from labs.storage.files import check_file, cut, printable
 
 COLUMNS = ("name", "image_id", "face_id", "url", "bbox", "sha256")
 PATTERN = "*act*.txt"  # facescrub_actors.txt, facescrub_actresses.txt, and what courses made of them
@@ -77,9 +77,10 @@ def read_lists(folder: Path) -> list[Face]:
 def _faces(path: Path) -> Iterator[Face]:
     """Yield the faces of one list; the first line is a header where its second column is no number."""
     try:
+        check_file(path)
         text = path.read_bytes().decode("utf-8-sig", "replace")
     except OSError as error:
-        raise LabsError(f"{path}: cannot be read ({error.strerror}).") from error
+        raise LabsError(f"{path}: cannot be read ({error.strerror or error}).") from error
     for number, line in enumerate(text.splitlines(), start=1):
         if not line.strip():
             continue
@@ -98,7 +99,7 @@ def _faces(path: Path) -> Iterator[Face]:
 
 def _face(cells: list[str], where: str, place: str) -> Face:
     person, image_id, face_id, url, bbox, sha256 = cells[: len(COLUMNS)]
-    if not (person and image_id.isdecimal() and face_id.isdecimal()):
+    if not (person and re.fullmatch(r"\d{1,20}", image_id) and re.fullmatch(r"\d{1,20}", face_id)):
         raise LabsError(
             f"{where}: expected a name, the number of an image and the number of a face, found "
             f"{printable(' '.join(cells[:3]))}."

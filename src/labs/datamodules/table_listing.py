@@ -35,7 +35,7 @@ def in_table(table: Path, typed: str, columns: Sequence[str], others: str) -> Li
             )
         if not row[path].strip() or not row[label].strip():
             raise LabsError(f"{where}: {columns[0 if not row[path].strip() else 1]} is empty; fill it in.")
-        file = _file(table.parent, row[path])
+        file = find_file(table.parent, row[path])
         if file is None:
             raise LabsError(
                 f"{where}: {row[path]}: there is no such file in {table.parent.absolute()}; paths in the table are "
@@ -100,8 +100,8 @@ def _columns(header: Sequence[str], typed: str, columns: Sequence[str], others: 
     return path, label, header.index(columns[2]) if columns[2] in header else None
 
 
-def _file(folder: Path, written: str) -> Path | None:
-    """Return the file that a table names, whichever way its accents are stored here and there."""
+def find_file(folder: Path, written: str) -> Path | None:
+    """Return the file that a table or list names, whichever way its accents are stored here and there."""
     for name in dict.fromkeys((written, written.strip(), *(unicodedata.normalize(f, written) for f in ("NFC", "NFD")))):
         path = folder / Path(name).expanduser()
         try:

@@ -8,6 +8,7 @@ import csv
 import gzip
 import io
 import re
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -21,9 +22,10 @@ from labs.datamodules.folder import read_listing
 from labs.datamodules.folder_listing import KEY, SPLITS, Listed, Listing, Skipped, Split, class_name, list_images
 from labs.datamodules.image_files import fault_of
 from labs.datamodules.sources import LabeledImages
+from labs.datamodules.table_listing import find_file
 from labs.storage.fetch import Archive, fetch
 from labs.storage.fetch_many import Wanted, fetch_many
-from labs.storage.files import printable
+from labs.storage.files import check_file, cut, printable
 
 STYLES = (  # by label
     *("Art Nouveau", "Baroque", "Expressionism", "Impressionism", "Neoclassicism", "Post-Impressionism"),
@@ -40,6 +42,7 @@ LIST = Archive(
     size=281_433,
 )
 COLUMNS = ("image_id", "image_url", "label", "_split")
+LONGEST = 200  # bytes of an image_id, which names a file
 LISTS: dict[str, Split] = {"train.txt": "train", "test.txt": "test"}
 
 
@@ -155,7 +158,7 @@ def style(label: str) -> str:
         >>> style("4"), style("Cubism")
         ('Neoclassicism', 'Cubism')
     """
-    return STYLES[int(label)] if label.isdecimal() and int(label) < len(STYLES) else class_name(label)
+    return STYLES[int(label)] if re.fullmatch(r"[0-9]", label) else class_name(label)
 
 
 def read_addresses(table: Path) -> list[Address]:
@@ -165,35 +168,37 @@ def read_addresses(table: Path) -> list[Address]:
         LabsError: It is no such list, lacks a column, or a row cannot be meant.
     """
     try:
+        check_file(table)
         content = table.read_bytes()
         text = (gzip.decompress(content) if table.suffix == ".gz" else content).decode("utf-8-sig")
-    except (OSError, EOFError, ValueError) as error:
+        return list(_addresses(csv.DictReader(io.StringIO(text)), table))
+    except (OSError, EOFError, ValueError, zlib.error, csv.Error) as error:
         raise LabsError(f"{table}: cannot be read as a list of addresses ({error}).") from error
-    reader = csv.DictReader(io.StringIO(text))
+
+
+def _addresses(reader: "csv.DictReader[str]", table: Path) -> Iterator[Address]:
     missing = [name for name in COLUMNS if name not in (reader.fieldnames or ())]
     if missing:
         raise LabsError(
             f"{table}: column {missing[0]} is missing; expected {', '.join(COLUMNS)}. For a table of files type "
             "datamodule=folder."
         )
-    rows: list[Address] = []
     seen: dict[str, int] = {}
     for cells in reader:
         where, values = f"{table}, line {reader.line_num}", [cells[name] for name in COLUMNS]
         if any(not value for value in values) or None in cells:
             raise LabsError(f"{where}: a row needs {', '.join(COLUMNS)}, one value under each column.")
         number, url, label, split = (value.strip() for value in values)
-        if not re.fullmatch(r"[\w-][\w.-]*", number):
-            raise LabsError(f"{where}: image_id {number!r} names no file; expected letters, digits, - and _.")
+        if not re.fullmatch(r"[\w-][\w.-]*", number) or cut(number, LONGEST) != number:
+            raise LabsError(f"{where}: image_id {number!r} names no file; expected few letters, digits, - and _.")
         if split.lower() not in SPLITS:
             raise LabsError(f"{where}: _split is {split!r}; expected train or test.")
         if number.lower() in seen:
             raise LabsError(f"{where}: image_id {number} stands in line {seen[number.lower()]} already.")
         seen[number.lower()] = reader.line_num
-        rows.append(Address(number, url, label, SPLITS[split.lower()]))
-    if not rows:
+        yield Address(number, url, label, SPLITS[split.lower()])
+    if not seen:
         raise LabsError(f"{table}: the list is empty.")
-    return rows
 
 
 def in_lists(path: Path, typed: str) -> Listing:
@@ -211,8 +216,8 @@ def in_lists(path: Path, typed: str) -> Listing:
     seen: dict[Path, str] = {}
     for file in paths:
         for where, name, label in _lines(file):
-            image = path.parent / name
-            if not image.is_file():
+            image = find_file(path.parent, name)
+            if image is None:
                 raise LabsError(f"{where}: {name}: there is no such file in {path.parent.absolute()}.")
             if image in seen:
                 raise LabsError(f"{where}: {name} stands in {seen[image]} already; list each image once.")
@@ -227,6 +232,7 @@ def in_lists(path: Path, typed: str) -> Listing:
 
 def _lines(file: Path) -> Iterator[tuple[str, str, str]]:
     try:
+        check_file(file)
         lines = file.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, ValueError) as error:
         raise LabsError(f"{file}: cannot be read as a list ({error}).") from error

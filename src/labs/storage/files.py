@@ -59,9 +59,18 @@ def read_text(path: Path) -> str:
         OSError: There is no such file, or it is none.
         ValueError: It is no text in UTF-8.
     """
+    check_file(path)
+    return path.read_text(encoding="utf-8")
+
+
+def check_file(path: Path) -> None:
+    """Refuse a pipe, a device or a folder, before somebody opens it and waits.
+
+    Raises:
+        OSError: It is there, and no file.
+    """
     if path.exists() and not path.is_file():
         raise OSError("it is no file")
-    return path.read_text(encoding="utf-8")
 
 
 def read_json(path: Path) -> Any:
