@@ -19,6 +19,7 @@ from trained_run import CLASSES, write_trained_run
 
 from labs import LabsError
 from labs.runs.load import load_run
+from labs.runs.trained_net import trained_net
 
 
 @pytest.fixture
@@ -92,12 +93,24 @@ def test_recipes_of_earlier_labs_are_read(old: str, run_dir: Path) -> None:
     assert load_run(run_dir).classes == CLASSES
 
 
-@pytest.mark.parametrize("content", ["\x00\x01", "[", "- a", "", "a: 1", "[" * 5000], ids=repr)
+LAUGHS = "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]\n" for n in range(1, 9))  # a billion, if copied
+
+
+@pytest.mark.parametrize(
+    "content", ["\x00\x01", "[", "- a", "", "a: 1", "[" * 5000, f"a0: &a0 [0]\n{LAUGHS}"], ids=range(7)
+)
 def test_a_recipe_that_cannot_be_read_is_one_line(content: str, run_dir: Path) -> None:
     (run_dir / ".hydra" / "config.yaml").write_text(content[:5000], encoding="utf-8")
     assert re.search(
         r"config\.yaml cannot be read \(.*\)\. Type a run directory as train\.py left it\.$", refused(run_dir)
     )
+
+
+@pytest.mark.parametrize("name", ["a" * 300, "~nobody-of-this-name/run"])
+def test_a_name_that_no_directory_can_have_is_one_line(name: str) -> None:
+    for load in (lambda: load_run(name), lambda: trained_net(weights=name)):
+        with pytest.raises(LabsError, match=r"cannot be opened \(.*\); type"):
+            load()
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from labs import LabsError
 from labs.cli.overrides import quote
 from labs.runs.recipe import THE_CALL, is_part
 from labs.runs.trusted import is_computed, is_typed_only, links_out_of, names_in
+from labs.storage.files import typed_path
 
 
 def repeat(argument: str, typed: Sequence[str]) -> list[str]:
@@ -26,7 +27,8 @@ def repeat(argument: str, typed: Sequence[str]) -> list[str]:
     Raises:
         LabsError: there is no run, nobody can read how it was typed, or it holds words that no directory decides.
     """
-    run_dir = Path(argument.partition("=")[2]).expanduser()
+    key, _, typed_directory = argument.partition("=")
+    run_dir = typed_path(typed_directory, key)
     recipe = run_dir / ".hydra" / "overrides.yaml"
     if not recipe.is_file():
         raise LabsError(

@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 
 from labs import LabsError
+from labs.storage.files import typed_path
 
 INSTEAD = (
     "Another folder that has it is typed as paths.weights=<folder>. Without ImageNet's weights, type data=embedded or "
@@ -23,7 +24,7 @@ def weights_folder(typed: str | None, names: Collection[str] = ()) -> Path:
     cache = Path(torch.hub.get_dir()) / "checkpoints"
     if typed is None:
         return cache
-    folder = Path(typed).expanduser()
+    folder = typed_path(typed, "paths.weights")
     elsewhere = not any((folder / name).exists() for name in names) and any((cache / name).exists() for name in names)
     return cache if elsewhere else folder
 

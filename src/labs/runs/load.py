@@ -17,10 +17,11 @@ from labs.nets.eval_mode import evaluating
 from labs.practicals import sheet_of
 from labs.runs.computed import register_arithmetic
 from labs.runs.directory import labels_of, one_line, read_facts
+from labs.runs.recipe import without_aliases
 from labs.runs.trained_net import TrainedNet, fixed
 from labs.runs.trusted import check_targets
 from labs.storage.checkpoint_files import read_checkpoint
-from labs.storage.files import read_text
+from labs.storage.files import read_text, typed_path
 
 LARGEST = 4096  # pixels of the side of an image: one that a file asks for could fill the memory
 AS_IT_WAS = "Type a run directory as train.py left it."
@@ -39,7 +40,7 @@ def load_run(run_dir: Path | str, *, trust: bool = False) -> TrainedNet:
     Raises:
         LabsError: the directory is not that of a run, cannot be read, or the run has saved no weights yet.
     """
-    run, run_dir = f"run={run_dir}", Path(run_dir).expanduser()
+    run, run_dir = f"run={run_dir}", typed_path(run_dir, "run")
     cfg = _recipe(run_dir / ".hydra" / "config.yaml", run)
     answers = sheet_of(cfg.practical).answers
     if answers is None:
@@ -119,7 +120,7 @@ def _recipe(file: Path, run: str) -> DictConfig:
     register_arithmetic()
     why = "it is no recipe"
     try:
-        cfg = OmegaConf.create(read_text(file))
+        cfg = OmegaConf.create(without_aliases(read_text(file)))
         if isinstance(cfg, DictConfig) and isinstance(cfg.get("practical"), str):
             return cfg
     except (OSError, ValueError, RecursionError, YAMLError, OmegaConfBaseException) as error:

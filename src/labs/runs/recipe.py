@@ -113,6 +113,17 @@ def flat(text: str) -> dict[str, str]:
     return found
 
 
+def without_aliases(text: str) -> str:
+    """Return YAML as it is, if nothing in it stands for something else: a few lines of that could fill the memory.
+
+    Raises:
+        YAMLError: It has an alias, or is no YAML.
+        RecursionError: It is nested too deeply.
+    """
+    yaml.compose(text, Loader=_WithoutAliases)
+    return text
+
+
 def limits(text: str) -> list[str]:
     """Return the settings of a recipe that leave out some of its epochs or of its images, as they are typed.
 

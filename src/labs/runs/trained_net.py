@@ -19,6 +19,7 @@ from labs.nets.layer_features import TIMM
 from labs.nets.torchvision_nets import build_net, did_you_mean
 from labs.runs.directory import weights_file
 from labs.runs.given_images import batches_of
+from labs.storage.files import typed_path
 
 IMAGE_SIZE = 224  # pixels; what ImageNet's nets were trained on
 SHOWN = 5  # classes of an answer
@@ -166,7 +167,8 @@ def trained_net(
     Raises:
         LabsError: an unknown net, weights that are missing, or a run that classifies no images.
     """
-    if Path(weights).expanduser().is_dir():
+    path = typed_path(weights, "weights")
+    if path.is_dir():
         from labs.runs.load import load_run  # which returns what is defined here
 
         run = load_run(weights)
@@ -176,7 +178,7 @@ def trained_net(
                 "out."
             )
         return run
-    if weights not in ("imagenet", "random") and weights_file(Path(weights).expanduser()) is None:
+    if weights not in ("imagenet", "random") and weights_file(path) is None:
         raise LabsError(
             f"weights={weights}: expected imagenet, random, or a run directory or file of weights that is there."
         )

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 from unicodedata import category
 
+from labs import LabsError
+
 WRITTEN: set[Path] = set()  # what this process has written here, as absolute paths
 # JSON knows no such numbers: they are written as these words, as Protocol Buffers do, and read back as numbers.
 WORDS = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
@@ -61,6 +63,21 @@ def read_text(path: Path) -> str:
     """
     check_file(path)
     return path.read_text(encoding="utf-8")
+
+
+def typed_path(typed: str | Path, key: str) -> Path:
+    """Return the path that was typed under a key, `~` expanded, whether something is there or not.
+
+    Raises:
+        LabsError: No file of any system has such a name, or nobody has this home.
+    """
+    try:
+        path = Path(typed).expanduser()
+        path.exists()
+    except (OSError, RuntimeError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise LabsError(f"{key}={typed}: cannot be opened ({why}); type another path.") from error
+    return path
 
 
 def check_file(path: Path) -> None:

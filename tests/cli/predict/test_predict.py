@@ -92,6 +92,21 @@ def test_a_mistake_is_json_where_json_is_asked_for(here: Path, capsys: pytest.Ca
     assert json.loads(capsys.readouterr().out)["error"].startswith("run=nowhere: ")
 
 
+@pytest.mark.parametrize("out", ["a" * 300, "~nobody-of-this-name/answers"])
+def test_a_folder_that_cannot_be_is_one_line(run: str, out: str, here: Path) -> None:
+    with pytest.raises(LabsError, match="out="):
+        predict([f"run={run}", "image=coffee", f"out={out}"])
+
+
+def test_a_fault_of_ours_is_json_where_json_is_asked_for(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("labs.runs.load.load_run", lambda *args, **options: {}["a"])
+    with pytest.raises(KeyError):
+        predict(["run=nowhere", "image=coffee", "--json"])
+    assert json.loads(capsys.readouterr().out) == {"error": "KeyError: 'a'"}
+
+
 def test_trust_only_when_it_is_typed() -> None:
     typed = (read_words(["run=a", "image=b", *words]).trust for words in ([], ["trust=false"], ["trust=true"]))
     assert list(typed) == [False, False, True]

@@ -35,11 +35,12 @@ def predict(arguments: Sequence[str]) -> int:
         from labs.cli.predict.answer import answer
 
         return answer(asked, named, net)
-    except LabsError as error:
+    except Exception as error:
         if "--json" in arguments:
             from labs.storage.files import to_json
 
-            print(to_json({"error": " ".join(str(error).split())}), end="")
+            whose = "" if isinstance(error, LabsError) else f"{type(error).__name__}: "
+            print(to_json({"error": whose + " ".join(str(error).split())}), end="")
         raise
 
 

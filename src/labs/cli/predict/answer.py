@@ -15,7 +15,7 @@ from labs.cli.predict.images import Named
 from labs.cli.predict.words import Asked
 from labs.datamodules.image_files import UnreadableImageError, counted
 from labs.runs.trained_net import TrainedNet
-from labs.storage.files import new_file, printable, to_json
+from labs.storage.files import new_file, printable, to_json, typed_path
 
 IN_A_LINE = 3  # classes
 IN_A_SUMMARY = 20  # rows
@@ -179,7 +179,7 @@ def _explained(net: TrainedNet, image: Tensor, found: Answer, word: str, folder:
 
 def _folder(typed: str | None) -> Path:
     """Return the folder that is written to; make it if it was typed."""
-    folder = Path(typed or ".").expanduser()
+    folder = typed_path(typed or ".", "out")
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
