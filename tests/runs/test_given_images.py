@@ -76,6 +76,7 @@ def test_features_are_what_the_layer_gives_before_others_overwrite_it(net: Train
         (torch.randn(2, 3, 8, 8), r"found torch\.float32 from -.* to .*\. The net normalizes by itself"),
         (torch.full((1, 3, 8, 8), torch.nan), "from nan"),
         (torch.zeros(1, 3, 8, 8, dtype=torch.int64), r"found torch\.int64"),
+        ([], "found an empty list"),
         (7, "found a int"),
         ([7], "found a int in a list"),
         ("gone.png", r"image=gone\.png: there is no such file"),
@@ -86,7 +87,7 @@ def test_what_is_no_image_is_said(net: TrainedNet, images: Any, said: str) -> No
         net.predict(images)
 
 
-@pytest.mark.parametrize(("layer", "said"), [("conv", "tiny has no such layer"), ("", "no such layer")])
+@pytest.mark.parametrize(("layer", "said"), [("conv", "tiny has no such layer"), ("", "no such layer; dict")])
 def test_a_layer_that_is_not_there(net: TrainedNet, layer: str, said: str) -> None:
     with pytest.raises(LabsError, match=said):
         net.features(layer, torch.rand(1, 3, SIZE, SIZE))

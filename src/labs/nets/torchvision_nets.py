@@ -242,4 +242,4 @@ def _by(tensor: Tensor) -> str:
 def did_you_mean(word: str, choices: Iterable[str]) -> str:
     """Return the choice that is most like a word, as a hint in parentheses, if there is one."""
     close = difflib.get_close_matches(word, choices, n=1)
-    return f" (did you mean {close[0]}?)" if close else ""
+    return f" (did you mean {close[0]}?)" if close and close[0] else ""  # a net itself is called nothing

@@ -35,6 +35,8 @@ def batches_of(
     if not one and not isinstance(images, Sequence):
         raise LabsError(f"{EXPECTED.format(size=size)}; found a {type(images).__name__}.")
     listed = [images] if one else images
+    if not len(listed):
+        raise LabsError(f"{EXPECTED.format(size=size)}; found an empty list.")
     for start in range(0, len(listed), AT_ONCE):
         yield torch.stack([_one(image, size, read, prepare) for image in listed[start : start + AT_ONCE]])
 

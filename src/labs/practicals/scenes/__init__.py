@@ -43,7 +43,7 @@ def _results(facts: Mapping[str, Any], run_dir: Path) -> list[list[str]]:
 
 
 SHEET = Sheet(
-    title="15-Scene: features of trained nets and linear machines",
+    title="15-Scene: features of trained nets and a linear SVM",
     handout="hand-out 002, part 2-a",
     docs="docs/scenes.md",
     columns=(
