@@ -115,3 +115,10 @@ def test_a_class_has_a_name_a_number_and_neighbors() -> None:
     ):
         with pytest.raises(LabsError, match=words):
             class_index(classes, typed, "target")
+
+
+def test_a_net_that_gives_no_numbers_says_so(tmp_path: Path) -> None:
+    net = load_run(write_trained_run(tmp_path / "run"))
+    next(net.net.parameters()).data.fill_(float("nan"))
+    with pytest.raises(LabsError, match="gives no numbers: its training diverged"):
+        net.predict(torch.rand(1, 3, 16, 16))

@@ -87,9 +87,18 @@ class TrainedNet:
         Args:
             images: a file, an image of Pillow, a list of them, or a tensor (batch, 3, image_size, image_size) in
                 [0, 1] or of uint8. The net normalizes by itself.
+
+        Raises:
+            LabsError: the net gives what is no number.
         """
         with torch.no_grad():
-            return torch.cat([self(some).softmax(dim=1) for some in self._batches(images)]).cpu()
+            probabilities = torch.cat([self(some).softmax(dim=1) for some in self._batches(images)]).cpu()
+        if probabilities.isnan().any():
+            raise LabsError(
+                f"{self.name} gives no numbers: its training diverged, or its weights are damaged. Train once more "
+                "with a smaller optimizer.lr."
+            )
+        return probabilities
 
     def features(self, layer: str, images: Any) -> Tensor:
         """Return what a layer gives for images, as it gives it: (batch, ...).
