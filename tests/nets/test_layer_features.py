@@ -300,13 +300,13 @@ def test_imagenet_weights_come_the_way_of_every_net(
     torch.save(trained.state_dict(), tmp_path / "file.pth")
     asked: list[Any] = []
 
-    def file(url: str, folder: Path) -> Path:
-        asked.append((url, folder))
+    def file(url: str, typed: str | None) -> Path:
+        asked.append((url, typed))
         return tmp_path / "file.pth"
 
-    monkeypatch.setattr(torchvision_nets, "_imagenet_file", file)
+    monkeypatch.setattr(torchvision_nets, "torchvision_file", file)
     net = LayerFeatures(layers=["conv_1"], weights="imagenet", weights_folder=str(tmp_path))
-    assert asked == [(VGG19_Weights.IMAGENET1K_V1.url, tmp_path)]
+    assert asked == [(VGG19_Weights.IMAGENET1K_V1.url, str(tmp_path))]
     assert torch.equal(net.net.features[0].weight, trained.features[0].weight)
 
 
@@ -318,7 +318,7 @@ def test_imagenet_weights_come_the_way_of_every_net(
         ({"layers": ["pool_1"]}, "pool_2 = pool1"),
         ({"layers": ["conv_14"], "name": "vgg16"}, "vgg16 has no layer 'conv_14'"),
         ({"layers": []}, "at least one layer"),
-        ({"layers": ["conv_1"], "name": "vgg13"}, r"Unknown net .vgg13. \(did you mean"),
+        ({"layers": ["conv_1"], "name": "vgg14"}, r"Unknown net .vgg14. \(did you mean"),
         ({"layers": ["conv_6"], "name": "squeezenet1_1"}, "conv_5 = features.7; and its modules: features, features.0"),
         ({"layers": ["feature.4"], "name": "squeezenet1_1"}, r"did you mean features.4\?"),
         ({"layers": ["classifier.1"], "name": "squeezenet1_1"}, "classifier.1 is the head of squeezenet1_1, which is"),

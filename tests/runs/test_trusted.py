@@ -40,7 +40,11 @@ def test_what_conf_names_is_built(target: str) -> None:
 
 @pytest.mark.parametrize(
     "target",
-    ["torch.optim.RMSprop", "torch.optim.lr_scheduler.ExponentialLR", "lightning.pytorch.callbacks.EarlyStopping"],
+    [
+        "torch.optim.RMSprop",
+        "torch.optim.lr_scheduler.ExponentialLR",
+        "lightning.pytorch.callbacks.StochasticWeightAveraging",
+    ],
 )
 def test_optimizers_schedules_and_callbacks_of_the_libraries_are_built(target: str) -> None:
     assert target not in named_in_conf()

@@ -81,7 +81,7 @@ def _read(table: Path) -> dict[str, tuple[str, ...]]:
     """Return the rows of the table by face; one that is torn or foreign is passed over."""
     if not table.is_file():
         return {}
-    rows = (tuple(line.split("\t")) for line in table.read_text("utf-8", "replace").split("\n")[1:])
+    rows = (tuple(line.split("\t")) for line in table.read_text(encoding="utf-8", errors="replace").split("\n")[1:])
     return {row[0]: row for row in rows if len(row) == len(HEAD)}
 
 

@@ -29,7 +29,7 @@ class Moving(Protocol):
     """What differs from step to step in a figure."""
 
     @property
-    def artists(self) -> Sequence[Artist]:
+    def moved(self) -> Sequence[Artist]:
         """Return it, from back to front."""
 
     def show(self, step: int) -> None:
@@ -60,7 +60,7 @@ def draw_slides(
             moving = draw(*panels)
             moving.show(steps)
             if name == "result.gif":
-                save_animation(figure, moving.artists, frames_of(steps), moving.show, run_dir / name)
+                save_animation(figure, moving.moved, frames_of(steps), moving.show, run_dir / name)
                 continue
             with replacing(run_dir / name) as staged:
                 figure.savefig(staged, format="png")

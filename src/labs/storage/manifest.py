@@ -43,7 +43,7 @@ def read_manifest(folder: Path) -> dict[Key, Row]:
     """Return the rows, the last one of each file; a line that a killed process left torn is passed over."""
     if not (folder / NAME).is_file():
         return {}
-    found = [cells.split("\t") for cells in (folder / NAME).read_text("utf-8", "replace").split("\n")]
+    found = [cells.split("\t") for cells in (folder / NAME).read_text(encoding="utf-8", errors="replace").split("\n")]
     rows = [Row(*cells) for cells in found if len(cells) == len(Row._fields)]
     return {(row.url, row.name): row for row in rows if row.status in ("ok", "failed")}
 

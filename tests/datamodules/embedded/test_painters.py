@@ -25,8 +25,8 @@ def test_every_scene_is_drawn_at_any_size_and_never_twice_alike(scene: str, size
 def test_the_hands_are_those_of_the_table() -> None:
     assert {hand.name: hand.paintings for hand in HANDS} == PAINTINGS
     for hand in HANDS:
-        assert sum(hand.scenes.values()) == pytest.approx(1)
-        assert set(hand.scenes) <= set(SCENES)
+        assert sum(hand.motifs.values()) == pytest.approx(1)
+        assert set(hand.motifs) <= set(SCENES)
 
 
 @pytest.mark.parametrize("hand", HANDS, ids=lambda hand: hand.name)

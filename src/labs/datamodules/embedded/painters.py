@@ -33,7 +33,7 @@ class Hand:
     paintings: int
     colors: str  # of `PALETTE`, in this order
     brush: Brush
-    scenes: Mapping[str, float]
+    motifs: Mapping[str, float]
     upright: float = 0.2  # share of pictures that are higher than wide
 
     @property
@@ -90,7 +90,7 @@ def paint(hand: Hand, rng: np.random.Generator) -> Image.Image:
     names = list(SCENES)
     scene = names[rng.integers(len(names))]
     if rng.random() > OTHER:
-        scene = rng.choice(list(hand.scenes), p=list(hand.scenes.values()))
+        scene = rng.choice(list(hand.motifs), p=list(hand.motifs.values()))
     long, short = SIDE, round(SIDE * rng.uniform(0.66, 1.0))
     size = (short, long) if rng.random() < hand.upright else (long, short)
     picture = draw_scene(scene, size, palette, rng)

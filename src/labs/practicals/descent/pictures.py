@@ -142,7 +142,7 @@ class _Moving:
         self.lines = [over.plot([], [], color=LOOKS[way][0], lw=1.8, alpha=paths.alpha)[0] for way in paths.ways]
         self.step = corner(over)
         of_trails = [artist for trail in self.trails for artist in (trail.so_far, trail.now)]
-        self.artists: list[Artist] = [*self.lines, *of_trails, self.step]
+        self.moved: list[Artist] = [*self.lines, *of_trails, self.step]
 
     def show(self, step: int) -> None:
         for line, trail in zip(self.lines, self.trails, strict=True):

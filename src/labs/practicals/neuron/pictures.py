@@ -61,7 +61,7 @@ class _Moving:
         self.train = losses.plot([], [], color=TRAIN, lw=1)[0]
         self.test = losses.plot([], [], color=TEST, lw=2.6)[0]
         self.count, self.numbers = corner(losses), corner(answers)
-        self.artists: list[Artist] = [
+        self.moved: list[Artist] = [
             *(self.train, self.test, self.curve, *self.dots, *self.words, self.count, self.numbers)
         ]
 
