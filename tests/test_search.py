@@ -129,6 +129,27 @@ def test_a_trial_that_diverges_is_a_failed_cell(train: Train, capsys: pytest.Cap
     assert "val/loss is no number" in capsys.readouterr().out
 
 
+def test_a_practical_with_a_closing_table_of_its_own_is_searched(
+    train: Train, capsys: pytest.CaptureFixture[str]
+) -> None:
+    space = "search.space={optimizer.lr: log(1e-1, 1)}"
+    words = ("experiment=neuron_not", space, "search.metric=val/loss", "search.direction=minimize")
+    outputs = train("-m", "logger=none", *words, "search.trials=1", "search.fresh_seeds=[7]")
+    assert [state for state, _, _ in tried(outputs / "search_neuron_not")] == ["done"]
+    assert "these settings: val/loss" in capsys.readouterr().out
+
+
+def test_a_metric_that_no_trial_has_ends_the_search(train: Train, capsys: pytest.CaptureFixture[str]) -> None:
+    outputs = train(*QUICK, SPACE, "search.metric=val/f1", "search.trials=3")
+    assert [state for state, _, _ in tried(outputs / FOLDER)] == ["failed"]
+    assert "it has no metric val/f1 (it has: " in capsys.readouterr().out
+
+
+def test_no_time_for_a_trial(train: Train, capsys: pytest.CaptureFixture[str]) -> None:
+    train(*QUICK, SPACE, "search.minutes=0.00001")
+    assert "No trial has a value" in capsys.readouterr().out
+
+
 def test_a_stop_goes_on_later(train: Train, tmp_path: Path) -> None:
     process = started(tmp_path, *QUICK, SPACE, "search.trials=2", "search.fresh_seeds=[]")
     cells = tmp_path / "outputs" / FOLDER

@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
-from labs.practicals import sheet_of
+from labs.practicals import final_metrics, sheet_of
 from labs.runs.directory import read_facts, shown_path
 from labs.runs.life import Run
 
@@ -19,7 +19,8 @@ def say_results(run: Run, outputs: str) -> None:
     facts, sheet = read_facts(run.directory), sheet_of(run.facts["practical"])
     notes = f"  ({', '.join(facts['labels'])})" if facts["labels"] else ""
     epoch = f", epoch {facts['best_epoch']} of {facts['epochs']}" if {"best_epoch", "epochs"} <= set(facts) else ""
-    heads, *lines = sheet.results(facts, run.directory)
+    is_tested = any(name.startswith("test/") for name in facts["metrics"])  # not with validate_only=true
+    heads, *lines = (sheet.results if is_tested else final_metrics)(facts, run.directory)
     table = Table(heads[0], *(Column(head, justify="right") for head in heads[1:]))
     table.columns[0].no_wrap = True
     for line in lines:

@@ -108,7 +108,7 @@ class Search:
             value = facts.get("metrics", {}).get(self.settings["metric"])
             pruned = "pruned" in facts
             error = cell.error if cell.state == "failed" else self._no_value(cell, value)
-            if error:
+            if error and cell.state != "failed":
                 cell.state, cell.error = "failed", error
                 board.tell(cell)
             if error or pruned:
@@ -142,6 +142,7 @@ class Search:
     def _no_value(self, cell: Cell, value: Any) -> str:
         metric = self.settings["metric"]
         if not isinstance(value, (int, float)):
+            self._halt.set()  # no other trial would have it
             known = ", ".join(name for name in cell.facts().get("metrics", {})) or "none"
             return f"it has no metric {metric} (it has: {known}); type another search.metric."
         return "" if math.isfinite(value) else f"{metric} is no number: training diverged."

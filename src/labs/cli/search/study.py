@@ -64,6 +64,7 @@ class Study:
             cut_torn_line(folder)
             self._study = open_journal(folder, settings["direction"], settings["pruner"])
             self._check(recipe)
+            self._write()
         except (ValueError, KeyError) as error:
             self.close()
             raise LabsError(
