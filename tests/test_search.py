@@ -20,7 +20,7 @@ from test_experiments import composed
 
 from labs.cli.check import check_recipe
 from labs.cli.overrides import expand
-from labs.reporting.search import read_search, verdict
+from labs.reporting.search import conclusions, read_search
 from labs.trials.space import as_typed, read_space
 
 pytestmark = pytest.mark.usefixtures("undrawn")
@@ -75,7 +75,10 @@ def test_trials_are_not_tested_and_the_best_is_on_fresh_seeds(whole: Path) -> No
     found = read_search(folder)
     assert [trial.state for trial in found.trials] == ["done"] * 4
     assert found.best is not None
-    for directory in folder.glob("*validate_only=true"):
+    again = {name for kind in ("winner", "before") for name in content(folder)[kind]}
+    trials = [file.parent for file in folder.glob("*/metrics.json") if file.parent.name not in again]
+    assert len(trials) == 4
+    for directory in trials:
         facts = json.loads((directory / "metrics.json").read_text())
         assert facts["status"] == "finished"
         assert not any(name.startswith("test/") for name in facts["metrics"])
@@ -85,7 +88,7 @@ def test_trials_are_not_tested_and_the_best_is_on_fresh_seeds(whole: Path) -> No
         assert all("test/acc" in metrics for metrics in runs.values())
     assert found.best.value == max(trial.value or 0.0 for trial in found.trials)
     assert found.best.values == [found.best.value]
-    assert all(line in told for line in verdict(found))
+    assert all(line in told for line in conclusions(found))
     assert "winner's curse" in told
     page = (folder / "report" / "report.html").read_text()
     assert "Which settings matter" not in page, "four trials are too few"
@@ -118,6 +121,15 @@ def test_typed_again_it_goes_on(whole: Path, tmp_path: Path) -> None:
     assert written.items() <= {path: path.stat().st_mtime_ns for path in cells.glob("*/checkpoints/last.ckpt")}.items()
 
 
+def test_trials_run_side_by_side(tmp_path: Path) -> None:
+    together = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
+    process = started(tmp_path, *QUICK, SPACE, "search.trials=3", "search.fresh_seeds=[]", *together)
+    told = process.communicate()[0]
+    assert process.returncode == 0, told
+    assert told.index("running  trial 1") < told.index("done  trial 0"), told
+    assert [state for state, _, _ in tried(tmp_path / "outputs" / FOLDER)] == ["done"] * 3
+
+
 def test_a_trial_that_diverges_is_a_failed_cell(train: Train, capsys: pytest.CaptureFixture[str]) -> None:
     outputs = train(
         *QUICK, "search.space={optimizer.lr: [1e38, 0.01]}", "search.trials=4", "search.metric=val/loss",
@@ -146,7 +158,7 @@ def test_a_metric_that_no_trial_has_ends_the_search(train: Train, capsys: pytest
 
 
 def test_no_time_for_a_trial(train: Train, capsys: pytest.CaptureFixture[str]) -> None:
-    train(*QUICK, SPACE, "search.minutes=0.00001")
+    train(*QUICK, SPACE, "search.minutes=1e-12")
     assert "No trial has a value" in capsys.readouterr().out
 
 

@@ -19,7 +19,7 @@ QUICK = ("trainer=cpu", "trainer.max_epochs=6", "weights=random", "logger=none",
 def study_of(folder: Path, value: float) -> optuna.Study:
     """Return a search in which five trials have ended, each of them with this value in every epoch."""
     folder.mkdir()
-    study = open_journal(folder, "maximize", "median")
+    study = open_journal(folder, "maximize")
     study.set_user_attr("metric", "val/acc")
     study.set_user_attr("pruner", "median")
     for _ in range(5):

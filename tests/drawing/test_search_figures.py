@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,7 @@ def found(count: int, **changes: Any) -> Found:
         value = -((math.log10(lr) + 2) ** 2)
         trials.append(Trial(number, "done", {k: str(v) for k, v in numbers.items()}, numbers, value, [value], 5, ""))
     return Found(
-        **{"name": "search", "metric": "val/acc", "maximize": True, "space": SPACE, "trials": trials, **changes}
+        **{"folder": Path("search"), "metric": "val/acc", "maximize": True, "space": SPACE, "trials": trials, **changes}
     )
 
 

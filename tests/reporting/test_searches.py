@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from labs.reporting.evidence import BrokenRunError
-from labs.reporting.search import read_search, read_searches, trials, verdict
+from labs.reporting.search import conclusions, read_search, read_searches, trials
 
 
 def written(folder: Path, **changes: Any) -> Path:
@@ -43,7 +43,7 @@ def written(folder: Path, **changes: Any) -> Path:
 
 
 def test_the_best_is_told_with_its_worth(tmp_path: Path) -> None:
-    said = "\n".join(verdict(read_search(written(tmp_path / "s"))))
+    said = "\n".join(conclusions(read_search(written(tmp_path / "s"))))
     assert "4 trials: 2 done, 1 pruned, 1 failed" in said
     assert "Best: trial 3, val/acc 85.0 % with lr=0.01" in said
     assert "the highest of 2 and chosen for it" in said
@@ -55,7 +55,7 @@ def test_lower_is_better_where_it_is_said(tmp_path: Path) -> None:
     found = read_search(written(tmp_path / "s", direction="minimize", winner=[]))
     assert found.best is not None
     assert found.best.number == 0
-    assert "nobody knows what they are worth" in verdict(found)[-1]
+    assert "nobody knows what they are worth" in conclusions(found)[-1]
 
 
 def test_the_table_has_the_best_first_and_every_error(tmp_path: Path) -> None:
@@ -81,3 +81,17 @@ def test_runs_outside_the_folder_are_not_read(tmp_path: Path) -> None:
     other = written(tmp_path / "other")
     folder = written(tmp_path / "s", winner=["../other/winner,seed=100", 3, str(other / "winner,seed=100")])
     assert read_search(folder).winner == {}
+
+
+def test_a_gain_that_is_the_same_on_every_seed_has_no_p_value(tmp_path: Path) -> None:
+    folder = written(tmp_path / "s")
+    for name, accuracy in {"winner": 0.7, "before": 0.6}.items():
+        for seed in (100, 101, 102):
+            file = folder / f"{name},seed={seed}" / "metrics.json"
+            file.write_text(
+                json.dumps(json.loads(file.read_text()) | {"metrics": {"val/acc": 0.8, "test/acc": accuracy}})
+            )
+    said = conclusions(read_search(folder))[-1]
+    assert said == "  difference in test/acc: +10.0 points, the same on all 3 seeds"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"metrics": {"val/acc": 0.8}}))
+    assert "difference" not in conclusions(read_search(folder))[-1], "a seed without a test"

@@ -9,7 +9,7 @@ import pytest
 from optuna.distributions import FloatDistribution
 from optuna.trial import TrialState
 
-from labs.trials.journal import JOURNAL, cut_torn_line, noted, open_journal, trial_of
+from labs.trials.journal import JOURNAL, PRUNERS, cut_torn_line, noted, open_journal, trial_of
 
 SPACE = {"x": FloatDistribution(0, 1)}
 
@@ -45,7 +45,7 @@ def test_no_journal(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("rule", "stops"), [("median", True), ("none", False)])
 def test_the_rule_that_stops_a_trial(rule: str, stops: bool, tmp_path: Path) -> None:
-    study = open_journal(tmp_path, "maximize", rule)
+    study = open_journal(tmp_path, "maximize")
     for _ in range(5):
         good = study.ask(SPACE)
         for epoch in range(1, 5):
@@ -55,7 +55,9 @@ def test_the_rule_that_stops_a_trial(rule: str, stops: bool, tmp_path: Path) -> 
     answers = []
     for epoch in range(1, 5):
         bad.report(0.1, epoch)
-        answers.append(trial_of(open_journal(tmp_path, pruner=rule), bad.number).should_prune())
+        elsewhere = open_journal(tmp_path)
+        elsewhere.pruner = PRUNERS[rule]
+        answers.append(trial_of(elsewhere, bad.number).should_prune())
     assert answers == [stops] * 4
     assert study.get_trials(states=[TrialState.RUNNING])[0].number == bad.number
     assert isinstance(study, optuna.Study)

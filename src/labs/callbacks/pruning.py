@@ -32,23 +32,26 @@ class Pruning(pl.Callback):
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Open the journal of the search."""
-        from labs.trials.journal import noted, open_journal, trial_of  # only a trial waits for Optuna
+        from labs.trials.journal import PRUNERS, noted, open_journal, trial_of  # only a trial waits for Optuna
 
-        facts = noted(open_journal(self.folder))
-        self.metric = str(facts["metric"])
-        self.study = open_journal(self.folder, pruner=str(facts["pruner"]))
-        self.trial = trial_of(self.study, self.number)
-        self.known = set(self.study.get_trials(deepcopy=False)[self.number].intermediate_values)
+        study = open_journal(self.folder)
+        facts = noted(study)
+        study.pruner = PRUNERS[str(facts["pruner"])]
+        self.metric, self.trial = str(facts["metric"]), trial_of(study, self.number)
+        self.known = set(study.get_trials(deepcopy=False)[self.number].intermediate_values)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Report, ask, and stop."""
-        if not trainer.is_global_zero:
-            return
-        value, epoch = measured(trainer, "train/", "val/").get(self.metric, math.nan), trainer.current_epoch + 1
+        """Report, ask, and stop, in all processes of the run or in none."""
+        epoch = trainer.current_epoch + 1
+        if trainer.strategy.broadcast(trainer.is_global_zero and self._is_bad(trainer, epoch)):
+            self.facts["pruned"] = epoch
+            trainer.should_stop = True
+
+    def _is_bad(self, trainer: pl.Trainer, epoch: int) -> bool:
+        """Report the metric of an epoch, and say whether the search's rule stops the trial there."""
+        value = measured(trainer, "train/", "val/").get(self.metric, math.nan)
         if math.isfinite(value) and epoch not in self.known:  # a resumed trial has reported its first epochs
             self.trial.report(value, epoch)
             self.known.add(epoch)
         planned = trainer.max_epochs or 0
-        if FIRST_SHARE * planned <= epoch < planned and self.trial.should_prune():
-            self.facts["pruned"] = epoch
-            trainer.should_stop = True
+        return FIRST_SHARE * planned <= epoch < planned and bool(self.trial.should_prune())

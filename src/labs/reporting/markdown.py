@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from labs.reporting.drawings import Drawing
-from labs.reporting.search import Found, trials, verdict
+from labs.reporting.search import Found, conclusions, trials
 from labs.reporting.tables import Table
 from labs.reporting.texts import (
     COMMANDS_TITLE,
@@ -38,7 +38,7 @@ def hand_in(
     runs = recorded(tables)
     parts = [f"# {heading(tables)}", f"{count(runs)} Made {created} from the run directories alone."]
     for found, figures in searches:
-        parts += [f"## Search: {found.name}", "\n".join(f"- {_plain(line)}" for line in verdict(found))]
+        parts += [f"## Search: {found.name}", "\n".join(f"- {_plain(line)}" for line in conclusions(found))]
         parts += _figures(figures, found.name)
         head, lines = trials(found)
         parts.append(_grid([head, *([_plain(text) for text in line] for line in lines)], left=(-1,)))

@@ -12,7 +12,7 @@ from labs.reporting import texts
 from labs.reporting.drawings import Drawing
 from labs.reporting.recorded_run import MISSING
 from labs.reporting.row import NOT_RUN, Row
-from labs.reporting.search import Found, trials, verdict
+from labs.reporting.search import Found, conclusions, trials
 from labs.reporting.tables import Table
 
 THUMBNAIL = (480, 360)
@@ -42,7 +42,7 @@ def render_page(
     """
     return TEMPLATES.get_template("page.html.jinja").render(
         tables=tables, drawings=drawings, created=created, searches=searches,
-        verdict=verdict, trials=trials,
+        conclusions=conclusions, trials=trials,
         texts=texts, row_class=_row_class, pictures=_pictures, MISSING=MISSING,
     )  # fmt: skip
 

@@ -1,5 +1,6 @@
 """What a search has found, from the `search.json` that it leaves: its best trial, and what that is worth."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 from labs.practicals import Plot, later
 from labs.reporting.drawings import Drawing
 from labs.reporting.evidence import BrokenRunError, expect, is_accuracy, of_file, read_json
-from labs.reporting.statistics import Estimate, over_seeds, paired_t_test
+from labs.reporting.statistics import SIGNIFICANCE, Estimate, over_seeds, paired_t_test
 from labs.runs.directory import read_facts
 
 RESULTS = "search.json"
@@ -37,13 +38,18 @@ class Found:
     the experiment.
     """
 
-    name: str
+    folder: Path
     metric: str
     maximize: bool
     space: dict[str, Any]
     trials: list[Trial]
     winner: dict[int, dict[str, float]] = field(default_factory=dict)
     before: dict[int, dict[str, float]] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """Return what the search is called."""
+        return self.folder.name.removeprefix("search_")
 
     @property
     def best(self) -> Trial | None:
@@ -55,18 +61,14 @@ class Found:
 
 def read_searches(paths: Sequence[Path]) -> list[Found]:
     """Read every search under the paths; what cannot be read is no search: its runs are reported all the same."""
+    files = sorted({file for path in paths if path.is_dir() for file in path.rglob(RESULTS)})
     found = []
-    for folder in search_folders(paths):
+    for file in files:
         try:
-            found.append(read_search(folder))
+            found.append(read_search(file.parent))
         except BrokenRunError:
             continue
     return found
-
-
-def search_folders(paths: Sequence[Path]) -> list[Path]:
-    """Return the folders of all searches under the paths."""
-    return sorted({file.parent for path in paths if path.is_dir() for file in path.rglob(RESULTS)})
 
 
 def read_search(folder: Path) -> Found:
@@ -79,7 +81,7 @@ def read_search(folder: Path) -> Found:
     with of_file(RESULTS):
         trials = [_trial(item) for item in expect(content, "trials", list)]
         return Found(
-            name=folder.resolve().name.removeprefix("search_"),
+            folder=folder.resolve(),
             metric=expect(content, "metric", str),
             maximize=expect(content, "direction", str) == "maximize",
             space=expect(content, "space", dict),
@@ -89,7 +91,7 @@ def read_search(folder: Path) -> Found:
         )
 
 
-def verdict(found: Found) -> list[str]:
+def conclusions(found: Found) -> list[str]:
     """Say what was found, and what it is worth."""
     best = found.best
     if best is None:
@@ -203,7 +205,8 @@ def _runs(folder: Path, directories: Sequence[Any]) -> dict[int, dict[str, float
 
 def _compared(found: Found) -> list[str]:
     """Say whether the gain on the fresh seeds is more than chance."""
-    metric = next((m for m in ("test/acc", "test/loss") if all(m in run for run in found.winner.values())), "")
+    runs = [*found.winner.values(), *found.before.values()]
+    metric = next((m for m in ("test/acc", "test/loss") if all(m in run for run in runs)), "")
     seeds = sorted(found.winner.keys() & found.before.keys())
     if not metric or len(seeds) < 2:
         return []
@@ -211,7 +214,9 @@ def _compared(found: Found) -> list[str]:
     p_value = paired_t_test(first, second)
     gain = sum(first) / len(first) - sum(second) / len(second)
     shown = f"{100 * gain:+.1f} points" if is_accuracy(metric) else f"{gain:+.4g}"
-    sure = "more than chance" if p_value < 0.05 else "no more than chance can give"
+    if math.isnan(p_value):  # without any spread there is nothing to judge by
+        return [f"  difference in {metric}: {shown}, the same on all {len(seeds)} seeds"]
+    sure = "more than chance" if p_value < SIGNIFICANCE else "no more than chance can give"
     return [f"  difference in {metric}: {shown}, {sure} (paired t test over {len(seeds)} seeds, p = {p_value:.2g})"]
 
 

@@ -12,7 +12,7 @@ from labs.reporting.latex import to_latex
 from labs.reporting.markdown import hand_in
 from labs.reporting.page import render_page
 from labs.reporting.recorded_run import Run
-from labs.reporting.search import draw_searches, read_searches, search_folders
+from labs.reporting.search import Found, draw_searches, read_searches
 from labs.reporting.tables import Table, build_tables
 from labs.storage.files import replacing, write_text
 
@@ -28,9 +28,10 @@ def write_report(paths: Sequence[Path], output: Path, rank_by: str | None = None
     Raises:
         LabsError: A path holds no run, `rank_by` is unknown, or the output cannot be written or holds files of others.
     """
-    tables = build_tables(_without_trials(find_runs(paths), paths), rank_by)
+    found = read_searches(paths)
+    tables = build_tables(_without_trials(find_runs(paths), found), rank_by)
     drawings = draw(tables)
-    searches = draw_searches(read_searches(paths))
+    searches = draw_searches(found)
     created = datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z")
     texts = {
         PAGE: render_page(tables, drawings, created, searches),  # first: by it the others are known as a report's
@@ -55,9 +56,9 @@ def write_report(paths: Sequence[Path], output: Path, rank_by: str | None = None
     return output / PAGE, tables
 
 
-def _without_trials(runs: list[Run], paths: Sequence[Path]) -> list[Run]:
+def _without_trials(runs: list[Run], searches: Sequence[Found]) -> list[Run]:
     """Leave out the trials of searches, which have a table of their own, unless there is nothing else."""
-    folders = [folder.resolve() for folder in search_folders(paths)]
+    folders = {found.folder for found in searches}
     trials = [
         run for run in runs if "\nvalidate_only: true" in run.recipe and run.directory.resolve().parent in folders
     ]

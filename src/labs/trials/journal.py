@@ -33,15 +33,12 @@ class _Lock:
         self._lock.release()
 
 
-def open_journal(
-    folder: Path, direction: Literal["maximize", "minimize"] | None = None, pruner: str = "none"
-) -> optuna.Study:
+def open_journal(folder: Path, direction: Literal["maximize", "minimize"] | None = None) -> optuna.Study:
     """Open the trials of the search in a folder.
 
     Args:
         folder: of the search.
         direction: `maximize` or `minimize`, where the journal may have to be begun.
-        pruner: the rule by which trials are stopped, a name in `PRUNERS`.
 
     Raises:
         KeyError: there is no search, and no direction to begin one with.
@@ -52,10 +49,8 @@ def open_journal(
     backend = JournalFileBackend(str(folder / JOURNAL), lock_obj=lock)
     storage = JournalStorage(backend)
     if direction is None:
-        return optuna.load_study(study_name=STUDY, storage=storage, pruner=PRUNERS[pruner])
-    return optuna.create_study(
-        study_name=STUDY, storage=storage, direction=direction, pruner=PRUNERS[pruner], load_if_exists=True
-    )
+        return optuna.load_study(study_name=STUDY, storage=storage)
+    return optuna.create_study(study_name=STUDY, storage=storage, direction=direction, load_if_exists=True)
 
 
 def cut_torn_line(folder: Path) -> None:

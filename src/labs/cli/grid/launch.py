@@ -28,6 +28,9 @@ class Run(Protocol):
 
     at_once: int
 
+    def expect(self, count: int) -> None:
+        """Learn how many cells there will be, which decides how many run at once."""
+
     def check(self, cells: Sequence[Cell]) -> None:
         """Raise a `LabsError` if cells cannot be run this way."""
 
@@ -59,7 +62,9 @@ def launch(
         raise LabsError(f"rerun={config.rerun}: expected true or false.")
     grid = Path(config.hydra.sweep.dir)
     cells = compose_cells(loader, config, job_overrides, first)
-    check_cells([cell for cell in cells if cell.state == "waiting"], run)
+    waiting = [cell for cell in cells if cell.state == "waiting"]
+    run.expect(len(waiting))
+    check_cells(waiting, run)
     write_plan(cells, grid, shlex.join(["python", "train.py", *sys.argv[1:]]))
     code = None
     with Board(grid.name, cells, run.at_once) as board:

@@ -26,6 +26,9 @@ class Serial:
     def __init__(self, hydra_context: HydraContext, task_function: TaskFunction) -> None:
         self.hydra_context, self.task_function = hydra_context, task_function
 
+    def expect(self, count: int) -> None:
+        """Run one at a time, however many there are."""
+
     def check(self, cells: Sequence[Cell]) -> None:
         """Refuse cells that need several devices: Lightning starts further processes by repeating the command."""
         for cell in cells:

@@ -30,13 +30,16 @@ class SideBySide:
     def __init__(self, n_jobs: int) -> None:
         if isinstance(n_jobs, bool) or not isinstance(n_jobs, int) or n_jobs == 0:
             raise LabsError(f"hydra.launcher.n_jobs={n_jobs}: expected a whole number of cells, or -1 for one a core.")
-        self.at_once = effective_n_jobs(n_jobs)
+        self.at_once = self.most = effective_n_jobs(n_jobs)
         self.processes: list[subprocess.Popen[bytes]] = []
         self.received: int | None = None  # the first signal to stop
 
+    def expect(self, count: int) -> None:
+        """Let a few cells share all threads."""
+        self.at_once = max(1, min(self.most, count))
+
     def check(self, cells: Sequence[Cell]) -> None:
-        """Take any cells; a few cells share all threads."""
-        self.at_once = max(1, min(self.at_once, len(cells)))
+        """Take any cells."""
 
     def __call__(self, cell: Cell) -> None:
         """Run one cell, from a thread of its own."""

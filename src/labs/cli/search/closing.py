@@ -5,11 +5,11 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-from labs.reporting.search import read_search, verdict
+from labs.reporting.search import conclusions, read_search
 
 
 def say_best(folder: Path) -> None:
     """Print what the best trial reached, and what its settings and those before the search reach on fresh seeds."""
     found = read_search(folder)
-    for line in verdict(found) if found else []:
+    for line in conclusions(found) if found else []:
         Console(emoji=False).print(Text(line), highlight=False, soft_wrap=True)

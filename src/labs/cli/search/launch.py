@@ -57,14 +57,16 @@ class Search:
             LabsError: nothing that was tried has a value.
             SystemExit: a signal stopped it.
         """
-        at_once = self._check()
-        recipe = key_of(of_every_seed(self._composed([], self.settings["seeds"][0], first=0).recipe.text))
-        self.study = Study(self.folder, self.settings, recipe, at_once)
+        probe = self._composed([], self.settings["seeds"][0])
+        check_cells([probe], self.run)
+        self.run.expect(self.settings["trials"])
+        recipe = key_of(of_every_seed(probe.recipe.text))
+        self.study = Study(self.folder, self.settings, recipe, self.run.at_once)
         self.ends = time.monotonic() + 60 * (self.settings["minutes"] or math.inf)
         code = None
         try:
             planned = self.settings["trials"] * len(self.settings["seeds"]) + 2 * len(self.settings["fresh_seeds"])
-            with Board(self.folder.name, self.cells, at_once, planned) as board:
+            with Board(self.folder.name, self.cells, self.run.at_once, planned) as board:
                 try:
                     self._try_all(board)
                     best = self.study.best()
@@ -80,13 +82,6 @@ class Search:
             self.study.close()
 
     # Trials
-
-    def _check(self) -> int:
-        """Refuse what no trial could run; return how many run side by side."""
-        probe = self._composed([], self.settings["seeds"][0], first=0)
-        self.run.check([probe] * self.settings["trials"])
-        check_cells([probe], self.run)
-        return self.run.at_once
 
     def _try_all(self, board: Board) -> None:
         def worker() -> None:
@@ -121,7 +116,7 @@ class Search:
 
     def _trial(self, proposal: Proposal, seed: int, number: Sequence[str], board: Board) -> Cell:
         words = [*expand(proposal.words), *number, "validate_only=true"]
-        cell = self._composed(words, seed, first=len(self.cells))
+        cell = self._composed(words, seed)
         cell.name = ", ".join([f"trial {proposal.number}", *proposal.words, *([f"seed={seed}"] if seed else [])])
         with self._composing:
             self.cells.append(cell)
@@ -153,7 +148,7 @@ class Search:
         """Run the best settings, and what was there before the search, on seeds that no trial has seen; test both."""
         seeds = self.settings["fresh_seeds"]
         told = {"winner": expand(best), "before": []}
-        cells = {name: [self._composed(words, seed, first=0) for seed in seeds] for name, words in told.items()}
+        cells = {name: [self._composed(words, seed) for seed in seeds] for name, words in told.items()}
         for name, group in cells.items():
             for cell, seed in zip(group, seeds, strict=True):
                 cell.name = ", ".join([name, *(best if name == "winner" else []), f"seed={seed}"])
@@ -162,9 +157,10 @@ class Search:
         self.study.note({name: [cell.directory.name for cell in group] for name, group in cells.items()})
         run_all([cell for group in cells.values() for cell in group], self.run, board, stop=False)
 
-    def _composed(self, words: Sequence[str], seed: int, first: int) -> Cell:
+    def _composed(self, words: Sequence[str], seed: int) -> Cell:
+        overrides = [*self.fixed, *words, f"seed={seed}"]
         with self._composing:  # Hydra composes one at a time
-            (cell,) = compose_cells(self.loader, self.config, [[*self.fixed, *words, f"seed={seed}"]], first)
+            (cell,) = compose_cells(self.loader, self.config, [overrides], first=len(self.cells))
             return cell
 
 

@@ -13,12 +13,12 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.trial import FrozenTrial, TrialState
 
 from labs import LabsError
+from labs.reporting.search import RESULTS
 from labs.runs.directory import shown_path
 from labs.storage.files import to_json, write_text
 from labs.trials.journal import JOURNAL, cut_torn_line, noted, open_journal, trial_of
 from labs.trials.space import as_typed, read_space
 
-RESULTS = "search.json"  # what the report reads
 STATES = {TrialState.COMPLETE: "done", TrialState.PRUNED: "pruned", TrialState.FAIL: "failed"}
 
 
@@ -62,7 +62,7 @@ class Study:
             ) from None
         try:
             cut_torn_line(folder)
-            self._study = open_journal(folder, settings["direction"], settings["pruner"])
+            self._study = open_journal(folder, settings["direction"])
             self._check(recipe)
             self._write()
         except (ValueError, KeyError) as error:
@@ -111,9 +111,10 @@ class Study:
 
     def best(self) -> FrozenTrial | None:
         """Return the trial with the best value, the first of several."""
-        done = [trial for trial in self._study.get_trials(deepcopy=False) if trial.state == TrialState.COMPLETE]
-        sign = -1 if self.settings["direction"] == "maximize" else 1
-        return min(done, key=lambda trial: (sign * (trial.value or 0.0), trial.number), default=None)
+        try:
+            return self._study.best_trial
+        except ValueError:  # none has a value
+            return None
 
     def note(self, directories: Mapping[str, Sequence[str]]) -> None:
         """Note in which directories the best settings and those before the search are run again."""

@@ -8,7 +8,7 @@ def _table(rows: list[dict[str, str]]) -> list[list[str]]:
     table = [["image", "answer", "Spearman", "deletion", "at random", "map"]]
     for row in rows:
         answer = f"{row['answer'][:20]} {100 * float(row['confidence']):.0f} %"
-        numbers = [f"{float(row[name]):.2f}" for name in ("spearman", "deletion", "random_deletion")]
+        numbers = [f"{float(row[name] or 'nan'):.2f}" for name in ("spearman", "deletion", "random_deletion")]
         table.append([row["image"][:20], answer, *numbers, "fails" if row["fails"] else "passes"])
     return table
 
