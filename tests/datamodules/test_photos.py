@@ -118,8 +118,9 @@ def test_what_cannot_be_read_in_a_folder_is_passed_over_and_counted(
 
 def test_a_folder_in_which_nothing_can_be_read_is_refused(tmp_path: Path) -> None:
     (tmp_path / "page.jpg").write_text("<html>")
-    with pytest.raises(LabsError, match=r"no images in this folder \(1 an HTML page\)"):
-        photos(images=str(tmp_path)).setup("test")
+    for images in (str(tmp_path), ["chelsea", str(tmp_path)]):
+        with pytest.raises(LabsError, match=r"no images in this folder \(1 an HTML page\)"):
+            photos(images=images).setup("test")
 
 
 def test_files_that_are_no_images_are_named(tmp_path: Path) -> None:

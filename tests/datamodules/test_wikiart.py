@@ -101,6 +101,15 @@ def test_a_list_of_one_s_own_and_no_image_of_it(at_home: ArchiveServer, tmp_path
         WikiArt(folder=str(tmp_path / "data"), path=str(tmp_path / "gone")).load(16)
 
 
+def test_without_a_network_the_error_says_what_to_type(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LABS_OFFLINE", "1")
+    with pytest.raises(LabsError, match=r"LABS_OFFLINE forbids(.|\n)*data=embedded"):
+        WikiArt(folder=str(tmp_path)).load(16)
+    (tmp_path / "mine.csv").write_text("image_id,image_url,label,_split\n1,http://a.test/1.jpg,1,train\n")
+    with pytest.raises(LabsError, match=r"LABS_OFFLINE forbids(.|\n)*data=embedded"):
+        WikiArt(folder=str(tmp_path), path=str(tmp_path / "mine.csv")).load(16)
+
+
 @pytest.fixture
 def gallery(tmp_path: Path) -> Path:
     """Write eight paintings, names with blanks among them, and both lists, as the course's script does."""

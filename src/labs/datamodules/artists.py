@@ -14,6 +14,7 @@ from labs.datamodules.embedded.painters import PAINTERS_VERSION, write_artists
 from labs.datamodules.image_files import image_files
 from labs.datamodules.pixels import decode_images
 from labs.datamodules.sources import LabeledImages, say_found
+from labs.storage.files import typed_path
 
 # The hand-out's Table 1.
 PAINTINGS = {
@@ -48,8 +49,6 @@ class Artists:
         check_counts: refuse an artist with another number of paintings than the table has.
         skip_unreadable: leave out files that cannot be read at all.
     """
-
-    name = "artists"
 
     def __init__(
         self,
@@ -100,7 +99,7 @@ class Artists:
         )
 
     def _given(self) -> Path:
-        root = self.folder / "art_data" / "artists" if self.path is None else Path(self.path).expanduser()
+        root = self.folder / "art_data" / "artists" if self.path is None else typed_path(self.path, KEY)
         if not root.is_dir():
             raise LabsError(
                 f"{root}: the folder of the paintings is not there. The course hands it out (art_data/artists, with a "

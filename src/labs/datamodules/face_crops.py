@@ -42,7 +42,8 @@ def cut_faces(faces: Sequence[Face], photographs: Mapping[str, Path | str], fold
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool, image_bar() as bar:
         for _ in bar.track(pool.map(cut, range(len(faces))), len(faces), description="cutting faces"):
             pass
-    others = [row for name, row in kept.items() if name not in {face.crop for face in faces}]
+    wanted = {face.crop for face in faces}
+    others = [row for name, row in kept.items() if name not in wanted]
     table = sorted([*others, *rows])
     if {row[0]: row for row in table} != kept:
         folder.mkdir(parents=True, exist_ok=True)

@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, Literal
 
 import lightning.pytorch as pl
@@ -20,6 +19,7 @@ from labs.datamodules.sources import say
 from labs.functional.augment import center_crop
 from labs.runs.load import load_data
 from labs.runs.trained_net import TrainedNet
+from labs.storage.files import typed_path
 
 UNKNOWN = -1  # the label of an image whose class nobody has said
 
@@ -106,7 +106,8 @@ class Photos(pl.LightningDataModule):
         skipped, converted = Counter[str](), Counter[str]()
         found: dict[str, Tensor] = {}
         for source in typed:
-            is_folder = source not in PHOTOGRAPHS and Path(source).expanduser().is_dir()
+            is_folder = source not in PHOTOGRAPHS and typed_path(source, "datamodule.images").is_dir()
+            before = len(found)
             for file in self._in_folder(source, skipped) if is_folder else [source]:
                 try:
                     found[file], words = net.read(file, "datamodule.images")
@@ -116,7 +117,7 @@ class Photos(pl.LightningDataModule):
                     if not (is_folder and isinstance(unreadable, UnreadableImageError)):
                         raise  # one that was typed must be there
                     skipped[unreadable.reason] += 1
-            if is_folder and not found:
+            if is_folder and len(found) == before:
                 raise LabsError(
                     f"datamodule.images={source}: no images in this folder"
                     f"{f' ({counted(skipped)})' if skipped else ''}; type another, or an image file."
@@ -132,7 +133,7 @@ class Photos(pl.LightningDataModule):
 
     def _in_folder(self, source: str, skipped: Counter[str]) -> list[str]:
         """List images of a folder and its subfolders, evenly spread; count what else is there."""
-        inside, others = images_below(Path(source).expanduser())
+        inside, others = images_below(typed_path(source, "datamodule.images"))
         skipped.update(others)
         return list(map(str, _spread(inside, self.count)))
 

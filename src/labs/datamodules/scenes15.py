@@ -15,6 +15,7 @@ from labs.datamodules.image_files import suffixes
 from labs.datamodules.pixels import decode_images
 from labs.datamodules.sources import LabeledImages, say, say_found
 from labs.storage.fetch import Archive, fetch
+from labs.storage.files import typed_path
 from labs.storage.unpack import unpack
 
 ARCHIVE = Archive(
@@ -95,8 +96,8 @@ class Scenes15:
         Raises:
             LabsError: there are no images, of one class only, too few of a class, or some that cannot be decoded.
         """
-        root = self._embedded() if self.embedded else Path(self.path) if self.path else self._online()
-        listing = list_images(str(inner_folder(root.expanduser())))
+        root = self._embedded() if self.embedded else typed_path(self.path, KEY) if self.path else self._online()
+        listing = list_images(str(inner_folder(root)))
         files = [file for file in listing.files if file.path.suffix.lower() in suffixes()]
         classes = sorted({file.label for file in files})
         if len(classes) < 2:

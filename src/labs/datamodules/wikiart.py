@@ -21,11 +21,12 @@ from labs.datamodules.embedded.paintings import PAINTINGS_VERSION, write_paintin
 from labs.datamodules.folder import read_listing
 from labs.datamodules.folder_listing import KEY, SPLITS, Listed, Listing, Skipped, Split, class_name, list_images
 from labs.datamodules.image_files import fault_of
+from labs.datamodules.small_images import fetch_or_say_embedded
 from labs.datamodules.sources import LabeledImages
 from labs.datamodules.table_listing import find_file
-from labs.storage.fetch import Archive, fetch
+from labs.storage.fetch import Archive
 from labs.storage.fetch_many import Wanted, fetch_many
-from labs.storage.files import check_file, cut, printable
+from labs.storage.files import check_file, cut, printable, typed_path
 
 STYLES = (  # by label
     *("Art Nouveau", "Baroque", "Expressionism", "Impressionism", "Neoclassicism", "Post-Impressionism"),
@@ -42,6 +43,7 @@ LIST = Archive(
     size=281_433,
 )
 COLUMNS = ("image_id", "image_url", "label", "_split")
+INSTEAD = "Without them, add data=embedded to the same command: small, offline, labelled so."
 LONGEST = 200  # bytes of an image_id, which names a file
 LISTS: dict[str, Split] = {"train.txt": "train", "test.txt": "test"}
 
@@ -107,8 +109,8 @@ class WikiArt:
             return self._fetched(self._drawn() / "wikiart.csv", None)
         if self.path is None:
             root = self.folder / "wikiart"
-            return self._fetched(fetch(LIST, root), self.paintings)
-        path, typed = Path(self.path).expanduser(), f"{KEY}={self.path}"
+            return self._fetched(fetch_or_say_embedded(LIST, root), self.paintings)
+        path, typed = typed_path(self.path, KEY), f"{KEY}={self.path}"
         if path.is_dir():
             found = [path / name for name in ("wikiart.csv", "wikiart.csv.gz", *LISTS) if (path / name).is_file()]
             if not found:
@@ -126,7 +128,10 @@ class WikiArt:
         if paintings is not None and paintings < len(rows):
             rows = [rows[place] for place in np.random.RandomState(0).permutation(len(rows))[:paintings]]
         wanted = [Wanted(row.url, f"images/{row.image_id}.jpg") for row in rows]
-        outcomes = fetch_many(wanted, table.parent, accept=fault_of, retry=self.retry)
+        try:
+            outcomes = fetch_many(wanted, table.parent, accept=fault_of, retry=self.retry and not self.embedded)
+        except LabsError as error:
+            raise LabsError(f"{error}\n{INSTEAD}") from error
         listing = Listing(table.parent)
         for row, outcome in zip(rows, outcomes):
             name = outcome.wanted.name
@@ -137,7 +142,7 @@ class WikiArt:
         if not listing.files:
             raise LabsError(
                 f"{table}: none of its {len(rows)} images could be fetched: {outcomes[0].wanted.url}: "
-                f"{outcomes[0].why}. Without them, add data=embedded to the same command: small, offline, labelled so."
+                f"{outcomes[0].why}. {INSTEAD}"
             )
         _check_styles(listing, str(table))
         return listing

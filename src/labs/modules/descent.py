@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 import lightning.pytorch as pl
+import numpy as np
 import torch
 from lightning.pytorch.core.optimizer import LightningOptimizer
 from torch import Tensor, nn
@@ -97,7 +98,8 @@ class Descent(pl.LightningModule):
     def noted(self) -> dict[str, Tensor]:
         """Where each point was, by its start, (steps + 1,) each."""
         path = torch.stack(self.path)
-        return {f"from {start:g}": places for start, places in zip(path[0].tolist(), path.T, strict=True)}
+        starts = [np.format_float_positional(start, trim="-") for start in path[0].numpy()]  # told apart
+        return {f"from {start}": places for start, places in zip(starts, path.T, strict=True)}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Save the way so far."""

@@ -9,6 +9,7 @@ than features it is solved exactly in their inner products, which all classes an
 (`labs.functional.gram_svm`). The machines become the head of the net, so that a run answers about an image.
 """
 
+import math
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -71,12 +72,12 @@ class FeatureSVM(pl.LightningModule):
         seed: int = 0,
     ) -> None:
         super().__init__()
-        if C != "cv" and not C > 0:
+        if C != "cv" and not 0 < C < math.inf:
             raise LabsError(f"module.C={C}: expected a number above 0, such as 1, or cv.")
         if not grid:
             raise LabsError("module.grid: expected one value of C or more, such as [0.1, 1].")
         for value in grid:
-            if not value > 0:
+            if not 0 < value < math.inf:
                 raise LabsError(f"module.grid: {value}: expected numbers above 0.")
         for name, number, least in (("folds", folds, 2), ("pca", 1 if pca is None else pca, 1)):
             if number < least:
@@ -135,9 +136,9 @@ class FeatureSVM(pl.LightningModule):
         classes, labels = np.unique(self.train_labels, return_inverse=True)
         gram = None
         if self.pca is None and self._in_products(features):
-            gram, self.found["gram_seconds"] = stored_gram(features, self.folder)
+            gram, self.found["gram_seconds"] = stored_gram(features, self.folder, self.budget)
         c = self._cross_validated(features, labels, gram) if self.C == "cv" else float(self.C)
-        weights, biases = self._fit(features, labels, gram, c)
+        ((weights, biases),) = self._fit(features, labels, gram, [c])
         head = self.net.head
         head.weight.zero_()
         head.bias.fill_(NEVER)
@@ -198,9 +199,9 @@ class FeatureSVM(pl.LightningModule):
     # Machines
 
     def _fit(
-        self, features: np.ndarray, labels: np.ndarray, gram: np.ndarray | None, c: float
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Return the weights (width, classes) and biases (classes,) of the machines, and note the seconds."""
+        self, features: np.ndarray, labels: np.ndarray, gram: np.ndarray | None, values: Sequence[float]
+    ) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Return the weights (width, classes) and biases (classes,) of the machines for each C; note the seconds."""
         start, reduction = time.perf_counter(), None
         if self.pca is not None:
             reduction = PCA(min(self.pca, len(features)), random_state=self.seed).fit(features)
@@ -208,16 +209,19 @@ class FeatureSVM(pl.LightningModule):
             gram = gram_matrix(features) if self._in_products(features) else None
             self.found["pca_seconds"] = time.perf_counter() - start
             start = time.perf_counter()
-        if gram is not None:
-            duals = gram_svm(gram, labels, c)
-            weights, biases = features.T @ duals, duals.sum(axis=0)
-        else:
-            weights, biases = liblinear(features, labels, c, self.seed)
+        machines = []
+        for c in values:
+            if gram is not None:
+                duals = gram_svm(gram, labels, c)
+                weights, biases = features.T @ duals, duals.sum(axis=0)
+            else:
+                weights, biases = liblinear(features, labels, c, self.seed)
+            if reduction is not None:  # the same scores, of features that are not reduced
+                weights = reduction.components_.T @ weights
+                biases = biases - reduction.mean_ @ weights
+            machines.append((weights, biases))
         self.found["svm_seconds"] = time.perf_counter() - start
-        if reduction is None:
-            return weights, biases
-        whole = reduction.components_.T @ weights  # the same scores, of features that are not reduced
-        return whole, biases - reduction.mean_ @ whole
+        return machines
 
     def _in_products(self, features: np.ndarray) -> bool:
         fewer = len(features) < features.shape[1] and len(features) <= LARGEST_GRAM
@@ -231,8 +235,8 @@ class FeatureSVM(pl.LightningModule):
         cut = StratifiedKFold(self.folds, shuffle=True, random_state=self.seed)
         for train, held_out in cut.split(features, labels):
             inner = None if gram is None else gram[np.ix_(train, train)]
-            for c in right:
-                weights, biases = self._fit(features[train], labels[train], inner, c)
+            machines = self._fit(features[train], labels[train], inner, list(right))
+            for c, (weights, biases) in zip(right, machines, strict=True):
                 right[c] += int(((features[held_out] @ weights + biases).argmax(axis=1) == labels[held_out]).sum())
         shares = {c: count / len(labels) for c, count in right.items()}
         best = max(shares, key=lambda c: shares[c])

@@ -6,7 +6,7 @@ from torchvision.models.feature_extraction import create_feature_extractor
 
 from labs import LabsError
 from labs.nets.eval_mode import evaluating
-from labs.nets.torchvision_nets import build_net, did_you_mean, load_weights
+from labs.nets.torchvision_nets import build_net, did_you_mean, head_name, load_weights
 
 LAYER = "layer"
 
@@ -93,6 +93,9 @@ def build_layer_head(
         raise LabsError(
             f"net.layer={layer}: {name} has no such layer{did_you_mean(layer, modules)}. It has {', '.join(modules)}."
         )
+    head = head_name(net)
+    if layer == head or head.startswith(f"{layer}."):
+        raise LabsError(f"net.layer={layer}: {head} is the head of {name}, which is new; type an earlier layer.")
     built = LayerHead(
         net=net,
         layer=layer,

@@ -71,7 +71,7 @@ def stored_features(
         return {"images": count, "seconds": round(time.perf_counter() - start, 3), "key": whole_key}
 
     if not file.exists():
-        _make_room(folder, count * torch.Size(shape).numel() * dtype.itemsize, budget)
+        make_room(folder, count * torch.Size(shape).numel() * dtype.itemsize, budget)
     found = stored(file, (count, *shape), _as_numpy(torch.zeros(1, dtype=dtype)).dtype, fill)
     with suppress(OSError):  # a folder that others may read only, or a store that has just made room
         os.utime(file.with_suffix(".json"))  # read just now
@@ -87,7 +87,7 @@ def part_key(part: nn.Module) -> str:
     return hashed.hexdigest()
 
 
-def _make_room(folder: Path, needed: int, budget: int) -> None:
+def make_room(folder: Path, needed: int, budget: int) -> None:
     """Delete the stores that were not read for the longest time until the new one fits the budget."""
     if needed > budget:
         raise NoRoomError(f"{needed / 1e9:.1f} GB of features exceed the budget of {budget / 1e9:g} GB.")

@@ -1,21 +1,29 @@
 """Inner products of features: computed once, kept beside the features, read by every run that asks again."""
 
 import hashlib
+import os
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 
 from labs.functional.gram_svm import gram_matrix
+from labs.storage.feature_stores import make_room
 from labs.storage.stores import NoRoomError, digest, stored
 
 VERSION = 1  # raised whenever the numbers change
 
 
-def stored_gram(features: np.ndarray, folder: Path) -> tuple[np.ndarray, float]:
+def stored_gram(features: np.ndarray, folder: Path, budget: int) -> tuple[np.ndarray, float]:
     """Return the inner products (images, images) of features (images, width), and the seconds that they took once.
 
     A store is found by the content of the features. Where there is no room for one, they are computed.
+
+    Args:
+        features: of the images.
+        folder: of all stores.
+        budget: bytes that all stores may take together; those not read for the longest time make room.
     """
     name = hashlib.sha256(f"gram {VERSION} {digest(features)}".encode()).hexdigest()[:24]
     start = time.perf_counter()
@@ -24,8 +32,13 @@ def stored_gram(features: np.ndarray, folder: Path) -> tuple[np.ndarray, float]:
         values[:] = gram_matrix(features)
         return {"seconds": time.perf_counter() - start}
 
+    file = folder / f"{name}.npy"
     try:
-        found = stored(folder / f"{name}.npy", (len(features), len(features)), np.float64, fill)
+        if not file.exists():
+            make_room(folder, 8 * len(features) ** 2, budget)
+        found = stored(file, (len(features), len(features)), np.float64, fill)
     except NoRoomError:
         return gram_matrix(features), time.perf_counter() - start
+    with suppress(OSError):  # a folder that others may read only
+        os.utime(file.with_suffix(".json"))  # read just now
     return found.array, float(found.facts["seconds"])

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from labs import LabsError
+from labs.storage.files import typed_path
 
 
 class PackageFile(NamedTuple):
@@ -26,7 +27,7 @@ class PackageFile(NamedTuple):
         Raises:
             LabsError: the package is not installed, or its file is missing or has other bytes.
         """
-        own = Path(folder).expanduser() / Path(self.file).name if folder else None
+        own = typed_path(folder, "paths.weights") / Path(self.file).name if folder else None
         if own and own.is_file():
             if not self._is_it(own):
                 raise LabsError(f"{what}: {own} is not the file of {self.requirement}; remove it, or put that there.")
