@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+import torch.nn.functional as F
 from lightning.pytorch.loggers import TensorBoardLogger
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import Tensor
@@ -22,6 +24,7 @@ from labs.callbacks.step_curves import StepCurves
 from labs.datamodules.digits import Digits
 from labs.datamodules.image_classification import ImageClassification
 from labs.modules.classifier import Classifier
+from labs.nets.simple_cnn import SimpleCNN
 from labs.nets.torchvision_nets import build_net
 
 
@@ -103,6 +106,48 @@ def test_steps_are_those_of_the_net_without_dropout(watched: Watched) -> None:
     assert [event.step for event in shown] == table["step"].tolist()
     assert [event.value for event in shown] == pytest.approx(table["loss"].tolist(), rel=1e-4)
     assert table["acc"].between(0, 1).all()
+
+
+class Apart(pl.Callback):
+    """Compute the loss of each batch by a copy of the net in eval mode, once the step is done."""
+
+    def __init__(self) -> None:
+        self.losses: list[float] = []
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        with torch.no_grad():
+            logits = copy.deepcopy(pl_module).eval()(batch.images)
+        self.losses.append(F.cross_entropy(logits, batch.labels).item())
+
+
+def dropping(folder: Path, *watching: pl.Callback) -> tuple[Classifier, Apart]:
+    """Train a net with much dropout and batch norm, of which nothing is frozen."""
+    folder.mkdir()
+    torch.manual_seed(0)
+    source = Digits(digits=[0, 1, 2], train_per_class=12, embedded=True, folder=str(folder.parent))
+    data = ImageClassification(
+        source=source, num_classes=3, image_size=16, batch_size=6, embedded=True, normalization="half",
+        augment={},
+    )  # fmt: skip
+    net = SimpleCNN(num_classes=3, image_size=16, channels=[8], filter_sizes=[3], dropout=0.8, batch_norm=True)
+    module = Classifier(net=net, num_classes=3, optimizer=lambda groups: torch.optim.SGD(groups, lr=0.05))
+    apart = Apart()
+    trainer = pl.Trainer(
+        max_epochs=1, accelerator="cpu", enable_checkpointing=False, enable_progress_bar=False, logger=False,
+        enable_model_summary=False, default_root_dir=folder, callbacks=[Reseed(0), *watching, apart],
+    )  # fmt: skip
+    trainer.fit(module, data)
+    return module, apart
+
+
+def test_a_step_is_measured_without_dropout_and_leaves_the_net_as_it_was(tmp_path: Path) -> None:
+    module, apart = dropping(tmp_path / "run", StepCurves(every=1))
+    table = pd.read_csv(tmp_path / "run" / "steps.tsv", sep="\t")
+    assert table["loss"].tolist() == pytest.approx(apart.losses, rel=1e-4)
+    alone, _ = dropping(tmp_path / "alone")
+    assert all(torch.equal(a, b) for a, b in zip(alone.state_dict().values(), module.state_dict().values()))
 
 
 def test_no_number_changes(watched: Watched, tmp_path: Path) -> None:

@@ -5,9 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import yaml
+from project import ROOT
 
 from labs.runs.recipe import flat, is_part, key_of, normal_form, of_every_seed, typed_settings
 
+# Callbacks of conf/callbacks/ that decide what is computed or measured. (`images` shows, but runs are known by it.)
+COUNTED = (
+    *("best", "by_oracle", "by_source_acc", "by_target_density", "by_target_entropy", "execution", "images", "last"),
+    *("quality", "reseed", "selections", "variants"),
+)
 SETTINGS = {
     "experiment": "cub_full",
     "paths": {"data": "/here"},
@@ -98,3 +105,11 @@ def test_what_a_command_sets_beyond_the_words() -> None:
     assert typed_settings(command, ["freeze"]) == {"module.x": "2", "~callbacks.best": "", "module.optimizer.lr": "0.1"}
     assert typed_settings(command.replace("devices=1", "devices=2"), [])["trainer.devices"] == "2"
     assert typed_settings("python train.py 'a=1", []) == {"'a": "1"}
+
+
+def test_every_callback_of_conf_is_known_to_change_numbers_or_not_to() -> None:
+    """A new callback that only shows something is added to `SHOWN`; else it would tell runs apart that are the same."""
+    files = sorted((ROOT / "conf" / "callbacks").rglob("*.yaml"))
+    nodes = [yaml.safe_load(file.read_text(encoding="utf-8")) for file in files]
+    names = {name for node in nodes for name, value in node.items() if isinstance(value, dict)}
+    assert {name for name in names if is_part(f"callbacks.{name}")} == set(COUNTED)

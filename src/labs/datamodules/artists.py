@@ -7,14 +7,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-from filelock import FileLock
 
 from labs import LabsError
 from labs.datamodules.embedded.painters import PAINTERS_VERSION, write_artists
 from labs.datamodules.image_files import image_files
 from labs.datamodules.pixels import decode_images
 from labs.datamodules.sources import LabeledImages, say_found
-from labs.storage.files import typed_path
+from labs.storage.files import typed_path, written_once
 
 # The hand-out's Table 1.
 PAINTINGS = {
@@ -116,11 +115,7 @@ class Artists:
 
     def _embedded(self) -> Path:
         root = self.folder / "embedded" / f"art_data_v{PAINTERS_VERSION}" / "artists"
-        root.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(f"{root}.lock"):
-            if not root.exists():
-                write_artists(root)
-        return root
+        return written_once(root, write_artists)
 
 
 def known(name: str) -> str | None:

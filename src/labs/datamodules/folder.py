@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from filelock import FileLock
 
 from labs import LabsError
 from labs.datamodules.duplicates import NEAR, groups_of, sets_of
@@ -14,6 +13,7 @@ from labs.datamodules.folder_listing import KEY, Listing, Skipped, list_images
 from labs.datamodules.folder_pixels import read_files
 from labs.datamodules.sources import LabeledImages
 from labs.datamodules.splits import stratified_holdout
+from labs.storage.files import written_once
 
 
 class Folder:
@@ -83,11 +83,7 @@ class Folder:
     def _written(self) -> Path:
         """Return the folder of the embedded images, which are written once."""
         root = self.folder / "embedded" / f"photo_tiles_v{TILES_VERSION}"
-        root.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(f"{root}.lock"):
-            if not root.exists():
-                write_tiles(root)
-        return root
+        return written_once(root, write_tiles)
 
 
 def read_listing(

@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -15,7 +16,7 @@ from labs.datamodules.image_files import suffixes
 from labs.datamodules.pixels import decode_images
 from labs.datamodules.sources import LabeledImages, say, say_found
 from labs.storage.fetch import Archive, fetch
-from labs.storage.files import typed_path
+from labs.storage.files import typed_path, written_once
 from labs.storage.unpack import unpack
 
 ARCHIVE = Archive(
@@ -177,11 +178,8 @@ class Scenes15:
         """Return the folder of the embedded patches, which are written once."""
         count = f"{self.train_per_class}+{self.test_per_class}"
         root = self.folder / "embedded" / f"photo_patches_{count}_seed{self.seed}_v{PATCHES_VERSION}"
-        root.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(f"{root}.lock"):
-            if not root.exists():
-                write_patches(root, train=self.train_per_class, test=self.test_per_class, seed=self.seed)
-        return root
+        write = partial(write_patches, train=self.train_per_class, test=self.test_per_class, seed=self.seed)
+        return written_once(root, write)
 
 
 def inner_folder(root: Path) -> Path:

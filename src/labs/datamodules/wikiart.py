@@ -10,11 +10,11 @@ import io
 import re
 import zlib
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 import numpy as np
-from filelock import FileLock
 
 from labs import LabsError
 from labs.datamodules.embedded.paintings import PAINTINGS_VERSION, write_paintings
@@ -26,7 +26,7 @@ from labs.datamodules.sources import LabeledImages
 from labs.datamodules.table_listing import find_file
 from labs.storage.fetch import Archive
 from labs.storage.fetch_many import Wanted, fetch_many
-from labs.storage.files import check_file, cut, printable, typed_path
+from labs.storage.files import check_file, cut, printable, typed_path, written_once
 
 STYLES = (  # by label
     *("Art Nouveau", "Baroque", "Expressionism", "Impressionism", "Neoclassicism", "Post-Impressionism"),
@@ -149,11 +149,7 @@ class WikiArt:
 
     def _drawn(self) -> Path:
         root = self.folder / "embedded" / f"paintings_{self.group}_{self.images_per_class}_v{PAINTINGS_VERSION}"
-        root.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(f"{root}.lock"):
-            if not root.exists():
-                write_paintings(root, group=self.group, images_per_class=self.images_per_class)
-        return root
+        return written_once(root, partial(write_paintings, group=self.group, images_per_class=self.images_per_class))
 
 
 def style(label: str) -> str:

@@ -72,6 +72,19 @@ def epochs_left(ends: Sequence[int], every: int, done: int = 0) -> int:
     return sum(-(-(end - start) // every) for start, end in pairwise(starts))
 
 
+def epochs_to_go(ends: Sequence[int], every: int, done: int) -> int:
+    """Count the epochs of a run that goes on after so many evaluations.
+
+    Raises:
+        LabsError: it has more of them behind it than are wanted.
+    """
+    if ends[-1] < done:
+        raise LabsError(
+            f"steps={ends[-1]}: the run has {done} steps behind it; type steps={done} or more, or start a new run."
+        )
+    return epochs_left(ends, every, done)
+
+
 def check_epochs(epochs: int | None, ends: Sequence[int], every: int) -> None:
     """Refuse more epochs than a run has evaluations for."""
     needed = epochs_left(ends, every)

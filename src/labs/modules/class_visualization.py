@@ -24,7 +24,7 @@ from labs import LabsError
 from labs.datamodules.protocols import ShowsImages, handed_over
 from labs.datamodules.read_picture import file_name, numbered
 from labs.functional.ascent import Form, blurred, jitter, jitter_of, penalty, seeded, unit
-from labs.functional.scales import check_epochs, epochs_left, share_out
+from labs.functional.scales import check_epochs, epochs_to_go, share_out
 from labs.inspection.asked import asked
 from labs.runs.trained_net import TrainedNet
 
@@ -231,13 +231,8 @@ class ClassVisualization(pl.LightningModule):
         self.evaluations = checkpoint["evaluations"]
         if self.trainer.state.fn != "fit":
             return
-        if self.steps < self.evaluations:
-            raise LabsError(
-                f"steps={self.steps}: the run has {self.evaluations} steps behind it; "
-                f"type steps={self.evaluations} or more, or start a new run."
-            )
         epochs = checkpoint["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"]
-        self.trainer.fit_loop.max_epochs = epochs + epochs_left(self.ends, self.every, self.evaluations)
+        self.trainer.fit_loop.max_epochs = epochs + epochs_to_go(self.ends, self.every, self.evaluations)
 
     @property
     def trained(self) -> nn.Parameter:

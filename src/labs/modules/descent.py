@@ -20,9 +20,9 @@ from lightning.pytorch.core.optimizer import LightningOptimizer
 from torch import Tensor, nn
 
 from labs import LabsError
-from labs.datamodules.protocols import needed
+from labs.datamodules.protocols import handed_over
 from labs.functional.quartic import outcome, quartic
-from labs.functional.scales import check_epochs, epochs_left, share_out
+from labs.functional.scales import check_epochs, epochs_to_go, share_out
 
 
 class Descent(pl.LightningModule):
@@ -52,7 +52,7 @@ class Descent(pl.LightningModule):
             raise LabsError("all points roll on one device: type trainer.devices=1.")
         if stage == "fit":
             check_epochs(self.trainer.max_epochs, self.ends, self.every)
-        data = needed(getattr(self.trainer, "datamodule", None), pl.LightningDataModule, by=self)
+        data = handed_over(self.trainer, pl.LightningDataModule, to=self)
         (starts,) = data.train_dataloader()
         self.points, self.path = nn.Parameter(starts.clone()), [starts.clone()]
 
@@ -114,10 +114,5 @@ class Descent(pl.LightningModule):
         self.path = list(checkpoint["path"])
         if self.trainer.state.fn != "fit":
             return
-        if self.steps < self.evaluations:
-            raise LabsError(
-                f"steps={self.steps}: the run has {self.evaluations} steps behind it; "
-                f"type steps={self.evaluations} or more, or start a new run."
-            )
         epochs = checkpoint["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"]
-        self.trainer.fit_loop.max_epochs = epochs + epochs_left(self.ends, self.every, self.evaluations)
+        self.trainer.fit_loop.max_epochs = epochs + epochs_to_go(self.ends, self.every, self.evaluations)

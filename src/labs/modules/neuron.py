@@ -20,7 +20,7 @@ from torchmetrics import MeanMetric
 from torchmetrics.classification import BinaryAccuracy
 
 from labs.datamodules.bits import BitBatch
-from labs.datamodules.protocols import needed
+from labs.datamodules.protocols import handed_over
 
 COLUMNS = ("weight", "bias", "train_loss", "test_loss", "test_acc")
 
@@ -81,7 +81,7 @@ class Neuron(pl.LightningModule):
     @torch.no_grad()
     def on_train_start(self) -> None:
         """Note what the neuron says before it learns."""
-        data = needed(getattr(self.trainer, "datamodule", None), pl.LightningDataModule, by=self)
+        data = handed_over(self.trainer, pl.LightningDataModule, to=self)
         self.held_out = BitBatch(*(part.to(self.device) for part in next(iter(data.val_dataloader()))))
         if not self.path:
             self._note(torch.nan)

@@ -111,6 +111,11 @@ def rows_of(file: str, write: Callable[[list[dict[str, str]]], list[list[str]]])
     return results
 
 
+def setting(name: str) -> "Callable[[Run], float | None]":
+    """Return what reads a recorded setting of a run, by its full name."""
+    return lambda run: run.settings.get(name)
+
+
 SECONDS = Column("seconds", "seconds", "lower", read=lambda run: run.seconds)
 CURVES = Plot(
     name="curves",

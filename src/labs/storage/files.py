@@ -4,12 +4,16 @@ import json
 import math
 import os
 import re
-from collections.abc import Iterable, Iterator
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import chain, count
 from pathlib import Path
 from typing import Any
 from unicodedata import category
+
+from filelock import FileLock
 
 from labs import LabsError
 
@@ -39,6 +43,27 @@ def replacing(path: Path) -> Iterator[Path]:
         raise
     finally:
         staged.unlink(missing_ok=True)
+
+
+@contextmanager
+def whole_folder(root: Path) -> Iterator[Path]:
+    """Yield a folder to fill, which becomes `root` if the block ends well, and is removed otherwise."""
+    partial = Path(tempfile.mkdtemp(prefix=f".{root.name}-", dir=root.parent))
+    try:
+        yield partial
+        partial.chmod(0o755)  # mkdtemp closes the folder to everyone else
+        partial.rename(root)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def written_once(root: Path, write: Callable[[Path], object]) -> Path:
+    """Return a folder that the first process which wants it writes, while the others wait."""
+    root.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{root}.lock"):
+        if not root.exists():
+            write(root)
+    return root
 
 
 def leftovers(folder: Path, patterns: Iterable[str]) -> list[Path]:

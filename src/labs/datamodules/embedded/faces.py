@@ -6,8 +6,6 @@ came, and the manifest that says why the others did not: dead links, files that 
 
 import hashlib
 import io
-import shutil
-import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +15,7 @@ from labs.datamodules.embedded.face_drawing import draw_face
 from labs.datamodules.embedded.face_people import Person, person
 from labs.datamodules.facescrub_lists import COLUMNS, Face
 from labs.storage.bars import image_bar
+from labs.storage.files import whole_folder
 from labs.storage.manifest import Row, Wanted, write_manifest
 
 FACES_VERSION = 1  # raised whenever the images or the layout change
@@ -34,11 +33,10 @@ def write_facescrub(root: Path, *, people: int, per_person: int, seed: int = 0) 
         per_person: lines in the lists for each, of which a few lead to nothing.
         seed: of the photographs; the people are always the same.
     """
-    partial = Path(tempfile.mkdtemp(prefix=f".{root.name}-", dir=root.parent))
     lines: dict[str, list[str]] = {name: [] for name in _LISTS}
     lines[_LISTS[0]].append("\t".join(COLUMNS))
     rows: list[Row] = []
-    try:
+    with whole_folder(root) as partial:
         with image_bar() as bar:
             for index in bar.track(range(people), description="drawing faces"):
                 someone = person(index)
@@ -50,10 +48,6 @@ def write_facescrub(root: Path, *, people: int, per_person: int, seed: int = 0) 
         for name, listed in lines.items():
             (partial / name).write_text("".join(f"{line}\n" for line in listed), encoding="utf-8")
         write_manifest(partial / "images", rows)
-        partial.chmod(0o755)
-        partial.rename(root)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
 
 
 def _photograph(root: Path, someone: Person, key: list[int], image_id: int) -> tuple[str, Row]:

@@ -4,19 +4,18 @@ A hand is a palette, a brush and what it likes to paint. No hand is sure: each p
 darker or browner by its varnish, and now and then a hand paints what another likes.
 """
 
-import shutil
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from rich.progress import Progress
 
 from labs.datamodules.embedded.brush_strokes import Brush, paint_over
 from labs.datamodules.embedded.painting_scenes import SCENES, draw_scene
 from labs.datamodules.embedded.painting_shapes import Color, mixed
+from labs.storage.bars import image_bar
+from labs.storage.files import whole_folder
 
 PAINTERS_VERSION = 1  # raised whenever the pictures or the layout change; part of the folder's name
 SIDE = 100  # pixels of a picture, padded to a square
@@ -116,10 +115,9 @@ def write_artists(root: Path, *, seed: int = 0, progress: bool = True) -> None:
     One file is cut short, and one is no picture, as in the real set.
     """
     root.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(prefix=f".{root.name}-", dir=root.parent))
-    try:
-        with Progress(disable=not progress) as bar:
-            task = bar.add_task("Painting", total=sum(hand.paintings for hand in HANDS))
+    with whole_folder(root) as partial:
+        with image_bar(progress) as bar:
+            task = bar.add_task("drawing paintings", total=sum(hand.paintings for hand in HANDS))
             for index, hand in enumerate(HANDS):
                 folder = partial / hand.name
                 folder.mkdir()
@@ -131,7 +129,3 @@ def write_artists(root: Path, *, seed: int = 0, progress: bool = True) -> None:
         cut = partial / HANDS[-1].name / "001.png"
         content = cut.read_bytes()
         cut.write_bytes(content[: round(len(content) * 0.8)])
-        partial.chmod(0o755)  # mkdtemp closes the folder to everyone else
-        partial.rename(root)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)

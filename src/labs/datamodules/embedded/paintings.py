@@ -6,16 +6,15 @@ picture is a function of (seed, class, number) alone.
 
 import csv
 import hashlib
-import shutil
-import tempfile
 from pathlib import Path
 
 import numpy as np
-from rich.progress import Progress
 
 from labs.datamodules.embedded.other_hands import OTHER_HANDS
 from labs.datamodules.embedded.painting_hands import HANDS, HANDS_VERSION, paint
 from labs.datamodules.embedded.painting_motifs import MOTIFS, MOTIFS_VERSION
+from labs.storage.bars import image_bar
+from labs.storage.files import whole_folder
 from labs.storage.manifest import Row, Wanted, write_manifest
 
 PAINTINGS_VERSION = f"{HANDS_VERSION}.{MOTIFS_VERSION}"
@@ -33,12 +32,11 @@ def write_paintings(root: Path, *, group: str, images_per_class: int, seed: int 
         seed: of the pictures.
         progress: whether to show a progress bar.
     """
-    partial = Path(tempfile.mkdtemp(prefix=f".{root.name}-", dir=root.parent))
     hands = HANDS if group == "downstream" else OTHER_HANDS
     lines, rows = [], []
-    try:
+    with whole_folder(root) as partial:
         (partial / "images").mkdir()
-        with Progress(disable=not progress, transient=True) as bar:
+        with image_bar(progress) as bar:
             task = bar.add_task("drawing paintings", total=len(hands) * images_per_class)
             for label, (name, hand) in enumerate(hands.items()):
                 for number in range(images_per_class):
@@ -62,7 +60,3 @@ def write_paintings(root: Path, *, group: str, images_per_class: int, seed: int 
             writer.writerow(("image_id", "page_url", "image_url", "label", "_split"))
             writer.writerows(lines)
         write_manifest(partial, rows)
-        partial.chmod(0o755)  # mkdtemp closes the folder to everyone else
-        partial.rename(root)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)

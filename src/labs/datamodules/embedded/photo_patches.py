@@ -5,14 +5,13 @@ have no pixel in common; their sizes and their light vary.
 """
 
 import io
-import shutil
-import tempfile
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from labs.datamodules.embedded.photographs import PHOTOGRAPHS
+from labs.storage.files import whole_folder
 
 PATCHES_VERSION = 1  # raised whenever the images change
 CLASSES = tuple(PHOTOGRAPHS)
@@ -32,8 +31,7 @@ def write_patches(root: Path, *, train: int, test: int, seed: int = 0) -> None:
         test: patches of each picture to test on.
         seed: of the halves, of the patches, and of their light.
     """
-    partial = Path(tempfile.mkdtemp(prefix=f".{root.name}-", dir=root.parent))
-    try:
+    with whole_folder(root) as partial:
         for number, name in enumerate(CLASSES):
             draw = np.random.default_rng([seed, number])
             with Image.open(PHOTOGRAPHS[name].path) as photograph:
@@ -47,10 +45,6 @@ def write_patches(root: Path, *, train: int, test: int, seed: int = 0) -> None:
                 folder.mkdir(parents=True)
                 for index in range(1, count + 1):
                     (folder / f"image_{index:04d}.jpg").write_bytes(_patch(half, draw))
-        partial.chmod(0o755)
-        partial.rename(root)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
 
 
 def _patch(half: np.ndarray, draw: np.random.Generator) -> bytes:

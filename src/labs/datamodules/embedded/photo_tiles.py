@@ -5,14 +5,13 @@ No two images have a pixel in common, so that however they are cut into splits, 
 """
 
 import io
-import shutil
-import tempfile
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from labs.datamodules.embedded.photographs import PHOTOGRAPHS
+from labs.storage.files import whole_folder
 
 TILES_VERSION = 1  # raised whenever the images change
 LEFT_OUT = ("hubble", "retina", "rocket")  # mostly dark: their pieces are alike
@@ -28,8 +27,7 @@ def write_tiles(root: Path, *, per_class: int = 20, seed: int = 0) -> None:
         per_class: images of each class, 25 at most.
         seed: of which cells are taken, and how they look.
     """
-    partial = Path(tempfile.mkdtemp(prefix=f".{root.name}-", dir=root.parent))
-    try:
+    with whole_folder(root) as partial:
         for number, name in enumerate(CLASSES):
             draw = np.random.default_rng([seed, number])
             (partial / name).mkdir()
@@ -46,10 +44,6 @@ def write_tiles(root: Path, *, per_class: int = 20, seed: int = 0) -> None:
                 lit = pixels[top : top + side, left : left + side] * draw.uniform(0.8, 1.2)
                 noisy = np.clip(lit + draw.normal(0, 3, lit.shape), 0, 255).round().astype(np.uint8)
                 _write(partial / name / f"{index:02d}", Image.fromarray(noisy))
-        partial.chmod(0o755)
-        partial.rename(root)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
 
 
 def _write(path: Path, image: Image.Image) -> None:

@@ -1,16 +1,6 @@
 """Class visualization: pictures that a net takes for a class, and what another net sees in them."""
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
-
-from labs.practicals import CURVES, SECONDS, Column, Panel, Plot, Sheet, later, rows_of
-
-if TYPE_CHECKING:
-    from labs.reporting.recorded_run import Run
-
-
-def _setting(name: str) -> "Callable[[Run], float | None]":
-    return lambda run: run.settings.get(name)
+from labs.practicals import CURVES, SECONDS, Column, Panel, Plot, Sheet, later, rows_of, setting
 
 
 def _table(rows: list[dict[str, str]]) -> list[list[str]]:
@@ -38,9 +28,9 @@ SHEET = Sheet(
     ranks=False,  # pictures of different classes, or that begin elsewhere, do not compete
     watched=("train/prob",),
     columns=(
-        Column("steps", "steps", "neither", unit="count", read=_setting("steps")),
-        Column("lr", "lr", "neither", read=_setting("module.optimizer.lr")),
-        Column("l2", "L2", "neither", read=_setting("module.l2")),
+        Column("steps", "steps", "neither", unit="count", read=setting("steps")),
+        Column("lr", "lr", "neither", read=setting("module.optimizer.lr")),
+        Column("l2", "L2", "neither", read=setting("module.l2")),
         Column("test/prob", "its own net", "higher", unit="percent", group="Probability of the class", images=""),
         Column("test/judge_prob", "another net", "higher", unit="percent", group="Probability of the class", images=""),
         Column("test/judge_rank", "rank", "lower", group="In the other net"),

@@ -2,14 +2,10 @@
 
 import math
 from collections import Counter
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from labs.functional.quartic import Outcome, outcome, quartic
-from labs.practicals import SECONDS, Column, Plot, Sheet, later, rows_of
-
-if TYPE_CHECKING:
-    from labs.reporting.recorded_run import Run
+from labs.practicals import SECONDS, Column, Plot, Sheet, later, rows_of, setting
 
 _PICTURES = f"{__name__}.pictures"
 LISTED = 12  # points at most that stand in the closing table, each on a line
@@ -20,10 +16,6 @@ WAYS: dict[Outcome, str] = {
     "moving": "not settled",
     "lost": "lost",
 }
-
-
-def _setting(name: str) -> "Callable[[Run], float | None]":
-    return lambda run: run.settings.get(name)
 
 
 def _table(rows: list[dict[str, str]]) -> list[list[str]]:
@@ -51,8 +43,8 @@ SHEET = Sheet(
     ranks=False,  # rows differ in where they start, too
     watched=("train/lowest",),
     columns=(
-        Column("lr", "learning rate", "neither", read=_setting("module.optimizer.lr")),
-        Column("momentum", "momentum", "neither", read=_setting("module.optimizer.momentum")),
+        Column("lr", "learning rate", "neither", read=setting("module.optimizer.lr")),
+        Column("momentum", "momentum", "neither", read=setting("module.optimizer.momentum")),
         *map(_share, WAYS),
         Column("test/lowest", "f(x)", "lower", group="The best point"),
         Column("test/best_x", "x", "neither", group="The best point"),

@@ -1,18 +1,8 @@
 """Neural style transfer: settings of the loss, judged by numbers and pictures."""
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
-
-from labs.practicals import CURVES, SECONDS, SETTINGS, Column, Plot, Sheet, later, rows_of
-
-if TYPE_CHECKING:
-    from labs.reporting.recorded_run import Run
+from labs.practicals import CURVES, SECONDS, SETTINGS, Column, Plot, Sheet, later, rows_of, setting
 
 _TABLE = f"{__name__}.table_of_pictures"
-
-
-def _setting(name: str) -> "Callable[[Run], float | None]":
-    return lambda run: run.settings.get(f"module.{name}")
 
 
 def _table(rows: list[dict[str, str]]) -> list[list[str]]:
@@ -32,8 +22,8 @@ SHEET = Sheet(
     ranks=False,  # more of the style is not better: it costs content
     watched=("train/loss",),
     columns=(
-        Column("content_weight", "content weight", "neither", read=_setting("content_weight")),
-        Column("style_weight", "style weight", "neither", read=_setting("style_weight")),
+        Column("content_weight", "content weight", "neither", read=setting("module.content_weight")),
+        Column("style_weight", "style weight", "neither", read=setting("module.style_weight")),
         Column("test/content_start", "content at the start", "neither", group="Losses"),
         Column("test/content", "content", "lower", group="Losses"),
         Column("test/style_start", "style at the start", "neither", group="Losses"),
