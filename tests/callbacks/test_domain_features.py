@@ -19,7 +19,7 @@ from torch import nn
 
 from labs import LabsError
 from labs.callbacks import domain_features
-from labs.callbacks.domain_features import DomainFeatures, class_colours, domains_figure, project, take_features
+from labs.callbacks.domain_features import DomainFeatures, class_colors, domains_figure, project, take_features
 from labs.datamodules.domains import Domains
 from labs.datamodules.image_pair import ImagePair
 from labs.datamodules.sources import LabeledImages
@@ -203,9 +203,9 @@ def test_a_map_says_what_it_is() -> None:
     assert np.isnan(points).all()
 
 
-def test_classes_have_colours_of_their_own() -> None:
+def test_classes_have_colors_of_their_own() -> None:
     for classes in (1, 2, 10, 11, 200):
-        assert len({str(colour) for colour in class_colours(classes)}) == classes
+        assert len({str(colour) for colour in class_colors(classes)}) == classes
 
 
 def test_mistakes() -> None:

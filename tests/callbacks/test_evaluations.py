@@ -166,7 +166,7 @@ def test_a_real_run_in_a_terminal(train: Callable[..., Path], monkeypatch: pytes
     bars = [line for line in lines if line.startswith("evaluations")]
     assert " 40/40 " in bars[-1]
     assert re.search(r"loss \S+ +content \S+ +style \S+$", bars[-1])
-    said = [line for line in lines if re.fullmatch(r"evaluation \d+: the loss of astronaut_gravel exploded; .*", line)]
+    said = [line for line in lines if re.fullmatch(r"Evaluation \d+: the loss of astronaut_gravel exploded. .*", line)]
     assert said
     assert not [line for line in lines if line.startswith("epoch ")]
 
@@ -175,7 +175,7 @@ def test_a_real_run_in_a_pipe(train: Callable[..., Path], capsys: pytest.Capture
     train(*DIVERGING)
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[1] for line in lines if line.startswith("epoch ")] == ["1/2", "2/2"]
-    said = [line for line in lines if re.fullmatch(r"evaluation \d+: the loss of astronaut_gravel exploded; .*", line)]
+    said = [line for line in lines if re.fullmatch(r"Evaluation \d+: the loss of astronaut_gravel exploded. .*", line)]
     assert said
 
 

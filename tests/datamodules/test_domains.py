@@ -290,7 +290,7 @@ class TestRefused:
             augment={"crop_scale": None, "flip": False}, embedded=True,
         )  # fmt: skip
         module = DANN(net=small_net(), num_classes=CLASSES, optimizer=SGD)
-        with pytest.raises(LabsError, match=r"module=dann learns from two domains at a time; type datamodule=domains"):
+        with pytest.raises(LabsError, match=r"module=dann needs images of two domains. Type datamodule=domains"):
             small_trainer(tmp_path, limit_val_batches=0).fit(module, one)
 
     @pytest.mark.parametrize(

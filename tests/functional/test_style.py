@@ -18,7 +18,7 @@ from labs.functional.style import (
     gram,
     keep_luminance_of,
     luminance,
-    match_colours,
+    match_colors,
     pass_style_loss,
     style_loss,
     total_variation,
@@ -323,7 +323,7 @@ class TestLuminance:
         torch.testing.assert_close(luminance(grey), grey)
 
     def test_the_luminance_is_that_of_the_generated(self) -> None:
-        result = keep_luminance_of(self.generated, colours_of=self.content)
+        result = keep_luminance_of(self.generated, colors_of=self.content)
         for one, other in zip(result, self.generated):
             greys = [
                 np.asarray(Image.fromarray((i * 255).round().byte().permute(1, 2, 0).numpy()).convert("L"), dtype=int)
@@ -332,20 +332,20 @@ class TestLuminance:
             assert abs(greys[0] - greys[1]).max() <= 1  # rounded to bytes twice
 
     def test_the_colours_are_those_of_the_content(self) -> None:
-        result = keep_luminance_of(self.generated, colours_of=self.content)
+        result = keep_luminance_of(self.generated, colors_of=self.content)
         for one, other in zip(*(images.permute(0, 2, 3, 1).reshape(-1, 3) for images in (result, self.content))):
             # I and Q, the difference colours of NTSC; its Y has rounder weights than ours
             assert colorsys.rgb_to_yiq(*one.tolist())[1:] == pytest.approx(colorsys.rgb_to_yiq(*other.tolist())[1:])
 
     def test_a_grey_content_becomes_the_grey_of_the_generated(self) -> None:
         grey = torch.full((2, 3, 6, 7), 0.2, dtype=torch.float64)
-        result = keep_luminance_of(self.generated, colours_of=grey)
+        result = keep_luminance_of(self.generated, colors_of=grey)
         weights = torch.tensor([0.299, 0.587, 0.114], dtype=torch.float64)
         expected = torch.einsum("bchw,c->bhw", self.generated, weights)[:, None].expand_as(result)
         torch.testing.assert_close(result, expected)
 
     def test_a_picture_is_its_own_result(self) -> None:
-        torch.testing.assert_close(keep_luminance_of(self.content, colours_of=self.content), self.content)
+        torch.testing.assert_close(keep_luminance_of(self.content, colors_of=self.content), self.content)
 
 
 def moments(image: Tensor) -> tuple[np.ndarray, np.ndarray]:
@@ -362,7 +362,7 @@ class TestMatchColours:
     style, content = mixed(random_images(2, 3, 9, 8), 5), mixed(random_images(2, 3, 5, 6, seed=1), 6) ** 2
 
     def test_mean_and_covariance_are_those_of_the_target(self) -> None:
-        result = match_colours(self.style, to=self.content)
+        result = match_colors(self.style, to=self.content)
         assert result.shape == self.style.shape
         for one, other in zip(result, self.content):
             for found, expected in zip(moments(one), moments(other)):
@@ -371,11 +371,11 @@ class TestMatchColours:
     @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
     def test_a_picture_is_its_own_match(self, dtype: torch.dtype) -> None:
         images = self.style.to(dtype)
-        torch.testing.assert_close(match_colours(images, to=images), images)
+        torch.testing.assert_close(match_colors(images, to=images), images)
 
     def test_a_second_match_changes_nothing(self) -> None:
-        once = match_colours(self.style, to=self.content)
-        torch.testing.assert_close(match_colours(once, to=self.content), once)
+        once = match_colors(self.style, to=self.content)
+        torch.testing.assert_close(match_colors(once, to=self.content), once)
 
     @pytest.mark.parametrize("color", [(128, 128, 128), (200, 30, 90), (255, 255, 255)])
     @pytest.mark.parametrize("noise", [0, 1e-7, 1e-4])
@@ -384,13 +384,13 @@ class TestMatchColours:
         flat = torch.tensor(color).view(1, 3, 1, 1).div(255).expand(1, 3, 97, 103)
         flat = flat + noise * torch.rand(flat.shape, generator=torch.Generator().manual_seed(0))
         content = self.content[:1].float()
-        result = match_colours(flat, to=content)
+        result = match_colors(flat, to=content)
         torch.testing.assert_close(result, content.mean((2, 3), keepdim=True).expand_as(result), atol=1e-3, rtol=0)
         torch.testing.assert_close(result.clamp(0, 1).mean((2, 3)), content.mean((2, 3)))
 
     def test_the_order_of_the_channels_does_not_matter(self) -> None:
-        swapped = match_colours(self.style.flip(1), to=self.content.flip(1)).flip(1)
-        torch.testing.assert_close(swapped, match_colours(self.style, to=self.content))
+        swapped = match_colors(self.style.flip(1), to=self.content.flip(1)).flip(1)
+        torch.testing.assert_close(swapped, match_colors(self.style, to=self.content))
 
     @pytest.mark.parametrize(
         "flatten",
@@ -404,9 +404,9 @@ class TestMatchColours:
     @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
     def test_grey_and_flat_pictures_stay_finite(self, flatten: Callable[[Tensor], Tensor], dtype: torch.dtype) -> None:
         style, content = self.style.to(dtype), self.content.to(dtype)
-        result = match_colours(flatten(style), to=content)
+        result = match_colors(flatten(style), to=content)
         torch.testing.assert_close(result.mean((2, 3)), content.mean((2, 3)))
         spread = torch.linalg.svdvals(result.flatten(2) - result.mean((2, 3))[..., None])
         assert (spread[:, 1:] < 1e-3).all(), "rounding was stretched to colours"
-        greyed = match_colours(style, to=flatten(content))  # grey itself, since the colours of `to` do not vary
+        greyed = match_colors(style, to=flatten(content))  # grey itself, since the colours of `to` do not vary
         torch.testing.assert_close(greyed, greyed.mean(1, keepdim=True).expand_as(greyed), atol=2e-3, rtol=0)

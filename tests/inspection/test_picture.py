@@ -105,7 +105,7 @@ def test_drawn_boxes_do_not_overlap(draw: Callable[..., Figure]) -> None:
 def test_a_residual_block_is_folded_as_the_papers_draw_it() -> None:
     graph = trace_net(SmallResNet(num_classes=4), (3, 16, 16))
     runs = [[graph.ops[i].kind for i in box.ops] for box in place_boxes(graph, shape=0.2)]
-    conv, norm, act = "convolution", "normalisation", "activation"
+    conv, norm, act = "convolution", "normalization", "activation"
     assert runs[:5] == [["input"], [conv, norm, act], [conv, norm, act], [conv, norm], ["join", act]]
     assert runs[-2:] == [["pooling", "reshape"], ["linear"]]
 

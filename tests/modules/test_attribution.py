@@ -85,7 +85,7 @@ def test_a_map_that_the_net_has_not_is_refused_before_anything_is_made(settings:
 
 
 def test_the_label_of_an_unlabeled_image_is_not_asked_about() -> None:
-    with pytest.raises(LabsError, match="nobody has said what these images show"):
+    with pytest.raises(LabsError, match="these images have no labels"):
         method(target="label").test_step(batch([-1]), 0)
 
 

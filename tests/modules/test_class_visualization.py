@@ -168,7 +168,7 @@ def test_the_net_of_a_run_is_asked_for_its_own_classes(tmp_path: Path) -> None:
         ({"blur_every": -1}, "module.blur_every=-1"),
         ({"blur_sigma": 99.0}, "module.blur_sigma=99.0"),
         ({"at_once": 0}, "module.at_once=0: expected 1"),
-        ({"devices": 2}, "trainer.devices=2: the pictures of a run share a device"),
+        ({"devices": 2}, "trainer.devices=2: this method runs on one device"),
         ({"judge": tiny()}, "module.judge.name=tiny: the judge is the net itself"),
     ],
 )

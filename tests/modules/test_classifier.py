@@ -189,7 +189,7 @@ class TestMetrics:
 
     def test_another_number_of_logits_is_not_counted(self) -> None:
         module = classifier(num_classes=CLASSES - 1)
-        with pytest.raises(LabsError, match=f"type module.num_classes={CLASSES}"):
+        with pytest.raises(LabsError, match=f"Type module.num_classes={CLASSES}"):
             module.validation_step(batches()[0], 0)
 
 

@@ -205,7 +205,7 @@ def test_on_a_linear_net_the_direction_is_that_of_the_weights() -> None:
         ({"lr": float("inf")}, r"module.lr=inf"),
         ({"steps": 0}, r"module.steps=0: expected 1 or more"),
         ({"at_once": 0}, r"module.at_once=0: expected 1 or more"),
-        ({"epsilon": 0.0}, r"module.epsilon=0.0: expected a share of a pixel's range above 0, up to 1"),
+        ({"epsilon": 0.0}, r"module.epsilon=0.0: expected a number above 0, up to 1"),
         ({"epsilon": 8.0}, r"module.epsilon=8.0"),
         ({"jpeg_quality": 101}, r"module.jpeg_quality=101: expected 1 to 100"),
     ],

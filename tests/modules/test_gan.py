@@ -266,7 +266,7 @@ def test_what_makes_no_sense(wrong: dict[str, Any], said: str) -> None:
 
 
 def test_labels_that_the_net_was_not_made_for() -> None:
-    with pytest.raises(LabsError, match=r"labels \[0, 12\]: this net makes images of the labels 0 to 9"):
+    with pytest.raises(LabsError, match=r"labels \[0, 12\]: this net can generate only the labels 0 to 9"):
         GAN(net=net(10), optimizer=ADAM).sample(torch.zeros(2, NZ), torch.tensor([12, 0]))
 
 

@@ -137,7 +137,7 @@ def test_a_dead_channel_is_counted(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"units": [0, 9]}, "module.units: 9 is no unit of 0, which has 0 to 3."),
+        ({"units": [0, 9]}, "module.units: 0 has no unit 9. It has the units 0 to 3."),
         ({"layers": ["7"]}, "module.layers: 7 is no layer of the net; type such as"),
         ({"top": 0}, "module.top=0: expected 1 or more."),
     ],

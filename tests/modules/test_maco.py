@@ -80,9 +80,9 @@ def test_what_no_crop_ever_showed_is_transparent(tmp_path: Path) -> None:
     [
         ({"size": SIZE - 1}, "module.size=15: expected 16 to"),
         ({"crops": 0}, "module.crops=0: expected 1"),
-        ({"crop_sides": [0.6, 0.4]}, "module.crop_sides=.*: expected two shares of the canvas"),
-        ({"crop_sides": [0.5]}, "module.crop_sides=.*: expected two shares of the canvas"),
-        ({"crop_sides": [0.2, 1.5]}, "module.crop_sides=.*: expected two shares of the canvas"),
+        ({"crop_sides": [0.6, 0.4]}, "module.crop_sides=.*: expected two fractions of the canvas"),
+        ({"crop_sides": [0.5]}, "module.crop_sides=.*: expected two fractions of the canvas"),
+        ({"crop_sides": [0.2, 1.5]}, "module.crop_sides=.*: expected two fractions of the canvas"),
         ({"noise": -1.0}, "module.noise=-1.0: expected 0 to 1"),
     ],
 )
@@ -96,7 +96,7 @@ def test_mistakes_are_answered_in_one_line(tmp_path: Path, options: dict[str, An
     [
         ({"photographs": []}, None, r"module.photographs=\[\]: expected embedded photographs"),
         ({"photographs": ["chelsae"]}, None, "module.photographs=chelsae: there is no such file"),
-        ({}, ["gravel"], "begin in random phases; type null"),
+        ({}, ["gravel"], "starts from random phases. Type datamodule.images=null"),
     ],
 )
 def test_mistakes_in_images_are_too(tmp_path: Path, options: dict[str, Any], images: Any, message: str) -> None:

@@ -109,11 +109,11 @@ class TestRounds:
     def test_a_run_without_an_end(self) -> None:
         pseudo = module()
         cast(Any, pseudo)._trainer = with_epochs(-1)
-        with pytest.raises(LabsError, match=r"trainer\.max_epochs=-1: rounds share the epochs of a run"):
+        with pytest.raises(LabsError, match=r"trainer\.max_epochs=-1: the epochs are divided into rounds"):
             pseudo.round_of(0)
 
     def test_more_rounds_than_epochs(self, tmp_path: Path) -> None:
-        with pytest.raises(LabsError, match=r"rounds=2: there are 2 epochs for 3 rounds; type module\.rounds=1 or"):
+        with pytest.raises(LabsError, match=r"rounds=2: 2 epochs are too few for 3 rounds\. Type module\.rounds=1 or"):
             small_trainer(tmp_path, epochs=2).fit(module(), domains(tmp_path))
 
     @pytest.mark.parametrize(
@@ -157,9 +157,9 @@ class TestLabels:
         share, precision = used.float().mean().item(), (pseudo.pseudo[used] == data._truth[used]).float().mean().item()
         assert pseudo.measured == pytest.approx({"round": 2, "pseudo_share": share, "pseudo_precision": precision})
         assert trainer.callback_metrics["train/pseudo_share"].item() == pytest.approx(share)
-        said = [line for line in capsys.readouterr().out.splitlines() if line.startswith("round ")]
-        assert [line.split(":")[0] for line in said] == ["round 1", "round 2"]
-        assert f"{share:.1%} of {count} {other} images labelled, {precision:.1%} of these rightly" in said[-1]
+        said = [line for line in capsys.readouterr().out.splitlines() if line.startswith("Round ")]
+        assert [line.split(":")[0] for line in said] == ["Round 1", "Round 2"]
+        assert f"{share:.1%} of {count} {other} images labeled, {precision:.1%} of these correctly" in said[-1]
         trainer.test(pseudo, data, verbose=False)
         tested = {name: value.item() for name, value in trainer.callback_metrics.items()}
         assert tested["test/pseudo_share"] == pytest.approx(share)
@@ -282,7 +282,7 @@ class TestCheckpoint:
         assert same(again.initial, pseudo.initial)
 
     def test_one_of_another_method_is_refused(self, start: Path) -> None:
-        with pytest.raises(LabsError, match="the checkpoint has no pseudo-labels; start a new run instead"):
+        with pytest.raises(LabsError, match="the checkpoint has no pseudo-labels"):
             module().on_load_checkpoint(torch.load(start, weights_only=True))
 
 

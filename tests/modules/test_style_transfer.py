@@ -20,7 +20,7 @@ from labs import LabsError
 from labs.datamodules.image_pair import ImagePair, Pairs
 from labs.functional.batched_lbfgs import BatchedLBFGS
 from labs.functional.scales import MOST_STEPS
-from labs.functional.style import match_colours
+from labs.functional.style import match_colors
 from labs.modules.style_transfer import StyleTransfer
 from labs.nets.layer_features import LayerFeatures
 from labs.nets.picture_losses import PictureLosses
@@ -522,7 +522,7 @@ class TestGuard:
         assert one.best[0].rollbacks.tolist() == [0, len(evaluations), 0]
         lines = [line for line in told.splitlines() if "exploded" in line]
         assert lines == [
-            f"evaluation {number}: the loss of chelsea_gravel exploded; back to the best picture so far"
+            f"Evaluation {number}: the loss of chelsea_gravel exploded. Its best picture so far is restored."
             for number in evaluations
         ]
         assert one.best[0].losses[1] == one.totals[:, 1].nan_to_num(math.inf).amin()
@@ -592,7 +592,7 @@ class TestGuard:
     def test_a_first_loss_that_is_not_finite_is_explained(self, fit: Fit, monkeypatch: Any, factor: float) -> None:
         one = module()
         poison(monkeypatch, one, factor, [1])
-        with pytest.raises(LabsError, match="not finite at the start; type smaller weights"):
+        with pytest.raises(LabsError, match=r"not finite at the start\. Type smaller weights"):
             fit(one, data(*THREE))
 
     def test_weights_beyond_float32_are_explained(self, fit: Fit) -> None:
@@ -601,7 +601,7 @@ class TestGuard:
 
 
 class TestColours:
-    def test_luminance_keeps_the_colours_of_the_content(self, fit: Fit) -> None:
+    def test_luminance_keeps_the_colors_of_the_content(self, fit: Fit) -> None:
         shown = Shown()
         fit(module(colours="luminance"), None, shown)
         content, picture = (p[0].permute(1, 2, 0).numpy() for p in (pictures_of().contents, shown.pictures[-1]))
@@ -619,9 +619,9 @@ class TestColours:
         torch.testing.assert_close(ours, by_hand, rtol=1e-4, atol=0)
         assert (plain[1] / by_hand[1] - 1).abs() > 0.01, "which makes a difference"
 
-    def test_matched_gives_the_style_the_colours_of_the_content(self, fit: Fit) -> None:
+    def test_matched_gives_the_style_the_colors_of_the_content(self, fit: Fit) -> None:
         contents, styles = pictures_of()
-        by_hand = Served(Pairs(contents, match_colours(styles, to=contents).clamp(0, 1)))
+        by_hand = Served(Pairs(contents, match_colors(styles, to=contents).clamp(0, 1)))
         matched, expected = fit(module(colours="matched")), fit(module(), by_hand)
         assert torch.equal(matched.totals, expected.totals)
         plain = fit(module())
@@ -735,7 +735,7 @@ class TestFacts:
         ({"scales": [0.0, 1.0]}, r"module\.scales="),
         ({"scales": [1.0, 2.0]}, r"module\.scales="),
         ({"at_once": 0}, r"module\.at_once=0: expected 1 picture or more"),
-        ({"content_layers": [], "style_layers": []}, "expected a layer in one of them"),
+        ({"content_layers": [], "style_layers": []}, "expected at least one layer"),
         ({"content_layers": ["conv_40"]}, r"no layer 'conv_40' .*conv_1 = conv1_1.*conv_16 = conv5_4"),
         ({"style_layers": ["conf_2"]}, r"did you mean conv_2\?.*conv_1 = conv1_1"),
     ],

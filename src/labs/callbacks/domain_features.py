@@ -27,8 +27,8 @@ from labs.nets.eval_mode import evaluating
 AT_ONCE = 500  # images that go through the net together
 PERPLEXITY = 30.0  # neighbours that t-SNE looks at, where there are enough images
 DOMAIN_LOOKS: dict[Domain, tuple[str, str]] = {"source": ("#0072B2", "o"), "target": ("#D55E00", "^")}
-# Paul Tol's muted colours and black: told apart with every common colour blindness
-CLASS_COLOURS = (
+# Paul Tol's muted colors and black: told apart with every common color blindness
+CLASS_COLORS = (
     "#CC6677", "#332288", "#DDCC77", "#117733", "#88CCEE", "#882255", "#44AA99", "#999933", "#AA4499", "#000000",
 )  # fmt: skip
 TURNS = 8
@@ -51,7 +51,7 @@ class DomainFeatures(pl.Callback):
     checkpoint, so that a resumed run shows it too.
 
     Args:
-        method: `pca`, the plane of the largest variance; `tsne`, neighbourhoods, in which distances mean little.
+        method: `pca`, the plane of the largest variance; `tsne`, neighborhoods, in which distances mean little.
         images: test images of each domain, spread evenly over them.
         seed: of t-SNE.
     """
@@ -96,21 +96,21 @@ class DomainFeatures(pl.Callback):
         figure = Figure(figsize=(10.4, 4.3 * len(known) + 1.5), layout=ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.1))
         each = int((~next(reversed(known.values())).is_target).sum())
         figure.suptitle(_title(f"Features of {each} test images of each domain", labels), fontsize=12)
-        colours = class_colours(len(data.classes))
+        colors = class_colors(len(data.classes))
         for line, (name, cloud) in zip(figure.subplots(len(known), 2, squeeze=False), known.items(), strict=True):
             points, said = project(cloud.features.numpy(), self.method, self.seed)
             by_domain = [DOMAIN_LOOKS["target" if target else "source"][0] for target in cloud.is_target]
-            by_class = [colours[label] for label in cloud.labels]
+            by_class = [colors[label] for label in cloud.labels]
             for axes, words, looks in zip(line, ("by domain", "by class"), (by_domain, by_class), strict=True):
                 axes.set_title(f"{name}, {words}", fontsize=11)
                 axes.set_xlabel(said, fontsize=9)
                 axes.set(xticks=[], yticks=[])
                 _scatter(axes, points, cloud.is_target.numpy(), looks)
         names = {domain: f"{domain}: {data.sources[domain].name}" for domain in DOMAIN_LOOKS}
-        domains = [_mark(colour, marker, names[domain]) for domain, (colour, marker) in DOMAIN_LOOKS.items()]
+        domains = [_mark(color, marker, names[domain]) for domain, (color, marker) in DOMAIN_LOOKS.items()]
         figure.legend(handles=domains, loc="outside lower left", fontsize=9, frameon=False)
-        if len(data.classes) <= len(CLASS_COLOURS):
-            classes = [_mark(colour, "s", word) for colour, word in zip(colours, data.classes, strict=True)]
+        if len(data.classes) <= len(CLASS_COLORS):
+            classes = [_mark(color, "s", word) for color, word in zip(colors, data.classes, strict=True)]
             figure.legend(
                 handles=classes, loc="outside lower right", ncols=5, fontsize=9, frameon=False, columnspacing=1.2,
                 title="class (markers are those of the domains)", title_fontsize=9,
@@ -179,15 +179,15 @@ def domains_figure(data: TwoDomains, device: torch.device) -> Figure:
     return figure
 
 
-def class_colours(classes: int) -> Sequence[Any]:
-    """Return a colour a class: of ten that are told apart, or of a rainbow for more."""
-    if classes <= len(CLASS_COLOURS):
-        return CLASS_COLOURS[:classes]
+def class_colors(classes: int) -> Sequence[Any]:
+    """Return a color a class: of ten that are told apart, or of a rainbow for more."""
+    if classes <= len(CLASS_COLORS):
+        return CLASS_COLORS[:classes]
     return [matplotlib.colormaps["turbo"](place / (classes - 1)) for place in range(classes)]
 
 
 def _tiles(data: TwoDomains, split: str, domain: Domain, device: torch.device) -> np.ndarray:
-    """Return images of a split of a domain as one picture (height, width, 3), normalisation undone."""
+    """Return images of a split of a domain as one picture (height, width, 3), normalization undone."""
     positions = evenly(data.count(split, domain), SHOWN).to(device)
     hidden = (split, domain) == ("train", data.unlabeled)
     images = (data.unlabeled_images(positions) if hidden else data.batch(split, domain, positions)).images.cpu()
@@ -202,13 +202,13 @@ def _title(words: str, labels: Sequence[str]) -> str:
 
 def _scatter(axes: Axes, points: np.ndarray, is_target: np.ndarray, looks: Sequence[Any]) -> None:
     """Draw source and target by turns, so that neither hides the other."""
-    colours = np.array([to_rgba(look) for look in looks])
+    colors = np.array([to_rgba(look) for look in looks])
     for rows in np.array_split(np.random.default_rng(0).permutation(len(points)), TURNS):
         for domain, (_, marker) in DOMAIN_LOOKS.items():
             chosen = rows[is_target[rows] == (domain == "target")]
             x, y = points[chosen].T
-            axes.scatter(x, y, s=20, c=colours[chosen], marker=marker, linewidths=0, alpha=0.75)
+            axes.scatter(x, y, s=20, c=colors[chosen], marker=marker, linewidths=0, alpha=0.75)
 
 
-def _mark(colour: Any, marker: str, label: str) -> Line2D:
-    return Line2D([], [], linestyle="", color=colour, marker=marker, markersize=6, label=label)
+def _mark(color: Any, marker: str, label: str) -> Line2D:
+    return Line2D([], [], linestyle="", color=color, marker=marker, markersize=6, label=label)

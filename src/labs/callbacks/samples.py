@@ -146,7 +146,7 @@ class Samples(pl.Callback):
         else:
             latents = seeded_latents(self.columns, module.nz, self.seed).repeat(len(rows), 1)
         labels = torch.tensor(rows).repeat_interleave(self.columns)
-        # before training batch norm has no running statistics, and every image would be the same grey
+        # before training batch norm has no running statistics, and every image would be the same gray
         images = module.sample(latents, labels, batch_statistics=not module.iterations)
         path = images_folder(trainer, "samples") / f"{module.iterations:06d}.png"
         save_picture(tiled(images, self.columns), path)

@@ -19,7 +19,7 @@ from labs.drawing.figures import Figure
 from labs.practicals import PANELS, Panel
 from labs.storage.files import replacing
 
-# Okabe and Ito's palette: told apart with every common colour blindness. Its yellow is too pale on white.
+# Okabe and Ito's palette: told apart with every common color blindness. Its yellow is too pale on white.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 STAGES = {
     "train": ("training", PALETTE[0], "o"),
@@ -82,8 +82,8 @@ def _run_figure(
     flat = [axes for row in panels for axes in row]
     for axes, (panel, columns) in zip(flat, columns_of.items(), strict=False):
         for column in columns:
-            label, colour, marker = STAGES.get(column.partition("/")[0], STAGES["train"])
-            lines.append(_line(axes, log, column, 100.0 if panel.percent else 1.0, label, colour, marker))
+            label, color, marker = STAGES.get(column.partition("/")[0], STAGES["train"])
+            lines.append(_line(axes, log, column, 100.0 if panel.percent else 1.0, label, color, marker))
         axes.set_title(panel.title, fontsize=10)
         if staged:
             axes.legend(fontsize=8, frameon=False, loc="lower right" if panel.percent else "best")
@@ -143,10 +143,10 @@ def _panel(name: str) -> Panel:
     return Panel(name, f"{words.removesuffix('acc')}accuracy (%)" if percent else words, percent)
 
 
-def _line(axes: Axes, log: pd.DataFrame, column: str, factor: float, label: str, colour: str, marker: str) -> Line2D:
+def _line(axes: Axes, log: pd.DataFrame, column: str, factor: float, label: str, color: str, marker: str) -> Line2D:
     rows = measured_rows(log, column)
     values = rows[column].to_numpy(dtype=float) * factor
-    look: dict[str, Any] = {"color": colour, "marker": marker, "markersize": 3.5 if len(rows) <= 40 else 0.0}
+    look: dict[str, Any] = {"color": color, "marker": marker, "markersize": 3.5 if len(rows) <= 40 else 0.0}
     return axes.plot(rows["epoch"].to_numpy(), values, lw=1.6, label=label, **look)[0]
 
 

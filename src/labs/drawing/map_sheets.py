@@ -52,11 +52,11 @@ def map_picture(values: Tensor) -> np.ndarray:
 
 
 def overlay(image: Tensor, values: Tensor) -> np.ndarray:
-    """Lay a map over a grey, faded image (3, height, width) in [0, 1]; uint8 (height, width, 3)."""
+    """Lay a map over a gray, faded image (3, height, width) in [0, 1]; uint8 (height, width, 3)."""
     strength = scaled(values[None])[0].sqrt().numpy()[..., None]
-    grey = 0.35 + 0.5 * image.mean(0).numpy()[..., None]
+    gray = 0.35 + 0.5 * image.mean(0).numpy()[..., None]
     colored = map_picture(values).astype(np.float32) / 255
-    return np.round(255 * ((1 - strength) * grey + strength * colored).clip(0, 1)).astype(np.uint8)
+    return np.round(255 * ((1 - strength) * gray + strength * colored).clip(0, 1)).astype(np.uint8)
 
 
 def sheet_of_maps(shown: Sequence[ShownMap], path: Path, title: str, labels: Sequence[str]) -> None:
@@ -161,7 +161,7 @@ def _cascade(axes: Axes, checked: CheckedMap) -> None:
     shares = np.concatenate([[0], checked.shares.numpy()])
     for values, word, color in ((checked.spearman, "Spearman", PALETTE[0]), (checked.ssim, "SSIM", PALETTE[3])):
         axes.plot(shares, np.concatenate([[1], values.numpy()]), color=color, marker="o", ms=4, lw=2, label=word)
-    axes.axhline(0, color="grey", lw=0.8)
+    axes.axhline(0, color="gray", lw=0.8)
     axes.set(ylim=(-0.35, 1.05), xlim=(0, 1))
     axes.set_xlabel("share of layers with random weights", fontsize=11)
     axes.set_title("likeness to the map above", fontsize=12)
@@ -174,7 +174,7 @@ def _curves(axes: Axes, kind: str, checked: CheckedMap) -> None:
     share = np.linspace(0, 1, len(ours))
     areas = [float(area(curve[None])) for curve in (ours, random)]
     axes.plot(share, ours.numpy(), color=PALETTE[1], lw=2, label=f"by the map (area {areas[0]:.2f})")
-    axes.plot(share, random.numpy(), color="grey", lw=2, ls="--", label=f"at random (area {areas[1]:.2f})")
+    axes.plot(share, random.numpy(), color="gray", lw=2, ls="--", label=f"at random (area {areas[1]:.2f})")
     axes.set(ylim=(0, 1.25 * max(float(ours.max()), float(random.max()), 0.01)), xlim=(0, 1))  # room for the legend
     axes.set_xlabel(f"share of pixels {'deleted' if kind == 'deletion' else 'inserted'}", fontsize=11)
     axes.set_title(f"{kind}: probability, {'lower' if kind == 'deletion' else 'higher'} is better", fontsize=12)

@@ -16,7 +16,7 @@ from labs.drawing.figures import Figure
 if TYPE_CHECKING:
     from labs.reporting.search import Found, Trial
 
-BLUE, ORANGE, GREY = PALETTE[0], PALETTE[1], "#777777"
+BLUE, ORANGE, GRAY = PALETTE[0], PALETTE[1], "#777777"
 
 
 def best_so_far(found: "Found", title: str) -> bytes | None:
@@ -32,7 +32,7 @@ def best_so_far(found: "Found", title: str) -> bytes | None:
     axes.plot(numbers, values, "o", color=BLUE, ms=6)
     lowest = axes.get_ylim()[0]
     if stopped := [trial.number for trial in found.trials if trial.state in ("pruned", "failed")]:
-        axes.plot(stopped, [lowest] * len(stopped), "x", color=GREY, ms=7, label="pruned or failed", clip_on=False)
+        axes.plot(stopped, [lowest] * len(stopped), "x", color=GRAY, ms=7, label="pruned or failed", clip_on=False)
         axes.legend(frameon=False, fontsize=10)
     axes.set(xlabel="trial", ylabel=found.metric)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -70,7 +70,7 @@ def slices(found: "Found", title: str) -> bytes | None:
             axes.set_xticks(range(len(known)), known)
             axes.set_xlim(-0.5, len(known) - 0.5)
         heights, order = [trial.value or 0.0 for trial in done], [trial.number for trial in done]
-        axes.scatter(places, heights, c=order, cmap="Blues", vmin=-len(done) / 2, edgecolors=GREY, lw=0.5, s=42)
+        axes.scatter(places, heights, c=order, cmap="Blues", vmin=-len(done) / 2, edgecolors=GRAY, lw=0.5, s=42)
         if is_log:
             axes.set_xscale("log")
         axes.set(xlabel=name)

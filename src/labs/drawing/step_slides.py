@@ -21,7 +21,7 @@ from labs.storage.files import read_text, replacing
 
 SIZE = (12.8, 7.2)  # inches: fills a slide
 DPI = {"result.png": 110, "result.gif": 62}
-INK, GREY = "#333333", "#555555"
+INK, GRAY = "#333333", "#555555"
 MINUS = "\N{MINUS SIGN}"
 
 
@@ -56,7 +56,7 @@ def draw_slides(
             room = {"left": 0.06, "right": 0.97, "top": 0.8, "bottom": 0.1}
             panels = figure.subplots(1, 2, width_ratios=widths, gridspec_kw=room)
             figure.text(0.06, 0.94, title.replace(" - ", f" {MINUS} "), fontsize=22, weight="bold", color=INK)
-            figure.text(0.06, 0.895, told, fontsize=13, color=GREY)
+            figure.text(0.06, 0.895, told, fontsize=13, color=GRAY)
             moving = draw(*panels)
             moving.show(steps)
             if name == "result.gif":

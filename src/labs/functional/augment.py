@@ -8,7 +8,7 @@ from torch import Tensor
 
 DRAWS = 5  # uniform numbers that crop_flip takes for an image: area, aspect, row, column, mirror
 COLOR_DRAWS = 3  # and change_colors: brightness, contrast, saturation
-GREY = (0.299, 0.587, 0.114)  # luma of ITU-R BT.601
+GRAY = (0.299, 0.587, 0.114)  # luma of ITU-R BT.601
 
 
 def crop_flip(images: Tensor, draws: Tensor, size: int, *, crop_scale: Sequence[float] | None, flip: bool) -> Tensor:
@@ -21,7 +21,7 @@ def crop_flip(images: Tensor, draws: Tensor, size: int, *, crop_scale: Sequence[
         images: floats (batch, channels, height, width).
         draws: uniform numbers in [0, 1), (batch, DRAWS); the result is a pure function of them.
         size: pixels, height and width of the result.
-        crop_scale: smallest and largest share of the area; None takes the centre without resizing.
+        crop_scale: smallest and largest share of the area; None takes the center without resizing.
         flip: mirror left and right where the last draw is below one half.
 
     Returns:
@@ -35,14 +35,14 @@ def crop_flip(images: Tensor, draws: Tensor, size: int, *, crop_scale: Sequence[
     area = low + (high - low) * draws[:, 0]
     aspect = torch.exp((2 * draws[:, 1] - 1) * torch.log(torch.tensor(4 / 3)))
     height, width = (sides.sqrt().clamp(max=1) for sides in (area / aspect, area * aspect))  # shares of the image
-    down, right = ((1 - side) * (2 * draws[:, i] - 1) for i, side in ((2, height), (3, width)))  # centres in [-1, 1]
+    down, right = ((1 - side) * (2 * draws[:, i] - 1) for i, side in ((2, height), (3, width)))  # centers in [-1, 1]
     sign = torch.where((draws[:, 4] < 0.5) & flip, -1.0, 1.0)
     zero = torch.zeros_like(area)
     theta = torch.stack(
         [torch.stack([width * sign, zero, right], dim=1), torch.stack([zero, height, down], dim=1)], dim=1
     )  # (batch, 2, 3)
     grid = F.affine_grid(theta.to(images.dtype), [len(images), images.shape[1], size, size], align_corners=False)
-    if images.device.type == "mps":  # has no border padding: keep the samples inside the outermost pixel centres
+    if images.device.type == "mps":  # has no border padding: keep the samples inside the outermost pixel centers
         edge = 1 - 1 / torch.tensor([images.shape[3], images.shape[2]], dtype=grid.dtype, device=grid.device)
         grid = torch.minimum(torch.maximum(grid, -edge), edge)
     padding = "zeros" if images.device.type == "mps" else "border"
@@ -52,7 +52,7 @@ def crop_flip(images: Tensor, draws: Tensor, size: int, *, crop_scale: Sequence[
 def change_colors(images: Tensor, draws: Tensor, *, strength: float) -> Tensor:
     """Change brightness, contrast and saturation of each image, in this order, by factors from 1 - s to 1 + s.
 
-    Brightness scales the image, contrast its difference from its mean grey, saturation its difference from its grey
+    Brightness scales the image, contrast its difference from its mean gray, saturation its difference from its gray
     version; each result is clamped to [0, 1], as in torchvision's ColorJitter.
 
     Args:
@@ -65,16 +65,16 @@ def change_colors(images: Tensor, draws: Tensor, *, strength: float) -> Tensor:
     """
     brightness, contrast, saturation = (1 + strength * (2 * draws - 1)).T[:, :, None, None, None]
     images = (images * brightness).clamp(0, 1)
-    mean = _grey(images).mean(dim=(2, 3), keepdim=True)
+    mean = _gray(images).mean(dim=(2, 3), keepdim=True)
     images = (mean + (images - mean) * contrast).clamp(0, 1)
-    grey = _grey(images)
-    return (grey + (images - grey) * saturation).clamp(0, 1)
+    gray = _gray(images)
+    return (gray + (images - gray) * saturation).clamp(0, 1)
 
 
-def _grey(images: Tensor) -> Tensor:
-    if images.shape[1] != len(GREY):
+def _gray(images: Tensor) -> Tensor:
+    if images.shape[1] != len(GRAY):
         return images.mean(dim=1, keepdim=True)
-    weights = torch.tensor(GREY, dtype=images.dtype, device=images.device)
+    weights = torch.tensor(GRAY, dtype=images.dtype, device=images.device)
     return torch.einsum("bchw,c->bhw", images, weights)[:, None]
 
 

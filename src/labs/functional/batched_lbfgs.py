@@ -16,7 +16,7 @@ from torch.optim import Optimizer
 
 
 class BatchedLBFGS(Optimizer):
-    """Minimise the losses of a batch of problems, as one `torch.optim.LBFGS` for each of them would.
+    """Minimize the losses of a batch of problems, as one `torch.optim.LBFGS` for each of them would.
 
     A call of `step` is an outer step: at most `max_iter` moves, an evaluation before each. A problem whose stopping
     test holds rests until the outer step ends for all; the next one starts it again with what it remembers.

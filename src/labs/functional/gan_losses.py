@@ -11,7 +11,7 @@ from torch import Tensor
 
 
 def discriminator_loss(real: Tensor, fake: Tensor) -> Tensor:
-    """Return -E[log D(x)] - E[log(1 - D(G(z)))] (Goodfellow et al. 2014, equation 1, to be minimised).
+    """Return -E[log D(x)] - E[log(1 - D(G(z)))] (Goodfellow et al. 2014, equation 1, to be minimized).
 
     Args:
         real: logits of real images, any shape.
@@ -29,7 +29,7 @@ def discriminator_loss(real: Tensor, fake: Tensor) -> Tensor:
 
 
 def generator_loss(fake: Tensor, kind: Literal["non_saturating", "true"]) -> Tensor:
-    """Return what the generator minimises.
+    """Return what the generator minimizes.
 
     `non_saturating` is -E[log D(G(z))]; `true` is E[log(1 - D(G(z)))], the loss of the minimax game, whose gradient
     vanishes where the discriminator is sure: with respect to the logit it is -D, where the other's is D - 1

@@ -29,7 +29,7 @@ class Normalizer:
         self.statistics = torch.tensor(normalization[1:])[:, :, None, None]  # mean and std: (2, channels, 1, 1)
 
     def __call__(self, images: Tensor) -> Tensor:
-        """Return images (batch, channels, height, width) in [0, 1], normalised."""
+        """Return images (batch, channels, height, width) in [0, 1], normalized."""
         if self.statistics.device != images.device:
             self.statistics = self.statistics.to(images.device)
         mean, std = self.statistics

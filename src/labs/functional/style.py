@@ -1,4 +1,4 @@
-"""The losses of neural style transfer, total variation, and the two ways to keep the colours of the content.
+"""The losses of neural style transfer, total variation, and the two ways to keep the colors of the content.
 
 L. Gatys, A. Ecker and M. Bethge, "Image Style Transfer Using Convolutional Neural Networks", CVPR 2016, describe the
 style of a picture by the Gram matrices of its features. With the N channels and M positions (height * width) of a
@@ -28,7 +28,7 @@ LUMINANCE = (0.299, 0.587, 0.114)  # Y of YIQ, ITU-R BT.601
 
 
 def gram(features: Tensor) -> Tensor:
-    """Multiply each pair of channels and sum over the positions, without a normalisation.
+    """Multiply each pair of channels and sum over the positions, without a normalization.
 
     Equation 3 of Gatys et al. 2016, with the positions in the two dimensions of a picture. The product is taken in
     full float32 whatever the dtype of the features, under autocast, and where TensorFloat-32 is switched on: the loss
@@ -158,7 +158,7 @@ def total_variation(images: Tensor) -> Tensor:
 
 
 def luminance(images: Tensor) -> Tensor:
-    """Make pictures grey: Y of YIQ in all three channels.
+    """Make pictures gray: Y of YIQ in all three channels.
 
     Examples:
         >>> luminance(torch.tensor([1.0, 0.0, 0.0]).view(1, 3, 1, 1)).flatten()
@@ -168,8 +168,8 @@ def luminance(images: Tensor) -> Tensor:
     return (images * weights).sum(1, keepdim=True).expand_as(images)
 
 
-def keep_luminance_of(generated: Tensor, *, colours_of: Tensor) -> Tensor:
-    """Give the colours of one picture the luminance of another: Y of the generated one, I and Q of the content.
+def keep_luminance_of(generated: Tensor, *, colors_of: Tensor) -> Tensor:
+    """Give the colors of one picture the luminance of another: Y of the generated one, I and Q of the content.
 
     "Luminance-only transfer" of L. Gatys, M. Bethge, A. Hertzmann and E. Shechtman, "Preserving Color in Neural
     Artistic Style Transfer", 2016 (arXiv:1606.05897). One number added to red, green and blue alike changes Y by that
@@ -177,21 +177,21 @@ def keep_luminance_of(generated: Tensor, *, colours_of: Tensor) -> Tensor:
 
     Args:
         generated: RGB in [0, 1], (batch, 3, height, width).
-        colours_of: The content, of the same shape and range.
+        colors_of: The content, of the same shape and range.
 
     Returns:
-        RGB of the same shape. Where a colour cannot be so bright or so dark it leaves [0, 1]: clamp it to show it.
+        RGB of the same shape. Where a color cannot be so bright or so dark it leaves [0, 1]: clamp it to show it.
 
     Examples:
         >>> red, white = torch.tensor([0.5, 0.1, 0.1]).view(1, 3, 1, 1), torch.full((1, 3, 1, 1), 0.5)
-        >>> keep_luminance_of(white, colours_of=red).flatten()
+        >>> keep_luminance_of(white, colors_of=red).flatten()
         tensor([0.7804, 0.3804, 0.3804])
     """
-    return colours_of + luminance(generated) - luminance(colours_of)
+    return colors_of + luminance(generated) - luminance(colors_of)
 
 
-def match_colours(images: Tensor, *, to: Tensor) -> Tensor:
-    """Move the colours of pictures so that their mean and covariance are those of other pictures.
+def match_colors(images: Tensor, *, to: Tensor) -> Tensor:
+    """Move the colors of pictures so that their mean and covariance are those of other pictures.
 
     "Color histogram matching" of the same paper (arXiv:1606.05897), applied to the style before the transfer:
     x -> A (x - mean of x) + mean of `to`, with the symmetric roots A = C_to^(1/2) C_x^(-1/2) ("Image Analogies");
@@ -199,25 +199,25 @@ def match_colours(images: Tensor, *, to: Tensor) -> Tensor:
 
     Args:
         images: RGB in [0, 1], (batch, 3, height, width).
-        to: The pictures with the wanted colours, RGB in [0, 1], (batch, 3, any height, any width).
+        to: The pictures with the wanted colors, RGB in [0, 1], (batch, 3, any height, any width).
 
     Returns:
         RGB of the shape of `images`; it can leave [0, 1]: clamp it to show it. A direction in which `images` do not
-        vary, such as the hue of a grey picture, or any of a picture of one colour, cannot be stretched and stays flat.
+        vary, such as the hue of a gray picture, or any of a picture of one color, cannot be stretched and stays flat.
 
     Examples:
         >>> wide, narrow = torch.rand(1, 3, 9, 9), 0.4 + 0.2 * torch.rand(1, 3, 5, 5)
-        >>> torch.allclose(match_colours(wide, to=narrow).mean((2, 3)), narrow.mean((2, 3)))
+        >>> torch.allclose(match_colors(wide, to=narrow).mean((2, 3)), narrow.mean((2, 3)))
         True
     """
     with _full_precision(images.device):
-        pixels, mean, covariance = _colours(images)
-        _, mean_to, covariance_to = _colours(to)
+        pixels, mean, covariance = _colors(images)
+        _, mean_to, covariance_to = _colors(to)
         transform = _power(covariance_to, 0.5) @ _power(covariance, -0.5)
         return (transform @ (pixels - mean) + mean_to).view_as(images)
 
 
-def _colours(images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _colors(images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     pixels = images.flatten(2)
     mean = pixels.mean(2, keepdim=True)
     return pixels, mean, (pixels - mean) @ (pixels - mean).mT / pixels.shape[2]

@@ -13,7 +13,7 @@ def as_bytes(images: Tensor) -> Tensor:
 
 
 def tiled(images: Tensor, columns: int) -> np.ndarray:
-    """Lay images out in rows, two pixels apart, grey ones as RGB; images below 64 pixels are enlarged, pixel by pixel.
+    """Lay images out in rows, two pixels apart, gray ones as RGB; images below 64 pixels are enlarged, pixel by pixel.
 
     Args:
         images: uint8, or floats in [0, 1], (count, channels, height, width), channels 1 or 3.

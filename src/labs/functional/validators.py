@@ -1,4 +1,4 @@
-"""Judge a classifier of unlabelled images by its predictions alone: what chooses a model without target labels."""
+"""Judge a classifier of unlabeled images by its predictions alone: what chooses a model without target labels."""
 
 import torch
 import torch.nn.functional as F
@@ -19,11 +19,11 @@ def mean_entropy(probabilities: Tensor) -> Tensor:
 
 
 def soft_neighborhood_density(probabilities: Tensor, temperature: float = 0.05, chunk: int = 1000) -> Tensor:
-    """Return the soft neighbourhood density of predictions (images, classes), from 0 to log(images - 1); high is good.
+    """Return the soft neighborhood density of predictions (images, classes), from 0 to log(images - 1); high is good.
 
     K. Saito et al., "Tune it the Right Way: Unsupervised Validation of Domain Adaptation via Soft Neighborhood
     Density", ICCV 2021, equations 1 to 3: the mean entropy of each image's softmax over its cosine similarities to
-    the other images. It is high where each image lies in a dense neighbourhood of images that are predicted alike.
+    the other images. It is high where each image lies in a dense neighborhood of images that are predicted alike.
 
     Args:
         probabilities: softmax outputs.

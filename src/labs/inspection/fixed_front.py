@@ -67,7 +67,7 @@ def fixed_cuts(net: nn.Module, image: Tensor, changing: Callable[[str], bool]) -
 
     Args:
         net: in the modes (training, eval) of its layers in which it trains.
-        image: one normalised image (1, channels, height, width), on the net's device; only its shape matters.
+        image: one normalized image (1, channels, height, width), on the net's device; only its shape matters.
         changing: tells by its name whether a parameter will change.
 
     Returns:

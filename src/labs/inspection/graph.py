@@ -13,10 +13,10 @@ from labs import LabsError
 from labs.inspection.window import Window, function_window, module_window
 from labs.nets.eval_mode import evaluating
 
-# Which colour an operation gets in the picture, by the name of the function or method that the net calls.
+# Which color an operation gets in the picture, by the name of the function or method that the net calls.
 _FUNCTION_KINDS = {
     "convolution": ("conv2d", "conv_transpose2d"),
-    "normalisation": ("batch_norm", "group_norm", "layer_norm", "instance_norm", "local_response_norm"),
+    "normalization": ("batch_norm", "group_norm", "layer_norm", "instance_norm", "local_response_norm"),
     "activation": (
         *("relu", "relu_", "relu6", "leaky_relu", "elu", "gelu", "silu", "mish", "sigmoid", "tanh"),
         *("hardswish", "hardsigmoid", "hardtanh", "softplus", "softmax", "log_softmax"),
@@ -29,7 +29,7 @@ _FUNCTION_KINDS = {
 }
 _KINDS_BY_FILE = {  # and by the file of `torch.nn` that defines the module
     **{kind: kind for kind in ("linear", "pooling", "dropout", "activation")},
-    **dict.fromkeys(("batchnorm", "instancenorm", "normalization"), "normalisation"),
+    **dict.fromkeys(("batchnorm", "instancenorm", "normalization"), "normalization"),
     "conv": "convolution",
     "flatten": "reshape",
 }
@@ -37,7 +37,7 @@ _KINDS_BY_FILE = {  # and by the file of `torch.nn` that defines the module
 LAYERS = (_ConvNd, _BatchNorm, nn.LayerNorm, nn.GroupNorm, nn.Linear)
 # Functions and methods whose result depends on their arguments alone, whatever the mode of the net.
 DETERMINISTIC_FUNCTIONS = {
-    *(name for kind, names in _FUNCTION_KINDS.items() if kind not in ("normalisation", "dropout") for name in names),
+    *(name for kind, names in _FUNCTION_KINDS.items() if kind not in ("normalization", "dropout") for name in names),
     *("layer_norm", "group_norm", "local_response_norm", "getitem", "getattr", "size", "truediv", "matmul", "pad"),
     *("permute", "transpose", "unbind", "expand", "contiguous", "chunk", "split", "floordiv", "eq", "_assert"),
     "scaled_dot_product_attention",

@@ -17,7 +17,7 @@ from labs.inspection.placement import Box, place_boxes
 COLORS = {
     "input": "#ffffff",
     "convolution": "#a6cbe8",
-    "normalisation": "#c5e3bf",
+    "normalization": "#c5e3bf",
     "activation": "#fbd3a0",
     "pooling": "#d5c9e6",
     "linear": "#f2b5ad",

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from labs.inspection.graph import NetGraph
 
 # What follows a layer without changing what it is: drawn inside the box of the layer.
-_FOLDED = ("normalisation", "activation", "dropout", "reshape")
+_FOLDED = ("normalization", "activation", "dropout", "reshape")
 _LONGEST_BOX = 4
 
 

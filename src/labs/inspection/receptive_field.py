@@ -6,7 +6,7 @@ window of kernel k, stride s, padding p and dilation d turns this into
     jump' = s * jump,   first' = first - p * jump,   last' = last + (d * (k - 1) - p) * jump,
 
 so the width grows by d * (k - 1) * jump. Where branches meet, a unit sees what either branch shows it: the
-hull of the two intervals, which for branches with a common centre is the larger one. The field is the
+hull of the two intervals, which for branches with a common center is the larger one. The field is the
 theoretical one: it ignores the border of the image, and can be larger than it.
 
 A. Araujo, W. Norris, J. Sim, "Computing Receptive Fields of Convolutional Neural Networks", Distill, 2019.
@@ -20,7 +20,7 @@ from torch import nn
 from labs.inspection.graph import NetGraph, Op
 from labs.inspection.window import Window, sized_window
 
-# Operations that look at one position at a time, besides activations, dropout and batch normalisation.
+# Operations that look at one position at a time, besides activations, dropout and batch normalization.
 _POINTWISE = {
     *("Identity", "contiguous", "clone", "detach", "to", "float", "half", "clamp", "exp", "log", "abs", "neg", "pow"),
     *("sqrt", "square", "truediv", "div", "normalize", "local_response_norm", "batch_norm", "LocalResponseNorm"),
@@ -81,7 +81,7 @@ def _next_field(op: Op, sources: Sequence[Op], fields: Sequence[Field]) -> Field
         return _both(scattered) if flattens else _same(op, source, field)
     if _sees_the_map(op):
         return _both(_everything(axis) for axis in field)
-    if op.kind in ("activation", "dropout", "normalisation") or op.type in _POINTWISE:
+    if op.kind in ("activation", "dropout", "normalization") or op.type in _POINTWISE:
         return _join(op, sources, fields) if len(fields) > 1 else _same(op, source, field)
     return None
 

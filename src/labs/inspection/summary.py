@@ -143,7 +143,7 @@ def summarize(net: nn.Module, image_size: tuple[int, int, int]) -> NetSummary:
 
 
 def _holder(net: nn.Module, parameter: str) -> str:
-    # Not the module itself but the nearest layer above it: weight normalisation moves a weight into a child.
+    # Not the module itself but the nearest layer above it: weight normalization moves a weight into a child.
     path = parameter.split(".")[:-1]
     for depth in range(len(path), -1, -1):
         module = net.get_submodule(".".join(path[:depth]))

@@ -1,12 +1,13 @@
-"""Attribution: which pixels of an image the score of a class depends on, and whether the map means anything.
+"""Attribution: which pixels of an image the score of a class depends on, and whether the map can be trusted.
 
 K. Simonyan, A. Vedaldi and A. Zisserman, "Deep Inside Convolutional Networks", ICLR 2014 workshop, section 3: with the
 score S_c of class c before softmax, and an image I,
 
     map_ij = max over channels of |dS_c / dI_ij|
 
-Other maps are one word (`labs.inspection.maps`). Every map is checked (`labs.inspection.map_checks`): against the maps
-of the same net as its layers lose their weights, and by deleting and inserting pixels in its order.
+`method` selects the kind of map (`labs.inspection.maps`). Every map passes two tests (`labs.inspection.map_checks`): it
+is compared with the maps of the same net as its layers are randomized, and pixels are deleted and inserted in the order
+of the map.
 """
 
 import math
@@ -28,25 +29,25 @@ NUMBERS = ("confidence", "spearman", "ssim", "deletion", "random_deletion", "ins
 
 
 class Attribution(pl.LightningModule):
-    """Make a map of every image, and check it. Nothing is trained.
+    """Compute an attribution map of every image, and check it. Nothing is trained.
 
     Args:
-        net: is looked into.
-        method: which map, a word of `labs.inspection.maps.MAPS`.
-        target: the class whose score is asked about: its name or number; None: the one that the net answers; `label`:
-            that of the image, which images of a run have.
-        layer: of Grad-CAM; None: the last one with maps before the head.
-        steps: of integrated gradients.
-        samples: noisy images of SmoothGrad.
-        noise: of SmoothGrad, standard deviation relative to the range of an image.
-        stages: of the cascade of random weights.
-        points: of the curves of deletion and insertion.
-        orders: random orders of pixels that these are compared with.
-        chunk: images that go through the net together, which bounds the memory.
-        seed: of noise, random weights and orders.
+        net: The trained net to explain.
+        method: The kind of map, a key of `labs.inspection.maps.MAPS`.
+        target: The class to explain, by name or number. None: the predicted class. `label`: the true class, which is
+            known only for images of a run.
+        layer: Layer for Grad-CAM. None: the last layer before the head that has feature maps.
+        steps: Number of steps for integrated gradients.
+        samples: Number of noisy images for SmoothGrad.
+        noise: Standard deviation of SmoothGrad's noise, relative to the range of an image.
+        stages: Number of stages of the cascading randomization.
+        points: Number of points of the deletion and insertion curves.
+        orders: Number of random pixel orders that these curves are compared with.
+        chunk: Number of images that go through the net together; a smaller number needs less memory.
+        seed: Seed of the noise, the random weights and the random orders.
 
     Raises:
-        LabsError: a value that makes no sense, or a class, layer or map that the net does not have.
+        LabsError: If a value is out of range, or if the net has no such class, layer or map.
     """
 
     def __init__(
@@ -78,7 +79,7 @@ class Attribution(pl.LightningModule):
         self.make = partial(
             maps_of, method=method, chunk=chunk, steps=steps, samples=samples, noise=noise, layer=layer, seed=seed
         )
-        if method in ("guided", "grad_cam"):  # a net or layer that has no such map is refused before the run begins
+        if method in ("guided", "grad_cam"):  # fail before the run starts if the net or layer has no such map
             self.make(net.net, torch.zeros(1, 3, net.image_size, net.image_size), torch.zeros(1, dtype=torch.int64))
         self.checks = {"stages": stages, "points": points, "orders": orders, "chunk": chunk, "seed": seed}
         self.means = MetricCollection({name: MeanMetric() for name in (*NUMBERS, "passed")}, prefix="test/")
@@ -86,7 +87,7 @@ class Attribution(pl.LightningModule):
 
     @property
     def labels(self) -> list[str]:
-        """What every number and picture of this run must carry."""
+        """Notes that every number and picture of this run must carry."""
         return self.looked_into.labels
 
     def forward(self, images: Tensor) -> Tensor:
@@ -94,7 +95,7 @@ class Attribution(pl.LightningModule):
         return self.looked_into(images)
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
-        """Make the maps of a batch, check them, and keep the results for whoever draws them."""
+        """Compute and check the maps of a batch, and keep the results for the callbacks that draw them."""
         with torch.no_grad():
             probabilities = self(batch.images).softmax(dim=1)
         targets = self._targets(probabilities, batch.labels)
@@ -114,7 +115,10 @@ class Attribution(pl.LightningModule):
 
     def _targets(self, probabilities: Tensor, labels: Tensor) -> Tensor:
         if self.of_label and (labels < 0).any():
-            raise LabsError("module.target=label: nobody has said what these images show; type a class, or run=<dir>.")
+            raise LabsError(
+                "module.target=label: these images have no labels. Type a class, such as module.target=0, or take "
+                "the images of a run: run=<run directory>."
+            )
         if self.of_label:
             return labels
         return probabilities.argmax(dim=1) if self.target is None else torch.full_like(labels, self.target)

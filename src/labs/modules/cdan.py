@@ -1,12 +1,13 @@
-"""Conditional domain-adversarial training: the domain head sees features together with what is predicted from them.
+"""Conditional domain-adversarial training: the domain head sees the features together with the predictions.
 
-M. Long et al., "Conditional Adversarial Domain Adaptation", NeurIPS 2018. As `labs.modules.dann`, but for what the
-domain head is given (equation 4, the multilinear map) and how its loss is weighted (equation 9, CDAN+E):
+M. Long et al., "Conditional Adversarial Domain Adaptation", NeurIPS 2018. It differs from `labs.modules.dann` in the
+input of the domain head (equation 4, the multilinear map) and in the weights of its loss (equation 9, CDAN+E):
 
     T(f, g) = f x g,  g = softmax(G_y(f))          w = 1 + exp(-H(g))
 
-so that classes are aligned with classes, and images whose class is certain count more. No gradient goes through g or w
-(in the authors' code one goes through w), and the product is whole at any size (there it is sampled above 4,096).
+Thus each class is aligned with the same class, and images with a confident prediction have more weight. There are two
+differences from the authors' code: no gradient flows through g or w (there, one flows through w), and the full product
+is computed at any size (there, products of more than 4,096 entries are sampled).
 """
 
 from typing import Any
@@ -22,8 +23,8 @@ class CDAN(DANN):
     """Train as DANN does, with a domain head that is conditioned on the predictions.
 
     Args:
-        entropy_weights: weight images by the certainty of their predictions.
-        dann: what `labs.modules.dann.DANN` takes.
+        entropy_weights: Whether images with a confident prediction have more weight.
+        dann: Arguments of `labs.modules.dann.DANN`.
     """
 
     def __init__(self, *, entropy_weights: bool = True, **dann: Any) -> None:
@@ -31,11 +32,11 @@ class CDAN(DANN):
         self.entropy_weights = entropy_weights
 
     def domain_features(self, num_classes: int) -> int:
-        """Return the domain head's input size: every feature for each class."""
+        """Return the domain head's input size: features times classes."""
         return super().domain_features(num_classes) * num_classes
 
     def domain_logits(self, features: Tensor, logits: Tensor) -> Tensor:
-        """Return what the domain head says (batch,) of the outer product of features and class probabilities."""
+        """Return the domain logits (batch,) for the outer product of features and class probabilities."""
         classes = logits.detach().softmax(dim=1)
         return self.domain_head(torch.einsum("bc,bf->bcf", classes, features).flatten(start_dim=1))
 
@@ -53,7 +54,10 @@ class CDAN(DANN):
 
 
 def certainty(logits: Tensor) -> Tensor:
-    """Return 1 + exp(-H) of predictions (batch, classes), H their entropy in nats: near 1 (uncertain) to 2 (certain).
+    """Return 1 + exp(-H), where H is the entropy of each prediction in nats: near 1 if uncertain, 2 if certain.
+
+    Args:
+        logits: (batch, classes).
 
     Examples:
         >>> import torch

@@ -1,14 +1,14 @@
 """Class visualization: gradient ascent on the pixels of an image until a net sees a class in it.
 
 K. Simonyan, A. Vedaldi and A. Zisserman, "Deep Inside Convolutional Networks", ICLR 2014 (workshop), equation 3, with
-the tricks of J. Yosinski et al. 2015, as in the courses' notebooks: the score s of the class, before softmax, less a
-penalty, climbed in steps of one length among normalized images,
+the regularization of J. Yosinski et al. 2015, as in the courses' notebooks. The objective is the score s of the class
+(before softmax) minus a penalty. Every step has the same length in the space of normalized images:
 
     x <- x + lr * g / |g|,   g = d(s(x) - l2 * |x|^2) / dx   (or l2 * |x|)
 
-The net sees x shifted a little in every step (jitter), x is clamped to what pixels can be, and now and then blurred.
-All classes and images of a run are one batch of independent problems. Another net, the judge, says at the end whether
-it sees the class, too: textures that only one net reacts to are unmasked so.
+In every step the net sees x shifted by a few pixels (jitter). Afterwards x is clamped to the valid range of pixels, and
+blurred from time to time. All classes and images of a run form one batch of independent problems. At the end a second
+net, the judge, classifies the pictures, too. This exposes textures that only one net responds to.
 """
 
 import math
@@ -30,30 +30,31 @@ from labs.runs.trained_net import TrainedNet
 
 
 class ClassVisualization(pl.LightningModule):
-    """Make pictures that a trained net takes for the classes asked for.
+    """Generate pictures that a trained net assigns to the given classes.
 
-    A training step, an epoch, takes `every` steps of ascent (fewer at the end): `steps` in all. Pictures begin in the
-    images of the data, each with every class, or else in noise.
+    A training step, which is one epoch, takes `every` steps of gradient ascent (the last one may take fewer). The run
+    takes `steps` of them in total. If the data has images, every image is changed toward every class; otherwise the
+    pictures start from noise.
 
     Args:
-        net: that is asked.
-        optimizer: builds an optimizer of what is trained; it gets gradients of length 1 (`normalized`).
-        classes: by name or number, one or several.
-        judge: another net with the same names of classes; one that has not is left out.
-        steps: of ascent, exactly.
-        every: steps between two rows of log.tsv, frames and checkpoints.
-        l2: factor of the penalty.
-        l2_form: `square`, |x|^2, as in CS231n's notebook, or `norm`, |x|, as in the Sorbonne's.
-        jitter: pixels by which the net sees the image shifted, at most; None: a fourteenth of it, 16 of 224.
-        blur_every: steps between two blurs; 0: none.
-        blur_sigma: of a blur, in pixels.
-        normalized: whether gradients have length 1; else the optimizer gets them as they are.
-        at_once: pictures that go through the net together.
-        seed: of noise and jitter.
-        devices: of the Trainer; refused if there are several.
+        net: The net whose classes are visualized.
+        optimizer: Builds the optimizer of the pictures. With `normalized` it receives gradients of length 1.
+        classes: One class or several, by name or number.
+        judge: A second net with the same class names. A net with other class names is not used.
+        steps: Number of ascent steps.
+        every: Ascent steps per row of log.tsv, per animation frame and per checkpoint.
+        l2: Factor of the penalty.
+        l2_form: `square`, |x|^2, as in the notebook of CS231n, or `norm`, |x|, as in that of the Sorbonne.
+        jitter: Largest shift of the image, in pixels. None: a fourteenth of its side, 16 of 224 pixels.
+        blur_every: Blur after every this many steps. 0: never.
+        blur_sigma: Standard deviation of the blur, in pixels.
+        normalized: Whether gradients are scaled to length 1.
+        at_once: Number of pictures that go through the net together.
+        seed: Seed of the noise and the jitter.
+        devices: The Trainer's devices. Only one is allowed.
 
     Raises:
-        LabsError: a class that the net has not, or a value that makes no sense.
+        LabsError: If the net has no such class, or if a value is out of range.
     """
 
     def __init__(
@@ -84,55 +85,57 @@ class ClassVisualization(pl.LightningModule):
         self.ends = share_out(steps, every, [1.0])
         _check_lr(optimizer)
         if not 0 <= l2 < math.inf:
-            raise LabsError(f"module.l2={l2}: expected a number from 0, such as 0.001.")
+            raise LabsError(f"module.l2={l2}: expected 0 or more, such as 0.001.")
         jitter = net.image_size // 14 if jitter is None else jitter
         if not 0 <= jitter < net.image_size:
             raise LabsError(f"module.jitter={jitter}: expected 0 to {net.image_size - 1} pixels, or null.")
         if blur_every < 0 or not 0 <= blur_sigma <= net.image_size / 8:
             raise LabsError(
-                f"module.blur_every={blur_every} module.blur_sigma={blur_sigma}: expected steps from 0 (no blur), and "
-                f"0 to {net.image_size / 8:g} pixels."
+                f"module.blur_every={blur_every} module.blur_sigma={blur_sigma}: expected blur_every=0 (no blur) or "
+                f"more, and a blur_sigma from 0 to {net.image_size / 8:g} pixels."
             )
         if at_once < 1:
             raise LabsError(f"module.at_once={at_once}: expected 1 picture or more.")
         if str(devices) not in ("1", "auto") and not (isinstance(devices, list) and len(devices) == 1):
-            raise LabsError(f"trainer.devices={devices}: the pictures of a run share a device; type trainer.devices=1.")
+            raise LabsError(f"trainer.devices={devices}: this method runs on one device. Type trainer.devices=1.")
         self.looked_into = net
         self.judge = self._fit_judge(judge)
         self.optimizer, self.steps, self.every, self.l2, self.l2_form = optimizer, steps, every, l2, l2_form
         self.jitter, self.blur_every, self.blur_sigma = jitter, blur_every, blur_sigma
         self.normalized, self.at_once, self.seed = normalized, at_once, seed
         self.evaluations = 0
-        self.canvas: nn.Parameter | None = None  # what trains, a row for each picture
-        self.starts = torch.empty(0)  # images in [0, 1] that pictures began in, one for each; none for noise
-        self.names: list[str] = []  # of the pictures, fit for files
+        self.canvas: nn.Parameter | None = None  # the trained tensor, one row per picture
+        self.starts = torch.empty(0)  # start images in [0, 1], one per picture; empty if they start from noise
+        self.names: list[str] = []  # of the pictures, valid as file names
         self.titles: list[str] = []
-        self.captions: list[str] = []  # of the finished pictures: what the nets see
-        self.note = ""  # what must be said of all pictures
+        self.captions: list[str] = []  # of the finished pictures: the predictions of the nets
+        self.note = ""  # a note that applies to all pictures
         self.results: dict[str, Tensor] = {}  # of the test, (pictures,) each
-        # normalized pixels of 0 and 1, the range of what is clamped: (2, 1, 3, 1, 1)
+        # pixel values 0 and 1 after normalization, the limits of the clamp: (2, 1, 3, 1, 1)
         self.bounds = torch.stack([net.normalizer(torch.full((1, 3, 1, 1), value)) for value in (0.0, 1.0)])
 
     @property
     def labels(self) -> list[str]:
-        """What every number and picture of this run must carry."""
+        """Notes that every number and picture of this run must carry."""
         early = bool(self._trainer and self.trainer.testing and self.evaluations < self.steps)
         return [*self.looked_into.labels, *(["stopped early"] if early else [])]
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What a picture of this run should tell of how it was made."""
+        """Settings to store with each picture of this run."""
         words = ("steps", "l2", "l2_form", "jitter", "blur_every", "blur_sigma", "seed")
         return {"net": self.looked_into.name, **{word: getattr(self, word) for word in words}}
 
     def setup(self, stage: str) -> None:
-        """Begin the pictures."""
+        """Initialize the pictures."""
         if self.canvas is not None:
             return
         if self.trainer.precision == "16-mixed":
-            raise LabsError("precision=fp16 scales losses, which steps of one length cannot follow: type bf16.")
+            raise LabsError("precision=fp16 does not work here, because it scales the loss. Type precision=bf16.")
         if self.trainer.max_steps != -1 and not self.trainer.fast_dev_run:  # type: ignore[attr-defined]
-            raise LabsError(f"trainer.max_steps={self.trainer.max_steps} counts no steps of ascent; type steps=200.")
+            raise LabsError(
+                f"trainer.max_steps={self.trainer.max_steps}: this method counts ascent steps. Type steps=200 instead."
+            )
         if stage == "fit":
             check_epochs(self.trainer.max_epochs, self.ends, self.every)
         data, classes = handed_over(self.trainer, ShowsImages, to=self), self.looked_into.classes
@@ -147,14 +150,14 @@ class ClassVisualization(pl.LightningModule):
         self.canvas = nn.Parameter(self.begin(problems))
 
     def begin(self, problems: list[tuple[int, int]]) -> Tensor:
-        """Return where each picture starts, normalized: an image, or noise that only seed and class decide."""
+        """Return the normalized start of each picture: an image, or noise that depends on seed and class alone."""
         if len(self.starts):
             return self.looked_into.normalizer(self.starts).clone()
         size = (3, self.looked_into.image_size, self.looked_into.image_size)
         return torch.stack([torch.randn(size, generator=seeded(self.seed, target)) for _, target in problems])
 
     def training_step(self, batch: Tensor, batch_idx: int) -> None:
-        """Take the next `every` steps, of all pictures at once."""
+        """Take the next `every` ascent steps, for all pictures together."""
         optimizer, canvas = self.optimizers(), self.trained
         end = min(self.evaluations + self.every, self.steps)
         while self.evaluations < end:
@@ -166,16 +169,16 @@ class ClassVisualization(pl.LightningModule):
                 scores.append(logits.gather(1, targets))
                 probs.append(logits.softmax(1).gather(1, targets))
             gradient = torch.cat(gradients)
-            canvas.grad = -(unit(gradient) if self.normalized else gradient)  # optimizers descend
+            canvas.grad = -(unit(gradient) if self.normalized else gradient)  # optimizers minimize
             optimizer.step()  # type: ignore[union-attr]
             self.after_step(canvas.data)
             self.evaluations += 1
         metrics = {"train/score": torch.cat(scores).mean(), "train/prob": torch.cat(probs).mean()}
-        # `step` is what Lightning gives to loggers as the place on the horizontal axis
+        # Lightning's loggers use the value named `step` for the horizontal axis
         self.log_dict({**metrics, "step": float(self.evaluations)}, on_step=False, on_epoch=True, batch_size=1)
 
     def climb(self, canvas: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the gradient of the objective of some pictures, and the logits of what the net was shown."""
+        """Return the gradient of the objective for some pictures, and the logits of the images that the net saw."""
         logits = self._logits(jitter(canvas, jitter_of(self.jitter, self.seed, self.evaluations)))
         scores = logits.gather(1, self.targets[rows, None].to(self.device))[:, 0]
         objective = scores - self.l2 * penalty(canvas, self.l2_form)
@@ -183,7 +186,7 @@ class ClassVisualization(pl.LightningModule):
         return gradient, logits.detach()
 
     def after_step(self, canvas: Tensor) -> None:
-        """Clamp to the range of pixels, and blur in every tenth step, the first among them."""
+        """Clamp to the valid range of pixels, and blur after every `blur_every` steps."""
         canvas.clamp_(*self.bounds.to(canvas.device))
         if self.blur_every and self.evaluations % self.blur_every == 0:
             canvas.copy_(blurred(canvas, self.blur_sigma))
@@ -195,15 +198,15 @@ class ClassVisualization(pl.LightningModule):
         return ((self.trained - low) / (high - low)).clamp(0, 1)
 
     def opacity(self) -> Tensor | None:
-        """Return how much each pixel mattered, in [0, 1], (pictures, 1, height, width), if the method knows it."""
+        """Return the importance of each pixel in [0, 1], (pictures, 1, height, width), or None if not measured."""
         return None
 
     def asked_about(self, pictures: Tensor) -> Tensor:
-        """Return what of the finished pictures the nets are asked about."""
+        """Return the part of the finished pictures that the nets classify."""
         return pictures
 
     def test_step(self, batch: Tensor, batch_idx: int) -> None:
-        """Ask both nets about the pictures as they are saved, in 256 steps."""
+        """Classify the pictures with both nets, in 8 bits as they are saved."""
         pictures = self.pictures().mul(255).round() / 255
         with torch.autocast(self.device.type, enabled=False):
             own, self.captions = self._asked(self.looked_into, pictures)
@@ -219,14 +222,14 @@ class ClassVisualization(pl.LightningModule):
         return self.optimizer([self.trained])
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Save how far the run is."""
+        """Save the number of steps taken."""
         checkpoint["evaluations"] = self.evaluations
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Go on from there, with as many epochs as the steps still take.
+        """Resume from the saved step, and set the number of epochs that the remaining steps need.
 
         Raises:
-            LabsError: there are no steps left.
+            LabsError: If there are no steps left.
         """
         self.evaluations = checkpoint["evaluations"]
         if self.trainer.state.fn != "fit":
@@ -236,19 +239,19 @@ class ClassVisualization(pl.LightningModule):
 
     @property
     def trained(self) -> nn.Parameter:
-        """What trains; there is none before `setup`."""
+        """The trained tensor, which exists after `setup`."""
         assert self.canvas is not None
         return self.canvas
 
     def _logits(self, normalized: Tensor) -> Tensor:
-        """Return the net's logits of normalized images; a third faster on a CPU with the channels last in memory."""
+        """Return the net's logits for normalized images; the channels-last format is a third faster on a CPU."""
         net = self._net_of(self.looked_into)
         with self.trainer.precision_plugin.forward_context():
             logits: Tensor = net(normalized.contiguous(memory_format=torch.channels_last))
         return logits.float()
 
     def _net_of(self, net: TrainedNet) -> nn.Module:
-        """Return a net on this device; it is no part of the method, whose checkpoints hold pictures only."""
+        """Return a net on this device; it is not a submodule, so that checkpoints hold the pictures only."""
         return net.net.to(self.device).to(memory_format=torch.channels_last)
 
     def _asked(self, net: TrainedNet, pictures: Tensor) -> tuple[Tensor, list[str]]:
@@ -257,32 +260,32 @@ class ClassVisualization(pl.LightningModule):
         return asked(net, self.asked_about(pictures), classes, self.at_once)
 
     def _fit_judge(self, judge: TrainedNet | None) -> TrainedNet | None:
-        """Return a judge, if it knows the classes.
+        """Return the judge if it has the classes, else None.
 
         Raises:
-            LabsError: it is the net itself.
+            LabsError: If the judge is the net itself.
         """
         if judge is None:
             return None
         net = self.looked_into
         if judge.name == net.name and judge.run == net.run:
             raise LabsError(
-                f"module.judge.name={judge.name}: the judge is the net itself; type another, or module.judge=null."
+                f"module.judge.name={judge.name}: the judge is the net itself. Type another net, or module.judge=null."
             )
         if {net.classes[target] for target in self.classes} <= set(judge.classes):
             return judge
         rank_zero_info(
-            f"{judge.name} has other classes than {net.name}, so no other net judges the pictures; "
-            "module.judge.weights=<run directory> takes the net of another run."
+            f"{judge.name} and {net.name} have different classes, so {judge.name} does not judge the pictures. "
+            "To use the net of another run as the judge, type module.judge.weights=<run directory>."
         )
         return None
 
 
 def _check_lr(optimizer: Callable[..., torch.optim.Optimizer]) -> None:
-    """Refuse steps of no length before anything is made."""
+    """Refuse a learning rate that is not positive, before the run starts."""
     try:
         lr = optimizer([torch.zeros(1, requires_grad=True)]).param_groups[0]["lr"]
-    except ValueError as error:  # what torch's optimizers say of their settings
+    except ValueError as error:  # raised by torch's optimizers for invalid settings
         raise LabsError(f"optimizer: {error}; expected a learning rate above 0, such as optimizer.lr=25.") from error
     if not 0 < lr < math.inf:
         raise LabsError(f"optimizer.lr={lr}: expected a number above 0, such as 25.")

@@ -1,15 +1,15 @@
-"""Domain-adversarial training: features that name the class in the source, and do not tell source from target.
+"""Domain-adversarial training: features that predict the class but not the domain.
 
 Y. Ganin et al., "Domain-Adversarial Training of Neural Networks", JMLR 2016, equations 9 to 15. With features
-f = G_f(x), the label head G_y and the domain head G_d, a step descends
+f = G_f(x), the label head G_y and the domain head G_d, a step minimizes
 
     mean of L_y(G_y(f), y) over the source + mean of L_d(G_d(R(f)), 0) over the source
                                            + mean of L_d(G_d(R(f)), 1) over the target
 
-where R is the identity whose gradient is multiplied by -lambda (`labs.functional.gradient_reversal`). The domain head
-descends L_d at the full learning rate; the features ascend it, lambda times as fast. Lambda is a pure function of
-training progress: 0 gives training on the source alone, -1 training without the reversal. Code that takes one mean
-over the images of both domains has half of this L_d.
+where R is the identity in the forward pass and multiplies the gradient by -lambda in the backward pass
+(`labs.functional.gradient_reversal`). The domain head minimizes L_d at the full learning rate; the features maximize
+it, at lambda times that rate. Lambda is a pure function of training progress. With lambda = 0 training uses the source
+alone; with lambda = -1 there is no reversal. Code that averages over the images of both domains has half of this L_d.
 """
 
 import sys
@@ -35,19 +35,20 @@ from labs.nets.head_features import feature_size, features_and_logits
 
 
 class DANN(pl.LightningModule):
-    """Train a net on labelled images of one domain so that it works on another.
+    """Train a net on labeled images of one domain so that it works on another domain.
 
     Args:
-        net: maps images (batch, 3, height, width), normalised, to logits (batch, num_classes).
-        num_classes: classes of both domains.
-        optimizer: builds the optimizer from the parameters of the net and of the domain head.
-        scheduler: builds a learning-rate schedule; stepped by batches if it takes `total_steps`, else by epochs.
-        reversal: lambda, of training progress.
-        domain_hidden: widths of the domain head's hidden layers.
-        batch_norm: `mixed`: statistics of a batch of both domains together; `separate`: each domain has its own.
+        net: Maps normalized images (batch, 3, height, width) to logits (batch, num_classes).
+        num_classes: Number of classes, the same in both domains.
+        optimizer: Builds the optimizer from the parameters of the net and the domain head.
+        scheduler: Builds a learning-rate schedule. It advances once per batch if it takes `total_steps`, else once per
+            epoch.
+        reversal: Lambda as a function of training progress.
+        domain_hidden: Widths of the domain head's hidden layers.
+        batch_norm: `mixed`: one batch of both domains, with common statistics. `separate`: each domain has its own.
 
     Raises:
-        LabsError: a value that makes no sense.
+        LabsError: If a value is out of range.
     """
 
     def __init__(
@@ -69,28 +70,34 @@ class DANN(pl.LightningModule):
         self.domain_head = DomainHead(self.domain_features(num_classes), domain_hidden)
         self.metrics = DomainMetrics(num_classes)
         self.train_acc = MulticlassAccuracy(num_classes, average="micro")
-        self._build_optimizer()  # a recipe that cannot be built fails here, before any data is read
+        self._build_optimizer()  # invalid settings fail here, before any data is read
 
     def forward(self, images: Tensor, domain: str = "target") -> Tensor:
-        """Return logits (batch, num_classes) of images (batch, 3, height, width) of a domain."""
+        """Return logits (batch, num_classes) for images (batch, 3, height, width) of a domain."""
         return self.features_and_logits(images, domain)[1]
 
     def features_and_logits(self, images: Tensor, domain: str) -> tuple[Tensor, Tensor]:
-        """Return features (batch, features) and logits of images of a domain, by its statistics if it has its own."""
+        """Return features (batch, features) and logits for images of a domain, with its own statistics if separate."""
         with other_domain(self.net, domain == "target"):
             return features_and_logits(self.net, images)
 
     def on_fit_start(self) -> None:
-        """Refuse what would break, or go wrong in silence, after the first epoch.
+        """Refuse settings that would fail after the first epoch, or silently give wrong results.
 
         Raises:
-            LabsError: checkpoints by metrics of another practical, or batch norm that is apart and synchronised.
+            LabsError: If a checkpoint monitors a metric of another method, or if separate batch norm is synchronized.
         """
         for callback in self.trainer.checkpoint_callbacks:
             if getattr(callback, "monitor", None) in ("val/acc", "val/loss"):
-                raise LabsError("callbacks=default chooses by val/acc, and here are two domains; leave callbacks= out.")
+                raise LabsError(
+                    "callbacks=default does not work with two domains: there is no val/acc to choose a checkpoint by. "
+                    "Leave callbacks= out."
+                )
         if self.batch_norm == "separate" and any(isinstance(layer, nn.SyncBatchNorm) for layer in self.net.modules()):
-            raise LabsError("trainer.sync_batchnorm=true mixes the domains' statistics; type module.batch_norm=mixed.")
+            raise LabsError(
+                "trainer.sync_batchnorm=true does not work with separate batch norm: it mixes the statistics of the "
+                "domains. Type module.batch_norm=mixed."
+            )
 
     def training_step(self, batch: DomainBatch, batch_idx: int) -> Tensor:
         """Return the loss of a batch of both domains."""
@@ -110,7 +117,7 @@ class DANN(pl.LightningModule):
         return label_loss + domain_loss
 
     def label_loss(self, logits: Tensor, labeled: Batch, unlabeled: Unlabeled) -> Tensor:
-        """Return the mean cross-entropy of the labelled images; logits are those of both, the labelled ones first."""
+        """Return the mean cross-entropy of the labeled images. Logits cover both domains, the labeled images first."""
         return F.cross_entropy(logits[: len(labeled.images)], labeled.labels)
 
     def domain_features(self, num_classes: int) -> int:
@@ -118,36 +125,43 @@ class DANN(pl.LightningModule):
         return feature_size(self.net)
 
     def domain_logits(self, features: Tensor, logits: Tensor) -> Tensor:
-        """Return what the domain head says (batch,), above 0 for the unlabelled domain, of features and logits."""
+        """Return domain logits (batch,), above 0 for the unlabeled domain, from features and class logits."""
         return self.domain_head(features)
 
     def domain_loss(self, features: Tensor, logits: Tensor, is_unlabeled: Tensor) -> Tensor:
-        """Return the binary cross-entropy of the domain head, a mean over each domain; is_unlabeled (batch,) is 0 or 1.
+        """Return the domain head's binary cross-entropy, averaged over each domain and summed over both.
 
-        Both halves are of one size, so that the sum of their means is twice the mean over both.
+        Both domains have the same number of images, so this sum is twice the mean over all images.
+
+        Args:
+            features: (batch, features).
+            logits: Class logits (batch, num_classes).
+            is_unlabeled: (batch,), 1 for the unlabeled domain, else 0.
         """
         return 2 * F.binary_cross_entropy_with_logits(self.domain_logits(features, logits), is_unlabeled)
 
     @property
     def data(self) -> TwoDomains:
-        """Return what the datamodule hands over."""
+        """Return the datamodule."""
         return handed_over(self.trainer, TwoDomains, to=self)
 
     @property
     def progress(self) -> float:
-        """Return the share of all optimizer steps that has been taken, in [0, 1)."""
+        """Return the fraction of all optimizer steps taken so far, in [0, 1)."""
         return self.trainer.global_step / self.total_steps
 
     @property
     def total_steps(self) -> int:
-        """Return how many optimizer steps the run has.
+        """Return the number of optimizer steps of the run.
 
         Raises:
-            LabsError: the run has no end.
+            LabsError: If the run has no end.
         """
         steps = self.trainer.estimated_stepping_batches
         if steps == float("inf"):
-            raise LabsError("trainer.max_epochs=-1: lambda grows with the share of training done; type 40, say.")
+            raise LabsError(
+                "trainer.max_epochs=-1: lambda depends on the length of the run. Type a number, such as epochs=40."
+            )
         return max(int(steps), 1)
 
     def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
@@ -155,7 +169,7 @@ class DANN(pl.LightningModule):
         self._evaluate(batch, dataloader_idx)
 
     def on_validation_epoch_end(self) -> None:
-        """Log what was measured; the target's accuracy is an oracle, and only `by_oracle` looks at it."""
+        """Log the metrics. Only the `by_oracle` checkpoint uses the target accuracy, which is unknown in practice."""
         measured = self.metrics.compute()
         measured["oracle_target_acc"] = measured.pop("target_acc")
         self.log_dict({f"val/{name}": value for name, value in measured.items()}, prog_bar=True)
@@ -164,9 +178,9 @@ class DANN(pl.LightningModule):
             scheduler.step(1 - measured["source_acc" if self.data.labeled == "source" else "oracle_target_acc"])
 
     def test_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> dict[str, Tensor] | None:
-        """Collect predictions of a domain, and hand on those of the target."""
+        """Collect predictions of a domain, and return those of the target."""
         domain, logits = self._evaluate(batch, dataloader_idx)
-        # at the last batch: in on_test_epoch_end it would be too late for callbacks, whose turn is before the module's
+        # At the last batch: on_test_epoch_end of the callbacks runs before that of the module.
         if [dataloader_idx, batch_idx + 1] == [1, self.trainer.num_test_batches[1]]:
             measured = {f"test/{name}": value for name, value in self.test_results().items()}
             self.log_dict(measured, on_step=False, on_epoch=True, add_dataloader_idx=False, batch_size=1)
@@ -176,11 +190,11 @@ class DANN(pl.LightningModule):
         return {"positions": batch.positions, "labels": batch.labels, "preds": preds, "confidence": confidence}
 
     def test_results(self) -> dict[str, Any]:
-        """Return what was measured in the test, by name."""
+        """Return the test metrics by name."""
         return self.metrics.compute()
 
     def configure_optimizers(self) -> Any:
-        """Build one optimizer of the net and the domain head, and its schedule."""
+        """Build one optimizer for the net and the domain head, and its schedule."""
         optimizer, config = self._build_optimizer(self.total_steps)
         return {"optimizer": optimizer, "lr_scheduler": config} if config else optimizer
 
@@ -195,20 +209,20 @@ class DANN(pl.LightningModule):
         return optimizer, config
 
     def _of_both(self, labeled: Tensor, unlabeled: Tensor) -> tuple[Tensor, Tensor]:
-        """Return features and logits of both domains, the labelled one's first."""
+        """Return features and logits of both domains, the labeled domain first."""
         if self.batch_norm == "mixed":
             return self.features_and_logits(torch.cat([labeled, unlabeled]), "source")
         both = ((labeled, self.data.labeled), (unlabeled, self.data.unlabeled))
-        apart = [self.features_and_logits(images, domain) for images, domain in both]
-        features, logits = (torch.cat(parts) for parts in zip(*apart, strict=True))
+        separate = [self.features_and_logits(images, domain) for images, domain in both]
+        features, logits = (torch.cat(parts) for parts in zip(*separate, strict=True))
         return features, logits
 
     def _evaluate(self, batch: Batch, dataloader_idx: int) -> tuple[str, Tensor]:
         domain: Literal["source", "target"] = "target" if dataloader_idx else "source"
         unlabeled = domain == self.data.unlabeled
         features, logits = self.features_and_logits(batch.images, domain)
-        said = self.domain_logits(features, logits)
-        self.metrics.update(domain, logits, batch.labels, said, unlabeled=unlabeled)
+        domain_logits = self.domain_logits(features, logits)
+        self.metrics.update(domain, logits, batch.labels, domain_logits, unlabeled=unlabeled)
         return domain, logits
 
     def _log(self, name: str, value: Tensor) -> None:
@@ -216,13 +230,13 @@ class DANN(pl.LightningModule):
 
 
 def _checked(batch: DomainBatch) -> DomainBatch:
-    """Return a batch of both domains, if it is one.
+    """Return the batch if it holds both domains and its second half has no labels.
 
     Raises:
-        LabsError: it is not, or its second half comes with labels.
+        LabsError: If not.
     """
     if not isinstance(batch, DomainBatch):
-        raise LabsError("module=dann learns from two domains at a time; type datamodule=domains.")
+        raise LabsError("module=dann needs images of two domains. Type datamodule=domains.")
     if not isinstance(batch.unlabeled, Unlabeled):
-        raise LabsError("the target's images came with labels, which training must not see: hand over Unlabeled ones.")
+        raise LabsError("the target images have labels, which training must not see. Pass them as Unlabeled.")
     return batch

@@ -5,9 +5,9 @@ gradient. Iterate." With the learning rate lr, and with momentum m (B. Polyak 19
 
     x <- x - lr * f'(x)             v <- m * v + f'(x),   x <- x - lr * v
 
-All points are one tensor, and the loss is the sum of f over them: its gradient at a point is that point's own f', so
-that none feels the others. From x <= 0 plain steps stall at the flat place x = 0; with lr above 2 / f''(1.5) = 2/9 they
-cannot rest at the minimum. Whoever does not know where to start starts at many places and keeps the best.
+All points form one tensor, and the loss is the sum of f over them. The gradient at a point is f' at that point, so the
+points do not affect each other. From x <= 0 plain gradient descent stalls at the saddle point x = 0. With lr above
+2 / f''(1.5) = 2/9 it cannot converge to the minimum. To be safe, start from many points and keep the best.
 """
 
 from collections.abc import Callable
@@ -28,12 +28,13 @@ from labs.functional.scales import check_epochs, epochs_to_go, share_out
 class Descent(pl.LightningModule):
     """Let points roll down a curve.
 
-    A training step, an epoch, takes `every` steps of descent (fewer at the end): `steps` in all.
+    A training step, which is one epoch, takes `every` steps of descent (the last one may take fewer). The run takes
+    `steps` of them in total.
 
     Args:
-        optimizer: builds the optimizer of the points, such as torch's SGD.
-        steps: of descent, exactly.
-        every: steps between two rows of log.tsv and checkpoints.
+        optimizer: Builds the optimizer of the points, such as torch's SGD.
+        steps: Number of descent steps.
+        every: Descent steps per row of log.tsv and per checkpoint.
     """
 
     def __init__(self, *, optimizer: Callable[..., torch.optim.Optimizer], steps: int, every: int) -> None:
@@ -41,15 +42,15 @@ class Descent(pl.LightningModule):
         self.automatic_optimization = False
         self.ends = share_out(steps, every, [1.0])
         self.optimizer, self.steps, self.every = optimizer, steps, every
-        self.points: nn.Parameter | None = None  # (points,): all that trains
-        self.path: list[Tensor] = []  # where they were: at the start, and after each step
+        self.points: nn.Parameter | None = None  # (points,): the only trained tensor
+        self.path: list[Tensor] = []  # the points at the start and after each step
 
     def setup(self, stage: str) -> None:
-        """Begin where the data says."""
+        """Put the points at the starts that the data gives."""
         if self.points is not None:
             return
         if self.trainer.world_size > 1:
-            raise LabsError("all points roll on one device: type trainer.devices=1.")
+            raise LabsError("descent runs on one device. Type trainer.devices=1.")
         if stage == "fit":
             check_epochs(self.trainer.max_epochs, self.ends, self.every)
         data = handed_over(self.trainer, pl.LightningDataModule, to=self)
@@ -57,7 +58,7 @@ class Descent(pl.LightningModule):
         self.points, self.path = nn.Parameter(starts.clone()), [starts.clone()]
 
     def training_step(self, batch: Tensor, batch_idx: int) -> None:
-        """Take the next `every` steps, of all points at once."""
+        """Take the next `every` steps, for all points together."""
         optimizer, points = self.optimizers(), self.rolling
         assert isinstance(optimizer, LightningOptimizer)
         for _ in range(min(self.every, self.steps - self.evaluations)):
@@ -67,11 +68,11 @@ class Descent(pl.LightningModule):
             self.path.append(points.detach().cpu().clone())
         heights = quartic(points.detach())
         metrics = {"train/loss": heights.mean(), "train/lowest": heights.min()}
-        # `step` is what Lightning gives to loggers as the place on the horizontal axis
+        # Lightning's loggers use the value named `step` for the horizontal axis
         self.log_dict({**metrics, "step": float(self.evaluations)}, on_step=False, on_epoch=True, batch_size=1)
 
     def test_step(self, batch: Tensor, batch_idx: int) -> None:
-        """Keep the best point, and count how all of them ended."""
+        """Log the best point, and the share of points for each outcome."""
         ends = self.rolling.detach().cpu()
         heights = quartic(ends).nan_to_num(nan=torch.inf)
         ended = [outcome(end) for end in ends.tolist()]
@@ -85,31 +86,31 @@ class Descent(pl.LightningModule):
 
     @property
     def rolling(self) -> nn.Parameter:
-        """What trains; there is none before `setup`."""
+        """The trained tensor, which exists after `setup`."""
         assert self.points is not None
         return self.points
 
     @property
     def evaluations(self) -> int:
-        """Steps taken so far."""
+        """Number of steps taken so far."""
         return len(self.path) - 1
 
     @property
     def noted(self) -> dict[str, Tensor]:
-        """Where each point was, by its start, (steps + 1,) each."""
+        """The path of each point by the name of its start, (steps + 1,) each."""
         path = torch.stack(self.path)
-        starts = [np.format_float_positional(start, trim="-") for start in path[0].numpy()]  # told apart
+        starts = [np.format_float_positional(start, trim="-") for start in path[0].numpy()]  # enough digits to differ
         return {f"from {start}": places for start, places in zip(starts, path.T, strict=True)}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Save the way so far."""
+        """Save the path so far."""
         checkpoint["path"] = torch.stack(self.path)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Go on from there, with as many epochs as the steps still take.
+        """Resume from the saved path, and set the number of epochs that the remaining steps need.
 
         Raises:
-            LabsError: there are no steps left.
+            LabsError: If there are no steps left.
         """
         self.path = list(checkpoint["path"])
         if self.trainer.state.fn != "fit":

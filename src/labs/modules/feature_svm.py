@@ -1,12 +1,12 @@
-"""A linear support vector machine on what a layer of a trained net gives: nothing of the net is trained.
+"""A linear support vector machine (SVM) on the features of a trained net, which itself stays fixed.
 
-Features x of length one and labels y of +1 (the class) and -1 (the rest) give each class its weights w and bias b:
+From features x of length one and labels y, +1 (the class) or -1 (the rest), each class gets weights w and a bias b:
 
     min over w, b of  1/2 |w|^2 + 1/2 b^2 + C sum_i max(0, 1 - y_i (w . x_i + b))^2
 
-as scikit-learn's `LinearSVC` (A. Razavian et al., "CNN Features off-the-shelf", CVPR workshops 2014). With fewer images
-than features it is solved exactly in their inner products, which all classes and values of C share
-(`labs.functional.gram_svm`). The machines become the head of the net, so that a run answers about an image.
+as in scikit-learn's `LinearSVC` (A. Razavian et al., "CNN Features off-the-shelf", CVPR workshops 2014). With fewer
+images than features, the problem is solved exactly from the inner products of the images, which all classes and values
+of C share (`labs.functional.gram_svm`). The SVMs become the head of the net, so that the run can classify images.
 """
 
 import math
@@ -36,25 +36,25 @@ from labs.storage.feature_stores import stored_features
 from labs.storage.gram_stores import stored_gram
 from labs.storage.stores import NoRoomError, Stored, digest
 
-NEVER = -1e4  # score of a class without a training image, in a try-out
-LARGEST_GRAM = 10_000  # images; beyond, their inner products take a gigabyte
+NEVER = -1e4  # score of a class without training images (in a try-out)
+LARGEST_GRAM = 10_000  # images; for more, the inner products would take a gigabyte
 
 
 class FeatureSVM(pl.LightningModule):
     """Fit a linear SVM on features of the training images, and test it.
 
     Args:
-        net: gives the features, and takes the machines as its head.
-        num_classes: classes of the dataset.
-        C: what a violated margin costs, above 0; `cv` chooses it from `grid` by cross-validation on training images.
-        grid: values of C that cross-validation tries.
-        folds: of cross-validation, stratified.
-        pca: principal components that features are reduced to, fitted on training images; None: they stay as they are.
-        solver: `gram` solves in the inner products of images, `liblinear` is scikit-learn's; `auto` takes the first
-            where there are fewer images than features.
-        folder: where features and inner products are kept, for all runs.
-        budget_gb: gigabytes that they may take together.
-        seed: of the folds, and of liblinear's order.
+        net: Computes the features; the SVMs become its head.
+        num_classes: Number of classes of the dataset.
+        C: Cost of margin violations, above 0. `cv` chooses it from `grid` by cross-validation on the training images.
+        grid: Values of C that cross-validation tries.
+        folds: Number of stratified cross-validation folds.
+        pca: Number of principal components, fitted on the training images. None: no dimensionality reduction.
+        solver: `gram` uses the inner products of the images, `liblinear` is scikit-learn's solver. `auto` uses `gram`
+            if there are fewer images than features.
+        folder: Folder of the stored features and inner products, shared by all runs.
+        budget_gb: Largest size of that folder, in gigabytes.
+        seed: Seed of the folds and of liblinear's order.
     """
 
     def __init__(
@@ -75,10 +75,10 @@ class FeatureSVM(pl.LightningModule):
         if C != "cv" and not 0 < C < math.inf:
             raise LabsError(f"module.C={C}: expected a number above 0, such as 1, or cv.")
         if not grid:
-            raise LabsError("module.grid: expected one value of C or more, such as [0.1, 1].")
+            raise LabsError("module.grid=[]: expected at least one value of C, such as [0.1,1].")
         for value in grid:
             if not 0 < value < math.inf:
-                raise LabsError(f"module.grid: {value}: expected numbers above 0.")
+                raise LabsError(f"module.grid contains {value}: expected numbers above 0, such as [0.1,1].")
         for name, number, least in (("folds", folds, 2), ("pca", 1 if pca is None else pca, 1)):
             if number < least:
                 raise LabsError(f"module.{name}={number}: expected {least} or more.")
@@ -87,22 +87,22 @@ class FeatureSVM(pl.LightningModule):
         self.solver, self.folder, self.budget, self.seed = solver, Path(folder), int(budget_gb * 1e9), seed
         self.test_acc = MulticlassAccuracy(num_classes, average="micro")
         self.test_mean_acc = MulticlassAccuracy(num_classes, average="macro")
-        self.found: dict[str, float] = {}  # what was measured on the way, by name
+        self.found: dict[str, float] = {}  # further results by name
 
     @property
     def labels(self) -> list[str]:
-        """What every number of this run must carry."""
+        """Notes that every number of this run must carry."""
         return self.net.labels
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return scores (batch, num_classes) of images (batch, 3, height, width)."""
+        """Return scores (batch, num_classes) for images (batch, 3, height, width)."""
         scores: Tensor = self.net(images)
         return scores
 
     def setup(self, stage: str) -> None:
-        """Choose the images, and refuse what they are too few for, before anything is computed."""
+        """Select the training images, and check that there are enough of them."""
         if self.trainer.world_size > 1:
-            raise LabsError("an SVM is fitted on one device: type trainer.devices=1.")
+            raise LabsError("an SVM is fitted on one device. Type trainer.devices=1.")
         data = self.data = handed_over(self.trainer, ImageClassification, to=self)
         self.train_rows, limit = data.rows["train"], self.trainer.limit_train_batches
         if is_limited(self.trainer, "train"):  # a try-out
@@ -114,20 +114,20 @@ class FeatureSVM(pl.LightningModule):
         most = min(len(self.train_rows), self.net.width)
         if self.pca is not None and self.pca > most:
             raise LabsError(
-                f"module.pca={self.pca}: {len(self.train_rows):,} training images of {self.net.width:,} features have "
-                f"{most:,} components; type module.pca={4 * most // 5}, say."
+                f"module.pca={self.pca}: {len(self.train_rows):,} training images with {self.net.width:,} features "
+                f"have at most {most:,} components. Type a smaller number, such as module.pca={4 * most // 5}."
             )
         classes, counts = np.unique(self.train_labels, return_counts=True)
         if len(classes) < 2:
-            raise LabsError("an SVM tells two classes or more apart, and the training images are of one.")
+            raise LabsError("an SVM needs at least two classes, but all training images belong to one class.")
         if self.C == "cv" and counts.min() < self.folds and not is_limited(self.trainer, "train"):
             raise LabsError(
-                f"module.folds={self.folds}: class {data.classes[classes[counts.argmin()]]} has {counts.min()} "
-                "training images; type a smaller module.folds, or a number for module.C."
+                f"module.folds={self.folds}: class {data.classes[classes[counts.argmin()]]} has only {counts.min()} "
+                "training images. Type a smaller module.folds, or set a fixed cost, such as module.C=1."
             )
 
     def on_test_start(self) -> None:
-        """Compute or read the features, and fit the machines."""
+        """Compute or read the features, and fit the SVMs."""
         tested = self.data.rows["test"][: self.trainer.num_test_batches[0] * self.data.batch_size]
         self.rows = np.union1d(self.train_rows, tested)
         self.stores = [self._stored(place) for place in range(len(self.net.parts))]
@@ -149,7 +149,7 @@ class FeatureSVM(pl.LightningModule):
         self.found["fitted_acc"] = float((fitted == self.train_labels).mean())
 
     def test_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
-        """Score a batch by its features, and hand on the predictions."""
+        """Compute the scores of a batch from its features, and return the predictions."""
         rows = self.data.rows["test"][batch.positions.cpu().numpy()]
         scores = self.net.head(self._features(rows).to(self.net.head.weight))
         confidence, preds = scores.softmax(dim=1).max(dim=1)
@@ -165,7 +165,7 @@ class FeatureSVM(pl.LightningModule):
     # Features
 
     def _stored(self, place: int) -> Stored:
-        """Return what a layer gives for the rows of this run, before it is brought to length one."""
+        """Return the features of one layer for the images of this run, before they are scaled to length one."""
         part, data = self.net.parts[place], self.data
         pixels = data.images["test"].pixels
 
@@ -187,21 +187,21 @@ class FeatureSVM(pl.LightningModule):
             )
         except NoRoomError as error:
             raise LabsError(
-                f"{self.net.layers[place]} gives {width:,} numbers for each of {len(self.rows):,} images: {error} Type "
-                "a later layer, net.pooling=average, or a larger module.budget_gb."
+                f"layer {self.net.layers[place]} has {width:,} features for each of {len(self.rows):,} images: {error} "
+                "Choose a later layer, type net.pooling=average, or set a larger module.budget_gb."
             ) from error
 
     def _features(self, rows: np.ndarray) -> Tensor:
-        """Return the features of rows of the dataset, (rows, width), of length one."""
+        """Return the features of some images of the dataset, (rows, width), scaled to length one."""
         places = np.searchsorted(self.rows, rows)
         return unit_rows([torch.from_numpy(store.array[places]) for store in self.stores])
 
-    # Machines
+    # SVMs
 
     def _fit(
         self, features: np.ndarray, labels: np.ndarray, gram: np.ndarray | None, values: Sequence[float]
     ) -> list[tuple[np.ndarray, np.ndarray]]:
-        """Return the weights (width, classes) and biases (classes,) of the machines for each C; note the seconds."""
+        """Return the weights (width, classes) and biases (classes,) of the SVMs for each C, and record the time."""
         start, reduction = time.perf_counter(), None
         if self.pca is not None:
             reduction = PCA(min(self.pca, len(features)), random_state=self.seed).fit(features)
@@ -216,7 +216,7 @@ class FeatureSVM(pl.LightningModule):
                 weights, biases = features.T @ duals, duals.sum(axis=0)
             else:
                 weights, biases = liblinear(features, labels, c, self.seed)
-            if reduction is not None:  # the same scores, of features that are not reduced
+            if reduction is not None:  # weights for the original features that give the same scores
                 weights = reduction.components_.T @ weights
                 biases = biases - reduction.mean_ @ weights
             machines.append((weights, biases))
@@ -228,7 +228,7 @@ class FeatureSVM(pl.LightningModule):
         return self.solver == "gram" or (self.solver == "auto" and fewer)
 
     def _cross_validated(self, features: np.ndarray, labels: np.ndarray, gram: np.ndarray | None) -> float:
-        """Return the value of C that names most held-out training images rightly; of equals the smallest."""
+        """Return the value of C with the highest cross-validation accuracy, the smallest of several."""
         start, right = time.perf_counter(), dict.fromkeys(sorted(self.grid), 0)
         if np.bincount(labels).min() < self.folds:  # in a try-out
             return max(right)
@@ -240,15 +240,19 @@ class FeatureSVM(pl.LightningModule):
                 right[c] += int(((features[held_out] @ weights + biases).argmax(axis=1) == labels[held_out]).sum())
         shares = {c: count / len(labels) for c, count in right.items()}
         best = max(shares, key=lambda c: shares[c])
-        told = ", ".join(f"{c:g} {100 * share:.1f} %" for c, share in shares.items())
-        say(f"C by {self.folds}-fold cross-validation on {len(labels):,} training images: {told}; takes {best:g}", [])
+        listed = ", ".join(f"{100 * share:.1f} % with C={c:g}" for c, share in shares.items())
+        say(
+            f"{self.folds}-fold cross-validation accuracy on {len(labels):,} training images: {listed}. "
+            f"C={best:g} is used.",
+            [],
+        )
         self.found |= {"cv_acc": shares[best], "cv_seconds": time.perf_counter() - start}
         return best
 
 
 def liblinear(features: np.ndarray, labels: np.ndarray, c: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the weights (width, classes) and biases (classes,) of scikit-learn's machines."""
+    """Return the weights (width, classes) and biases (classes,) of scikit-learn's linear SVMs."""
     machines = LinearSVC(C=c, random_state=seed, max_iter=20_000).fit(features, labels)
-    if len(machines.coef_) == 1:  # of two classes there is one
+    if len(machines.coef_) == 1:  # scikit-learn fits one SVM for two classes
         return np.stack([-machines.coef_[0], machines.coef_[0]], axis=1), np.array([-1, 1]) * machines.intercept_
     return machines.coef_.T, machines.intercept_

@@ -1,13 +1,14 @@
-"""Fooling images: change an image, hardly visibly, until a net takes it for a class of your choice.
+"""Fooling images: change an image almost invisibly until a net predicts a class of your choice.
 
-C. Szegedy et al., "Intriguing properties of neural networks", ICLR 2014. As in hand-out 002, by normalized gradient
-ascent on the score s of the target class, in the space of normalized images, until it is the highest score:
+C. Szegedy et al., "Intriguing properties of neural networks", ICLR 2014. As in hand-out 002, normalized gradient ascent
+raises the score s of the target class, in the space of normalized images, until it is the highest score:
 
     x <- x + lr * g / |g|,   g = ds(x) / dx
 
-What is saved has 8 bits, and most changes are smaller than that: `survive` makes the test, and takes the gradient, on
-the image as a file keeps it. By option with one step of I. Goodfellow et al. (FGSM, ICLR 2015) or with the projected
-steps of A. Madry et al. (PGD, ICLR 2018), both from Captum, within `epsilon` of every number of the image.
+A saved image has 8 bits per channel, and rounding to 8 bits would remove most of the changes. With `survive` both the
+test and the gradient use the image as it is saved. Two other attacks, both from Captum, change no pixel value by more
+than `epsilon`: the single step of I. Goodfellow et al. (FGSM, ICLR 2015), and the projected steps of A. Madry et al.
+(PGD, ICLR 2018).
 """
 
 import math
@@ -34,22 +35,22 @@ SIZES = ("steps", "l2", "l2_share", "linf")  # of a change
 
 
 class Fooling(pl.LightningModule):
-    """Fool a trained net with every image of the data and every target: each of them is one problem.
+    """Fool a trained net: each pair of an image and a target class is one problem.
 
     Args:
-        net: that is fooled.
-        target: classes that it shall see, by name or number, one or several.
+        net: The net to fool.
+        target: One target class or several, by name or number.
         method: `ascent`, `fgsm` or `pgd`.
-        survive: the form that must fool: `float`, the image as computed, as in the hand-out; `png`, what is saved in 8
-            bits; `jpeg`, what is saved with `jpeg_quality`.
-        lr: of `ascent`: length of a step among normalized images.
-        steps: at most; `fgsm` takes one, `pgd` all of them, of 2.5 epsilon / steps each, as Madry does.
-        epsilon: of `fgsm` and `pgd`: largest change of a number, of pixels in [0, 1].
-        jpeg_quality: from 1 to 100.
-        at_once: problems that go through the net together; None: 8 on a CPU, whose caches hold no more, else 64.
+        survive: The form of the image that must fool the net: `float`, as computed, like in the hand-out; `png`, saved
+            in 8 bits; `jpeg`, saved with `jpeg_quality`.
+        lr: Step length of `ascent`, in the space of normalized images.
+        steps: Largest number of steps. `fgsm` takes one; `pgd` takes all, each of 2.5 epsilon / steps, as Madry does.
+        epsilon: Largest change of a pixel value in [0, 1], for `fgsm` and `pgd`.
+        jpeg_quality: JPEG quality from 1 to 100.
+        at_once: Number of problems that go through the net together. None: 8 on a CPU, because of its cache, else 64.
 
     Raises:
-        LabsError: a class that the net has not, or a value that makes no sense.
+        LabsError: If the net has no such class, or if a value is out of range.
     """
 
     def __init__(
@@ -69,7 +70,7 @@ class Fooling(pl.LightningModule):
         if not 0 < lr < math.inf:
             raise LabsError(f"module.lr={lr}: expected a length above 0, such as 1.")
         if not 0 < epsilon <= 1:
-            raise LabsError(f"module.epsilon={epsilon}: expected a share of a pixel's range above 0, up to 1.")
+            raise LabsError(f"module.epsilon={epsilon}: expected a number above 0, up to 1, such as 0.03.")
         if not 1 <= jpeg_quality <= 100:
             raise LabsError(f"module.jpeg_quality={jpeg_quality}: expected 1 to 100, such as 90.")
         for name, value in {"steps": steps, "at_once": at_once}.items():
@@ -82,14 +83,14 @@ class Fooling(pl.LightningModule):
         self.net = net.net.to(memory_format=torch.channels_last)  # a third faster for convolutions on a CPU
         self.method, self.survive, self.lr, self.steps, self.epsilon = method, survive, lr, steps, epsilon
         self.jpeg_quality, self.at_once = jpeg_quality, at_once
-        self.problems = self.solved = 0  # of the test so far: begun, and done
+        self.problems = self.solved = 0  # in the test so far: started, and finished
         self.results: list[ChangedImage] = []  # of the last batch
         sums, means = ("problems", "already"), ("fooled", *FORMS, *SIZES, "confidence")
         self.metrics = nn.ModuleDict({**{name: SumMetric() for name in sums}, **{name: MeanMetric() for name in means}})
 
     @property
     def labels(self) -> list[str]:
-        """What every number and picture of this run must carry."""
+        """Notes that every number and picture of this run must carry."""
         return self.looked_into.labels
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
@@ -97,7 +98,7 @@ class Fooling(pl.LightningModule):
         count = len(self.targets)
         self.problems += count * len(batch.images)
         with undisturbed(self.net), torch.autocast(self.device.type, enabled=False):
-            # copies: what is made in inference mode, as in a test, has no gradient
+            # copies, because tensors that were made in inference mode (as in a test) cannot have a gradient
             originals, positions = (
                 rows.clone().repeat_interleave(count, 0) for rows in (batch.images, batch.positions)
             )
@@ -110,15 +111,15 @@ class Fooling(pl.LightningModule):
         self._measure()
 
     def fool(self, images: Tensor, targets: Tensor) -> Ascended:
-        """Change images (problems, 3, height, width) in [0, 1] until the net takes each for its target.
+        """Change images (problems, 3, height, width) in [0, 1] until the net predicts the target of each.
 
-        With `survive` they are what a file would hold, in [0, 1] and 8 bits (for JPEG: before compression).
+        Unless `survive` is `float`, the results have 8 bits, as in a file (for JPEG: before compression).
         """
         found = self._ascend(images, targets) if self.method == "ascent" else self._attack(images, targets)
         return found if self.survive == "float" else Ascended(in_8_bits(found.images), found.steps)
 
     def _logits(self, images: Tensor) -> Tensor:
-        """Return the net's logits of images, as they are saved if that is what must survive."""
+        """Return the net's logits for images in the form that must fool it."""
         if self.survive == "png":
             images = straight_through(images, in_8_bits)
         elif self.survive == "jpeg":
@@ -133,12 +134,12 @@ class Fooling(pl.LightningModule):
         )  # fmt: skip
 
     def _attack(self, images: Tensor, targets: Tensor) -> Ascended:
-        from captum.robust import FGSM, PGD  # only a run that needs it waits for the import
+        from captum.robust import FGSM, PGD  # slow to import, so only where it is used
 
         bounds = {"lower_bound": 0.0, "upper_bound": 1.0}
         loss = partial(F.cross_entropy, reduction="none")
         changed, parts = [], zip(images.split(self._at_once), targets.split(self._at_once))
-        with warnings.catch_warnings(action="ignore", category=UserWarning):  # that it asks for gradients by itself
+        with warnings.catch_warnings(action="ignore", category=UserWarning):  # Captum sets requires_grad, and says so
             for part, wanted in parts:
                 if self.method == "fgsm":
                     found = FGSM(self._logits, loss, **bounds).perturb(part, self.epsilon, wanted, targeted=True)
@@ -158,7 +159,7 @@ class Fooling(pl.LightningModule):
         self.solved += solved
 
     def _measure(self) -> None:
-        """Count what was solved in the last batch; sizes are of what fools, in the form that shall."""
+        """Update the metrics with the last batch; the sizes are those of images that fool in the required form."""
         posed = [result for result in self.results if not result.already]
         fooled = [result for result in posed if result.fools(self.survive)]
         found = {

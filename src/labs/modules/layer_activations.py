@@ -1,12 +1,12 @@
-"""Activations: what the layers of a trained net give for an image, and which images excite a unit most.
+"""Activations: the outputs of a trained net's layers for an image, and the images that activate a unit most.
 
-Nothing is trained. A unit is a channel of a layer; its map A_u(x) is what it gives at every position of an image x. The
-images that excite it most are those with the highest peaks
+Nothing is trained. A unit is a channel of a layer, and its map A_u(x) holds its output at every position of an image x.
+The images that activate it most are those with the highest peak
 
     max over positions p of A_u(x)[p]
 
 (M. Zeiler and R. Fergus, "Visualizing and Understanding Convolutional Networks", ECCV 2014). A position is active if
-its value is above zero, and a channel is dead if it has no active position in any image.
+its value is above zero. A channel is dead if it has no active position in any image.
 """
 
 from functools import partial
@@ -24,19 +24,19 @@ from labs.runs.trained_net import TrainedNet
 
 
 class LayerActivations(pl.LightningModule):
-    """Watch layers of a net while it looks at images.
+    """Record the outputs of layers while a net classifies images.
 
     Args:
-        net: the net, which is left as it is.
-        layers: names of modules, such as `features.0`; None: the first convolution and up to three later layers
-            (`labs.inspection.layers`). What is seen is a layer's own output, even where the net overwrites it later.
-        units: channels whose images are shown, of every layer; None: the `telling` ones.
-        telling: how many channels of a layer are chosen, those whose peaks differ most from image to image.
-        top: images for each unit.
-        maps: images at most whose maps are drawn, evenly spread.
+        net: The net, which is not changed.
+        layers: Names of modules, such as `features.0`. None: the first convolution and up to three later layers
+            (`labs.inspection.layers`). A layer's own output is recorded, even where the net later overwrites it.
+        units: Channels of every layer whose top images are shown. None: chosen automatically (see `telling`).
+        telling: Number of channels chosen per layer: those whose peaks differ most from image to image.
+        top: Number of images shown per unit.
+        maps: Largest number of images whose maps are drawn, evenly spaced in the data.
 
     Raises:
-        LabsError: a layer or a unit that the net has not.
+        LabsError: If the net has no such layer or unit, or if a value is out of range.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class LayerActivations(pl.LightningModule):
         self.shapes = {layer: shapes[layer] for layer in self.layers}
         for layer, (channels, *_) in self.shapes.items():
             if wrong := [unit for unit in units or () if not 0 <= unit < channels]:
-                raise LabsError(f"module.units: {wrong[0]} is no unit of {layer}, which has 0 to {channels - 1}.")
+                raise LabsError(f"module.units: {layer} has no unit {wrong[0]}. It has the units 0 to {channels - 1}.")
         self.units, self.count, self.top, self.most = units, telling, top, maps
         self.peaks: dict[str, Peaks] = {}  # of each layer, over all images
         self.drawn: set[int] = set()  # positions of the images whose maps are kept
@@ -68,24 +68,24 @@ class LayerActivations(pl.LightningModule):
 
     @property
     def labels(self) -> list[str]:
-        """What every number and picture of this run must carry."""
+        """Notes that every number and picture of this run must carry."""
         return self.looked_into.labels
 
     def setup(self, stage: str) -> None:
-        """Begin with nothing seen."""
+        """Choose the images whose maps are drawn, and clear the peaks."""
         if self.trainer.world_size > 1:
-            raise LabsError("all images are looked at on one device: type trainer.devices=1.")
+            raise LabsError("this method runs on one device. Type trainer.devices=1.")
         images = len(handed_over(self.trainer, ShowsImages, to=self).names)
         shown = min(self.most, images)
         self.drawn = {place * images // shown for place in range(shown)}
         self.peaks = {layer: Peaks(self.top) for layer in self.layers}
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return logits (batch, classes) of images (batch, 3, height, width) in [0, 1]."""
+        """Return logits (batch, classes) for images (batch, 3, height, width) in [0, 1]."""
         return self.looked_into(images)
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
-        """Look at a batch: peaks and active positions of every layer; of the images that are drawn, their maps."""
+        """Update peaks and active positions of every layer, and keep the maps of the images that are drawn."""
         positions = batch.positions.tolist()
         kept = [row for row, position in enumerate(positions) if position in self.drawn]
         self.maps = {positions[row]: {} for row in kept}
@@ -98,15 +98,15 @@ class LayerActivations(pl.LightningModule):
         with watching(self.net, {layer: partial(see, layer) for layer in self.layers}):
             probabilities = self(batch.images).softmax(dim=1)
         self.probabilities = {positions[row]: probabilities[row].cpu() for row in kept}
-        if batch_idx + 1 == self.trainer.num_test_batches[0]:  # later would be after the callbacks
+        if batch_idx + 1 == self.trainer.num_test_batches[0]:  # any later, the callbacks would have run already
             self._log()
 
     def units_of(self, layer: str) -> list[int]:
-        """Return the units of a layer whose images are shown."""
+        """Return the units of a layer whose top images are shown."""
         return self.units if self.units is not None else self.peaks[layer].telling(self.count)
 
     def _log(self) -> None:
-        """Log which share of the positions is active, and which of the channels are dead."""
+        """Log the share of active positions and the share of dead channels."""
         active = {layer: peaks.active_share.mean() for layer, peaks in self.peaks.items()}
         dead = {layer: peaks.dead.double() for layer, peaks in self.peaks.items()}
         results = {

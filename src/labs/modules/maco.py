@@ -1,12 +1,12 @@
-"""MACO: class visualization that changes only where frequencies lie, never how strong they are.
+"""MACO: class visualization that changes only the phase of each frequency, never its magnitude.
 
 T. Fel et al., "Unlocking Feature Visualization for Deeper Networks with MAgnitude Constrained Optimization", NeurIPS
-2023. A picture is made of a magnitude r, fixed to that of photographs, and a phase p, which alone is trained:
+2023. A picture is defined by a magnitude r, fixed to the mean of photographs, and a phase p, the only trained part:
 
     x(p) = F^-1(r * exp(i p)),   maximize over p the mean of s(t(x(p))) over random crops with noise, t
 
-Here r and the colors are measured on the images that the net has learned from, if it is of a run, and on photographs
-for ImageNet's nets. `opacity` sums up |ds/dx| over all steps: what nothing ever asked for becomes transparent.
+Here r and the colors are measured on the training images of the net if it comes from a run, and on photographs for
+ImageNet nets. `opacity` is the sum of |ds/dx| over all steps: pixels that never mattered become transparent.
 """
 
 from typing import Any
@@ -21,26 +21,26 @@ from labs.functional.augment import center_crop
 from labs.functional.spectrum import colored, crops, image_of, magnitude_at, squashed
 from labs.modules.class_visualization import ClassVisualization
 
-LARGEST = 4096  # pixels of a canvas
-SPREAD = 0.15  # of where crops are cut, around the middle: standard deviation, in shares of the canvas
-SMOOTH = 0.01  # standard deviation of the blur of an opacity map, in shares of the canvas
-CLEAR = 0.9  # share of a picture's pixels that are less than fully opaque
+LARGEST = 4096  # largest side of a canvas, in pixels
+SPREAD = 0.15  # standard deviation of the crop centers around the middle, as a fraction of the canvas
+SMOOTH = 0.01  # standard deviation of the blur of an opacity map, as a fraction of the canvas
+CLEAR = 0.9  # fraction of a picture's pixels that are not fully opaque
 
 
 class Maco(ClassVisualization):
-    """Make pictures with the spectrum of photographs.
+    """Generate pictures with the spectrum of photographs.
 
     Args:
-        size: pixels of a canvas, height and width; None: twice what the net takes.
-        crops: random squares of a canvas that the net sees in a step.
-        crop_sides: shortest and longest side of a square, in shares of the canvas.
-        noise: standard deviation of what is added to a crop, in pixels of [0, 1].
-        photographs: whose spectrum and colors a net without a run gets.
-        folder: where datasets are, and what was measured of them.
-        visualization: what `ClassVisualization` takes; the penalty, jitter and blur are not used.
+        size: Height and width of the canvas, in pixels. None: twice the net's input size.
+        crops: Number of random square crops of the canvas that the net sees per step.
+        crop_sides: Smallest and largest side of a crop, as fractions of the canvas.
+        noise: Standard deviation of the noise added to a crop, for pixels in [0, 1].
+        photographs: Photographs that give the spectrum and the colors if the net does not come from a run.
+        folder: Folder of datasets and stored spectra.
+        visualization: Arguments of `ClassVisualization`. The penalty, the jitter and the blur are not used.
 
     Raises:
-        LabsError: a value that makes no sense.
+        LabsError: If a value is out of range.
     """
 
     magnitude: Tensor  # (3, size, size // 2 + 1)
@@ -67,26 +67,29 @@ class Maco(ClassVisualization):
         if crops < 1:
             raise LabsError(f"module.crops={crops}: expected 1 or more.")
         if len(crop_sides) != 2 or not 0 < crop_sides[0] <= crop_sides[1] <= 1:
-            raise LabsError(f"module.crop_sides={crop_sides}: expected two shares of the canvas, such as [0.4,0.6].")
+            raise LabsError(f"module.crop_sides={crop_sides}: expected two fractions of the canvas, such as [0.4,0.6].")
         if not 0 <= noise <= 1:
             raise LabsError(f"module.noise={noise}: expected 0 to 1, such as 0.1.")
         self.crops, self.crop_sides, self.noise = crops, tuple(crop_sides), noise
         self.photographs, self.folder = photographs, folder
-        self.measured = ""  # in words, on which images
+        self.measured = ""  # description of the images that the spectrum was measured on
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What a picture of this run should tell of how it was made."""
+        """Settings to store with each picture of this run."""
         words = ("steps", "size", "crops", "crop_sides", "noise", "measured", "seed")
         return {"net": self.looked_into.name, **{word: getattr(self, word) for word in words}}
 
     def begin(self, problems: list[tuple[int, int]]) -> Tensor:
-        """Return random phases in radians, which only seed and class decide."""
+        """Return random phases in radians, which depend on seed and class alone."""
         if len(self.starts):
-            raise LabsError("datamodule.images: pictures with a fixed spectrum begin in random phases; type null.")
+            raise LabsError(
+                "datamodule.images: this method cannot start from images, because it starts from random phases. "
+                "Type datamodule.images=null."
+            )
         spectrum, self.measured = spectrum_of(self.looked_into, self.photographs, self.folder)
-        self.note = f"spectrum and colors of {self.measured}; nets are asked about the middle of each picture"
-        self.print(f"spectrum and colors of {self.measured}")
+        self.note = f"spectrum and colors of {self.measured}; the nets classify the center of each picture"
+        self.print(f"Spectrum and colors come from {self.measured}.")
         parts = {"magnitude": magnitude_at(spectrum.magnitude, self.size), "mean": spectrum.mean}
         for name, values in {**parts, "colors": spectrum.colors}.items():
             self.register_buffer(name, values.to(self.device))
@@ -96,7 +99,7 @@ class Maco(ClassVisualization):
         return (2 * torch.stack(noise) - 1) * torch.pi
 
     def climb(self, canvas: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the gradient of the phases, and the mean logits of the crops that the net was shown."""
+        """Return the gradient with respect to the phases, and the mean logits of the crops that the net saw."""
         whole = self.image(canvas)
         picture = whole.detach().requires_grad_()
         draws = seeded(self.seed, self.evaluations)
@@ -112,10 +115,10 @@ class Maco(ClassVisualization):
         return torch.autograd.grad(whole, canvas, gradient)[0], logits.detach()
 
     def after_step(self, canvas: Tensor) -> None:
-        """Leave the phases as they are."""
+        """Do nothing: phases need no clamp and no blur."""
 
     def image(self, phase: Tensor) -> Tensor:
-        """Return the pictures of phases, RGB in (0, 1)."""
+        """Return the pictures with the given phases, RGB in (0, 1)."""
         return squashed(colored(image_of(phase, self.magnitude, self.size), self.mean, self.colors))
 
     @torch.no_grad()
@@ -124,11 +127,11 @@ class Maco(ClassVisualization):
         return self.image(self.trained)
 
     def asked_about(self, pictures: Tensor) -> Tensor:
-        """Return the middle of each picture, as large as crops are on average."""
+        """Return the center of each picture, as large as the mean crop."""
         return center_crop(pictures, round(self.size * sum(self.crop_sides) / 2))
 
     def opacity(self) -> Tensor:
-        """Return how much each pixel mattered so far, in [0, 1], (pictures, 1, size, size)."""
+        """Return the importance of each pixel so far, in [0, 1], (pictures, 1, size, size)."""
         smooth = blurred(self.mattered, SMOOTH * self.size)
         most = torch.stack([one.quantile(CLEAR) for one in smooth.flatten(1)]).clamp(min=1e-12)
         return (smooth / most.view(-1, 1, 1, 1)).clamp(0, 1)

@@ -1,12 +1,12 @@
 """One neuron learns NOT: the output for a bit x is a(w * x + b), and should be 1 - x.
 
-Hand-out 004, part 1. With a(z) = 1 / (1 + e^-z), the sigmoid, the neuron gives a probability, and training minimizes
-the mean over a batch of the cross-entropy
+Hand-out 004, part 1. With the sigmoid a(z) = 1 / (1 + e^-z) the output is a probability, and training minimizes the
+mean over a batch of the cross-entropy
 
     -y log a(z) - (1 - y) log(1 - a(z)),   z = w * x + b,   y = 1 - x
 
-which goes to zero as w falls and b grows: w < 0 < b. Without an activation, a(z) = z, it minimizes (z - y)^2, and
-w = -1, b = 1 solve the task exactly.
+which tends to zero as w falls and b grows: w < 0 < b. Without an activation, a(z) = z, training minimizes (z - y)^2.
+Then w = -1 and b = 1 solve the task exactly.
 """
 
 from collections.abc import Callable
@@ -26,11 +26,11 @@ COLUMNS = ("weight", "bias", "train_loss", "test_loss", "test_acc")
 
 
 class Neuron(pl.LightningModule):
-    """Train a weight and a bias; an output above 0.5 is the answer 1.
+    """Train a weight and a bias. An output above 0.5 counts as the answer 1.
 
     Args:
-        optimizer: builds the optimizer of both.
-        activation: `sigmoid`, trained with cross-entropy, or `linear`, none, trained with squared errors.
+        optimizer: Builds the optimizer of both.
+        activation: `sigmoid`, trained with cross-entropy, or `linear` (no activation), trained with squared error.
     """
 
     def __init__(
@@ -62,17 +62,17 @@ class Neuron(pl.LightningModule):
         return self._measure("train", batch)
 
     def validation_step(self, batch: BitBatch, batch_idx: int) -> None:
-        """Measure loss and accuracy on bits that are held out."""
+        """Measure the loss and the accuracy on held-out bits."""
         self._measure("val", batch)
 
     def test_step(self, batch: BitBatch, batch_idx: int) -> None:
-        """Measure as in validation; say what was learnt, and after how many steps all answers were right for good."""
+        """Measure as in validation, and log the parameters and the step from which all answers stayed right."""
         self._measure("test", batch)
-        learnt = {"weight": self.neuron.weight.item(), "bias": self.neuron.bias.item()}
+        learned = {"weight": self.neuron.weight.item(), "bias": self.neuron.bias.item()}
         wrong = [step for step, row in enumerate(self.path) if row[-1] < 1]
         if self.path and self.path[-1][-1] == 1:
-            learnt["right_from"] = float(wrong[-1] + 1 if wrong else 0)
-        self.log_dict({f"test/{name}": value for name, value in learnt.items()}, batch_size=1)
+            learned["right_from"] = float(wrong[-1] + 1 if wrong else 0)
+        self.log_dict({f"test/{name}": value for name, value in learned.items()}, batch_size=1)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Build the optimizer."""
@@ -80,7 +80,7 @@ class Neuron(pl.LightningModule):
 
     @torch.no_grad()
     def on_train_start(self) -> None:
-        """Note what the neuron says before it learns."""
+        """Record the parameters and the results before training."""
         data = handed_over(self.trainer, pl.LightningDataModule, to=self)
         self.held_out = BitBatch(*(part.to(self.device) for part in next(iter(data.val_dataloader()))))
         if not self.path:
@@ -88,20 +88,20 @@ class Neuron(pl.LightningModule):
 
     @torch.no_grad()
     def on_train_batch_end(self, outputs: Any, batch: BitBatch, batch_idx: int) -> None:
-        """Note where a step has led, with the loss of its batch, which was measured before it."""
+        """Record the parameters and the results after a step, with the batch loss from before the step."""
         self._note(outputs["loss"].item())
 
     @property
     def noted(self) -> dict[str, Tensor]:
-        """Weight, bias, losses and accuracy, at the start and after each step, (steps + 1,) each."""
+        """Weight, bias, losses and accuracy at the start and after each step, (steps + 1,) each."""
         return dict(zip(COLUMNS, torch.tensor(self.path).T, strict=True))
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Save the way so far."""
+        """Save the path so far."""
         checkpoint["path"] = self.path
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Go on from there."""
+        """Restore the path."""
         self.path = [tuple(row) for row in checkpoint["path"]]
 
     def _note(self, train_loss: float) -> None:

@@ -1,13 +1,13 @@
-"""Pseudo-labels: predict the target, believe what is certain, train on it, predict again.
+"""Pseudo-labels: predict labels for the target, keep the confident ones, train on them, and repeat.
 
 D.-H. Lee, "Pseudo-Label: The Simple and Efficient Semi-Supervised Learning Method for Deep Neural Networks", 2013;
-hand-out 002, 2-c, question 4. Training minimises
+hand-out 002, 2-c, question 4. Training minimizes
 
-    -log p(y | x)   averaged over the labelled images (x, y) of the source and the confident ones of the target, whose
-    label is the class that was predicted at the beginning of the round.
+    -log p(y | x)   averaged over the labeled images (x, y) of the source and the confident images of the target.
 
-Rounds share the run's epochs. Without weights to start from, the first one learns from the source alone. Everything
-else is `labs.modules.dann`: with a reversal, pseudo-labels and domain-adversarial training go together.
+The label y of a target image is the class that was predicted at the beginning of the round. The epochs of the run are
+divided into rounds. Without start weights, an additional first round trains on the source alone. Everything else is as
+in `labs.modules.dann`: a nonzero reversal combines pseudo-labels with domain-adversarial training.
 """
 
 from pathlib import Path
@@ -27,23 +27,24 @@ from labs.nets.eval_mode import evaluating
 from labs.nets.torchvision_nets import load_weights
 from labs.runs.directory import labels_of_weights
 
-AT_ONCE = 500  # images that are predicted together
+AT_ONCE = 500  # images per batch when the target is labeled
 
 
 class PseudoLabel(DANN):
     """Train a net on the labels of one domain and on its own confident predictions of another.
 
     Args:
-        start: `random`, or the run directory or file whose weights, head included, give the first labels.
-        rounds: how often the target is labelled.
-        threshold: the least probability that counts as confident.
-        balanced: believe no more images of one class than of the mean class, the most confident ones.
-        restart: begin each round from the weights of the start, so that old mistakes are not learnt by heart
-            (Cascante-Bonilla et al. 2020, arXiv:2001.06001); learning rate and domain head go on as they are.
-        dann: what `labs.modules.dann.DANN` takes.
+        start: `random`, or a run directory or file. Its weights, including the head, predict the first labels.
+        rounds: How often the target is labeled.
+        threshold: Smallest probability that counts as confident.
+        balanced: Whether each class keeps at most as many images as the mean class, its most confident ones.
+        restart: Whether each round starts again from the initial weights, so that the net does not memorize earlier
+            mistakes (Cascante-Bonilla et al. 2020, arXiv:2001.06001). The learning rate and the domain head are not
+            reset.
+        dann: Arguments of `labs.modules.dann.DANN`.
 
     Raises:
-        LabsError: a value that makes no sense.
+        LabsError: If a value is out of range.
     """
 
     def __init__(
@@ -63,35 +64,37 @@ class PseudoLabel(DANN):
             raise LabsError(f"module.threshold={threshold}: expected a probability from 0 to 1, such as 0.95.")
         untrained = start in ("random", "imagenet")
         if not untrained:
-            load_weights(self.net, start, keep_head=True)  # once more, now that there is a place for all of them
+            load_weights(self.net, start, keep_head=True)  # again: separate batch norm has added layers
         self.rounds, self.threshold, self.balanced, self.restart = rounds, threshold, balanced, restart
         self.warm_up = int(untrained)  # rounds on the source alone
         self.labels = [] if untrained else labels_of_weights(Path(start).expanduser())
-        self.pseudo = torch.empty(0, dtype=torch.int64)  # label of each unlabelled training image, or NO_LABEL
-        self.measured: dict[str, float] = {}  # of the labels of this round
+        self.pseudo = torch.empty(0, dtype=torch.int64)  # label of each unlabeled training image, or NO_LABEL
+        self.measured: dict[str, float] = {}  # metrics of this round's labels
         self.initial: dict[str, Tensor] = {}
 
     def round_of(self, epoch: int) -> int:
-        """Return the round of an epoch (from 0): 0 is the one on the source alone, labels are given from 1 on.
+        """Return the round of an epoch, both counted from 0. Round 0 trains on the source alone.
 
         Raises:
-            LabsError: more rounds than epochs.
+            LabsError: If there are more rounds than epochs.
         """
         rounds, epochs = self.rounds + self.warm_up, self.trainer.max_epochs or -1
         if epochs < 0:
-            raise LabsError("trainer.max_epochs=-1: rounds share the epochs of a run; type a number, such as 40.")
+            raise LabsError(
+                "trainer.max_epochs=-1: the epochs are divided into rounds. Type a number, such as epochs=40."
+            )
         limit = self.trainer.limit_train_batches
         try_out = isinstance(limit, int) or limit < 1  # debug=batches, trainer.fast_dev_run
         if rounds > epochs and not try_out:
             fewer = f"module.rounds={epochs - self.warm_up} or " if epochs > self.warm_up else ""
             raise LabsError(
-                f"module.rounds={self.rounds}: there are {epochs} epochs for {rounds} rounds; type "
+                f"module.rounds={self.rounds}: {epochs} epochs are too few for {rounds} rounds. Type "
                 f"{fewer}trainer.max_epochs={rounds}."
             )
         return epoch * min(rounds, epochs) // epochs + 1 - self.warm_up
 
     def on_fit_start(self) -> None:
-        """Begin without labels, and remember the weights of the start."""
+        """Start without pseudo-labels, and remember the initial weights."""
         super().on_fit_start()
         self.round_of(0)
         if len(self.pseudo) == 0:
@@ -101,7 +104,7 @@ class PseudoLabel(DANN):
             self.initial = {name: tensor.clone() for name, tensor in self.net.state_dict().items()}
 
     def on_train_epoch_start(self) -> None:
-        """Label the target where a round begins."""
+        """Label the target at the beginning of a round."""
         epoch = self.trainer.current_epoch
         this = self.round_of(epoch)
         if this == 0 or (epoch and this == self.round_of(epoch - 1)):
@@ -113,50 +116,50 @@ class PseudoLabel(DANN):
                 optimizer.state.clear()
 
     def label_loss(self, logits: Tensor, labeled: Batch, unlabeled: Unlabeled) -> Tensor:
-        """Return the mean cross-entropy of all images with a label, given or their own."""
+        """Return the mean cross-entropy of all images with a label or a pseudo-label."""
         own = self.pseudo[unlabeled.positions]
         for name, value in self.measured.items():
             self._log(name, torch.full((), value, device=self.device))
         return F.cross_entropy(logits, torch.cat([labeled.labels, own]), ignore_index=NO_LABEL)
 
     def test_results(self) -> dict[str, Any]:
-        """Return what was measured in the test, and how good the labels of the last round were."""
+        """Return the test metrics, and the quality of the last round's pseudo-labels."""
         return super().test_results() | {name: value for name, value in self.measured.items() if name != "round"}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Save the labels of the round."""
+        """Save the pseudo-labels of the round."""
         checkpoint["pseudo_labels"] = {"labels": self.pseudo.cpu(), "measured": self.measured, "initial": self.initial}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Go on with them.
+        """Restore the pseudo-labels.
 
         Raises:
-            LabsError: the checkpoint is that of another method.
+            LabsError: If the checkpoint comes from another method.
         """
         if "pseudo_labels" not in checkpoint:
-            raise LabsError("the checkpoint has no pseudo-labels; start a new run instead of resuming this one.")
+            raise LabsError("the checkpoint has no pseudo-labels. Start a new run instead of resuming this one.")
         saved = checkpoint["pseudo_labels"]
         self.pseudo, self.measured, self.initial = saved["labels"], dict(saved["measured"]), dict(saved["initial"])
 
     @torch.no_grad()
     def _label(self, this: int) -> None:
-        """Predict all unlabelled training images, keep what is certain, and say how much that is and how good."""
+        """Label the unlabeled training images with confident predictions, and print their share and precision."""
         data = self.data
         every = torch.arange(len(self.pseudo), device=self.device).split(AT_ONCE)
         with evaluating(self.net), self.trainer.precision_plugin.forward_context():
             logits = [self(data.unlabeled_images(positions).images, data.unlabeled) for positions in every]
         probabilities = torch.cat(logits).float().softmax(dim=1)
         labels = pseudo_labels(probabilities, self.threshold, balanced=self.balanced)
-        self.pseudo = self.trainer.strategy.broadcast(labels)  # each process has running statistics of its own
+        self.pseudo = self.trainer.strategy.broadcast(labels)  # running statistics differ between processes
         used = torch.nonzero(self.pseudo != NO_LABEL).flatten()
         self.measured = {"round": float(this), "pseudo_share": len(used) / len(self.pseudo)}
         if len(used):
             self.measured["pseudo_precision"] = data.accuracy_of(used, self.pseudo[used])
-        self._say()
+        self._print()
 
     @rank_zero_only
-    def _say(self) -> None:
+    def _print(self) -> None:
         share, precision = self.measured["pseudo_share"], self.measured.get("pseudo_precision", float("nan"))
         of = f"{len(self.pseudo)} {self.data.unlabeled} images"
-        text = f"{share:.1%} of {of} labelled, {precision:.1%} of these rightly (known here, not to training)"
-        Console(emoji=False).print(f"round {self.measured['round']:.0f}: {text}", highlight=False, soft_wrap=True)
+        text = f"{share:.1%} of {of} labeled, {precision:.1%} of these correctly (training does not see this number)"
+        Console(emoji=False).print(f"Round {self.measured['round']:.0f}: {text}", highlight=False, soft_wrap=True)

@@ -1,11 +1,11 @@
-"""Neural style transfer: the picture itself is what trains, and a fixed net says what is wrong with it.
+"""Neural style transfer: the pixels of a picture are trained, and a fixed net defines the loss.
 
 L. Gatys, A. Ecker and M. Bethge, "Image Style Transfer Using Convolutional Neural Networks", CVPR 2016, equation 7:
 
     loss = content_weight * sum of C_l over content layers + style_weight * sum of S_l over style layers
 
-with C_l and S_l as a convention writes them (`labs.functional.style`), and besides tv_weight * total variation and
-range_weight * mean square of what lies outside [0, 1]. All pairs of a run are one batch of independent problems.
+where a convention defines C_l and S_l (`labs.functional.style`). Two optional terms are tv_weight * total variation and
+range_weight * the mean squared distance to [0, 1]. All pairs of a run form one batch of independent problems.
 """
 
 import math
@@ -25,49 +25,45 @@ from labs.datamodules.protocols import PicturePairs, handed_over
 from labs.functional.batched_lbfgs import BatchedLBFGS, forget
 from labs.functional.best_so_far import BestSoFar
 from labs.functional.scales import check_epochs, check_scales, enlarged, epochs_left, go_on, resized, share_out
-from labs.functional.style import keep_luminance_of, luminance, match_colours, total_variation
+from labs.functional.style import keep_luminance_of, luminance, match_colors, total_variation
 from labs.nets.layer_features import LayerFeatures
 from labs.nets.layer_names import is_vgg
 from labs.nets.picture_losses import YARDSTICK, PictureLosses
 
-# With balanced layers a style weight of the tutorial's size, 1e6, counts a style layer ten times as much as a content
-# layer. Chosen by what the embedded pictures show, with random VGG19 and with SqueezeNet (docs/style_transfer.md).
+# With balanced layers, a style layer with the tutorial's weight of 1e6 counts ten times as much as a content layer.
+# Chosen by eye on the embedded pictures, with a random VGG19 and with SqueezeNet (docs/style_transfer.md).
 BALANCED_STYLE_UNIT = 1e-5
 
 
 class StyleTransfer(pl.LightningModule):
-    """Make pictures that have the content of one picture and the style of another.
+    """Generate pictures that have the content of one picture and the style of another.
 
-    A training step takes `every` evaluations of the loss (fewer where a scale or the run ends): `steps` in all.
+    A training step takes `every` evaluations of the loss (fewer at the end of a scale); a run takes `steps` in total.
 
     Args:
-        net: builds the net from the layers that it must show; `weights` and all else are set.
-        optimizer: builds an optimizer of pictures (pairs, 3, height, width): `BatchedLBFGS`, or one that treats every
-            number alone, such as Adam.
-        content_layers: by any of their names: the tutorial's `conv_4`, VGG's `conv2_2`, a module's `features.5`.
-        style_layers: the same.
-        content_weight: factor of the content loss.
-        style_weight: factor of the style loss.
-        convention: how both are written: `tutorial`, `gatys` or `handout_004`.
-        balance: whether every layer's loss is divided by what it is between the two pictures of the pair; None: but for
-            a trained VGG, for which the weights of hand-outs and tutorial are.
-        steps: evaluations of the loss, exactly.
-        every: evaluations between two rows of log.tsv, pictures and checkpoints.
+        net: Builds the net from the layers to return; its weights and other settings are already given.
+        optimizer: Builds an optimizer of pictures (pairs, 3, height, width): `BatchedLBFGS` or an elementwise one.
+        content_layers: Content layers, by any name: `conv_4` (tutorial), `conv2_2` (VGG) or `features.5` (module).
+        style_layers: Style layers, named in the same way.
+        content_weight: Factor of the content loss.
+        style_weight: Factor of the style loss.
+        convention: Definition of both losses: `tutorial`, `gatys` or `handout_004`.
+        balance: Whether each layer's loss is divided by the loss between the content picture and the style picture.
+            None: yes, except for a trained VGG, for which the published weights were chosen.
+        steps: Number of evaluations of the loss.
+        every: Evaluations per row of log.tsv, per saved picture and per checkpoint.
         start: `content`, or `noise`, uniform in [0, 1].
-        tv_weight: factor of the total variation, which smooths.
-        range_weight: factor of the mean square of what lies outside [0, 1]; the finished picture is clamped.
-        clamp: `end`, or `closure`: at every evaluation, as the tutorial does, which spoils the curvature that L-BFGS
-            measures, and diverges sooner or later.
-        colours: `style`; `matched`: the style is given the content's colours first; `luminance`: only light and dark
-            are transferred.
-        scales: sizes relative to the data's, coarse to fine, each with its share of the steps.
-        guard: whether a picture whose loss explodes goes back to its best state, and on from there; the finished
-            picture is then the one with the lowest loss, else the last.
-        at_once: pictures that go through the net together; None: one on a CPU, whose caches hold no more, else all.
-        devices: of the Trainer; refused here if there are several, before a process is started on each.
+        tv_weight: Factor of the total variation, which smooths the picture.
+        range_weight: Factor of the mean squared distance to [0, 1]. The finished picture is clamped in any case.
+        clamp: `end`, or `closure`: at every evaluation, as in the tutorial, with which L-BFGS diverges sooner or later.
+        colours: `style`; `matched`: the style in the content's colors; `luminance`: only brightness is transferred.
+        scales: Sizes relative to those of the data, from coarse to fine; each takes an equal share of the steps.
+        guard: Whether a picture whose loss explodes returns to its best state, which is then also the result.
+        at_once: Number of pictures that go through the net together. None: one on a CPU (for its cache), else all.
+        devices: The Trainer's devices. Only one is allowed.
 
     Raises:
-        LabsError: a value that makes no sense, or a layer that the net has not.
+        LabsError: If a value is out of range, or if the net has no such layer.
     """
 
     def __init__(
@@ -98,14 +94,14 @@ class StyleTransfer(pl.LightningModule):
         weights = {"content": content_weight, "style": style_weight, "tv": tv_weight, "range": range_weight}
         for name, weight in weights.items():
             if not 0 <= weight < math.inf:
-                raise LabsError(f"module.{name}_weight={weight}: expected a number from 0, such as 1 or 1e6.")
+                raise LabsError(f"module.{name}_weight={weight}: expected 0 or more, such as 1 or 1e6.")
         self.scales, self.ends = tuple(scales), share_out(steps, every, scales)
         if str(devices) not in ("1", "auto") and not (isinstance(devices, list) and len(devices) == 1):
-            raise LabsError(f"trainer.devices={devices}: the pictures of a run share a device; type trainer.devices=1.")
+            raise LabsError(f"trainer.devices={devices}: this method runs on one device. Type trainer.devices=1.")
         if at_once is not None and at_once < 1:
             raise LabsError(f"module.at_once={at_once}: expected 1 picture or more, or null.")
         if not content_layers and not style_layers:
-            raise LabsError("module.content_layers=[] module.style_layers=[]: expected a layer in one of them.")
+            raise LabsError("module.content_layers=[] module.style_layers=[]: expected at least one layer.")
         yardstick = (*YARDSTICK["content_layers"], *YARDSTICK["style_layers"])
         self.net = net(layers=list(dict.fromkeys((*content_layers, *style_layers, *yardstick))))
         self.optimizer, self.weight, self.steps, self.every, self.at_once = optimizer, weights, steps, every, at_once
@@ -113,17 +109,17 @@ class StyleTransfer(pl.LightningModule):
         self.balance = not trained_vgg if balance is None else balance
         self.layers = {"content_layers": tuple(content_layers), "style_layers": tuple(style_layers)}
         self.convention, self.start, self.clamp, self.colours, self.guard = convention, start, clamp, colours, guard
-        self.generated = nn.ParameterList()  # one batch of pictures a scale, (pairs, 3, height, width)
-        self.best = nn.ModuleList()  # what each was when its loss was lowest
+        self.generated = nn.ParameterList()  # one batch of pictures per scale, (pairs, 3, height, width)
+        self.best = nn.ModuleList()  # each picture at its lowest loss
         self.evaluations = 0
-        self.first: list[list[float]] = []  # content and style losses of the first evaluation, a list each
-        self.trace: list[Tensor] = []  # content, style and total loss of an evaluation, (3, pairs), of the last step
-        self.losses: PictureLosses | None = None  # of the scale at hand
+        self.first: list[list[float]] = []  # content losses and style losses of the first evaluation
+        self.trace: list[Tensor] = []  # (3, pairs) per evaluation of the last step: content, style and total loss
+        self.losses: PictureLosses | None = None  # of the current scale
         self.results: dict[str, Tensor] = {}  # of the test, (pairs,) each
 
     @property
     def labels(self) -> list[str]:
-        """What every number and picture of this run must carry."""
+        """Notes that every number and picture of this run must carry."""
         notes = {"random weights": self.net.weights == "random"}
         notes[f"features of {self.net.name}"] = not is_vgg(self.net.name)
         notes["clamped in the closure"] = self.clamp == "closure"
@@ -132,22 +128,24 @@ class StyleTransfer(pl.LightningModule):
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What a picture of this run should tell of how it was made; every layer by both of its names."""
+        """Settings to store with each picture of this run; every layer by both of its names."""
         names = {kind: [self.net.both_names(layer) for layer in chosen] for kind, chosen in self.layers.items()}
         weights = {f"{name}_weight": weight for name, weight in self.weight.items()}
         words = ("convention", "balance", "start", "clamp", "colours", "scales", "steps")
         return {**names, **weights, **{word: getattr(self, word) for word in words}}
 
     def setup(self, stage: str) -> None:
-        """Make room for the pictures."""
+        """Initialize the pictures."""
         if len(self.generated):
             return
         if self.trainer.world_size > 1:
-            raise LabsError("all pictures of a run are made on one device: type trainer.devices=1.")
+            raise LabsError("style transfer runs on one device. Type trainer.devices=1.")
         if self.trainer.precision == "16-mixed":
-            raise LabsError("precision=fp16 scales losses, which L-BFGS cannot follow: type precision=bf16.")
+            raise LabsError(
+                "precision=fp16 does not work with L-BFGS, because it scales the loss. Type precision=bf16."
+            )
         if self.trainer.max_steps != -1 and not self.trainer.fast_dev_run:  # type: ignore[attr-defined]
-            raise LabsError(f"trainer.max_steps={self.trainer.max_steps} counts no evaluations; type steps=300, say.")
+            raise LabsError(f"trainer.max_steps={self.trainer.max_steps} does not count evaluations. Type steps=300.")
         if stage == "fit":
             check_epochs(self.trainer.max_epochs, self.ends, self.every)
         pictures = handed_over(self.trainer, PicturePairs, to=self).pictures
@@ -157,8 +155,8 @@ class StyleTransfer(pl.LightningModule):
             self.best.append(BestSoFar(first))
 
     def training_step(self, batch: Pairs, batch_idx: int) -> None:
-        """Take the next `every` evaluations, of all pairs at once."""
-        place = bisect_right(self.ends, self.evaluations)  # in `scales`, of the evaluation that comes next
+        """Take the next `every` evaluations, for all pairs together."""
+        place = bisect_right(self.ends, self.evaluations)  # index in `scales` of the next evaluation
         if self.losses is None or self.evaluations in (0, *self.ends):
             self._begin(batch, place)
         optimizers = self.optimizers()
@@ -166,15 +164,15 @@ class StyleTransfer(pl.LightningModule):
         end, self.trace = min(self.evaluations + self.every, self.ends[place]), []
         while self.evaluations < end:
             limit = {"max_iter": end - self.evaluations} if isinstance(optimizer.optimizer, BatchedLBFGS) else {}
-            with torch.autocast(self.device.type, enabled=False):  # only what the net computes follows `precision`
+            with torch.autocast(self.device.type, enabled=False):  # `precision` applies to the net alone
                 optimizer.step(partial(self._evaluate, place), **limit)
         content, style, total = self.trace[-1].mean(1)
         metrics = {"train/loss": total, "train/content": content, "train/style": style}
-        # `step` is what Lightning gives to loggers as the place on the horizontal axis
+        # Lightning's loggers use the value named `step` for the horizontal axis
         self.log_dict({**metrics, "step": float(self.evaluations)}, on_step=False, on_epoch=True, batch_size=1)
 
     def test_step(self, batch: Pairs, batch_idx: int) -> None:
-        """Measure the pictures as they are saved: clamped, in 256 steps, in float32 whatever `precision` says."""
+        """Measure the pictures as they are saved, clamped and in 8 bits; always computed in float32."""
         with torch.autocast(batch.contents.device.type, enabled=False):
             pictures = self.pictures(batch).mul(255).round() / 255
             own, yard = self._losses(batch, self.convention, self.layers), self._losses(batch, "tutorial", YARDSTICK)
@@ -194,28 +192,28 @@ class StyleTransfer(pl.LightningModule):
         self.log_dict({f"test/{name}": values.mean() for name, values in self.results.items()})
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
-        """Build one optimizer a scale."""
+        """Build one optimizer per scale."""
         return [self.optimizer([pictures]) for pictures in self.generated]
 
     def pictures(self, batch: Pairs) -> Tensor:
-        """Return the best pictures so far (without a guard the last) at full size, RGB in [0, 1], (pairs, 3, ...)."""
+        """Return the best pictures so far (without guard: the last), full size, RGB in [0, 1], (pairs, 3, ...)."""
         contents = batch.contents
-        place = bisect_left(self.ends, self.evaluations)  # of the last evaluation
+        place = bisect_left(self.ends, self.evaluations)  # scale of the last evaluation
         best = self._bests[place].points if self.guard else self.generated[place].detach()
         if best.shape != contents.shape:
             best = enlarged(best, list(contents.shape[-2:]))
-        return (keep_luminance_of(best, colours_of=contents) if self.colours == "luminance" else best).clamp(0, 1)
+        return (keep_luminance_of(best, colors_of=contents) if self.colours == "luminance" else best).clamp(0, 1)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Save how far the run is, where it started, and when its scales end."""
+        """Save the progress, the first losses, and the end of each scale."""
         checkpoint["evaluations"], checkpoint["first"] = self.evaluations, self.first
         checkpoint["scales"], checkpoint["ends"] = list(self.scales), self.ends
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Go on from there, on the scale that was reached, with as many epochs as the steps still take.
+        """Resume from the saved progress, and set the number of epochs that the remaining steps need.
 
         Raises:
-            LabsError: there are no steps left, or the scales or the optimizer are others.
+            LabsError: If there are no steps left, or if the scales or the optimizer have changed.
         """
         self.evaluations, self.first = checkpoint["evaluations"], checkpoint["first"]
         check_scales(checkpoint.get("scales", self.scales), self.scales)
@@ -223,19 +221,17 @@ class StyleTransfer(pl.LightningModule):
         if self.trainer.state.fn != "fit":
             return
         if self.steps < self.evaluations:
-            raise LabsError(
-                f"steps={self.steps}: the run has {self.evaluations} evaluations behind it; "
-                f"type steps={self.evaluations} or more, or start a new run."
-            )
+            least = f"type steps={self.evaluations} or more, or start a new run"
+            raise LabsError(f"steps={self.steps}: the run has already taken {self.evaluations} evaluations; {least}.")
         states = (checkpoint["optimizer_states"][0], self.configure_optimizers()[0].state_dict())
         then, now = (set(state["param_groups"][0]) for state in states)
         if then != now:
-            raise LabsError("the run was made with another optimizer; go on with that one, or start a new run.")
+            raise LabsError("the run used another optimizer. Type the same optimizer, or start a new run.")
         epochs = checkpoint["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"]
         self.trainer.fit_loop.max_epochs = epochs + epochs_left(self.ends, self.every, self.evaluations)
 
     def _begin(self, batch: Pairs, place: int) -> None:
-        """Compute the targets of a scale, and enlarge what the scale before has made."""
+        """Compute the targets of a scale, and enlarge the pictures of the previous scale."""
         scaled = Pairs(*(resized(pictures, self.scales[place]) for pictures in batch))
         self.losses = self._losses(scaled, self.convention, self.layers)
         if place and self.evaluations == self.ends[place - 1]:
@@ -245,17 +241,17 @@ class StyleTransfer(pl.LightningModule):
     def _losses(self, batch: Pairs, convention: str, layers: dict[str, Any]) -> PictureLosses:
         contents, styles = batch
         if self.colours == "matched":
-            styles = match_colours(styles, to=contents).clamp(0, 1)
+            styles = match_colors(styles, to=contents).clamp(0, 1)
         at_once = self.at_once or (1 if self.device.type == "cpu" else len(contents))
         options = {"balance": self.balance, "convention": convention, **layers}
         return PictureLosses(self.net, self._seen(contents), self._seen(styles), at_once=at_once, **options)
 
     def _seen(self, images: Tensor) -> Tensor:
-        """Return what the net is shown of pictures."""
+        """Return the pictures as the net sees them."""
         return luminance(images) if self.colours == "luminance" else images
 
     def _evaluate(self, place: int) -> Tensor:
-        """Compute the losses of all pictures, (pairs,), and their gradients: the closure of the optimizer."""
+        """Compute the losses of all pictures, (pairs,), and their gradients; this is the optimizer's closure."""
         images = self.generated[place]
         assert self.losses is not None
         if self.clamp == "closure":
@@ -281,19 +277,21 @@ class StyleTransfer(pl.LightningModule):
         return self.trace[-1][2]
 
     def _guard(self, place: int, losses: Tensor) -> None:
-        """Remember the best pictures; send back those whose loss has exploded, and start anew with them."""
+        """Remember the best pictures; return those whose loss exploded to their best state, and reset the optimizer."""
         images, best = self.generated[place].data, self._bests[place]
         exploded = best.see(images, losses)
         if not self.guard or not exploded.any():
             return
         if best.losses.isinf().any():
-            raise LabsError("the loss is not finite at the start; type smaller weights, or style_loss=tutorial.")
+            raise LabsError("the loss is not finite at the start. Type smaller weights, or style_loss=tutorial.")
         best.send_back(images, exploded)
-        self.generated[place].grad[exploded] = 0  # Adam is about to move by it
+        self.generated[place].grad[exploded] = 0  # Adam would still use it
         forget(self.trainer.optimizers[place], exploded)
         names = handed_over(self.trainer, PicturePairs, to=self).names
         listed = ", ".join(name for name, bad in zip(names, exploded.tolist(), strict=True) if bad)
-        self.print(f"evaluation {self.evaluations}: the loss of {listed} exploded; back to the best picture so far")
+        self.print(
+            f"Evaluation {self.evaluations}: the loss of {listed} exploded. Its best picture so far is restored."
+        )
 
     @property
     def _bests(self) -> list[BestSoFar]:

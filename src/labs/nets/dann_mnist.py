@@ -69,7 +69,7 @@ class DomainHead(nn.Module):
         self.layers = nn.Sequential(*layers, nn.Linear(features, 1))
 
     def forward(self, features: Tensor) -> Tensor:
-        """Return logits (batch,) of features (batch, features): above 0 for the unlabelled domain."""
+        """Return logits (batch,) of features (batch, features): above 0 for the unlabeled domain."""
         return self.layers(features).squeeze(1)
 
 

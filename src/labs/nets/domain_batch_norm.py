@@ -29,7 +29,7 @@ class DomainBatchNorm2d(nn.BatchNorm2d):
         self.other = False
 
     def forward(self, images: Tensor) -> Tensor:
-        """Normalise a batch (batch, channels, height, width): by its own statistics in training, else running ones."""
+        """Normalize a batch (batch, channels, height, width): by its own statistics in training, else running ones."""
         prefix = "other_running" if self.other else "running"
         mean, variance = getattr(self, f"{prefix}_mean"), getattr(self, f"{prefix}_var")
         momentum = 0.1 if self.momentum is None else self.momentum

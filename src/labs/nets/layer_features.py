@@ -34,9 +34,9 @@ class LayerFeatures(nn.Module):
             have stand-ins for; VGG has all of `layer_names`, by either name.
         name: As in `build_net`, or `timm/` and a name as in `labs.nets.timm_nets`.
         pooling: `max`, as the nets were trained, or `average`, as in Gatys et al.
-        weights: `random`: He initialisation of all convolutions, normal with variance 2 / fan-in, and zero biases, so
+        weights: `random`: He initialization of all convolutions, normal with variance 2 / fan-in, and zero biases, so
             that the scale of the activations stays the same through all layers. Otherwise as in `build_net`:
-            `imagenet`, a run directory, or a file with a state dict. Random nets of timm are as it initialises them.
+            `imagenet`, a run directory, or a file with a state dict. Random nets of timm are as it initializes them.
         seed: Of the random weights.
         weights_folder: As in `build_net`.
         stands_in: The five modules that stand for `conv_1` to `conv_5`; None: those of `labs.nets.layer_names`.
@@ -80,7 +80,7 @@ class LayerFeatures(nn.Module):
         self.eval()
         self.overwritten = self._cut()
         if next(net.parameters()).is_meta:
-            _initialise(net, seed)
+            _initialize(net, seed)
         for statistic in ("mean", "std"):
             values = torch.tensor(getattr(IMAGENET, statistic)).view(3, 1, 1)
             self.register_buffer(statistic, values, persistent=False)
@@ -92,7 +92,7 @@ class LayerFeatures(nn.Module):
         """Compute the activations.
 
         Args:
-            images: RGB in [0, 1], (batch, 3, height, width); normalised here by ImageNet's statistics.
+            images: RGB in [0, 1], (batch, 3, height, width); normalized here by ImageNet's statistics.
             visit: What is called with the activations of a layer, by its name; the net goes on with what it returns,
                 as the loss layers of PyTorch's tutorial hand on what they measure. Layers that are not named are not
                 returned, and the net stops after the last one. By default all of `layers`, untouched.
@@ -254,7 +254,7 @@ def _drop(module: nn.Module, begun: set[nn.Module], done: set[nn.Module]) -> Non
             setattr(module, name, nn.Identity())
 
 
-def _initialise(net: nn.Module, seed: int) -> None:
+def _initialize(net: nn.Module, seed: int) -> None:
     net.to_empty(device="cpu")
     generator = torch.Generator().manual_seed(seed)
     with torch.random.fork_rng(devices=[]):

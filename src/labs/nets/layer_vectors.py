@@ -74,7 +74,7 @@ class LayerVectors(nn.Module):
         return sum(self.widths)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return (batch, num_classes) of images (batch, 3, image_size, image_size), normalised."""
+        """Return (batch, num_classes) of images (batch, 3, image_size, image_size), normalized."""
         return self.head(unit_rows([part(images) for part in self.parts]))
 
 

@@ -3,7 +3,7 @@
 SqueezeNet 1.1 (Iandola et al. 2016) with the Caffe weights of its authors, and EfficientNet-Lite0 (Google, Apache-2.0).
 Each was trained with a normalization of its own, which `labs.nets.folding` puts into its first convolution. That of
 SqueezeNet has no padding, so the net is the original. That of EfficientNet-Lite0 pads the last row and the last column
-with zeros, which are ImageNet's mean color now instead of the grey level 127: probabilities of seven photographs
+with zeros, which are ImageNet's mean color now instead of the gray level 127: probabilities of seven photographs
 changed by at most 0.016.
 """
 

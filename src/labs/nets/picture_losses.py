@@ -10,7 +10,7 @@ from torch import Tensor
 from labs.functional.style import content_loss, gram, pass_style_loss
 from labs.nets.layer_features import LayerFeatures
 
-# What every run is measured by, whatever it minimised: the layers of PyTorch's tutorial.
+# What every run is measured by, whatever it minimized: the layers of PyTorch's tutorial.
 YARDSTICK: dict[str, Any] = {
     "content_layers": ("conv_4",),
     "style_layers": ("conv_1", "conv_2", "conv_3", "conv_4", "conv_5"),

@@ -54,13 +54,13 @@ def build_net(
         name: `resnet18`, `resnet34`, `resnet50`, `resnet_small`, `alexnet`, `vgg16`, `vgg19`, `squeezenet1_0`,
             `squeezenet1_1`, `efficientnet_lite0`, or another classifier of torchvision.
         num_classes: Number of logits, at least 2.
-        weights: `random`: the initialisation of torchvision. `imagenet`: those that a package carries
+        weights: `random`: the initialization of torchvision. `imagenet`: those that a package carries
             (`labs.nets.package_weights`), else torchvision's IMAGENET1K_V1. Otherwise a run directory, whose best
             checkpoint is read, or a .ckpt, .pt or .pth file.
         image_size: Height and width of the images, in pixels; checked against what the net can take.
         weights_folder: Where the ImageNet files lie or are downloaded to (`labs.nets.weight_files`); None: torch's own
             cache.
-        keep_head: Take the head from the weights, too; by default it is freshly initialised, for transfer
+        keep_head: Take the head from the weights, too; by default it is freshly initialized, for transfer
             learning. Without effect for `random`.
         reinitialize: Further layers that begin anew, such as `[classifier.4]`, as the head does.
 
