@@ -37,7 +37,7 @@ def test_a_damaged_picture_is_named(bsds_server: ArchiveServer, tmp_path: Path) 
 def test_another_archive_is_refused_by_its_md5(bsds_server: ArchiveServer, tmp_path: Path) -> None:
     entry = bsds_server.entries["BSR_bsds500.tgz"]
     entry.body = entry.body[:-1] + bytes([entry.body[-1] ^ 1])
-    with pytest.raises(LabsError, match=r"found MD5 (.|\n)*by hand at .*BSR_bsds500\.tgz(.|\n)*data=embedded"):
+    with pytest.raises(LabsError, match=r"found MD5 (.|\n)*by hand, save it as .*BSR_bsds500\.tgz(.|\n)*data=embedded"):
         list_pictures(tmp_path, "train")
 
 

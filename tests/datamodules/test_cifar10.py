@@ -190,7 +190,7 @@ class TestStore:
         shutil.rmtree(tmp_path / "cache")
         usage = shutil.disk_usage(tmp_path)
         monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=18 * 3 * 20 * 20 - 1))
-        with pytest.warns(UserWarning, match=r"held in memory .* paths\.data="):
+        with pytest.warns(UserWarning, match=r"kept in memory.* paths\.data="):
             images = load(tmp_path, 20)
         assert np.array_equal(images.pixels, pixels)
         assert np.array_equal(images.labels, expected.labels)

@@ -54,14 +54,14 @@ def test_a_name_leads_to_no_place_outside_the_folder(tmp_path: Path) -> None:
     [
         ("Ada\t1\t2\thttp://a/b.jpg\t1,2,3,4", r"line 2: expected 6 columns .*\(name, .* sha256\), found 5: Ada"),
         ("<html><body>Please log in", "found 1: <html><body>Please log in This is an HTML page"),
-        (LINE.replace("4959", "x"), "line 2: expected a name, the number of an image and the number of a face"),
-        (LINE.replace("4959", "4" * 300), "line 2: expected a name, the number of an image"),
+        (LINE.replace("4959", "x"), "line 2: expected a name, an image number and a face number"),
+        (LINE.replace("4959", "4" * 300), "line 2: expected a name, an image number"),
         (LINE.replace("Ada Quillmoor", " "), "expected a name"),
         (LINE.replace("147,111,348,312", "147,111,147,312"), r"line 2: the box 147,111,147,312 has no area"),
         (LINE.replace("147,111,348,312", "147,312,348,111"), "has no area: x2 must be larger than x1, and y2 larger"),
         (LINE.replace("147,111,348,312", "147 111 348 312"), "expected a box x1,y1,x2,y2 in pixels"),
         (LINE.replace("147,111,348,312", "1,2,3"), "expected a box"),
-        (LINE.replace(SHA, "abc"), "expected a SHA-256 of 64 digits from 0 to f, found 'abc'"),
+        (LINE.replace(SHA, "abc"), "expected a SHA-256 with 64 hex digits, found 'abc'"),
         (LINE.replace("2789", "1").replace(SHA, "0" * 64), r"line 1 are different photographs of one name and number"),
         (LINE.replace("111,", "112,"), r"line 2: this line and .*line 1 are different faces of one name and number"),
     ],
@@ -74,7 +74,7 @@ def test_a_line_that_cannot_be_one_is_named(tmp_path: Path, line: str, message: 
 
 def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "subset_actors.txt")
-    with pytest.raises(LabsError, match=r"subset_actors\.txt: cannot be read \(it is no file\)"):
+    with pytest.raises(LabsError, match=r"subset_actors\.txt: cannot be read \(it is not a file\)"):
         read_lists(tmp_path)
 
 

@@ -77,7 +77,7 @@ def test_a_damaged_download_is_refused(mnist_server: ArchiveServer, tmp_path: Pa
 
 def test_no_server(mnist_server: ArchiveServer, tmp_path: Path) -> None:
     mnist_server.entries.clear()
-    with pytest.raises(LabsError, match=r"404(.|\n)*by hand at .*train-images(.|\n)*data=embedded"):
+    with pytest.raises(LabsError, match=r"404(.|\n)*by hand, save it as .*train-images(.|\n)*data=embedded"):
         load(tmp_path)
 
 
@@ -159,7 +159,7 @@ class TestStore:
         shutil.rmtree(tmp_path / "cache")
         usage = shutil.disk_usage(tmp_path)
         monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=17 * 20 * 20 - 1))
-        with pytest.warns(UserWarning, match=r"held in memory .* paths\.data="):
+        with pytest.warns(UserWarning, match=r"kept in memory.* paths\.data="):
             images = load(tmp_path, 20)
         assert np.array_equal(images.pixels, expected)
         assert stores(tmp_path) == []

@@ -114,7 +114,7 @@ class TestBuilt:
     @pytest.mark.parametrize("missing", ["BSR_bsds500.tgz", "train-images-idx3-ubyte.gz"])
     def test_a_source_that_cannot_be_had(self, online: ArchiveServer, tmp_path: Path, missing: str) -> None:
         del online.entries[missing]
-        with pytest.raises(LabsError, match=rf"404(.|\n)*by hand at .*{missing}(.|\n)*data=embedded"):
+        with pytest.raises(LabsError, match=rf"404(.|\n)*by hand, save it as .*{missing}(.|\n)*data=embedded"):
             load(tmp_path)
 
     def test_offline(self, online: ArchiveServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -129,7 +129,7 @@ class TestBuilt:
         expected = np.array(load(tmp_path).pixels)
         shutil.rmtree(tmp_path / "MNIST-M")
         (tmp_path / "MNIST-M").write_text("a file")
-        with pytest.warns(UserWarning, match=r"held in memory .*MNIST-M cannot be written .* paths\.data="):
+        with pytest.warns(UserWarning, match=r"Cannot write to .*MNIST-M .*kept in memory.* paths\.data="):
             assert np.array_equal(load(tmp_path).pixels, expected)
 
 
@@ -290,7 +290,7 @@ class TestCopy:
         (tmp_path / name).write_bytes(pickle.dumps({"train": []}))
         for path in (tmp_path / name, tmp_path) if name != "M.PKL" else (tmp_path / name,):
             with pytest.raises(
-                LabsError, match=r"datamodule\.target\.copy=.*a pickle can run any code.*\.pt.*<folder>"
+                LabsError, match=r"datamodule\.target\.copy=.*pickles are not read.*\.pt.*<folder>"
             ) as e:
                 load(tmp_path / "data", copy=str(path))
             assert "\n" not in str(e.value)
@@ -330,7 +330,7 @@ class TestCopy:
             ("00000003.png ten", r"line 6: expected a name and a digit"),
             ("99999999.png 4", r"line 6: .*mnist_m_test has no 99999999\.png"),
             ("../mnist_m_train/00000003.png 4", r"line 6: .* has no \.\./"),
-            ("00000003.png 4", r"line 6: 00000003\.png is there for the second time"),
+            ("00000003.png 4", r"line 6: 00000003\.png is listed twice"),
         ],
     )
     def test_a_list_that_makes_no_sense(self, ganin: Path, tmp_path: Path, line: str, message: str) -> None:
@@ -346,7 +346,7 @@ class TestCopy:
         Image.open(folder / "00000004.png").convert("L").save(folder / "00000004.png")
         assert len(load(tmp_path / "data", copy=str(ganin)).pixels) == 17
         said = " ".join(capsys.readouterr().out.split())
-        assert "passed over: 1 hidden, 1 .txt, 1 that no list names; converted: 1 grey" in said
+        assert "skipped: 1 hidden, 1 .txt, 1 not in a list; converted: 1 gray" in said
 
     def test_a_list_of_nothing(self, ganin: Path, tmp_path: Path) -> None:
         (ganin / "mnist_m" / "mnist_m_test_labels.txt").write_text("\n")
@@ -426,7 +426,7 @@ class TestEmbedded:
     def test_mistakes(self, tmp_path: Path) -> None:
         with pytest.raises(LabsError, match=r"datamodule\.target\.seed=-1: expected 0 or more"):
             MNISTM(embedded=False, folder=str(tmp_path), seed=-1)
-        with pytest.raises(LabsError, match=r"datamodule\.target\.copy=x: embedded data has no copy"):
+        with pytest.raises(LabsError, match=r"\.copy=x: a copy cannot be combined with data=embedded"):
             MNISTM(embedded=True, folder=str(tmp_path), copy="x")
 
 

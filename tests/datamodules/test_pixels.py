@@ -62,7 +62,7 @@ class TestReadImage:
         assert (red == green).all()
         assert (red == blue).all()
         assert red.std() > 0
-        assert words == ["grey"]
+        assert words == ["gray"]
 
 
 class TestStore:
@@ -84,7 +84,7 @@ class TestStore:
         second, kept, converted = decode_images(files, SIZE, cache)
         assert np.array_equal(first, second)
         assert kept == list(range(9))
-        assert converted == {"grey": 3, "CMYK": 3}
+        assert converted == {"gray": 3, "CMYK": 3}
 
     def test_another_size_selection_or_order_is_another_store(self, files: list[Path], cache: Path) -> None:
         decode_images(files, SIZE, cache)
@@ -134,7 +134,7 @@ class TestStore:
         expected = np.array(decode_images(files, SIZE, cache / "elsewhere")[0])
         usage = shutil.disk_usage(files[0])
         monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=9 * 3 * SIZE * SIZE - 1))
-        with pytest.warns(UserWarning, match=r"held in memory .* paths\.data="):
+        with pytest.warns(UserWarning, match=r"kept in memory.* paths\.data="):
             pixels, kept, _ = decode_images(files, SIZE, cache)
         assert np.array_equal(pixels, expected)
         assert kept == list(range(9))
@@ -198,19 +198,19 @@ class TestUnreadable:
         assert len(decode_images(broken, SIZE, cache)[0]) == 9
 
     def test_they_are_left_out_if_asked(self, broken: list[Path], cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        with pytest.warns(UserWarning, match="left out 2 unreadable images"):
+        with pytest.warns(UserWarning, match="skipped 2 unreadable images"):
             pixels, kept, _ = decode_images(broken, SIZE, cache, skip_unreadable=True)
         assert kept == [0, 1, 3, 4, 5, 7, 8]
         for row, file in enumerate(kept):
             assert np.array_equal(pixels[row], read_image(broken[file], SIZE)[0])
         forbid_decoding(monkeypatch)
-        with pytest.warns(UserWarning, match="left out 2 unreadable images"):
+        with pytest.warns(UserWarning, match="skipped 2 unreadable images"):
             again, kept_again, _ = decode_images(broken, SIZE, cache, skip_unreadable=True)
         assert np.array_equal(again, pixels)
         assert kept_again == kept
 
     def test_skipping_once_does_not_hide_them_from_who_did_not_ask(self, broken: list[Path], cache: Path) -> None:
-        with pytest.warns(UserWarning, match="left out"):
+        with pytest.warns(UserWarning, match="skipped"):
             decode_images(broken, SIZE, cache, skip_unreadable=True)
         with pytest.raises(LabsError, match="2 of 9"):
             decode_images(broken, SIZE, cache)

@@ -76,7 +76,7 @@ def test_every_image_is_looked_at_once_on_its_side(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("fake_inception")
 def test_warns_about_grey_images_and_shows_them_as_colour(tmp_path: Path) -> None:
     (tmp_path / "own.pth").touch()
-    with pytest.warns(UserWarning, match="grey images says little"):
+    with pytest.warns(UserWarning, match="says little about gray images"):
         inception_distance(images(3, 1, 1), images(3, 1, 2), str(tmp_path / "own.pth"))
     assert torch.equal(torch.cat(FakeDistance.last.seen[True]), images(3, 3, 2))
 

@@ -62,8 +62,8 @@ def test_offline_it_says_which_file_to_put_where(cache: Path, tmp_path: Path, mo
     with pytest.raises(LabsError) as raised:
         torchvision_file("https://weights.invalid/resnet18-f37072fd.pth", str(tmp_path))
     for said in (
-        "resnet18-f37072fd.pth is missing and LABS_OFFLINE forbids a download",
-        f"Put the file by hand at {tmp_path}/resnet18-f37072fd.pth",
+        "resnet18-f37072fd.pth is missing, and LABS_OFFLINE forbids downloads",
+        f"To add the file by hand, save it as {tmp_path}/resnet18-f37072fd.pth",
         "SHA-256 starts with f37072fd",
         "paths.weights=<folder>",
         "net=squeezenet or net=efficientnet_lite0",

@@ -79,7 +79,7 @@ def test_a_file_that_is_no_record_is_broken(tmp_path: Path, text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        (f'{{"format": 1, "seconds": 1{"0" * 400}}}', "a number of 401 figures"),
+        (f'{{"format": 1, "seconds": 1{"0" * 400}}}', "a number with 401 digits"),
         ('{"a":' * 50_000, "nested too deeply"),
         (r'{"format": 1, "experiment": "\ud800"}', "surrogates not allowed"),
         ('{"format": ' + "[" * 300 + "]" * 300 + "}", r"it has format \[\[\["),
@@ -106,7 +106,7 @@ def test_what_is_no_file_is_not_opened(tmp_path: Path, name: str, make: Callable
 
     run = read_run(tmp_path / "run")
 
-    assert (run.status, run.error) == ("broken", f"{file.name} cannot be read: it is no file")
+    assert (run.status, run.error) == ("broken", f"{file.name} cannot be read: it is not a file")
 
 
 def test_pictures_that_are_no_files_are_left_out(tmp_path: Path) -> None:

@@ -13,14 +13,14 @@ from labs import LabsError
 from labs.storage.checkpoint_files import read_checkpoint
 
 REASONS = {
-    "cut": "it is cut short, or was not written by torch.save",
+    "cut": "it is truncated or was not written by torch.save",
     "empty": "it is empty",
-    "text": "it is cut short, or was not written by torch.save",
-    "noise": "it is cut short, or was not written by torch.save",
-    "code": r"it names \w+\.mkdir, which could run code, and only tensors and plain values are read",
-    "numpy": r"it names numpy\.\S+, which could run code, and only tensors and plain values are read",
-    "list": "it holds a list; expected tensors by name",
-    "nothing": "it holds nothing; expected tensors by name",
+    "text": "it is truncated or was not written by torch.save",
+    "noise": "it is truncated or was not written by torch.save",
+    "code": r"it refers to \w+\.mkdir, which could run code; only tensors and plain values are loaded",
+    "numpy": r"it refers to numpy\.\S+, which could run code; only tensors and plain values are loaded",
+    "list": "expected a dictionary of tensors, found a list",
+    "nothing": "expected a dictionary of tensors, found nothing",
 }
 
 
@@ -37,7 +37,7 @@ def test_a_bad_checkpoint_is_named_in_one_sentence_and_runs_no_code(name: str, t
 
 def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "last.ckpt")
-    with pytest.raises(LabsError, match=r"last\.ckpt cannot be read as a checkpoint: it is no file\."):
+    with pytest.raises(LabsError, match=r"last\.ckpt cannot be read as a checkpoint: it is not a file\."):
         read_checkpoint(tmp_path / "last.ckpt")
 
 

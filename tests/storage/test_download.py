@@ -44,7 +44,7 @@ class TestDownload:
         url = server.serve("a", BODY, break_after=[100_000])
         with pytest.raises(LabsError, match="100,000 of 300,000 bytes") as caught:
             get(archive_of(url), tmp_path, retries=0)
-        assert "run again to go on" in str(caught.value)
+        assert "run the same command again to resume" in str(caught.value)
         assert part_of(tmp_path).read_bytes() == BODY[:100_000]
         assert get(archive_of(url), tmp_path, retries=0).read_bytes() == BODY
         assert (server.requests[1].range, server.requests[1].sent) == ("bytes=100000-", 200_000)

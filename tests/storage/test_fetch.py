@@ -42,7 +42,7 @@ class TestFileInPlace:
 
     def test_folder_or_dead_link_in_place_is_left_alone(self, server: ArchiveServer, tmp_path: Path) -> None:
         (tmp_path / "birds.tgz").symlink_to(tmp_path / "unmounted")
-        with pytest.raises(LabsError, match="a link to nothing"):
+        with pytest.raises(LabsError, match="a broken link"):
             get(archive_of(server.serve("a", BODY)), tmp_path)
         assert (tmp_path / "birds.tgz").is_symlink()
         assert server.requests == []
@@ -118,7 +118,7 @@ class TestFileInPlace:
 
     def test_a_download_with_another_md5_is_refused(self, server: ArchiveServer, tmp_path: Path) -> None:
         archive = Archive("birds.tgz", (server.serve("a", OTHER),), md5=hashlib.md5(BODY).hexdigest())
-        with pytest.raises(LabsError, match=f"found MD5 (.|\n)*by hand at (.|\n)*size unknown, MD5 {archive.md5}"):
+        with pytest.raises(LabsError, match=f"found MD5 (.|\n)*by hand(.|\n)*size unknown, MD5 {archive.md5}"):
             get(archive, tmp_path)
         assert not (tmp_path / "birds.tgz").exists()
 
@@ -136,7 +136,7 @@ class TestConditions:
 
     def test_file_without_address_says_where_to_put_it(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv("LABS_OFFLINE", raising=False)
-        with pytest.raises(LabsError, match="no address") as caught:
+        with pytest.raises(LabsError, match="no public address") as caught:
             get(archive_of(), tmp_path)
         assert str(tmp_path / "birds.tgz") in str(caught.value)
 

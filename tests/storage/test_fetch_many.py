@@ -41,14 +41,14 @@ MISBEHAVIORS: list[tuple[str, dict[str, Any], str, str]] = [
     ("has another image there", {}, "0" * 64, f"wrong SHA-256 ({SHA})"),
     ("sends a web page, named .jpg", {"body": HTML}, "", "an HTML page"),
     ("sends an image of 1x1 pixel", {"body": jpeg("red", (1, 1))}, "", "smaller than 8 pixels (1x1, height x width)"),
-    ("is slow: one byte at a time", {"drip": 0.05}, "", "not whole after 1 seconds"),
-    ("sends headers without an end", {"endless_head": True}, "", "not whole after 1 seconds"),
-    ("sends half of the image, then nothing", {"stall_after": 99}, "", "no answer, or a broken one (timed out)"),
+    ("is slow: one byte at a time", {"drip": 0.05}, "", "not complete after 1 seconds"),
+    ("sends headers without an end", {"endless_head": True}, "", "not complete after 1 seconds"),
+    ("sends half of the image, then nothing", {"stall_after": 99}, "", "no answer, or an incomplete one (timed out)"),
     (
         "breaks off, each time",
         {"break_after": [99] * 3},
         "",
-        f"no answer, or a broken one (broke off after 99 of {len(RED)} bytes)",
+        f"no answer, or an incomplete one (broke off after 99 of {len(RED)} bytes)",
     ),
     ("breaks off once", {"break_after": [99]}, "", ""),
     (
@@ -153,7 +153,7 @@ class TestManifest:
         (tmp_path / "brought.jpg").write_bytes(BLUE)
         (tmp_path / "broken.jpg").write_bytes(HTML)
         whys = [outcome.why for outcome in get(wanted, tmp_path)]
-        assert whys == ["", "", "the file in its place: an HTML page"]
+        assert whys == ["", "", "the existing file: an HTML page"]
         assert [request.path for request in server.requests] == ["removed.jpg"] * 2
         assert (tmp_path / "brought.jpg").read_bytes() == BLUE
         assert (tmp_path / "broken.jpg").read_bytes() == HTML
@@ -271,7 +271,7 @@ class TestManyAddresses:
             outcomes = get(wanted, tmp_path)
         assert time.monotonic() - began < 20
         assert [outcome.why for outcome in outcomes].count("") == 1
-        assert "failed 5 times in a row (at last: no answer" in outcomes[900].why
+        assert "failed 5 times in a row (last error: no answer" in outcomes[900].why
         assert outcomes[9_950].why == "its host has no address (Name or service not known)"
         assert len(read_manifest(tmp_path)) == 10_001
         assert get(wanted, tmp_path) == outcomes  # nothing is asked again
@@ -299,7 +299,7 @@ class TestManyAddresses:
         wanted = [Wanted(server.serve(f"{n}.jpg", RED, status=503 if n else None), f"{n}.jpg") for n in range(9)]
         outcomes = get(wanted, tmp_path, workers=1)
         assert [outcome.path is None for outcome in outcomes] == [False, *[True] * 8]
-        assert outcomes[-1].why == "its host failed 5 times in a row (at last: 503 Service Unavailable)"
+        assert outcomes[-1].why == "its host failed 5 times in a row (last error: 503 Service Unavailable)"
         for entry in server.entries.values():
             entry.status = None
         assert all(outcome.path for outcome in get(wanted, tmp_path))

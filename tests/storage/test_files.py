@@ -70,7 +70,7 @@ def test_a_killed_process_leaves_the_file_before(tmp_path: Path) -> None:
     ("text", "reason"),
     [
         ("[" * 100_000, "nested too deeply"),
-        (f'{{"a": 1{"0" * 400}}}', "a number of 401 figures"),
+        (f'{{"a": 1{"0" * 400}}}', "a number with 401 digits"),
         (r'{"a": "\ud800"}', "surrogates not allowed"),
         ("\0", "Expecting value"),
         ("", "Expecting value"),
@@ -86,7 +86,7 @@ def test_json_that_nobody_can_use_is_refused(text: str, reason: str, tmp_path: P
 def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "a.json")
     for read in (read_text, read_json):
-        with pytest.raises(OSError, match="it is no file"):
+        with pytest.raises(OSError, match="it is not a file"):
             read(tmp_path / "a.json")
 
 

@@ -50,7 +50,7 @@ def test_a_file_without_a_known_digest(package):
             "net.pth",
             SHA256,
             b"altered",
-            "is not the file .* published with; type pip install --",
+            "is not the file published with the package; type pip install --",
         ),
     ],
 )

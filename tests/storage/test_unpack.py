@@ -92,7 +92,7 @@ class TestUnpack:
 
     @pytest.mark.parametrize("make", [make_tar, make_zip])
     def test_archive_without_what_was_expected(self, tmp_path: Path, make: Callable[..., Path]) -> None:
-        with pytest.raises(LabsError, match=r"holds no CUB_200_2011, only: birds"):
+        with pytest.raises(LabsError, match=r"does not contain CUB_200_2011, only: birds"):
             unpack(make(tmp_path / "a"), tmp_path / "out", expected="CUB_200_2011")
         assert names_in(tmp_path) == ["a"]
 
@@ -172,7 +172,7 @@ class TestUnpack:
 
     def test_file_of_another_kind_and_missing_file(self, tmp_path: Path) -> None:
         (tmp_path / "a").write_bytes(b"<html></html>")
-        with pytest.raises(LabsError, match="damaged or no tar or zip"):
+        with pytest.raises(LabsError, match="not a valid tar or zip"):
             unpack(tmp_path / "a", tmp_path / "out")
         with pytest.raises(LabsError, match="No such file"):
             unpack(tmp_path / "b", tmp_path / "out")

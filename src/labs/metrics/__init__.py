@@ -1,1 +1,1 @@
-"""Measures with a state: over two domains, and of generated images through a judge."""
+"""Stateful metrics: over two domains, and for generated images."""

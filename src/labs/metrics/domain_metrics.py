@@ -1,4 +1,4 @@
-"""What is measured of a net between two domains: how good it is on each, and how well they can be told apart."""
+"""Metrics over two domains: accuracy on each, and how well the domains can be distinguished."""
 
 from typing import Literal
 
@@ -11,17 +11,17 @@ from labs.functional.validators import mean_entropy, soft_neighborhood_density
 
 
 class DomainMetrics(nn.Module):
-    """Collect predictions of images of both domains, and measure them.
+    """Collect predictions on both domains, and compute their metrics.
 
     Args:
-        num_classes: classes of the images.
+        num_classes: number of classes.
     """
 
     def __init__(self, num_classes: int) -> None:
         super().__init__()
         self.source, self.target = (MulticlassAccuracy(num_classes, average="micro") for _ in range(2))
-        self.source_told, self.target_told = BinaryAccuracy(), BinaryAccuracy()  # recognised by the domain head
-        self.target_probabilities = CatMetric(nan_strategy="disable")  # else what is no number is left out
+        self.source_domain, self.target_domain = BinaryAccuracy(), BinaryAccuracy()  # of the domain discriminator
+        self.target_probabilities = CatMetric(nan_strategy="disable")  # otherwise NaN would be dropped
 
     def update(
         self,
@@ -35,29 +35,31 @@ class DomainMetrics(nn.Module):
         """Add a batch.
 
         Args:
-            domain: of all of its images.
+            domain: the domain of all images in the batch.
             logits: (batch, classes).
             labels: (batch,).
-            domain_logits: (batch,), above 0 for the unlabelled domain.
-            unlabeled: whether this is the unlabelled domain.
+            domain_logits: (batch,), positive for the unlabeled domain.
+            unlabeled: whether this is the unlabeled domain.
         """
-        right, told = (self.source, self.source_told) if domain == "source" else (self.target, self.target_told)
-        right.update(logits, labels)
-        told.update(domain_logits > 0, torch.full_like(labels, int(unlabeled)))
+        source = domain == "source"
+        class_acc, domain_acc = (self.source, self.source_domain) if source else (self.target, self.target_domain)
+        class_acc.update(logits, labels)
+        domain_acc.update(domain_logits > 0, torch.full_like(labels, int(unlabeled)))
         if domain == "target":
             self.target_probabilities.update(logits.float().softmax(dim=1))
 
     def compute(self) -> dict[str, Tensor]:
-        """Return what was measured, and begin anew.
+        """Return the metrics, and reset them.
 
-        `source_acc` and `target_acc`; `domain_acc`, the mean of the shares of each domain that is recognised, 0.5 by
-        chance; and of the target's predictions `target_entropy` and `target_density`, which need no labels.
+        `source_acc` and `target_acc` are the accuracies on each domain. `domain_acc` is the domain discriminator's
+        accuracy, averaged over both domains, 0.5 by chance. `target_entropy` and `target_density` are computed from the
+        predictions on the target and need no labels.
         """
-        probabilities = self.target_probabilities.compute().cpu()  # what follows needs float64, which Apple GPUs lack
+        probabilities = self.target_probabilities.compute().cpu()  # float64 is needed, which Apple GPUs lack
         measured = {
             "source_acc": self.source.compute(),
             "target_acc": self.target.compute(),
-            "domain_acc": (self.source_told.compute() + self.target_told.compute()) / 2,
+            "domain_acc": (self.source_domain.compute() + self.target_domain.compute()) / 2,
             "target_entropy": mean_entropy(probabilities).float(),
             "target_density": soft_neighborhood_density(probabilities).float(),
         }

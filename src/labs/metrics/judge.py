@@ -1,7 +1,7 @@
-"""The judge of generated images: a small classifier of the same dataset, trained once, frozen, and named by a hash.
+"""The judge of generated images: a small classifier, trained once on the same dataset, frozen, identified by a hash.
 
-Metrics that look through Inception, a net of colour photographs, say little about digits. These look through a
-classifier of the very digits instead; their numbers compare with each other, never with published Inception ones.
+Metrics based on Inception, which was trained on color photographs, say little about digits. The metrics here are based
+on a classifier of the same digits. Compare their values with each other, never with published Inception values.
 """
 
 import hashlib
@@ -22,19 +22,19 @@ from labs.storage.checkpoint_files import read_checkpoint
 from labs.storage.files import replacing
 from labs.storage.stores import content
 
-SIZE = 32  # pixels: larger images are averaged down to it, so that all sizes are judged alike
+SIZE = 32  # pixels; larger images are averaged down to this size
 FEATURES = 64
-STEPS, EPOCHS = 1000, 5  # optimizer steps at least, and passes over the images
+STEPS, EPOCHS = 1000, 5  # train for at least this many optimizer steps and epochs
 BATCH = 64
-VERSION = 2  # of all that the weights depend on besides the images
+VERSION = 2  # change it when anything but the images changes the weights
 
 
 class Judge(nn.Module):
-    """Classify images of 32 pixels; its features are what comes before the last layer.
+    """Classify images of 32 x 32 pixels; the features are the input of the last layer.
 
     Args:
-        channels: of the images.
-        num_classes: classes it tells apart.
+        channels: channels of the images.
+        num_classes: number of classes.
     """
 
     unit: Tensor
@@ -52,7 +52,7 @@ class Judge(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Return features (batch, 64) of uint8 images (batch, channels, size, size), size a multiple of 32.
 
-        Their mean square over the training images is 1, so that distances of two judges are of one order.
+        Their mean square over the training images is 1, so that distances under two judges are of the same order.
         """
         pixels = images.float().div(127.5).sub(1)
         return self.body(F.avg_pool2d(pixels, pixels.shape[-1] // SIZE)) / self.unit
@@ -67,7 +67,7 @@ class Judge(nn.Module):
 
     @property
     def hash(self) -> str:
-        """Return twelve letters that name these weights."""
+        """Return a hash of the weights, 12 hex digits."""
         hashed = hashlib.sha256()
         for name, value in sorted(self.state_dict().items()):
             hashed.update(name.encode())
@@ -76,11 +76,11 @@ class Judge(nn.Module):
 
 
 def trained_judge(images: LabeledImages, folder: Path) -> Judge:
-    """Return the judge of a dataset, trained on its training split on the first call and read from `folder` afterwards.
+    """Return the judge of a dataset: train it on the training split on the first call, read it from `folder` later.
 
     Args:
         images: the dataset at 32 pixels.
-        folder: where judges are kept; the file's name depends on the images.
+        folder: folder of the judges; the file name depends on the images.
 
     Returns:
         A frozen net in evaluation mode, on the CPU.
@@ -93,7 +93,7 @@ def trained_judge(images: LabeledImages, folder: Path) -> Judge:
         judge = Judge(images.pixels.shape[1], len(images.classes))
         try:
             judge.load_state_dict(read_checkpoint(file))
-        except (LabsError, RuntimeError, TypeError):  # missing, damaged or of other shapes: train
+        except (LabsError, RuntimeError, TypeError):  # missing, damaged or with other shapes: train
             torch.manual_seed(0)
             judge = Judge(images.pixels.shape[1], len(images.classes))
             _train(judge, images)
@@ -113,14 +113,14 @@ def _endless(batches: EpochBatches) -> Iterator[list[int]]:
 
 
 def _train(judge: Judge, images: LabeledImages) -> None:
-    """Train with Adam and a cosine schedule; shifts by up to two pixels stand in for more images."""
+    """Train with Adam and a cosine schedule; the augmentation is a shift by up to two pixels."""
     train = np.flatnonzero(~images.is_test)
     pixels, labels = torch.from_numpy(images.pixels[train]), torch.from_numpy(images.labels[train])
     batches = EpochBatches(len(train), BATCH, shuffle=True, seed=0)
     optimizer = torch.optim.Adam(judge.parameters(), lr=2e-3)
     steps = max(STEPS, EPOCHS * len(batches))
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
-    bar = track(range(steps), description="training the judge of samples, once", transient=True)
+    bar = track(range(steps), description="training the judge of generated images (only once)", transient=True)
     for _, chosen in zip(bar, _endless(batches), strict=False):
         down, right = torch.randint(-2, 3, (2,)).tolist()
         shifted = pixels[chosen].roll((down, right), (-2, -1))

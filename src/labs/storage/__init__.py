@@ -1,1 +1,1 @@
-"""What is kept on disk: files written in one move, arrays computed once, archives that are fetched."""
+"""Files on disk: written atomically, arrays computed once, archives downloaded and verified."""

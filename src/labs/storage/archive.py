@@ -1,4 +1,4 @@
-"""Say what a file to download must be, and verify that a file is it."""
+"""Describe a file to download, and verify a file against this description."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ _TITLES = {"sha256": "SHA-256", "md5": "MD5"}
 
 
 class WrongFileError(Exception):
-    """The file has not the expected size or digest."""
+    """The file does not have the expected size or digest."""
 
 
 @dataclass(frozen=True)
 class Archive:
-    """Describe a file to download: its name, where it is, how long it is, what its digest is.
+    """Describe a file to download: its name, mirrors, size and digest.
 
     Raises:
-        ValueError: If a field cannot be what it should be.
+        ValueError: If a field is not valid.
     """
 
     name: str  # on disk, such as `CUB_200_2011.tgz`
-    urls: tuple[str, ...]  # mirrors, tried in order; none for a file that only the user can bring
-    sha256: str = ""  # in lower case, or its first 8 or more hex digits (torchvision's weights carry 8)
+    urls: tuple[str, ...]  # mirrors, tried in order; empty for a file that only the user can provide
+    sha256: str = ""  # lowercase hex digits: all 64, or the first 8 or more (torchvision publishes 8)
     size: int | None = None  # in bytes, when known
-    md5: str = ""  # in its place, of a file whose SHA-256 nobody has published
+    md5: str = ""  # instead of `sha256`, where only an MD5 was published
 
     def __post_init__(self) -> None:
         if not self.name or Path(self.name).name != self.name:
@@ -34,21 +34,21 @@ class Archive:
         if bool(self.sha256) == bool(self.md5):
             raise ValueError(f"{self.name}: expected either a SHA-256 or an MD5")
         if self.sha256 and not re.fullmatch("[0-9a-f]{8,64}", self.sha256):
-            raise ValueError(f"{self.name}: expected 8 to 64 lower-case hex digits, found {self.sha256!r}")
+            raise ValueError(f"{self.name}: expected 8 to 64 lowercase hex digits, found {self.sha256!r}")
         if self.md5 and not re.fullmatch("[0-9a-f]{32}", self.md5):
-            raise ValueError(f"{self.name}: expected 32 lower-case hex digits, found {self.md5!r}")
+            raise ValueError(f"{self.name}: expected 32 lowercase hex digits, found {self.md5!r}")
         for url in self.urls:
             if not url.startswith(("https://", "http://")):
                 raise ValueError(f"{self.name}: expected an http(s) address, found {url!r}")
 
     @property
     def algorithm(self) -> str:
-        """Name the digest that tells whether a file is the expected one: `sha256` or `md5`."""
+        """Return the name of the digest to check: `sha256` or `md5`."""
         return "sha256" if self.sha256 else "md5"
 
     @property
     def digest(self) -> str:
-        """Return what that digest is, or how it begins."""
+        """Return the expected digest, or its first digits."""
         return self.sha256 or self.md5
 
     def __str__(self) -> str:
@@ -57,7 +57,7 @@ class Archive:
         return f"size {size}, {_TITLES[self.algorithm]} {starts}{self.digest}"
 
     def verify(self, path: Path) -> str:
-        """Return the digest of the file at `path`, as 64 hex digits (32 of an MD5), if it is the expected one.
+        """Verify the file at `path`; return its full digest, 64 hex digits (32 for an MD5).
 
         Raises:
             WrongFileError: If its size or its digest is not the expected one.
@@ -72,6 +72,6 @@ class Archive:
 
 
 def digest_of(path: Path, algorithm: str) -> str:
-    """Return a digest of a file as hex digits: 64 of `sha256`, 32 of `md5`."""
+    """Return a digest of a file as hex digits: 64 for `sha256`, 32 for `md5`."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.new(algorithm, usedforsecurity=False)).hexdigest()

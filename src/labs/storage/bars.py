@@ -1,4 +1,4 @@
-"""Draw how many bytes, or images, are done."""
+"""Progress bars for bytes and for images."""
 
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
@@ -12,7 +12,7 @@ def byte_bar(enabled: bool = True) -> Progress:
 
 
 def image_bar(enabled: bool = True) -> Progress:
-    """Return a progress bar on stderr that counts images, goes when it is done, and draws nothing in a log file."""
+    """Return a progress bar on stderr that counts images, disappears when done, and draws nothing in a log file."""
     console = Console(stderr=True, emoji=False)
     columns = ("{task.description}", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     return Progress(*columns, console=console, transient=True, disable=not (enabled and console.is_terminal))

@@ -1,4 +1,4 @@
-"""Checkpoints, read with distrust: tensors and plain values only, and one line for a file that is none."""
+"""Safe reading of checkpoints: tensors and plain values only, and a one-line error for any other file."""
 
 import re
 from pathlib import Path
@@ -10,25 +10,26 @@ from labs import LabsError
 
 
 def read_checkpoint(file: Path, device: torch.device | str | None = "cpu") -> dict[str, Any]:
-    """Read a file of `torch.save`; no code that it may hold is run.
+    """Read a file written by `torch.save`, without running any code in it.
 
     Args:
         file: A regular file.
-        device: Where its tensors go.
+        device: Device to load the tensors to.
 
     Raises:
-        LabsError: It cannot be read, or holds no mapping; the message names the file and says why, in one sentence.
+        LabsError: If the file cannot be read or does not hold a dictionary. The message names the file and the reason
+            in one sentence.
     """
-    if file.exists() and not file.is_file():  # a pipe would be waited for
-        raise LabsError(f"{file} cannot be read as a checkpoint: it is no file.")
+    if file.exists() and not file.is_file():  # opening a pipe would wait forever
+        raise LabsError(f"{file} cannot be read as a checkpoint: it is not a file.")
     try:
-        with file.open("rb") as opened:  # by Python: torch takes every name for UTF-8, whatever the locale
+        with file.open("rb") as opened:  # torch reads file names as UTF-8, whatever the locale
             content: Any = torch.load(opened, map_location=device, weights_only=True)
-    except Exception as error:  # whatever stands in a file that is cut, or that somebody made to do harm
+    except Exception as error:  # a truncated or malicious file can raise anything
         raise LabsError(f"{file} cannot be read as a checkpoint: {_reason(file, error)}.") from error
     if not isinstance(content, dict) or not content:
         found = "nothing" if content == {} else f"a {type(content).__name__}"
-        raise LabsError(f"{file} is no checkpoint: it holds {found}; expected tensors by name.")
+        raise LabsError(f"{file} is not a checkpoint: expected a dictionary of tensors, found {found}.")
     return content
 
 
@@ -38,5 +39,5 @@ def _reason(file: Path, error: Exception) -> str:
     if file.stat().st_size == 0:
         return "it is empty"
     if foreign := re.search(r"GLOBAL ([\w.]+)", str(error)):
-        return f"it names {foreign[1]}, which could run code, and only tensors and plain values are read"
-    return "it is cut short, or was not written by torch.save"
+        return f"it refers to {foreign[1]}, which could run code; only tensors and plain values are loaded"
+    return "it is truncated or was not written by torch.save"

@@ -1,4 +1,4 @@
-"""Download a file from its mirrors: resume, try again, and go on to the next one."""
+"""Download a file from its mirrors: resume, retry, and fall back to the next mirror."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from labs import LabsError
 from labs.storage.archive import Archive, WrongFileError
 from labs.storage.bars import byte_bar
 
-BACKOFF_SECONDS = 1.0  # wait before the first retry; it doubles with each one
+BACKOFF_SECONDS = 1.0  # wait before the first retry; doubles with each further retry
 CHUNK_BYTES = 1 << 17
 
 
 class MirrorError(Exception):
-    """This mirror cannot serve the file: go on to the next one."""
+    """This mirror cannot serve the file; try the next one."""
 
 
 class _TryAgainError(Exception):
-    """The network failed: the same mirror may answer later."""
+    """The network failed; the same mirror may answer later."""
 
 
 def download(archive: Archive, part: Path, *, timeout: float, retries: int, progress: bool) -> str:
@@ -35,13 +35,13 @@ def download(archive: Archive, part: Path, *, timeout: float, retries: int, prog
 
     Args:
         archive: What to download.
-        part: Where the bytes go; those that it already holds are not asked for again.
-        timeout: Seconds without an answer or a byte after which a connection counts as broken.
-        retries: Further attempts at each mirror after the first one fails.
+        part: The partial file; the bytes that it already holds are not downloaded again.
+        timeout: Seconds without any data after which a connection counts as broken.
+        retries: Retries per mirror.
         progress: Whether to draw a progress bar on stderr.
 
     Raises:
-        LabsError: If no mirror serves the expected file; the message gives the reason of each.
+        LabsError: If no mirror serves the expected file; the message gives the reason for each.
         OSError: If `part` cannot be written.
     """
     failures = []
@@ -53,12 +53,12 @@ def download(archive: Archive, part: Path, *, timeout: float, retries: int, prog
             except MirrorError as error:
                 failures.append(f"  {url}: {error}")
     if part.exists():
-        failures.append(f"The {decimal(part.stat().st_size)} that came are kept: run again to go on.")
+        failures.append(f"{decimal(part.stat().st_size)} are kept: run the same command again to resume.")
     raise LabsError("\n".join([f"could not download {archive.name}:", *failures]))
 
 
 def _from_mirror(url: str, archive: Archive, part: Path, timeout: float, retries: int, bar: Progress) -> str:
-    """Complete `part` from one mirror, in several attempts; return its digest."""
+    """Complete `part` from one mirror, with retries; return its digest."""
     reason: Exception | None = None
     for attempt in range(retries + 1):
         if attempt:
@@ -74,12 +74,12 @@ def _from_mirror(url: str, archive: Archive, part: Path, timeout: float, retries
             part.unlink()
             if not resumed:
                 raise MirrorError(error) from error
-            reason = error  # the wrong bytes may be those of an earlier mirror: once more, from the start
+            reason = error  # the wrong bytes may come from an earlier mirror: start over once
     raise MirrorError(f"{reason} (attempts: {retries + 1})") from reason
 
 
 def _stream(url: str, archive: Archive, part: Path, timeout: float, bar: Progress) -> bool:
-    """Append to `part` what it lacks; return whether it held bytes of an earlier attempt that were used."""
+    """Append the missing bytes to `part`; return whether bytes of an earlier attempt were reused."""
     have = part.stat().st_size if part.exists() else 0
     if archive.size is not None and have >= archive.size:
         return True
@@ -89,28 +89,28 @@ def _stream(url: str, archive: Archive, part: Path, timeout: float, bar: Progres
     with response:
         if response.headers.get_content_type() == "text/html":
             raise MirrorError("answered with a web page (quota or consent page)")
-        start = have if response.status == 206 else 0  # 200: Range was ignored, the whole file comes
+        start = have if response.status == 206 else 0  # 200: Range was ignored, the whole file follows
         if start and not response.headers.get("Content-Range", "").startswith(f"bytes {start}-"):
-            raise MirrorError("answered with another part of the file than the one asked for")
+            raise MirrorError("answered with a different part of the file than requested")
         total = archive.size if response.length is None else start + response.length
         if archive.size not in (None, total):
             raise MirrorError(f"has a file of {total:,} bytes, expected {archive.size:,}")
         done, task = start, bar.task_ids[0]
-        bar.reset(task, completed=start, total=total)  # not `update`: old bytes would count as speed
+        bar.reset(task, completed=start, total=total)  # `update` would count the old bytes as speed
         with part.open("ab" if start else "wb") as file:
             while chunk := _read(response):
                 file.write(chunk)
                 done += len(chunk)
                 bar.update(task, completed=done)
-                if total is not None and done > total:  # possible without Content-Length only
-                    break  # and found wrong by its size
-    if total is not None and done < total:  # http.client takes an early end for the end
+                if total is not None and done > total:  # possible only without Content-Length
+                    break  # the check of the size rejects it
+    if total is not None and done < total:  # http.client reports no error if the connection ends early
         raise _TryAgainError(f"the connection broke after {done:,} of {total:,} bytes")
     return start > 0
 
 
 def _open(url: str, start: int, timeout: float) -> Any:
-    """Ask for a file from byte `start` on; return the response, or None if the file ends there."""
+    """Request a file from byte `start` onward; return the response, or None if the file ends there."""
     request = urllib.request.Request(direct_url(url), headers={"User-Agent": "labs"})
     if start:
         request.add_header("Range", f"bytes={start}-")
@@ -134,19 +134,19 @@ def _read(response: Any) -> bytes:
 
 
 class StayOnHttps(urllib.request.HTTPRedirectHandler):
-    """Follow redirections, except from https to http."""
+    """Follow redirects, except from https to http."""
 
     def redirect_request(
         self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: Any, newurl: str
     ) -> urllib.request.Request | None:
-        """Return the request that follows a redirection; raise MirrorError if it would leave https."""
+        """Return the request that follows a redirect; raise MirrorError if it would leave https."""
         if req.type == "https" and not newurl.startswith("https://"):
             raise MirrorError(f"redirects from https to {newurl}")
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
 def direct_url(url: str) -> str:
-    """Turn a link to Google Drive into the form that skips its page about viruses; keep any other link.
+    """Rewrite a Google Drive link to skip the virus-scan page; return any other link unchanged.
 
     >>> direct_url("https://drive.google.com/file/d/1GDr1/view")
     'https://drive.usercontent.google.com/download?id=1GDr1&export=download&confirm=t'

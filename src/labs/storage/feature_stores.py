@@ -1,4 +1,4 @@
-"""What a fixed part of a net makes of images: computed once, kept on disk, read by every run that asks again."""
+"""Features from the fixed part of a net: computed once, kept on disk, and reused by later runs."""
 
 import hashlib
 import json
@@ -32,24 +32,24 @@ def stored_features(
     budget: int,
     precision: Callable[[], AbstractContextManager[Any]] = nullcontext,
 ) -> Stored:
-    """Return the features of images, (count, ...), memory-mapped; compute them if no earlier run has.
+    """Return memory-mapped features of images, (count, ...); compute them if no earlier run has.
 
-    A store is found by what its content depends on: `key`, the part's operations, weights and buffers, the kind of
-    device and the version of torch. Stores that were not read for the longest time make room for new ones. NumPy has no
-    bfloat16: such features are stored as the int16 of the same bits.
+    A store is identified by everything its content depends on: `key`, the part's operations, weights and buffers, the
+    type of device and the version of torch. The least recently used stores are deleted to make room for new ones. NumPy
+    has no bfloat16, so such features are stored as int16 with the same bits.
 
     Args:
-        part: maps images to features; it is run in eval mode, on the device of the images.
-        images: returns the images, batch by batch: (batch, channels, height, width), normalised.
-        count: images in all.
-        example: shape and type of the features of one image.
-        key: what the images depend on, in plain words and numbers.
-        folder: where the stores are kept.
-        budget: bytes that all stores in the folder may take together.
+        part: maps images to features; it runs in eval mode, on the device of the images.
+        images: returns the images, batch by batch: (batch, channels, height, width), normalized.
+        count: number of images.
+        example: shape and dtype of the features of one image.
+        key: everything that the images depend on, as strings and numbers.
+        folder: folder of the stores.
+        budget: maximum size of all stores in the folder together, in bytes.
         precision: returns the context, such as autocast, in which `part` runs.
 
     Raises:
-        NoRoomError: the features exceed the budget or the disk.
+        NoRoomError: the features do not fit into the budget or on the disk.
     """
     shape, dtype = example
     first = next(iter(part.parameters()), torch.zeros(0))
@@ -67,13 +67,13 @@ def stored_features(
                 done += len(features)
                 progress.advance(bar, len(features))
         if done != count:
-            raise LabsError(f"{done} images came where {count} were announced.")
+            raise LabsError(f"Expected {count} images to compute features of, found {done}.")
         return {"images": count, "seconds": round(time.perf_counter() - start, 3), "key": whole_key}
 
     if not file.exists():
         make_room(folder, count * torch.Size(shape).numel() * dtype.itemsize, budget)
     found = stored(file, (count, *shape), _as_numpy(torch.zeros(1, dtype=dtype)).dtype, fill)
-    with suppress(OSError):  # a folder that others may read only, or a store that has just made room
+    with suppress(OSError):  # a read-only folder, or a store that was just deleted to make room
         os.utime(file.with_suffix(".json"))  # read just now
     return found
 
@@ -88,17 +88,17 @@ def part_key(part: nn.Module) -> str:
 
 
 def make_room(folder: Path, needed: int, budget: int) -> None:
-    """Delete the stores that were not read for the longest time until the new one fits the budget."""
+    """Delete the least recently used stores until the new one fits the budget."""
     if needed > budget:
         raise NoRoomError(f"{needed / 1e9:.1f} GB of features exceed the budget of {budget / 1e9:g} GB.")
-    stores: list[tuple[float, int, Path]] = []  # when each was read, its size, its notes
+    stores: list[tuple[float, int, Path]] = []  # time of last use, size, JSON file
     for notes in folder.glob("[!.]*.json"):
-        with suppress(OSError):  # another process has made room
+        with suppress(OSError):  # another process deleted it
             stores.append((notes.stat().st_mtime, notes.with_suffix(".npy").stat().st_size, notes))
     taken = sum(size for _, size, _ in stores)
     for _, size, notes in sorted(stores):
         if taken + needed > budget:
-            notes.with_suffix(".npy").unlink(missing_ok=True)  # who has it open keeps it until the end
+            notes.with_suffix(".npy").unlink(missing_ok=True)  # processes that have it open can still read it
             notes.unlink(missing_ok=True)
             taken -= size
 

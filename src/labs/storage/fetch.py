@@ -1,8 +1,8 @@
-"""Return the path of a verified archive, downloading it if it is not there.
+"""Find a verified archive on disk, or download it.
 
-A file is used only when its size and its digest are the expected ones, wherever it came from. A download
-goes to a hidden `.part` beside the final name and resumes from it; a file that the user put in place is
-verified and never touched. `LABS_OFFLINE=1` in the environment forbids the network.
+A file is used only if its size and digest are the expected ones, wherever it came from. A download is
+written to a hidden `.part` file beside the final name, and resumes from there. A file that the user put in
+place is verified and never changed. The environment variable `LABS_OFFLINE=1` forbids downloads.
 """
 
 from __future__ import annotations
@@ -21,37 +21,37 @@ from labs import LabsError
 from labs.storage.archive import Archive, WrongFileError
 from labs.storage.download import download
 
-__all__ = ["Archive", "fetch"]  # who fetches an archive imports both from here
+__all__ = ["Archive", "fetch"]  # callers import both from here
 
 
 def fetch(archive: Archive, folder: Path, *, timeout: float = 30.0, retries: int = 3, progress: bool = True) -> Path:
-    """Return the path of a verified archive in `folder`; download it if it is not there.
+    """Return the path of a verified archive in `folder`; download it if it is missing.
 
     Args:
         archive: What to fetch.
-        folder: Where the file is or goes; made if needed.
-        timeout: Seconds without an answer or a byte after which a connection counts as broken.
-        retries: Further attempts at each mirror after the first one fails.
+        folder: Folder of the file; created if needed.
+        timeout: Seconds without any data after which a connection counts as broken.
+        retries: Retries per mirror.
         progress: Whether to draw a progress bar on stderr.
 
     Raises:
-        LabsError: If the file there is not the expected one (it is left alone), no mirror serves the expected
-            one (what came before a network failure is kept for the next call), the network is forbidden, or
-            the disk is full or not writable.
+        LabsError: If an existing file is not the expected one (it is left unchanged), no mirror serves the
+            expected one (a partial download is kept for the next call), downloads are forbidden, or the disk
+            is full or not writable.
     """
     target = folder / archive.name
     if os.path.lexists(target):
         return _accept(target, archive)
-    by_hand = f"Put the file by hand at {target.absolute()}\n({archive})"
+    by_hand = f"To add the file by hand, save it as {target.absolute()}\n({archive})"
     if os.environ.get("LABS_OFFLINE", "0") not in ("", "0"):
-        raise LabsError(f"{archive.name} is missing and LABS_OFFLINE forbids a download.\n{by_hand}")
+        raise LabsError(f"{archive.name} is missing, and LABS_OFFLINE forbids downloads.\n{by_hand}")
     if not archive.urls:
-        raise LabsError(f"{archive.name} has no address to download from.\n{by_hand}")
+        raise LabsError(f"{archive.name} cannot be downloaded: it has no public address.\n{by_hand}")
     part = folder / f".{archive.name}.part"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with _only_one(folder / f".{archive.name}.lock", archive.name):
-            if os.path.lexists(target):  # another process brought it while this one waited
+            if os.path.lexists(target):  # another process downloaded it while this one waited
                 return _accept(target, archive)
             _check_free_space(archive, part)
             try:
@@ -62,15 +62,15 @@ def fetch(archive: Archive, folder: Path, *, timeout: float = 30.0, retries: int
                 return _accept(target, archive)
             part.replace(target)
             _remember(target, target.stat(), archive, digest)
-    except OSError as error:  # network failures never come this far: this is the disk
+    except OSError as error:  # a disk error: network failures were handled above
         raise LabsError(f"cannot write {target.absolute()}: {error}") from error
     return target
 
 
 def _accept(target: Path, archive: Archive) -> Path:
-    """Return the path of a file that is in place if it is the expected one; leave it alone in any case."""
+    """Return the path of an existing file if it is the expected one; never change it."""
     if not target.is_file():
-        raise LabsError(f"{target.absolute()} is a folder or a link to nothing, not a file: remove it")
+        raise LabsError(f"{target.absolute()} is a folder or a broken link, not a file: remove it")
     before = target.stat()  # taken before hashing, so that a file changed meanwhile is hashed again next time
     if _remembered(target, before, archive):
         return target
@@ -80,7 +80,7 @@ def _accept(target: Path, archive: Archive) -> Path:
         or_delete = "delete it and run again to download it, or " if archive.urls else ""
         raise LabsError(
             f"{target.absolute()} is not the expected file: {error}.\n"
-            f"Nothing was changed: {or_delete}replace it by the right one ({archive})."
+            f"Nothing was changed. To continue, {or_delete}replace it with the right file ({archive})."
         ) from error
     except OSError as error:
         raise LabsError(f"cannot read {target.absolute()}: {error}") from error
@@ -92,9 +92,9 @@ def _sidecar(target: Path) -> Path:
 
 
 def _remember(target: Path, state: os.stat_result, archive: Archive, digest: str) -> None:
-    """Note that a file was verified: hashing a gigabyte at each start would take seconds."""
+    """Record that a file was verified, because hashing a gigabyte at every start would take seconds."""
     record = {"size": state.st_size, "mtime_ns": state.st_mtime_ns, archive.algorithm: digest}
-    with suppress(OSError):  # a folder that is only readable is no fault: it is hashed each time
+    with suppress(OSError):  # in a read-only folder the file is hashed every time
         _sidecar(target).write_text(json.dumps(record) + "\n", encoding="utf-8")
 
 
@@ -104,12 +104,12 @@ def _remembered(target: Path, state: os.stat_result, archive: Archive) -> bool:
         same_file = (record["size"], record["mtime_ns"]) == (state.st_size, state.st_mtime_ns)
         same_size = archive.size in (None, record["size"])
         return same_file and same_size and record[archive.algorithm].startswith(archive.digest)
-    except (OSError, ValueError, LookupError, TypeError, AttributeError):  # absent, torn or foreign
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):  # missing, truncated or not ours
         return False
 
 
 def _only_one(path: Path, name: str) -> AcquireReturnProxy:
-    """Take a lock between processes, released at the end of a `with`; say so if that means to wait."""
+    """Acquire a lock between processes, for use in a `with` block; print a line if it has to wait."""
     lock = FileLock(path)
     try:
         return lock.acquire(timeout=0)
@@ -119,13 +119,13 @@ def _only_one(path: Path, name: str) -> AcquireReturnProxy:
 
 
 def _check_free_space(archive: Archive, part: Path) -> None:
-    """Raise LabsError if what `part` still lacks does not fit on the disk."""
+    """Raise LabsError if the missing bytes of `part` do not fit on the disk."""
     if archive.size is None:
         return
     needed = archive.size - (part.stat().st_size if part.exists() else 0)
     free = shutil.disk_usage(part.parent).free
     if free < needed:
         raise LabsError(
-            f"{archive.name} needs {decimal(needed)} more ({needed:,} bytes) in {part.parent.absolute()}, "
-            f"where {decimal(free)} ({free:,} bytes) are free: make room or choose another folder"
+            f"{archive.name} needs another {decimal(needed)} ({needed:,} bytes) in {part.parent.absolute()}, "
+            f"but only {decimal(free)} ({free:,} bytes) are free: make room or choose another folder"
         )

@@ -1,9 +1,10 @@
-"""Bring many files from many hosts into one folder, as far as they can still be had, and note what became of each.
+"""Download many files from many hosts into one folder, and record the outcome of each.
 
-Hosts are asked politely (`labs.storage.polite`) and with distrust (`labs.storage.web`). Each file is checked before it
-takes its place. `manifest.tsv` in the folder says what came and why the rest did not, and a later call goes on from it:
-what came is not asked for again, and what failed only where that is wanted, so that a data set does not change by
-itself. `LABS_OFFLINE=1` in the environment forbids the network.
+Requests are limited per host (`labs.storage.polite`), and addresses are not trusted (`labs.storage.web`). Each file is
+checked before it is moved into place. `manifest.tsv` in the folder lists the downloaded files, and the reason why each
+of the others failed. A later call continues from it: downloaded files are not requested again, and failed ones only if
+`retry` is set, so that a dataset does not change by itself. The environment variable `LABS_OFFLINE=1` forbids
+downloads.
 """
 
 from __future__ import annotations
@@ -24,14 +25,14 @@ from labs.storage.manifest import NAME, Key, Row, Wanted, line, read_manifest, w
 from labs.storage.polite import Polite
 from labs.storage.web import FailedError, TroubleError, Web
 
-__all__ = ["Outcome", "Wanted", "fetch_many"]  # who fetches imports all of them from here
+__all__ = ["Outcome", "Wanted", "fetch_many"]  # callers import all of them from here
 
-NO_ANSWER = "not asked, since no host answered (is there a network?)"
+NO_ANSWER = "not requested, because no host answered (is the network down?)"
 _LOCK = ".lock"
 
 
 class Outcome(NamedTuple):
-    """What became of it: where it is, or why it is not there."""
+    """The outcome for one file: its path, or why it is missing."""
 
     wanted: Wanted
     path: Path | None
@@ -52,26 +53,26 @@ def fetch_many(
     progress: bool = True,
     allow_private: bool = False,
 ) -> list[Outcome]:
-    """Bring files into a folder; return what became of each, in their order.
+    """Download files into a folder; return the outcome of each, in the same order.
 
-    Nothing is lost by Ctrl-C: the next call goes on. A file that lies there already is checked and left as it is.
+    Ctrl-C loses nothing: the next call continues. A file that exists already is checked and left unchanged.
 
     Args:
         wanted: The files.
-        folder: Where they go; made if needed.
-        accept: Looks at a file that came and says why it cannot be used; nothing if it can. Called in threads.
-        workers: Connections at a time, to all hosts together.
-        timeout: Seconds without an answer or a byte after which a connection counts as broken.
-        retries: Further attempts at an address after the first one, where the trouble may pass.
-        most_bytes: Of a file.
-        seconds_each: Seconds that an attempt may take.
-        retry: Ask again for what failed in an earlier call.
+        folder: Where to save them; created if needed.
+        accept: Checks a downloaded file; returns why it cannot be used, or an empty string. Called in threads.
+        workers: Simultaneous connections, to all hosts together.
+        timeout: Seconds without any data after which a connection counts as broken.
+        retries: Retries per address after temporary failures.
+        most_bytes: Maximum size of a file.
+        seconds_each: Maximum duration of an attempt, in seconds.
+        retry: Whether to request files again that failed in an earlier call.
         progress: Whether to draw a progress bar on stderr.
-        allow_private: Ask private addresses, too, for a server of one's own.
+        allow_private: Whether to allow private addresses, for example your own server.
 
     Raises:
-        LabsError: A name is no path inside the folder or is wanted twice, the network is forbidden, or the folder
-            cannot be written.
+        LabsError: If a name is not a path inside the folder or occurs twice, downloads are forbidden, or the folder is
+            not writable.
     """
     files = list(wanted)
     _check_names(files)
@@ -87,7 +88,7 @@ def fetch_many(
                 missing = _look_in_place(asked, inbox, rows)
                 polite = Polite(web, inbox.fetch, [(file.url, file) for file in missing], retries=retries)
                 passing = _bring(polite, workers, folder, rows, image_bar(progress))
-    except OSError as error:  # network failures never come this far: this is the disk
+    except OSError as error:  # a disk error: network failures were handled above
         raise LabsError(f"cannot write {error.filename or folder.absolute()}: {error.strerror or error}") from error
     return [_outcome(file, folder, rows.get(file.key), passing.get(file.key, NO_ANSWER)) for file in files]
 
@@ -100,7 +101,7 @@ def _check_names(files: Sequence[Wanted]) -> None:
     twice = [name for name, count in Counter(file.name.casefold() for file in files).items() if count > 1]
     if twice:
         urls = [file.url for file in files if file.name.casefold() == twice[0]]
-        raise LabsError(f"{len(twice)} names are wanted more than once, such as {twice[0]}: {urls[0]} and {urls[1]}.")
+        raise LabsError(f"{len(twice)} file names occur more than once, such as {twice[0]}: {urls[0]} and {urls[1]}.")
 
 
 def _is_settled(file: Wanted, folder: Path, row: Row | None, retry: bool) -> bool:
@@ -120,7 +121,7 @@ def _outcome(file: Wanted, folder: Path, row: Row | None, unsettled: str) -> Out
 
 
 def _look_in_place(files: Sequence[Wanted], inbox: Inbox, rows: dict[Key, Row]) -> list[Wanted]:
-    """Describe in `rows` what lies in place already; return what does not, if it may be asked for."""
+    """Add the existing files to `rows`; return the missing ones, if downloads are allowed."""
     missing = []
     for file in files:
         row = inbox.found(file)
@@ -129,11 +130,11 @@ def _look_in_place(files: Sequence[Wanted], inbox: Inbox, rows: dict[Key, Row]) 
             continue
         missing.append(file)
         if file.key in rows and rows[file.key].status == "ok":
-            del rows[file.key]  # somebody removed it
+            del rows[file.key]  # the file was removed
     if missing and os.environ.get("LABS_OFFLINE", "0") not in ("", "0"):
         raise LabsError(
             f"{len(missing)} files are missing in {inbox.folder.absolute()}, such as {missing[0].name}, and "
-            "LABS_OFFLINE forbids to ask for them."
+            "LABS_OFFLINE forbids downloads."
         )
     return missing
 
@@ -141,11 +142,11 @@ def _look_in_place(files: Sequence[Wanted], inbox: Inbox, rows: dict[Key, Row]) 
 def _bring(
     polite: Polite[Wanted, Row], workers: int, folder: Path, rows: dict[Key, Row], progress: Progress
 ) -> dict[Key, str]:
-    """Fetch; write what became of each file into `rows` and the manifest; return the troubles that may pass."""
-    troubled: list[tuple[Wanted, str]] = []  # only in the end it is known whether that will last
+    """Download; write each outcome to `rows` and to the manifest; return the temporary failures."""
+    troubled: list[tuple[Wanted, str]] = []  # whether a failure is permanent is known only at the end
     write_manifest(folder, rows.values())
     with progress, (folder / NAME).open("a", encoding="utf-8") as manifest:
-        bar = progress.add_task("fetching", total=polite.count)
+        bar = progress.add_task("downloading", total=polite.count)
         try:
             for file, result in polite.results(workers):
                 progress.advance(bar)
@@ -156,7 +157,7 @@ def _bring(
                 rows[file.key] = row
                 manifest.write(line(row))
                 manifest.flush()
-        finally:  # also if Ctrl-C is pressed
+        finally:  # also after Ctrl-C
             rows.update((file.key, Row.of(file, why=why)) for file, why in troubled if polite.is_lasting(file.url))
             write_manifest(folder, rows.values())
     return {file.key: why for file, why in troubled if file.key not in rows}

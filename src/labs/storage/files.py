@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all (staged beside the target, flushed, moved), and that are read with distrust."""
+"""Write files atomically (to a temporary file that is then moved into place), and read files without trusting them."""
 
 import json
 import math
@@ -17,17 +17,17 @@ from filelock import FileLock
 
 from labs import LabsError
 
-WRITTEN: set[Path] = set()  # what this process has written here, as absolute paths
-# JSON knows no such numbers: they are written as these words, as Protocol Buffers do, and read back as numbers.
+WRITTEN: set[Path] = set()  # absolute paths of the files that this process has written
+# JSON has no such numbers. They are written as these strings, as in Protocol Buffers, and read back as numbers.
 WORDS = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yield a path beside `path`; what is written there takes its place if the block ends well.
+    """Yield a temporary path beside `path`; move the file written there to `path` if the block succeeds.
 
-    Staged in the same folder, so that the last move is one step on any disk: a process that is killed, or a disk that
-    is full, leaves the earlier file as it was.
+    Both are in the same folder, so that the move is atomic on any disk. If the process is killed or the disk is full,
+    the earlier file stays unchanged.
     """
     path = path.absolute()
     staged = path.with_name(f".{path.name}.{os.getpid()}.part")
@@ -38,7 +38,7 @@ def replacing(path: Path) -> Iterator[Path]:
         staged.replace(path)
         WRITTEN.add(path)
     except OSError as error:
-        if error.filename in (None, str(staged)):  # a disk that is full does not say where
+        if error.filename in (None, str(staged)):  # the error of a full disk names no file
             error.filename = str(path)
         raise
     finally:
@@ -47,18 +47,18 @@ def replacing(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def whole_folder(root: Path) -> Iterator[Path]:
-    """Yield a folder to fill, which becomes `root` if the block ends well, and is removed otherwise."""
+    """Yield a temporary folder to fill; rename it to `root` if the block succeeds, and remove it otherwise."""
     partial = Path(tempfile.mkdtemp(prefix=f".{root.name}-", dir=root.parent))
     try:
         yield partial
-        partial.chmod(0o755)  # mkdtemp closes the folder to everyone else
+        partial.chmod(0o755)  # mkdtemp makes the folder private
         partial.rename(root)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 
 
 def written_once(root: Path, write: Callable[[Path], object]) -> Path:
-    """Return a folder that the first process which wants it writes, while the others wait."""
+    """Return a folder; the first process that needs it writes it while the others wait."""
     root.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{root}.lock"):
         if not root.exists():
@@ -67,52 +67,52 @@ def written_once(root: Path, write: Callable[[Path], object]) -> Path:
 
 
 def leftovers(folder: Path, patterns: Iterable[str]) -> list[Path]:
-    """Return what killed processes had staged for files of these patterns, to which nobody may be writing now."""
+    """Return the temporary files that killed processes left for these patterns; no process may be writing them now."""
     staged = (pattern.rpartition("/") for pattern in patterns)
     found = (path for place, _, name in staged for path in (folder / place).glob(f".{name}.*.part"))
     return sorted({path for path in found if re.fullmatch(r"\..+\.\d+\.part", path.name)})
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file in one move."""
+    """Write a text file atomically."""
     with replacing(path) as staged:
-        staged.write_text(text, encoding="utf-8", errors="surrogateescape")  # names of files, whatever their letters
+        staged.write_text(text, encoding="utf-8", errors="surrogateescape")  # so that any file name can be written
 
 
 def read_text(path: Path) -> str:
-    """Read a text file. A pipe or a device is not opened: reading it might never end.
+    """Read a text file; refuse a pipe or a device, because reading it might never end.
 
     Raises:
-        OSError: There is no such file, or it is none.
-        ValueError: It is no text in UTF-8.
+        OSError: The file is missing or not a regular file.
+        ValueError: The file is not UTF-8 text.
     """
     check_file(path)
     return path.read_text(encoding="utf-8")
 
 
 def typed_path(typed: str | Path, key: str) -> Path:
-    """Return the path that was typed under a key, `~` expanded, whether something is there or not.
+    """Return the path that the user typed for `key`, with `~` expanded; it need not exist.
 
     Raises:
-        LabsError: No file of any system has such a name, or nobody has this home.
+        LabsError: The path is not valid on this system, or the home directory is unknown.
     """
     try:
         path = Path(typed).expanduser()
         path.exists()
     except (OSError, RuntimeError) as error:
         why = getattr(error, "strerror", None) or error
-        raise LabsError(f"{key}={typed}: cannot be opened ({why}); type another path.") from error
+        raise LabsError(f"{key}={typed}: the path cannot be opened ({why}); type another path.") from error
     return path
 
 
 def check_file(path: Path) -> None:
-    """Refuse a pipe, a device or a folder, before somebody opens it and waits.
+    """Refuse a pipe, a device or a folder, because opening it might wait forever.
 
     Raises:
-        OSError: It is there, and no file.
+        OSError: The path exists and is not a regular file.
     """
     if path.exists() and not path.is_file():
-        raise OSError("it is no file")
+        raise OSError("it is not a file")
 
 
 def read_json(path: Path) -> Any:
@@ -121,7 +121,7 @@ def read_json(path: Path) -> Any:
 
 
 def to_json(content: Any) -> str:
-    """Write the content of a JSON file; what is not a number becomes the word NaN, Infinity or -Infinity.
+    """Return content as JSON text; numbers that are not finite become the strings NaN, Infinity and -Infinity.
 
     Examples:
         >>> print(to_json({"loss": float("nan"), "lr": 0.1}), end="")
@@ -134,10 +134,10 @@ def to_json(content: Any) -> str:
 
 
 def from_json(text: str) -> Any:
-    """Read the content of a JSON file; the words of `to_json`, and the bare ones of earlier files, become numbers.
+    """Parse JSON text; the strings of `to_json`, and the bare words of earlier files, become numbers.
 
     Raises:
-        ValueError: It is no JSON, or holds what nobody can compute with, print or write down again.
+        ValueError: The text is not JSON, or holds a value that cannot be printed, written or computed with.
 
     Examples:
         >>> from_json('{"loss": "NaN", "before": NaN}')
@@ -153,7 +153,7 @@ def from_json(text: str) -> Any:
 
 def _whole_number(written: str) -> int:
     if len(written) > 19:
-        raise ValueError(f"it holds a number of {len(written)} figures")
+        raise ValueError(f"it holds a number with {len(written)} digits")
     return int(written)
 
 
@@ -176,7 +176,7 @@ def _in_numbers(node: Any) -> Any:
 
 
 def cut(name: str, most: int) -> str:
-    """Cut a name to a number of bytes: file systems count those (255 of a name), not letters.
+    """Cut a name to a number of bytes, because file systems limit bytes (255 per name), not letters.
 
     Examples:
         >>> cut("bird", 3), cut("größe", 3)
@@ -186,14 +186,14 @@ def cut(name: str, most: int) -> str:
 
 
 def new_file(folder: Path, stem: str, suffix: str) -> Path:
-    """Return a path in a folder at which nothing is: a name that is taken gets a number."""
+    """Return an unused path in a folder; add a number if the name is taken."""
     stem = cut(stem, 200)
     names = (f"{stem}{number}{suffix}" for number in chain([""], (f"-{place}" for place in count(2))))
     return next(folder / name for name in names if not os.path.lexists(folder / name))
 
 
 def printable(name: str) -> str:
-    r"""Return a file's name as it can be printed and written in UTF-8, different for different names.
+    r"""Return a file name that can be printed and written as UTF-8; different names stay different.
 
     Examples:
         >>> printable("my cat, 1=é.png"), printable("a\n\udcff.png")

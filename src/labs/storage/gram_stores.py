@@ -1,4 +1,4 @@
-"""Inner products of features: computed once, kept beside the features, read by every run that asks again."""
+"""Inner products of features: computed once, kept beside the features, and reused by later runs."""
 
 import hashlib
 import os
@@ -16,14 +16,14 @@ VERSION = 1  # raised whenever the numbers change
 
 
 def stored_gram(features: np.ndarray, folder: Path, budget: int) -> tuple[np.ndarray, float]:
-    """Return the inner products (images, images) of features (images, width), and the seconds that they took once.
+    """Return the inner products (images, images) of features (images, width), and the seconds to compute them.
 
-    A store is found by the content of the features. Where there is no room for one, they are computed.
+    A store is identified by the content of the features. If there is no room for it, nothing is stored.
 
     Args:
-        features: of the images.
-        folder: of all stores.
-        budget: bytes that all stores may take together; those not read for the longest time make room.
+        features: features of the images, (images, width).
+        folder: folder of the stores.
+        budget: maximum size of all stores together, in bytes; the least recently used ones are deleted to make room.
     """
     name = hashlib.sha256(f"gram {VERSION} {digest(features)}".encode()).hexdigest()[:24]
     start = time.perf_counter()
@@ -39,6 +39,6 @@ def stored_gram(features: np.ndarray, folder: Path, budget: int) -> tuple[np.nda
         found = stored(file, (len(features), len(features)), np.float64, fill)
     except NoRoomError:
         return gram_matrix(features), time.perf_counter() - start
-    with suppress(OSError):  # a folder that others may read only
+    with suppress(OSError):  # a read-only folder
         os.utime(file.with_suffix(".json"))  # read just now
     return found.array, float(found.facts["seconds"])

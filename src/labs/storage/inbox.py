@@ -1,4 +1,4 @@
-"""A folder that files come into from the network: each is checked before it takes its place."""
+"""A folder for downloads: each file is checked before it is moved into place."""
 
 import hashlib
 import threading
@@ -10,42 +10,42 @@ from labs.storage.archive import digest_of
 from labs.storage.manifest import Row, Wanted
 from labs.storage.web import RefusedError, Web
 
-STAGING = ".parts"  # a folder in the folder: where files wait until they are whole
-CHECKS = 2  # files that are looked at at a time: a decoded image can be large
+STAGING = ".parts"  # subfolder for files that are not complete yet
+CHECKS = 2  # files checked at the same time: a decoded image can be large
 
 
 class Inbox:
-    """Bring files into a folder that nobody else writes to now.
+    """Download files into a folder to which no other process is writing.
 
     Args:
-        folder: It exists.
-        web: Where the files come from.
-        accept: Looks at a file and says why it cannot be used; nothing if it can. Called in threads.
+        folder: An existing folder.
+        web: Downloads the files.
+        accept: Checks a file; returns why it cannot be used, or an empty string. Called in threads.
     """
 
     def __init__(self, folder: Path, web: Web, accept: Callable[[Path], str]) -> None:
         self.folder, self.web, self.accept = folder, web, accept
         self._checking = threading.Semaphore(CHECKS)
         (folder / STAGING).mkdir(exist_ok=True)
-        for leftover in (folder / STAGING).iterdir():  # of a process that was killed
+        for leftover in (folder / STAGING).iterdir():  # from a killed process
             leftover.unlink()
 
     def found(self, file: Wanted) -> Row | None:
-        """Describe what lies at a file's place, whoever put it there; None if nothing does."""
+        """Describe the file that exists already, whoever put it there; return None if there is none."""
         path = self.folder / file.name
         if not path.is_file():
             return None
         digest = digest_of(path, "sha256")
         why = self._fault(path, file, digest)
         if why:
-            return Row.of(file, why=f"the file in its place: {why}")
+            return Row.of(file, why=f"the existing file: {why}")
         return Row.of(file, sha256=digest, length=path.stat().st_size)
 
     def fetch(self, file: Wanted) -> Row:
-        """Make one attempt to bring a file; what lies at its place is left alone.
+        """Make one attempt to download a file; if it fails, an existing file stays unchanged.
 
         Raises:
-            FailedError: It did not come, or cannot be used.
+            FailedError: The download failed, or the file cannot be used.
         """
         staged = self.folder / STAGING / str(threading.get_ident())
         target = self.folder / file.name

@@ -1,4 +1,4 @@
-"""The table of what was wanted, what came, and why the rest did not: `manifest.tsv` beside the files."""
+"""The table `manifest.tsv` beside downloaded files: which files were requested, and the outcome of each."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -11,7 +11,7 @@ Key = tuple[str, str]  # address and name
 
 
 class Wanted(NamedTuple):
-    """A file to bring: where it is, its path in the folder, and its SHA-256 if that is known."""
+    """A file to download: its address, its path in the folder, and its SHA-256 if known."""
 
     url: str
     name: str
@@ -19,12 +19,12 @@ class Wanted(NamedTuple):
 
     @property
     def key(self) -> Key:
-        """Return what its row is found by."""
+        """Return the key of its row."""
         return printable(self.url), printable(self.name)
 
 
 class Row(NamedTuple):
-    """What is known of one file. Digest and length are empty, and `why` is not, where it did not come."""
+    """The outcome for one file. If it failed, digest and length are empty and `why` gives the reason."""
 
     url: str
     name: str
@@ -35,12 +35,12 @@ class Row(NamedTuple):
 
     @classmethod
     def of(cls, file: Wanted, *, sha256: str = "", length: int | None = None, why: str = "") -> "Row":
-        """Describe a file that is there, or say why it is not."""
+        """Describe a downloaded file, or the reason `why` it failed."""
         return cls(*file.key, sha256, "" if length is None else str(length), "failed" if why else "ok", printable(why))
 
 
 def read_manifest(folder: Path) -> dict[Key, Row]:
-    """Return the rows, the last one of each file; a line that a killed process left torn is passed over."""
+    """Return the last row of each file; skip a line that a killed process left incomplete."""
     if not (folder / NAME).is_file():
         return {}
     found = [cells.split("\t") for cells in (folder / NAME).read_text(encoding="utf-8", errors="replace").split("\n")]
@@ -49,10 +49,10 @@ def read_manifest(folder: Path) -> dict[Key, Row]:
 
 
 def write_manifest(folder: Path, rows: Iterable[Row]) -> None:
-    """Write the whole table, sorted by name, in one move."""
+    """Write the whole table, sorted by name, atomically."""
     write_text(folder / NAME, "".join(map(line, [Row._fields, *sorted(rows, key=lambda row: row.name)])))
 
 
 def line(cells: Iterable[str]) -> str:
-    """Write one line."""
+    """Return one line of the table."""
     return "\t".join(cells) + "\n"

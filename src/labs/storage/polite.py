@@ -1,4 +1,4 @@
-"""Ask many hosts for many things at a time, but each host for a few only, at its own pace, and not forever."""
+"""Send many requests to many hosts in parallel, but only a few at a time to each host, with pauses and limits."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from typing import Generic, TypeVar
 
 from labs.storage.web import DeadHostError, FailedError, RefusedError, TroubleError, Web, split
 
-PER_HOST = 4  # threads that ask one host
-HOST_FAILURES = 5  # in a row, after which a host is given up
-DEAD_HOSTS = 200  # that failed, with no answer of any in between: then there is no network to speak of
-WAIT_MOST = 60.0  # seconds that a host may ask to wait
-BACKOFF_SECONDS = 1.0  # before the second attempt; it doubles with each further one
-FAREWELL_SECONDS = 2.0  # that threads have to end: one that waits for a name to be resolved cannot be woken
+PER_HOST = 4  # threads per host
+HOST_FAILURES = 5  # consecutive failures after which a host is given up
+DEAD_HOSTS = 200  # hosts that failed without any answer in between: then the network counts as down
+WAIT_MOST = 60.0  # longest pause that a host may ask for
+BACKOFF_SECONDS = 1.0  # wait before the first retry; doubles with each further retry
+FAREWELL_SECONDS = 2.0  # time for threads to end: one that waits for a DNS lookup cannot be interrupted
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -26,23 +26,23 @@ Result = TypeVar("Result")
 
 @dataclass
 class _Host(Generic[Task]):
-    """What is still to be asked of one host, and how it behaves."""
+    """The remaining tasks of one host, and its state."""
 
     waiting: deque[Task] = field(default_factory=deque)
-    not_before: float = 0.0  # of the monotonic clock
-    failures: int = 0  # in a row
+    not_before: float = 0.0  # on the monotonic clock
+    failures: int = 0  # consecutive
     answered: bool = False
     given_up: str = ""
 
 
 class Polite(Generic[Task, Result]):
-    """Do tasks in threads, each thread at one host; the order of tasks is kept at each host.
+    """Run tasks in threads, where each thread serves one host at a time; the tasks of a host keep their order.
 
     Args:
-        web: What the tasks ask; it is watched and stopped here.
+        web: Downloads for the tasks; it is monitored and stopped here.
         do: Makes one attempt at a task; raises a FailedError if it fails.
-        tasks: By address.
-        retries: Further attempts after the first one, where the trouble may pass.
+        tasks: Pairs of address and task.
+        retries: Retries after temporary failures.
     """
 
     def __init__(
@@ -53,18 +53,18 @@ class Polite(Generic[Task, Result]):
         for url, task in tasks:
             self._hosts.setdefault(host_of(url), _Host()).waiting.append(task)
         self.count = sum(len(host.waiting) for host in self._hosts.values())
-        self._failing: set[int] = set()  # hosts, since the last answer of any
+        self._failing: set[int] = set()  # hosts that failed since the last answer of any host
         self._lock = threading.Lock()
         self._done: queue.SimpleQueue[tuple[Task, Result | FailedError] | Exception] = queue.SimpleQueue()
 
     def results(self, workers: int) -> Iterator[tuple[Task, Result | FailedError]]:
-        """Yield each task as it is done, with its result or why it failed; nothing more if there is no network.
+        """Yield each task when it is done, with its result or its error; stop early if the network is down.
 
         Raises:
-            Exception: what a task raised that is no FailedError.
+            Exception: any error of a task that is not a FailedError.
         """
         turns: queue.SimpleQueue[_Host[Task]] = queue.SimpleQueue()
-        for _ in range(PER_HOST):  # one thread at each host first
+        for _ in range(PER_HOST):  # first one thread per host
             for host in self._hosts.values():
                 turns.put(host)
         threads = [threading.Thread(target=self._work, args=(turns,), daemon=True) for _ in range(workers)]
@@ -80,7 +80,7 @@ class Polite(Generic[Task, Result]):
                 if isinstance(done, Exception):
                     raise done
                 yield done
-        finally:  # also if Ctrl-C is pressed
+        finally:  # also after Ctrl-C
             self.web.stopped.set()
             until = time.monotonic() + FAREWELL_SECONDS
             for thread in threads:
@@ -88,7 +88,7 @@ class Polite(Generic[Task, Result]):
                 thread.join(max(0.0, until - time.monotonic()))
 
     def is_lasting(self, url: str) -> bool:
-        """Say whether trouble with an address is its own: its host still answers, or never did though others do."""
+        """Return whether a failure is permanent: the host still answers, or never answered while other hosts do."""
         host = self._hosts[host_of(url)]
         if host.answered:
             return not host.given_up
@@ -100,17 +100,17 @@ class Polite(Generic[Task, Result]):
             with suppress(queue.Empty):
                 while not self.web.stopped.is_set():
                     host = turns.get_nowait()
-                    with suppress(IndexError):  # nothing more is waiting
+                    with suppress(IndexError):  # no task is left
                         while not self.web.stopped.is_set():
                             task = host.waiting.popleft()
                             result = self._attempts(task, host)
                             if result is not None:
                                 self._done.put((task, result))
-        except Exception as error:  # of the disk, or a mistake of ours: for whoever waits
+        except Exception as error:  # a disk error or a bug: `results` raises it again
             self._done.put(error)
 
     def _attempts(self, task: Task, host: _Host[Task]) -> Result | FailedError | None:
-        """Return a task's result, or why it failed; None if there was no time to know."""
+        """Return a task's result or its error; None if it was stopped before."""
         for attempt in range(self.retries + 1):
             if host.given_up:
                 break
@@ -148,13 +148,13 @@ class Polite(Generic[Task, Result]):
             elif pause > WAIT_MOST:
                 host.given_up = f"its host asks to wait too long ({pause:.0f} seconds)"
             elif host.failures >= HOST_FAILURES:
-                host.given_up = f"its host failed {HOST_FAILURES} times in a row (at last: {error})"
+                host.given_up = f"its host failed {HOST_FAILURES} times in a row (last error: {error})"
             if len(self._failing) >= DEAD_HOSTS:
                 self.web.stopped.set()
 
 
 def host_of(url: str) -> str:
-    """Return what addresses of one host have in common; nothing if it is no address."""
+    """Return the host and port of an address, or an empty string if the address is not valid."""
     try:
         return split(url).netloc.lower()
     except RefusedError:

@@ -1,4 +1,4 @@
-"""Arrays that are computed once: files that are memory-mapped, verified, and written whole or not at all."""
+"""Arrays that are computed once and kept on disk: written atomically, verified and memory-mapped."""
 
 import hashlib
 import json
@@ -19,36 +19,36 @@ from labs.storage.files import write_text
 
 
 class Stored(NamedTuple):
-    """An array on disk and what is known of it."""
+    """An array on disk and the facts recorded about it."""
 
     array: np.ndarray  # memory-mapped, read-only
-    facts: dict[str, Any]  # what its writer said, with `shape` and `digest`
-    built: bool  # whether it was written by this call
+    facts: dict[str, Any]  # what `fill` returned, with `shape` and `digest`
+    built: bool  # whether this call wrote it
 
 
 class NoRoomError(LabsError):
-    """A store cannot be written: the disk is full, or the folder is not ours to write in."""
+    """A store cannot be written: the disk is full, or the folder is not writable."""
 
 
 Fill = Callable[[np.ndarray], Mapping[str, Any]]
 
 
 def stored(file: Path, shape: tuple[int, ...], dtype: np.dtype[Any] | type, fill: Fill) -> Stored:
-    """Open the array in `file`, after writing it if it is missing, truncated or not what was written.
+    """Open the array in `file`; write it first if it is missing, truncated or altered.
 
-    Room is reserved before anything is computed; the file gets its name when it is whole. Processes that ask for the
-    same store wait for the first. Its digest is compared whenever size or time of the file are not those that were
-    noted with it.
+    Space is reserved before anything is computed, and the file gets its name when it is complete. Processes that need
+    the same store wait for the first. The digest is checked whenever the size or the time of the file differs from the
+    recorded one.
 
     Args:
-        file: ends in `.npy`; the facts stand beside it, in `.json`.
-        shape: of the array.
-        dtype: of the array.
-        fill: writes the values into an array of zeros, and returns facts as plain words and numbers; a list `kept`
-            among them says which rows hold something, and the others are left out.
+        file: path that ends in `.npy`; the facts are in the `.json` file beside it.
+        shape: shape of the array.
+        dtype: data type of the array.
+        fill: writes the values into an array of zeros, and returns facts as strings and numbers. If they include a
+            list `kept`, it gives the rows to keep, and the others are dropped.
 
     Raises:
-        NoRoomError: the store has to be written and cannot be.
+        NoRoomError: the store is missing and cannot be written.
     """
     opened = _open(file, shape, np.dtype(dtype))
     if opened is not None:
@@ -57,7 +57,7 @@ def stored(file: Path, shape: tuple[int, ...], dtype: np.dtype[Any] | type, fill
         file.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(f"{file}.lock").acquire()
     except OSError as error:
-        raise NoRoomError(f"{file.parent} cannot be written ({error.strerror}).") from error
+        raise NoRoomError(f"Cannot write to {file.parent} ({error.strerror}).") from error
     with lock:
         opened = _open(file, shape, np.dtype(dtype))
         if opened is not None:
@@ -65,19 +65,19 @@ def stored(file: Path, shape: tuple[int, ...], dtype: np.dtype[Any] | type, fill
         _write(file, shape, np.dtype(dtype), fill)
         opened = _open(file, shape, np.dtype(dtype))
     if opened is None:
-        raise LabsError(f"{file}: what was written cannot be read back; check the disk and delete the file.")
+        raise LabsError(f"{file} was written but cannot be read back; check the disk and delete the file.")
     return opened._replace(built=True)
 
 
 def stored_or_held(
     file: Path, shape: tuple[int, ...], dtype: np.dtype[Any] | type, fill: Fill
 ) -> tuple[np.ndarray, dict[str, Any]]:
-    """Return the array of a store and its facts; where there is no room, hold the values in memory, and warn."""
+    """Return a stored array and its facts; if there is no room on the disk, keep the values in memory and warn."""
     try:
         return stored(file, shape, dtype, fill)[:2]
     except NoRoomError as error:
         warnings.warn(
-            f"images are held in memory and not kept for the next run: {error} "
+            f"{error} The images are kept in memory, for this run only. "
             "Make room, or choose another disk with paths.data=<folder>.",
             stacklevel=3,
         )
@@ -88,7 +88,7 @@ def stored_or_held(
 
 
 def digest(values: np.ndarray, rows: np.ndarray | None = None, chunk: int = 256) -> str:
-    """Return a digest of the bytes of an array (rows, ...), of some rows or of all, read a chunk at a time."""
+    """Return a digest of an array (rows, ...), of the given rows or of all, read in chunks of rows."""
     rows = np.arange(len(values)) if rows is None else rows
     hashed = hashlib.blake2b(digest_size=16)
     for start in range(0, len(rows), chunk):
@@ -97,7 +97,7 @@ def digest(values: np.ndarray, rows: np.ndarray | None = None, chunk: int = 256)
 
 
 def content(values: np.ndarray) -> str:
-    """Return the digest of an array, without reading it where it is a store that has been verified."""
+    """Return the digest of an array; a store that was verified is not read again."""
     if isinstance(values, np.memmap) and isinstance(values.base, mmap):  # the whole file, not a view of it
         file = Path(str(values.filename))
         try:
@@ -110,13 +110,13 @@ def content(values: np.ndarray) -> str:
 
 
 def forget(values: np.ndarray) -> None:
-    """Let a store count as missing, because its values turned out to be wrong."""
+    """Mark a store as missing, because its values turned out to be wrong."""
     if isinstance(values, np.memmap) and values.filename:
         Path(str(values.filename)).with_suffix(".json").unlink(missing_ok=True)
 
 
 def _open(file: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Stored | None:
-    """Open a store that is whole and what is asked for; anything else counts as missing."""
+    """Open a store if it is complete and matches the request; return None otherwise."""
     notes = file.with_suffix(".json")
     try:
         facts = json.loads(notes.read_text(encoding="utf-8"))
@@ -126,7 +126,7 @@ def _open(file: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Stored | 
         known = asked and list(array.shape) == facts["shape"]
         whole = known and (facts["stamp"] == stamp or digest(array) == facts["digest"])
         if whole and facts["stamp"] != stamp:
-            with suppress(OSError):  # a folder that others may read only
+            with suppress(OSError):  # a read-only folder
                 write_text(notes, json.dumps({**facts, "stamp": stamp}))
     except Exception:  # a damaged header makes NumPy's parser fail in many ways
         return None
@@ -140,7 +140,7 @@ def _stamp(file: Path) -> list[int]:
 
 def _write(file: Path, shape: tuple[int, ...], dtype: np.dtype[Any], fill: Fill) -> None:
     for left in file.parent.glob(f".{file.stem}.*"):
-        left.unlink()  # of a process that was killed: the lock is ours
+        left.unlink()  # from a killed process: this one holds the lock
     temporary = file.with_name(f".{file.name}.{os.getpid()}")
     try:
         array = _reserve(temporary, shape, dtype)
@@ -156,17 +156,17 @@ def _write(file: Path, shape: tuple[int, ...], dtype: np.dtype[Any], fill: Fill)
         try:
             write_text(file.with_suffix(".json"), json.dumps(facts))
         except OSError as error:
-            raise NoRoomError(f"{file.parent} cannot be written ({error.strerror}).") from error
+            raise NoRoomError(f"Cannot write to {file.parent} ({error.strerror}).") from error
         temporary.replace(file)
     finally:
         temporary.unlink(missing_ok=True)
 
 
 def _reserve(file: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray:
-    """Create an array file with all the room it will take: writing to a hole of a full disk would kill the process."""
+    """Create an array file with its space reserved: writing to a hole in a file on a full disk kills the process."""
     needed, free = int(np.prod(shape)) * dtype.itemsize, shutil.disk_usage(file.parent).free
     if needed > free:
-        raise NoRoomError(f"{file.parent}: {needed / 1e6:,.0f} MB are needed, {free / 1e6:,.0f} MB are free.")
+        raise NoRoomError(f"{file.parent} needs {needed / 1e6:,.0f} MB, but only {free / 1e6:,.0f} MB are free.")
     try:
         array: np.ndarray = np.lib.format.open_memmap(file, "w+", dtype, shape)
         if hasattr(os, "posix_fallocate") and needed:

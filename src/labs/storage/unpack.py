@@ -1,4 +1,4 @@
-"""Unpack tar and zip archives, wholly or not at all."""
+"""Unpack tar and zip archives, completely or not at all."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from typing import IO
 from labs import LabsError
 from labs.storage.bars import byte_bar
 
-# What the standard library raises for archives that are cut, altered, encrypted or of another kind.
+# What the standard library raises for archives that are truncated, altered, encrypted or in another format.
 _DAMAGE = (
     tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, lzma.LZMAError,
     EOFError, ValueError, OverflowError, RuntimeError,
@@ -27,24 +27,24 @@ _DAMAGE = (
 
 
 class _UnsafeMemberError(Exception):
-    """A member of a zip archive would leave the folder, as tarfile.FilterError says of tar."""
+    """A member of a zip archive leads outside the folder; for tar archives, tarfile raises FilterError."""
 
 
 def unpack(path: Path, destination: Path, *, expected: str | None = None) -> None:
-    """Unpack a tar (plain, gz, bz2, xz) or zip archive into a new folder, wholly or not at all.
+    """Unpack a tar (plain, gz, bz2, xz) or zip archive into a new folder, completely or not at all.
 
     Args:
         path: The archive.
-        destination: The folder to make; its parents are made if needed.
-        expected: A file or folder, relative to `destination`, that the archive must bring.
+        destination: The folder to create; its parents are created if needed.
+        expected: A file or folder, relative to `destination`, that the archive must contain.
 
     Raises:
         LabsError: If the destination exists, the archive is damaged, unsafe (a device, or a member or link
-            that leads outside) or lacks `expected`, or the disk is full. Nothing is left behind then, nor
+            that leads outside) or lacks `expected`, or the disk is full. Nothing is left behind, not even
             after Ctrl-C.
     """
     if os.path.lexists(destination):
-        raise LabsError(f"{destination.absolute()} exists: remove it to unpack {path.name} there again")
+        raise LabsError(f"{destination.absolute()} already exists: remove it to unpack {path.name} again")
     temporary = destination.with_name(f".{destination.name}.{uuid.uuid4().hex[:8]}.unpacking")
     try:
         temporary.mkdir(parents=True)
@@ -56,13 +56,13 @@ def unpack(path: Path, destination: Path, *, expected: str | None = None) -> Non
                 bar.update(task, completed=done)
         if expected is not None and not (temporary / expected).exists():
             found = ", ".join(sorted(child.name for child in temporary.iterdir())[:10])
-            raise LabsError(f"{path.absolute()} holds no {expected}, only: {found}")
+            raise LabsError(f"{path.absolute()} does not contain {expected}, only: {found}")
         temporary.rename(destination)
     except (tarfile.FilterError, _UnsafeMemberError) as error:
         raise LabsError(f"{path.absolute()} is not safe to unpack: {error}") from error
     except _DAMAGE as error:
         reason = (str(error) or type(error).__name__).splitlines()[0].rstrip(":")  # tarfile lists every kind
-        raise LabsError(f"{path.absolute()} is damaged or no tar or zip ({reason}): delete it and run again") from error
+        raise LabsError(f"{path.absolute()} is not a valid tar or zip ({reason}): delete it and run again") from error
     except OSError as error:
         raise LabsError(f"cannot unpack {path.absolute()} into {destination.absolute()}: {error}") from error
     finally:
@@ -78,10 +78,10 @@ def _extract_tar(file: IO[bytes], folder: Path) -> Iterator[int]:
         stream = tar.fileobj
         assert stream is not None
         stream.seek(tar.offset)
-        # tarfile takes a broken header for the end, which is a block of zeros
+        # tarfile takes a broken header for the end of the archive, which must be a block of zeros
         if stream.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
             raise tarfile.ReadError("the end of the archive is missing")
-        while stream.read(tarfile.RECORDSIZE):  # up to the checksum that ends a compressed file
+        while stream.read(tarfile.RECORDSIZE):  # read up to the checksum at the end of a compressed file
             pass
 
 
@@ -91,7 +91,7 @@ def _extract_zip(file: IO[bytes], folder: Path) -> Iterator[int]:
     with zipfile.ZipFile(file) as archive:
         for member in archive.infolist():
             parts = re.split(r"[/\\]", member.filename)
-            kind = stat.S_IFMT(member.external_attr >> 16)  # 0 in files that were not made on Unix
+            kind = stat.S_IFMT(member.external_attr >> 16)  # 0 if the archive was not made on Unix
             if parts[0] == "" or re.match("[A-Za-z]:", parts[0]) or ".." in parts:
                 raise _UnsafeMemberError(f"{member.filename!r} leads outside the folder")
             if kind not in (0, stat.S_IFREG, stat.S_IFDIR):

@@ -1,8 +1,7 @@
-"""Get a file from a web server, within bounds, and with distrust of where an address leads.
+"""Download files from web servers, within limits and never from private addresses.
 
-A name is resolved once, and the address that it stands for is the one that is connected to: a name that stands for a
-private address later on leads nowhere. Redirects are followed by the same rules. Proxies are not used, since they
-would resolve names anew.
+A host name is resolved once, and connections go to the addresses found then, so that a name cannot lead to a private
+address later. Redirects follow the same rules. Proxies are not used, because they would resolve names again.
 """
 
 from __future__ import annotations
@@ -21,20 +20,20 @@ from urllib.parse import SplitResult, quote, urljoin, urlsplit
 CHUNK_BYTES = 1 << 16
 REDIRECTS = 5
 USER_AGENT = "labs (images for course practicals)"
-ADDRESSES = 2  # of a name, that are tried
+ADDRESSES = 2  # IP addresses to try per host
 _WRAPPING = tuple(map(ipaddress.IPv6Network, ("::/96", "64:ff9b::/96")))  # their last 32 bits are an IPv4 address
-_SAFE = "/%:=&?~#+!$,;'@()*[]"  # of an address as it stands in a list, which may hold blanks and any letters
+_SAFE = "/%:=&?~#+!$,;'@()*[]"  # not to be quoted; an address in a list may contain spaces and any letters
 
 
 class FailedError(Exception):
-    """An address gave no file. The words are equal for one kind of fault; details stand in parentheses."""
+    """A download failed. The text is the same for each kind of failure, with details in parentheses."""
 
 
 class RefusedError(FailedError):
-    """It never will.
+    """The failure is permanent.
 
     Attributes:
-        by_host: The host says so; otherwise it was not asked.
+        by_host: Whether the host refused; otherwise it was not asked.
     """
 
     def __init__(self, why: str, *, by_host: bool = True) -> None:
@@ -43,10 +42,10 @@ class RefusedError(FailedError):
 
 
 class TroubleError(FailedError):
-    """It may do so later.
+    """The failure may be temporary.
 
     Attributes:
-        wait: Seconds that the host asks to wait, if it does.
+        wait: Seconds that the host asks to wait, if any.
     """
 
     def __init__(self, why: str, wait: float | None = None) -> None:
@@ -55,33 +54,33 @@ class TroubleError(FailedError):
 
 
 class DeadHostError(TroubleError):
-    """Its host cannot be asked for anything."""
+    """The host cannot be found, so that all its files fail."""
 
 
 class Web:
-    """Get files, in as many threads as there are; somebody must call `cut_late` again and again.
+    """Download files in any number of threads; the caller must call `cut_late` regularly.
 
     Args:
-        timeout: Seconds without an answer or a byte after which a connection counts as broken.
-        seconds_each: Seconds that a file may take in all.
-        most_bytes: Of a file.
-        allow_private: Talk to private addresses, too.
+        timeout: Seconds without any data after which a connection counts as broken.
+        seconds_each: Maximum duration of a download, in seconds.
+        most_bytes: Maximum size of a file.
+        allow_private: Whether to allow private addresses.
     """
 
     def __init__(self, *, timeout: float, seconds_each: float, most_bytes: int, allow_private: bool = False) -> None:
         self.timeout, self.seconds_each, self.most_bytes = timeout, seconds_each, most_bytes
         self.allow_private = allow_private
-        self.stopped = threading.Event()  # to be set by whoever wants no more
+        self.stopped = threading.Event()  # set by the caller to stop all downloads
         self._resolved: dict[tuple[str, int], list[str] | str] = {}  # addresses, or why there are none
         self._resolving: dict[tuple[str, int], threading.Lock] = {}
-        self._open: dict[socket.socket, float] = {}  # until when each may be read
+        self._open: dict[socket.socket, float] = {}  # deadline of each connection
         self._tls = ssl.create_default_context()
 
     def get(self, url: str) -> Generator[bytes, None, None]:
-        """Yield the bytes of a file as they come.
+        """Yield the bytes of a file as they arrive.
 
         Raises:
-            RefusedError: There is none at this address, or it may not be asked.
+            RefusedError: The address has no file, or must not be requested.
             TroubleError: The network or the host failed.
         """
         until = time.monotonic() + self.seconds_each
@@ -104,14 +103,14 @@ class Web:
         raise RefusedError(f"more than {REDIRECTS} redirects")
 
     def cut_late(self) -> None:
-        """Break the connections that are over their time; all of them once it is time to stop."""
+        """Close the connections past their deadline; close all of them once `stopped` is set."""
         for connected, until in self._open.copy().items():
             if self.stopped.is_set() or time.monotonic() > until:
                 with suppress(OSError):
-                    socket.socket.shutdown(connected, socket.SHUT_RDWR)  # below TLS, which would say farewell first
+                    socket.socket.shutdown(connected, socket.SHUT_RDWR)  # TLS would send a closing message first
 
     def _ask(self, url: str, until: float) -> Generator[bytes, None, str | None]:
-        """Ask one address once: yield what comes, or return where it redirects to."""
+        """Send one request: yield the bytes of the file, or return where the address redirects to."""
         parts = split(url)
         try:
             with self._connected(parts, until) as connection:
@@ -123,11 +122,11 @@ class Web:
                         return location.encode("latin-1").decode("utf-8", "replace")  # as browsers read it
                     _check_status(response)
                     yield from self._body(response, until)
-        except (OSError, ValueError, http.client.HTTPException) as error:  # ValueError: of TLS that was cut
+        except (OSError, ValueError, http.client.HTTPException) as error:  # ValueError: TLS that was closed
             if time.monotonic() > until:
-                raise TroubleError(f"not whole after {self.seconds_each:g} seconds") from error
+                raise TroubleError(f"not complete after {self.seconds_each:g} seconds") from error
             reason = "timed out" if isinstance(error, TimeoutError) else str(error) or type(error).__name__
-            raise TroubleError(f"no answer, or a broken one ({' '.join(reason.split())[:120]})") from error
+            raise TroubleError(f"no answer, or an incomplete one ({' '.join(reason.split())[:120]})") from error
         return None
 
     def _body(self, response: http.client.HTTPResponse, until: float) -> Iterator[bytes]:
@@ -139,14 +138,14 @@ class Web:
             if done > self.most_bytes:
                 raise TroubleError(f"more than {self.most_bytes:,} bytes")
             yield chunk
-        if length is not None and done < length:  # http.client takes an early end for the end
+        if length is not None and done < length:  # http.client reports no error if the connection ends early
             raise OSError(f"broke off after {done:,} of {length:,} bytes")
-        if time.monotonic() > until or self.stopped.is_set():  # it may end here because it was cut
+        if time.monotonic() > until or self.stopped.is_set():  # it may have ended because it was closed
             raise TimeoutError
 
     @contextmanager
     def _connected(self, parts: SplitResult, until: float) -> Iterator[http.client.HTTPConnection]:
-        """Connect to the address that a name was resolved to, and to no other."""
+        """Connect to the resolved addresses of a host, and to no others."""
         host, port = str(parts.hostname), parts.port or (443 if parts.scheme == "https" else 80)
         addresses = self._addresses(host, port)
         for number, address in enumerate(addresses, start=1):
@@ -165,14 +164,14 @@ class Web:
                 with connected, closing(http.client.HTTPConnection(host, port)) as connection:
                     if isinstance(connected, ssl.SSLSocket):
                         connected.do_handshake()
-                        connection.default_port = 443  # so that the header `Host` names no port
+                        connection.default_port = 443  # so that the header `Host` does not name the port
                     connection.sock = connected
                     yield connection
             finally:
                 del self._open[connected]
 
     def _addresses(self, host: str, port: int) -> list[str]:
-        """Return the addresses of a name, which is looked up once."""
+        """Return the IP addresses of a host, which is resolved only once."""
         key = host, port
         with self._resolving.setdefault(key, threading.Lock()):
             if key not in self._resolved:
@@ -187,14 +186,14 @@ class Web:
 
 
 def split(url: str) -> SplitResult:
-    """Take an http(s) address apart.
+    """Split an http(s) address into its parts.
 
     Raises:
-        RefusedError: It is none.
+        RefusedError: It is not an http(s) address.
     """
     try:
         parts = urlsplit(url.strip())
-        _ = parts.port  # a number?
+        _ = parts.port  # raises ValueError if it is not a number
     except ValueError as error:
         raise RefusedError(f"not an http(s) address ({error})", by_host=False) from error
     if parts.scheme not in ("http", "https") or not parts.hostname:
@@ -203,7 +202,7 @@ def split(url: str) -> SplitResult:
 
 
 def is_public(address: str) -> bool:
-    """Say whether an IP address is one of the open Internet, also if it wraps another one.
+    """Return whether an IP address is public, also if it is an IPv6 address that wraps an IPv4 address.
 
     Examples:
         >>> [is_public(a) for a in ("8.8.8.8", "10.0.0.1", "169.254.169.254", "::ffff:127.0.0.1", "64:ff9b::a00:1")]
@@ -221,7 +220,7 @@ def is_public(address: str) -> bool:
 
 
 def _resolve(host: str, port: int) -> list[str] | str:
-    """Return the addresses of a name, or why it has none."""
+    """Return the IP addresses of a host, or why it has none."""
     try:
         rows = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
@@ -230,7 +229,7 @@ def _resolve(host: str, port: int) -> list[str] | str:
 
 
 def _check_status(response: http.client.HTTPResponse) -> None:
-    """Raise unless the file follows."""
+    """Raise an error unless the response contains the file."""
     if response.status == 200:
         return
     why = f"{response.status} {http.client.responses.get(response.status, '')}".strip()
@@ -240,7 +239,7 @@ def _check_status(response: http.client.HTTPResponse) -> None:
 
 
 def _seconds(retry_after: str | None) -> float | None:
-    """Read the header `Retry-After`: seconds, or a date."""
+    """Parse the header `Retry-After`, which holds seconds or a date."""
     if retry_after is None:
         return None
     with suppress(ValueError, TypeError, OverflowError):

@@ -1,1 +1,1 @@
-"""Trials of a search: what they may vary, and the journal in which they are kept."""
+"""Trials of a hyperparameter search: the search space, and the journal that records them."""

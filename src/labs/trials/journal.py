@@ -1,4 +1,4 @@
-"""The trials of a search in a file on disk, which the processes of the trials read and write, too."""
+"""The journal of a search: a file on disk that the processes of all trials read and write."""
 
 import os
 from pathlib import Path
@@ -13,12 +13,12 @@ from optuna.trial import FrozenTrial
 
 JOURNAL = "journal.log"
 STUDY = "search"  # the name inside the journal
-# A trial is stopped when it is worse than the median of those that ended was in the same epoch; not before five have.
+# Once five trials have finished, a trial is stopped if it is worse than their median in the same epoch.
 PRUNERS: dict[str, BasePruner] = {"median": MedianPruner(n_startup_trials=5), "none": NopPruner()}
 
 
 class _Lock:
-    """Lock the journal by a lock that a killed process frees."""
+    """A lock for the journal that is released when its process is killed."""
 
     def __init__(self, path: Path) -> None:
         self._lock = FileLock(path)
@@ -29,19 +29,19 @@ class _Lock:
         return True
 
     def release(self) -> None:
-        """Free the lock."""
+        """Release the lock."""
         self._lock.release()
 
 
 def open_journal(folder: Path, direction: Literal["maximize", "minimize"] | None = None) -> optuna.Study:
-    """Open the trials of the search in a folder.
+    """Open the journal of the search in a folder.
 
     Args:
-        folder: of the search.
-        direction: `maximize` or `minimize`, where the journal may have to be begun.
+        folder: folder of the search.
+        direction: `maximize` or `minimize`; needed to start a new journal.
 
     Raises:
-        KeyError: there is no search, and no direction to begin one with.
+        KeyError: the folder has no search, and no direction is given to start one.
         ValueError: the journal cannot be read.
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -54,9 +54,9 @@ def open_journal(folder: Path, direction: Literal["maximize", "minimize"] | None
 
 
 def cut_torn_line(folder: Path) -> None:
-    """Cut off a last line that a full disk or a killed process left without its end.
+    """Remove an incomplete last line, left by a full disk or a killed process.
 
-    What is written after it could not be read. Nobody may be writing now.
+    Lines written after it could not be read. No process may be writing now.
     """
     file = folder / JOURNAL
     if not file.is_file():
@@ -70,11 +70,11 @@ def cut_torn_line(folder: Path) -> None:
 
 
 def trial_of(study: optuna.Study, number: int) -> optuna.Trial:
-    """Return a trial that has not ended, by its number."""
+    """Return an unfinished trial by its number."""
     frozen: FrozenTrial = study.get_trials(deepcopy=False)[number]
     return optuna.Trial(study, frozen._trial_id)
 
 
 def noted(study: optuna.Study) -> dict[str, Any]:
-    """Return what the search says of itself: what it varies, its metric, its seeds."""
+    """Return the recorded settings of the search: what it varies, its metric, its seeds."""
     return dict(study.user_attrs)

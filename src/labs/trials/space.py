@@ -1,4 +1,4 @@
-"""What a search may vary: `{optimizer.lr: log(1e-4, 1), net.dropout: uniform(0, 0.5)}`."""
+"""The settings that a search varies: `{optimizer.lr: log(1e-4, 1), net.dropout: uniform(0, 0.5)}`."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -8,18 +8,18 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 
 from labs import LabsError
 
-DIGITS = 3  # significant digits of a number that is tried: more would only make names long
+DIGITS = 3  # significant digits of a sampled number: more would only make names longer
 _FORMS = "uniform(0, 0.5), log(1e-4, 1), int(1, 8), log_int(16, 512), choice(a, b) or [a, b]"
 
 
 def read_space(space: Mapping[str, Any]) -> dict[str, BaseDistribution]:
-    """Read which settings a search varies, and between which values.
+    """Parse a search space: the settings to vary and their ranges.
 
     Args:
-        space: by the name that is typed, such as `optimizer.lr`: a range in words, or a list of values.
+        space: for each setting, such as `optimizer.lr`, a range as text or a list of values.
 
     Raises:
-        LabsError: there is nothing to vary, or a range cannot be meant.
+        LabsError: the space is empty, or a range is not valid.
 
     Examples:
         >>> read_space({"optimizer.lr": "log(1e-4, 1)", "freeze": ["none", "layer1"]})
@@ -28,14 +28,14 @@ def read_space(space: Mapping[str, Any]) -> dict[str, BaseDistribution]:
     """
     if not space:
         raise LabsError(
-            "search.space={}: nothing to vary. Type it, such as 'search.space={optimizer.lr: log(1e-4, 1)}', or choose "
-            "a search of conf/search/."
+            "search.space={}: nothing to vary. Type, for example, 'search.space={optimizer.lr: log(1e-4, 1)}', or "
+            "choose a search from conf/search/."
         )
     return {str(name): _distribution(f"search.space.{name}", values) for name, values in space.items()}
 
 
 def as_typed(value: float | str) -> str:
-    """Write a value as it is typed on the command line.
+    """Return a value as it is typed on the command line.
 
     Examples:
         >>> as_typed(0.012345), as_typed(8), as_typed("none")
@@ -54,7 +54,7 @@ def _distribution(name: str, values: Any) -> BaseDistribution:
 
 
 def _word(value: Any) -> str:
-    """Return a value of a list as it is typed: YAML has read `true` and `null` already."""
+    """Return a list value as it was typed; YAML has already parsed `true` and `null`."""
     if value is None:
         return "null"
     return str(value).lower() if isinstance(value, bool) else str(value)
@@ -62,7 +62,7 @@ def _word(value: Any) -> str:
 
 def _choice(name: str, values: list[str]) -> BaseDistribution:
     if len(set(values)) < 2 or "" in values:
-        raise LabsError(f"{name}={values}: expected two different values or more, such as [0.1, 0.01].")
+        raise LabsError(f"{name}={values}: expected at least two different values, such as [0.1, 0.01].")
     return CategoricalDistribution(list(dict.fromkeys(values)))
 
 

@@ -22,11 +22,11 @@ def test_every_picture_opens_and_says_whose_it_is(name: str) -> None:
     assert photograph.name == name == file_name(name)
     assert photograph.title
     assert photograph.credit
-    assert photograph.licence in ("CC0", "CC BY 2.0", "public domain", "no known copyright restrictions")
+    assert photograph.license in ("CC0", "CC BY 2.0", "public domain", "no known copyright restrictions")
     assert photograph.package in WHEELS
     assert photograph.credit_line.startswith(f"{name}: ")
     assert photograph.credit in photograph.credit_line
-    assert photograph.licence in photograph.credit_line
+    assert photograph.license in photograph.credit_line
 
 
 @pytest.mark.parametrize("name", ["brick", "camera", "grass", "gravel"])
@@ -55,7 +55,7 @@ def test_the_catalogue_imports_no_package_of_pictures() -> None:
 
 def test_a_wheel_without_the_file() -> None:
     lost = PHOTOGRAPHS["coffee"]._replace(file="data/tea.png")
-    with pytest.raises(LabsError, match=r"coffee: the installed scikit-image does not carry it \(.*tea\.png is"):
+    with pytest.raises(LabsError, match=r"coffee: the installed scikit-image does not contain it \(.*tea\.png is"):
         _ = lost.path
 
 
@@ -70,15 +70,15 @@ def test_credits_of_scikit_learn_are_those_of_its_readme() -> None:
     assert "creativecommons.org/licenses/by/2.0" in readme
     for name in ("china", "flower"):
         assert PHOTOGRAPHS[name].credit in readme
-        assert PHOTOGRAPHS[name].licence == "CC BY 2.0"
+        assert PHOTOGRAPHS[name].license == "CC BY 2.0"
 
 
 @pytest.mark.parametrize("name", [name for name, p in PHOTOGRAPHS.items() if p.package == "skimage"])
 def test_credits_of_scikit_image_are_those_of_its_docstrings(name: str) -> None:
-    """The docstring of the function that returns the file speaks of the licence that the catalogue gives."""
+    """The docstring of the function that returns the file speaks of the license that the catalogue gives."""
     photograph = PHOTOGRAPHS[name]
     source = (Path(photograph.path).parent / "_fetchers.py").read_text()
     functions = source.split("\ndef ")
     (function,) = [f for f in functions if f'"{photograph.file}"' in f or f"'{photograph.file}'" in f]
     words = {"CC0": ("CC0", "Creative Commons CC0"), "public domain": ("public domain",)}
-    assert any(word in function for word in words.get(photograph.licence, ("No known copyright restrictions",)))
+    assert any(word in function for word in words.get(photograph.license, ("No known copyright restrictions",)))
