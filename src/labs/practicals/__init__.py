@@ -6,16 +6,42 @@ imported here: figures and observations import what they need when they are call
 
 import csv
 import pkgutil
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 if TYPE_CHECKING:
     from labs.reporting.recorded_run import Run
     from labs.reporting.row import Row
+
+
+HANDOUTS = {
+    "000": "Hand-out 000 is practical work 2 of GLO-7030, Deep Learning, Université Laval, winter 2021.",
+    "001": (
+        "Hand-out 001 is Practical 2, due April 29, 2020, of a deep learning course that it does not name; "
+        "its starter code is that of COMP541, Koç University."
+    ),
+    "002": "Hand-out 002 is a report for Deep Learning Applications, M2A, Sorbonne University; it states no year.",
+    "003": (
+        "Hand-out 003 is assignment 3 of CS-587, Neural Networks and Representation Learning, University of Crete, "
+        "spring 2023."
+    ),
+    "004": (
+        "Hand-out 004 is lab assignment 1 of Big Data and Artificial Intelligence, March 2023; "
+        "it does not name its university."
+    ),
+}
+
+
+class Question(NamedTuple):
+    """Hold one question of a hand-out: its number there, such as `001, 1.4`, and what it asks, in our own words."""
+
+    number: str
+    text: str
 
 
 @dataclass(frozen=True)
@@ -141,6 +167,8 @@ class Sheet:
         title: of its table.
         handout: which hand-out it is of, and which part.
         docs: its page.
+        about: one sentence on what that part of the hand-out asks for.
+        questions: those of the hand-out that a report answers, in order.
         leads: the metric that stands in a grid's line; rows are ranked by it if `ranks`.
         watched: metrics that stand there while it trains; the first that a run has.
         columns: of its table; none: every final metric that a run recorded.
@@ -163,6 +191,8 @@ class Sheet:
     title: str
     handout: str = ""
     docs: str = ""
+    about: str = ""
+    questions: tuple[Question, ...] = ()
     leads: str = "test/acc"
     ranks: bool = True
     watched: tuple[str, ...] = ("val/acc", "train/loss")
@@ -180,6 +210,12 @@ class Sheet:
     predicts: str = ""
     answers: Literal["best", "last"] | None = None
     try_out: tuple[str, ...] = ()
+
+    @property
+    def introduction(self) -> str:
+        """Return which courses the practical comes from, a sentence each, and what it asks for."""
+        numbers = dict.fromkeys(re.findall(r"\b00\d\b", self.handout))
+        return " ".join([*(HANDOUTS[number] for number in numbers if number in HANDOUTS), self.about]).strip()
 
     @property
     def picture(self) -> str:

@@ -8,6 +8,8 @@ SHEET = replace(
     CUB,
     title="Handwritten digits: the quick start",
     handout="",
+    about="",
+    questions=(),
     docs="docs/digits.md",
     published="",
 )

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from labs.practicals import SECONDS, Column, Sheet
+from labs.practicals import SECONDS, Column, Question, Sheet
 
 FORMS = {
     "test/fooled_float": "fooled, as computed",
@@ -47,6 +47,12 @@ SHEET = Sheet(
     title="Fooling images",
     handout="hand-out 002, 2-b, questions 5 to 7",
     docs="docs/fooling.md",
+    about="These questions change an image so little that nobody sees it, until a net answers something else.",
+    questions=(
+        Question("002, 2-b 5", "How well are the images fooled, and how visible is the change?"),
+        Question("002, 2-b 6", "What do such images mean in practice?"),
+        Question("002, 2-b 7", "What are the limits of this simple method, and which others are there?"),
+    ),
     leads="test/fooled",
     ranks=False,  # more steps fool more, and change more
     columns=(

@@ -1,6 +1,6 @@
 """Activations and first filters of a trained net: a look, and no number to be better at."""
 
-from labs.practicals import SECONDS, Column, Sheet, rows_of
+from labs.practicals import SECONDS, Column, Question, Sheet, rows_of
 
 
 def _table(rows: list[dict[str, str]]) -> list[list[str]]:
@@ -26,6 +26,10 @@ SHEET = Sheet(
     title="Activations and first filters",
     handout="hand-out 002, part 2-a, question 4",
     docs="docs/layer_activations.md",
+    about="Question 4 looks at the maps of a trained VGG16's first convolution.",
+    questions=(
+        Question("002, 2-a 4", "What do the maps of the first layer show, and what does each seem to react to?"),
+    ),
     leads="test/active",
     ranks=False,
     watched=(),

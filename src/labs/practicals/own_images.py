@@ -8,6 +8,8 @@ SHEET = replace(
     CUB,
     title="Your own images",
     handout="",
+    about="",
+    questions=(),
     docs="docs/folder.md",
     published="",
 )

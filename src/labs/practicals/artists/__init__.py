@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from labs.practicals import SETTINGS, Column, Sheet, final_metrics
+from labs.practicals import SETTINGS, Column, Question, Sheet, final_metrics
 
 if TYPE_CHECKING:
     from labs.reporting.recorded_run import Run
@@ -54,6 +54,33 @@ SHEET = Sheet(
     title="Paintings of 11 artists",
     handout="hand-out 001, part 1",
     docs="docs/artists.md",
+    about="Part 1 trains a small convolutional net to name the painter of 451 works by 11 artists.",
+    questions=(
+        Question(
+            "001, 1.1",
+            "How large is the receptive field after a 5x5 and a 3x3 convolution, and why does depth help?",
+        ),
+        Question("001, 1.2a", "Which layers, activation and loss does the net have, and how is the loss minimized?"),
+        Question(
+            "001, 1.2b",
+            "Which training and validation accuracy does it reach, and what do the two numbers tell you?",
+        ),
+        Question(
+            "001, 1.3",
+            "How does max pooling change training and validation accuracy, and what does that say about it?",
+        ),
+        Question("001, 1.4", "What does each way of regularizing do on its own, and which helps most?"),
+        Question(
+            "001, 1.5",
+            "What do larger filters, larger strides and more depth do? Is a pyramid better than a flat net or "
+            "its inverse?",
+        ),
+        Question("001, 1.6", "What is the best validation accuracy that you reach, and with which settings?"),
+        Question(
+            "001, 1.7",
+            "Which changes of the test images does the net withstand, which not, and what has it learned to look at?",
+        ),
+    ),
     columns=(
         Column("train/acc", "training (%)", "neither", "percent", "Last epoch", read=_at_the_end("train/acc")),
         Column("val/acc", "validation (%)", "higher", "percent", "Last epoch", read=_at_the_end("val/acc")),

@@ -1,6 +1,6 @@
 """Maps of images: which pixels a score depends on, and whether the map means anything."""
 
-from labs.practicals import SECONDS, Column, Plot, Sheet, later, rows_of
+from labs.practicals import SECONDS, Column, Plot, Question, Sheet, later, rows_of
 
 
 def _table(rows: list[dict[str, str]]) -> list[list[str]]:
@@ -17,6 +17,18 @@ SHEET = Sheet(
     title="Maps of images",
     handout="hand-outs 001, 2.5; 002, 2-b; 003, 2b",
     docs="docs/attribution.md",
+    about="These parts ask which pixels of an image a net's answer depends on.",
+    questions=(
+        Question(
+            "001, 2.5",
+            "What does guided backpropagation show for one person's picture on the net that you fine-tuned?",
+        ),
+        Question("002, 2-b 1", "What do the saliency maps show, and how do you interpret them?"),
+        Question("002, 2-b 2", "What are the limits of saliency maps?"),
+        Question("002, 2-b 3", "What else could the technique be used for?"),
+        Question("002, 2-b 4", "How do the maps of VGG16 differ from those of SqueezeNet?"),
+        Question("003, 2b", "What do VGG16's maps of the flamingo and of three images of your own highlight, and why?"),
+    ),
     leads="test/passed",
     ranks=False,
     watched=(),

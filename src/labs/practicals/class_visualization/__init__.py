@@ -1,6 +1,6 @@
 """Class visualization: pictures that a net takes for a class, and what another net sees in them."""
 
-from labs.practicals import CURVES, SECONDS, Column, Panel, Plot, Sheet, later, rows_of, setting
+from labs.practicals import CURVES, SECONDS, Column, Panel, Plot, Question, Sheet, later, rows_of, setting
 
 
 def _table(rows: list[dict[str, str]]) -> list[list[str]]:
@@ -24,6 +24,16 @@ SHEET = Sheet(
     title="Class visualization",
     handout="hand-out 002, part 2-b, questions 8 to 11",
     docs="docs/class_visualization.md",
+    about="These questions change an image until a net sees a chosen class in it.",
+    questions=(
+        Question("002, 2-b 8", "What do the pictures made from noise show of what the net has learned of a class?"),
+        Question(
+            "002, 2-b 9",
+            "What do the number of steps, the learning rate and the weight of the L2 penalty change?",
+        ),
+        Question("002, 2-b 10", "What happens when you start from a photograph instead of noise?"),
+        Question("002, 2-b 11", "How do the pictures change with VGG16?"),
+    ),
     leads="test/judge_prob",
     ranks=False,  # pictures of different classes, or that begin elsewhere, do not compete
     watched=("train/prob",),

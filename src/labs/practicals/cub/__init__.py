@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from labs.practicals import Column, Sheet
+from labs.practicals import Column, Question, Sheet
 
 if TYPE_CHECKING:
     from labs.reporting.recorded_run import Run
@@ -25,6 +25,17 @@ SHEET = Sheet(
     title="CUB-200: freezing policy and normalisation",
     handout="hand-out 000, question 1",
     docs="docs/cub.md",
+    about=(
+        "Question 1 fine-tunes a ResNet-18 on photographs of 200 bird species: four freezing policies, each "
+        "with two normalizations."
+    ),
+    questions=(
+        Question("000, 1a", "How far does the net get from random weights?"),
+        Question("000, 1b", "How far does the pretrained net get with every convolution frozen?"),
+        Question("000, 1c", "And with only layer1 frozen?"),
+        Question("000, 1d", "And with nothing frozen?"),
+        Question("000, 1", "Each training was run twice. Which normalization works better for which policy, and why?"),
+    ),
     columns=(
         Column("train/acc", "accuracy (%)", "higher", "percent", "Training", read=_at_best_training_epoch("train/acc")),
         Column("train/loss", "loss", "lower", group="Training", read=_at_best_training_epoch("train/loss")),

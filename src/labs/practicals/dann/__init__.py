@@ -1,6 +1,6 @@
 """Domain adaptation: adapting methods between their bounds, in one table."""
 
-from labs.practicals import PANELS, SECONDS, SETTINGS, Column, Panel, Sheet, later
+from labs.practicals import PANELS, SECONDS, SETTINGS, Column, Panel, Question, Sheet, later
 
 ACCURACY = "test/target_acc"
 ORACLE = f"{ACCURACY}_by_oracle"
@@ -18,6 +18,16 @@ SHEET = Sheet(
     title="Domain adaptation",
     handout="hand-out 002, 2-c",
     docs="docs/dann.md",
+    about="Part 2-c trains a digit classifier on MNIST that has to work on MNIST-M, without labels there.",
+    questions=(
+        Question(
+            "002, 2-c 1",
+            "What happens to the features, and to both accuracies, without the gradient reversal layer?",
+        ),
+        Question("002, 2-c 2", "Why may the accuracy on the source drop a little?"),
+        Question("002, 2-c 3", "What does the size of lambda change?"),
+        Question("002, 2-c 4", "How does pseudo-labeling work, and when does it fail?"),
+    ),
     leads=ACCURACY,
     watched=("val/source_acc",),
     columns=(

@@ -5,7 +5,7 @@ from collections import Counter
 from typing import Literal
 
 from labs.functional.quartic import Outcome, outcome, quartic
-from labs.practicals import SECONDS, Column, Plot, Sheet, later, rows_of, setting
+from labs.practicals import SECONDS, Column, Plot, Question, Sheet, later, rows_of, setting
 
 _PICTURES = f"{__name__}.pictures"
 LISTED = 12  # points at most that stand in the closing table, each on a line
@@ -39,6 +39,11 @@ SHEET = Sheet(
     title="Gradient descent on a quartic",
     handout="hand-out 004, part 1.2",
     docs="docs/descent.md",
+    about="Section 1.2 explains gradient descent on the curve f(x) = x^4 - 2x^3 + 2.",
+    questions=(
+        Question("004, 1.2a", "From which starts does the point reach the minimum, and from which does it stall at 0?"),
+        Question("004, 1.2b", "Why does it help to start from many random points, and when would that be unnecessary?"),
+    ),
     leads="test/reached",
     ranks=False,  # rows differ in where they start, too
     watched=("train/lowest",),

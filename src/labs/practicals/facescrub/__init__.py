@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from labs.practicals import Column, Sheet, later
+from labs.practicals import Column, Question, Sheet, later
 
 if TYPE_CHECKING:
     from labs.reporting.recorded_run import Run
@@ -27,6 +27,23 @@ SHEET = Sheet(
     title="FaceScrub: who is it?",
     handout="hand-out 001, part 2",
     docs="docs/facescrub.md",
+    about=(
+        "Part 2 recognizes faces of FaceScrub: with one hidden layer, with AlexNet's activations, and with "
+        "AlexNet fine-tuned."
+    ),
+    questions=(
+        Question(
+            "001, 2.1",
+            "How are images and weights prepared, what exactly is the net, and how well does it do on the test faces?",
+        ),
+        Question("001, 2.2", "How is the classifier on AlexNet's activations built, and how well does it do?"),
+        Question(
+            "001, 2.3",
+            "What do two hidden units of the net with 300 units and of that with 800 look like, and why are "
+            "they interesting?",
+        ),
+        Question("001, 2.4", "Show the fine-tuned AlexNet at work: a face goes in, which name comes out?"),
+    ),
     columns=(
         Column("train/acc", "accuracy (%)", "higher", "percent", "Training", images="train"),
         Column("val/acc", "accuracy (%)", "higher", "percent", "Validation", images="val"),

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from labs.practicals import CURVES, SECONDS, Column, Plot, Sheet, later
+from labs.practicals import CURVES, SECONDS, Column, Plot, Question, Sheet, later
 
 _AGREEMENT = "Label agreement: share of samples classified as was asked for."
 
@@ -10,6 +10,26 @@ SHEET = Sheet(
     title="Generative adversarial networks",
     handout="hand-out 002, 2-d and 2-e",
     docs="docs/gan.md",
+    about="Parts 2-d and 2-e train generative adversarial networks on digits and on small photographs.",
+    questions=(
+        Question("002, 2-de 1", "What do the two losses reward, and what would happen with only one of them?"),
+        Question("002, 2-de 2", "Into which distribution should the generator turn that of the latents?"),
+        Question("002, 2-de 3", "What is the true loss of the generator, and why is another one used?"),
+        Question("002, 2-de 4", "How do the samples, the two losses and the stability develop during training?"),
+        Question("002, 2-de 5.1", "What do more filters in the generator or in the discriminator change?"),
+        Question("002, 2-de 5.2", "What does PyTorch's default initialization change?"),
+        Question("002, 2-de 5.3", "What does the true loss of question 3 change?"),
+        Question("002, 2-de 5.4", "What do ten times larger and ten times smaller learning rates change?"),
+        Question("002, 2-de 5.5", "What do 30 epochs bring?"),
+        Question("002, 2-de 5.6", "What do 10 and 1000 latent dimensions change?"),
+        Question("002, 2-de 5.7", "What happens between two latents when you go from one to the other in small steps?"),
+        Question("002, 2-de 5.8", "How do samples of 64x64 pixels come out, and why?"),
+        Question("002, 2-de 5.9", "How does the method do on CIFAR-10?"),
+        Question("002, 2-de 6", "What does the conditional GAN do better or worse?"),
+        Question("002, 2-de 7", "Could the discriminator do without the label?"),
+        Question("002, 2-de 8", "Is the conditional GAN more successful than the plain one, and why?"),
+        Question("002, 2-de 9", "What does the latent stand for, now that the label is given?"),
+    ),
     leads="test/fid",
     ranks=False,  # rows differ in their epochs and sizes: they are variations, not rivals
     watched=("val/fid",),

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from labs.practicals import SECONDS, SETTINGS, Column, Sheet, later
+from labs.practicals import SECONDS, SETTINGS, Column, Question, Sheet, later
 
 
 def _results(facts: Mapping[str, Any], run_dir: Path) -> list[list[str]]:
@@ -25,6 +25,12 @@ SHEET = Sheet(
     title="One neuron learns NOT",
     handout="hand-out 004, part 1",
     docs="docs/neuron.md",
+    about="Part 1 trains one neuron to compute x -> 1 - x on bits.",
+    questions=(
+        Question("004, 1.1", "What does the neuron learn, and which kind of learning is this?"),
+        Question("004, 1.1.1", "Which data is it trained on and tested on, and what is each set for?"),
+        Question("004, 1.3", "How do training loss and test loss develop? Does the neuron overfit?"),
+    ),
     ranks=False,  # every row is right
     columns=(
         Column("test/acc", "accuracy (%)", "higher", "percent"),

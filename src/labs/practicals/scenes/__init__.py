@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from labs.practicals import PANELS, SETTINGS, Column, Panel, Sheet, final_metrics, later
+from labs.practicals import PANELS, SETTINGS, Column, Panel, Question, Sheet, final_metrics, later
 
 if TYPE_CHECKING:
     from labs.reporting.recorded_run import Run
@@ -46,6 +46,22 @@ SHEET = Sheet(
     title="15-Scene: features of trained nets and a linear SVM",
     handout="hand-out 002, part 2-a",
     docs="docs/scenes.md",
+    about=("Part 2-a classifies photographs of 15 kinds of scenes with features of a trained VGG16 and a linear SVM."),
+    questions=(
+        Question("002, 2-a 1", "How many parameters does each layer of VGG16 have, and where are most of them?"),
+        Question("002, 2-a 2", "What is the size of VGG16's output, and what does it mean?"),
+        Question("002, 2-a 3", "What is ImageNet's normalization for, and what is evaluation mode for?"),
+        Question("002, 2-a 5", "Why is VGG16 not trained directly on 15-Scene?"),
+        Question("002, 2-a 6", "How does the training on ImageNet help to classify scenes?"),
+        Question("002, 2-a 7", "What are the limits of such features?"),
+        Question("002, 2-a 8", "What changes with the layer that the features come from?"),
+        Question("002, 2-a 9", "The images are gray, but the net wants three channels. What do you do?"),
+        Question("002, 2-a 10", "Could a layer of the net replace the SVM? What speaks against it?"),
+        Question(
+            "002, 2-a 11",
+            "What do another layer, another net, another C, a fully connected head and fewer dimensions change?",
+        ),
+    ),
     columns=(
         Column("test/acc", "accuracy (%)", "higher", "percent", "Testing", interval=True),
         Column("mean", "mean of the classes (%)", "higher", "percent", "Testing", images="", read=_mean_of_classes),

@@ -1,6 +1,6 @@
 """Neural style transfer: settings of the loss, judged by numbers and pictures."""
 
-from labs.practicals import CURVES, SECONDS, SETTINGS, Column, Plot, Sheet, later, rows_of, setting
+from labs.practicals import CURVES, SECONDS, SETTINGS, Column, Plot, Question, Sheet, later, rows_of, setting
 
 _TABLE = f"{__name__}.table_of_pictures"
 
@@ -18,6 +18,22 @@ SHEET = Sheet(
     title="Style transfer",
     handout="hand-outs 000, question 2, and 004, part 2",
     docs="docs/style_transfer.md",
+    about=("Question 2 of hand-out 000 and part 2 of hand-out 004 redraw a photograph in the style of a painting."),
+    questions=(
+        Question(
+            "000, 2",
+            "Which content image and which three styles did you take, and what do the tutorial's settings "
+            "make of them?",
+        ),
+        Question(
+            "000, 2a",
+            "What do at least two other pairs of style weight and content weight change in the pictures?",
+        ),
+        Question("000, 2b", "What does at least one other choice of layers for the two losses change?"),
+        Question("000, 3", "Can a neural network be creative? Argue in a few sentences from what you have learned."),
+        Question("004, 2.1.2", "What does VGG19 consist of, and what do its convolutions and poolings do?"),
+        Question("004, 2.1.3", "What do the content loss and the style loss compare, and what is the Gram matrix for?"),
+    ),
     leads="test/style_left",
     ranks=False,  # more of the style is not better: it costs content
     watched=("train/loss",),

@@ -1,11 +1,20 @@
 """AlexNet on WikiArt: which layers begin anew and train."""
 
-from labs.practicals import SECONDS, SETTINGS, Column, Sheet
+from labs.practicals import SECONDS, SETTINGS, Column, Question, Sheet
 
 SHEET = Sheet(
     title="WikiArt: which layers of AlexNet begin anew and train",
     handout="hand-out 003, part 2a",
     docs="docs/wikiart.md",
+    about="Assignment 2a teaches AlexNet ten styles of painting by training its last layers anew.",
+    questions=(
+        Question("003, 2a (1)", "Which accuracy do you reach with fc8 trained anew, and which with fc7 and fc8?"),
+        Question(
+            "003, 2a (2)",
+            "How do the curves, and the distributions of weights and gradients, differ between the two?",
+        ),
+        Question("003, 2a (3)", "What makes paintings hard for a net that was trained on ImageNet?"),
+    ),
     columns=(
         Column("train/acc", "accuracy (%)", "higher", "percent", "Training"),
         Column("train/loss", "loss", "lower", group="Training"),
