@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +13,9 @@ examples:
   python report.py outputs/<experiment> outputs/<other>      any mix of grids and single runs
   python report.py outputs --output handin                   everything, written to handin/
   python report.py outputs/<grid> --rank-by test/loss        another column decides
+  python report.py outputs/<grid> --student "Ada Lovelace" --course "Deep Learning, fall 2026"
+
+Write your answers in answers.md beside the page, and run the same command again.
 
 The report reads run directories and nothing else: nothing is trained again.
 """
@@ -34,6 +38,11 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     parser.add_argument(
         "--rank-by", metavar="COLUMN", help="the column that decides which row is best (default: the practical's own)"
     )
+    parser.add_argument(
+        "--student", metavar="NAME", default="", help="who hands the page in; several names in one text"
+    )
+    parser.add_argument("--course", metavar="COURSE", default="", help="the course that it is handed in for")
+    parser.add_argument("--title", metavar="TITLE", default="", help="the page's title (default: the practical's)")
     return parser.parse_args(arguments)
 
 
@@ -45,19 +54,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parse_arguments(arguments)
 
     from labs import LabsError
-    from labs.reporting.markdown import to_markdown
+    from labs.reporting.answers import ANSWERS
+    from labs.reporting.page import Head
+    from labs.reporting.terminal import to_terminal
     from labs.reporting.write import write_report
     from labs.runs.directory import shown_path
 
     first = options.paths[0]
     output = options.output or (first if first.is_dir() else first.parent) / "report"
     try:
-        page, tables = write_report(options.paths, output, options.rank_by)
+        head = Head(title=options.title, student=options.student, course=options.course)
+        page, tables = write_report(options.paths, output, options.rank_by, head)
     except LabsError as error:
         print(f"report.py: {error}", file=sys.stderr)
         return 2
     try:
-        print(f"{to_markdown(tables)}\nPage: {shown_path(page)}", flush=True)
+        print(to_terminal(tables, shutil.get_terminal_size().columns))
+        answers = page.with_name(ANSWERS)
+        if answers.is_file():
+            print(f"\nYour answers go into: {shown_path(answers)}", end="")
+        print(f"\nPage: {shown_path(page)}", flush=True)
     except BrokenPipeError:  # `| head`: the rest is not asked for
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0

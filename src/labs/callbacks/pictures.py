@@ -1,4 +1,4 @@
-"""Pictures of what a classifier does: test images with their predictions, and the confusion matrix."""
+"""Pictures of what a classifier does: test images with their predictions, its mistakes, and the confusion matrix."""
 
 from textwrap import fill
 from typing import Any
@@ -17,10 +17,12 @@ LONGEST = 28  # letters of a class's name in a picture
 
 
 class Pictures(pl.Callback):
-    """Draw example images and the confusion matrix of the test split, to `images/` and to TensorBoard.
+    """Draw example images, the most confident mistakes and the confusion matrix of the test split.
+
+    They go to `images/` and to TensorBoard; without a mistake there is no picture of mistakes.
 
     Args:
-        num_images: examples shown, spread evenly over the test split.
+        num_images: examples shown, spread evenly over the test split, and mistakes shown, the most confident first.
     """
 
     def __init__(self, *, num_images: int = 16) -> None:
@@ -47,7 +49,7 @@ class Pictures(pl.Callback):
         self.results |= dict(zip(indices, zip(*columns, strict=True), strict=True))
 
     def on_test_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Draw both pictures, if there was anything to predict."""
+        """Draw the pictures, if there was anything to predict."""
         matrix = self.confusion.compute().cpu().numpy()  # of all ranks
         if self.results:
             self._draw(trainer, matrix)
@@ -58,15 +60,20 @@ class Pictures(pl.Callback):
         labels = of_the_run(trainer, data.labels)
         notes = f" ({', '.join(labels)})" if labels else ""
         confusion = confusion_figure(matrix, data.classes, f"Confusion matrix, {data.dataset}{notes}")
-        show_figures(trainer, {"predictions": self._examples(data, notes), "confusion_matrix": confusion})
-
-    def _examples(self, data: ImagesOfClasses, notes: str) -> Figure:
         seen = sorted(self.results)
-        chosen = [seen[i] for i in np.linspace(0, len(seen) - 1, min(self.num_images, len(seen))).astype(int)]
+        spread = [seen[i] for i in np.linspace(0, len(seen) - 1, min(self.num_images, len(seen))).astype(int)]
+        figures = {"predictions": self._images(data, spread, f"Test images and predictions{notes}")}
+        wrong = [index for index in seen if self.results[index][0] != self.results[index][1]]
+        wrong.sort(key=lambda index: -self.results[index][2])
+        if wrong:
+            figures["mistakes"] = self._images(data, wrong[: self.num_images], f"Most confident mistakes{notes}")
+        show_figures(trainer, {**figures, "confusion_matrix": confusion})
+
+    def _images(self, data: ImagesOfClasses, chosen: list[int], title: str) -> Figure:
         columns = min(len(chosen), 4)
         rows = -(-len(chosen) // columns)
         figure = Figure(figsize=(2.6 * columns, 2.9 * rows + 0.5), layout="constrained")
-        _title(figure, f"Test images and predictions{notes}", fontsize=12)
+        _title(figure, title, fontsize=12)
         for position, index in enumerate(chosen):
             label, pred, confidence = self.results[index]
             axes = figure.add_subplot(rows, columns, position + 1)

@@ -149,6 +149,7 @@ CURVES = Plot(
     caption="Mean over seeds, as far as every seed was trained; the band reaches from the lowest seed to the highest.",
     draw=later("labs.reporting.comparison.draw_rows"),
 )
+CLASSIFIED = ("images/predictions.png", "images/mistakes.png", "images/confusion_matrix.png")
 PANELS = (Panel("acc", "accuracy (%)", percent=True), Panel("loss", "loss"))
 SETTINGS = (
     "module.optimizer.lr",
@@ -176,7 +177,9 @@ class Sheet:
         published: the package that holds the hand-out's table, `published.yaml`; empty: there is none.
         settings: full names of the settings that are recorded whether they were typed or not.
         files: what a run leaves beyond the common files, as patterns in the run directory.
-        pictures: patterns of the pictures that stand in the report; the first is the one that is shown first.
+        pictures: patterns of the pictures that stand in the report, of every row where none is best; the first is the
+            one that is shown first.
+        best_pictures: patterns of those that stand there for the best row, in place of `pictures`.
         plots: the figures of its table.
         panels: the curves that come first, with their titles; others follow by name.
         observations: writes which of the hand-out's findings the rows confirm, as footnotes.
@@ -202,6 +205,7 @@ class Sheet:
     settings: tuple[str, ...] = SETTINGS
     files: tuple[str, ...] = ()
     pictures: tuple[str, ...] = ("result.png",)
+    best_pictures: tuple[str, ...] = CLASSIFIED
     plots: tuple[Plot, ...] = (CURVES,)
     panels: tuple[Panel, ...] = PANELS
     observations: "Callable[[Sequence[Row]], list[str]] | None" = None

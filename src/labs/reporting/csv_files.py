@@ -9,7 +9,7 @@ from labs.reporting.tables import Table
 
 
 def to_csv(tables: Sequence[Table]) -> str:
-    """Write all tables as one CSV, one line a row."""
+    """Write all tables as one CSV, one line per row."""
     keys = list(dict.fromkeys(column.key for table in tables for column in table.columns))
     fields = ["practical", "data", "row", "experiment", "labels", "status", "n", "seeds", "mark", "p_value"]
     for key in keys:
@@ -23,7 +23,7 @@ def to_csv(tables: Sequence[Table]) -> str:
 
 
 def runs_to_csv(tables: Sequence[Table]) -> str:
-    """Write every run of all tables, one line a run: its ranked metric with Wilson's interval and McNemar's p-value."""
+    """Write every run of all tables, one per line: its ranked metric with Wilson's interval and McNemar's p-value."""
     fields = ["practical", "data", "row", "labels", "seed", "status", "best_epoch", "epochs", "seconds", "metric"]
     output = io.StringIO()
     fields[5:5] = ["fold"] * any(line.run.fold is not None for table in tables for line in table.lines)

@@ -8,10 +8,13 @@ from labs.reporting.row import Row
 from labs.reporting.tables import Table
 from labs.reporting.texts import (
     ABSENT,
+    PUBLISHED_TITLE,
     RUNS_TITLE,
     cell,
     column_groups,
     lines_by_row,
+    published,
+    published_caption,
     row_size,
     row_title,
     run_cells,
@@ -29,7 +32,7 @@ LATEX = {
 def to_latex(tables: Sequence[Table]) -> str:
     """Write the tables, and every run on its own, for LaTeX with the packages booktabs, graphicx and longtable."""
     packages = "% needs \\usepackage{booktabs}, \\usepackage{graphicx} and \\usepackage{longtable}\n"
-    return packages + "\n".join(_latex(table) + "\n" + _latex_runs(table) for table in tables)
+    return packages + "\n".join(_latex(table) + "\n" + _latex_published(table) + _latex_runs(table) for table in tables)
 
 
 def _tex(text: str) -> str:
@@ -56,7 +59,7 @@ def _latex(table: Table) -> str:
         title += rf"\textsuperscript{{{marks}}}" if marks else ""
         body.append(" & ".join([title, _tex(row_size(row)), *cells]) + r" \\")
     notes = [rf"\par\noindent\textsuperscript{{{place}}} {_breakable(note)}" for place, note in enumerate(said, 1)]
-    notes += [rf"\par\smallskip\noindent {_tex(note)}" for note in table.footnotes]
+    notes += [rf"\par\smallskip\noindent {_tex(note)}" for note in (*table.findings, *table.footnotes)]
     return "\n".join([
         r"\begin{table}[htbp]", r"\centering",
         rf"\caption{{{_tex(f'{table.title}. {table.caption}')}}}",
@@ -72,7 +75,21 @@ def _latex_cell(row: Row, column: Column, ranked: bool) -> str:
     text = _tex(" ".join(filter(None, (parts.ours, parts.spread, parts.interval))))
     if ranked and row.mark:
         text = rf"\textbf{{{text}}}" if row.mark == "best" else rf"$\approx$ {text}"
-    return text + (rf" {{\scriptsize({_tex(parts.published)})}}" if parts.published else "")
+    return text
+
+
+def _latex_published(table: Table) -> str:
+    """Write the hand-out's own numbers as a table apart, so that they are not taken for ours."""
+    lines = published(table)
+    if not lines:
+        return ""
+    head, *body = (" & ".join(map(_tex, line)) + r" \\" for line in lines)
+    return "\n".join([
+        r"\begin{table}[htbp]", r"\centering",
+        rf"\caption{{{_tex(f'{table.sheet.title}. {PUBLISHED_TITLE}. {published_caption(table)}')}}}",
+        r"\resizebox{\linewidth}{!}{%", rf"\begin{{tabular}}{{p{{6cm}}{'r' * (len(lines[0]) - 1)}}}",
+        r"\toprule", head, r"\midrule", *body, r"\bottomrule", r"\end{tabular}}", r"\end{table}", "", "",
+    ])  # fmt: skip
 
 
 def _latex_runs(table: Table) -> str:

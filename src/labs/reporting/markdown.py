@@ -1,12 +1,16 @@
-"""The report as Markdown: the tables alone for a terminal, or everything for a hand-in."""
+"""The report as Markdown: the tables alone, or everything for a hand-in."""
 
 from collections.abc import Sequence
 
+from labs.reporting.answers import INTRODUCTION
 from labs.reporting.drawings import Drawing
+from labs.reporting.page import Head
 from labs.reporting.search import Found, conclusions, trials
 from labs.reporting.tables import Table
 from labs.reporting.texts import (
     COMMANDS_TITLE,
+    FINDINGS_TITLE,
+    PUBLISHED_TITLE,
     RUNS_TITLE,
     cell,
     commands,
@@ -14,6 +18,10 @@ from labs.reporting.texts import (
     environment,
     heading,
     headings,
+    introductions,
+    made_with,
+    published,
+    published_caption,
     recorded,
     row_size,
     row_title,
@@ -24,7 +32,7 @@ from labs.reporting.texts import (
 
 
 def to_markdown(tables: Sequence[Table]) -> str:
-    """Write the tables as GitHub Markdown, columns aligned so that they also read well in a terminal."""
+    """Write the tables as GitHub Markdown, with aligned columns."""
     return "\n".join(_table(table) for table in tables)
 
 
@@ -33,10 +41,15 @@ def hand_in(
     drawings: Sequence[Sequence[Drawing]],
     created: str,
     searches: Sequence[tuple[Found, Sequence[Drawing]]] = (),
+    head: Head | None = None,
+    answers: str = "",
 ) -> str:
-    """Write the whole report: searches, tables, figures by relative links, each run, commands, the environment."""
-    runs = recorded(tables)
-    parts = [f"# {heading(tables)}", f"{count(runs)} Made {created} from the run directories alone."]
+    """Write the whole report: its head, searches, tables, figures by relative links, answers, runs, the environment."""
+    runs, head = recorded(tables), head or Head()
+    who = {"Student": head.student, "Course": head.course, "Date": created, **made_with(runs), "Runs": count(runs)}
+    parts = [f"# {_plain(head.title or heading(tables))}"]
+    parts.append("\n".join(f"- {name}: {_plain(text)}" for name, text in who.items() if text))
+    parts += introductions(tables)
     for found, figures in searches:
         parts += [f"## Search: {found.name}", "\n".join(f"- {_plain(line)}" for line in conclusions(found))]
         parts += _figures(figures, found.name)
@@ -52,6 +65,8 @@ def hand_in(
         blocks = [f"{_plain(name)}\n\n```sh\n" + "\n".join(texts) + "\n```" for name, texts in commands(table)]
         if blocks:
             parts += [f"### {COMMANDS_TITLE}", *blocks]
+    if answers:
+        parts.append(answers.replace(INTRODUCTION, "## Questions and answers\n", 1).strip())
     facts = environment(runs)
     if facts:
         rows = [[name, _plain(text)] for name, text in facts.items()]
@@ -76,8 +91,16 @@ def _table(table: Table) -> str:
             text = cell(row, column).joined()
             cells.append(f"{bold}{tie}{text}{bold}" if column is table.ranked else text)
         lines.append([f"{bold}{_plain(row_title(row))}{bold}", row_size(row), *cells, _plain("; ".join(row.notes))])
-    notes = "\n".join(f"- {_plain(note)}" for note in table.footnotes)
-    return "\n\n".join(filter(None, (f"## {table.title}", table.caption, _grid(lines, left=(0, -1)), notes))) + "\n"
+    theirs = [[_plain(text) for text in line] for line in published(table)]
+    parts = [f"## {table.title}", table.caption, _grid(lines, left=(0, -1))]
+    parts += [f"### {PUBLISHED_TITLE}", published_caption(table), _grid(theirs, left=(0,))] if theirs else []
+    parts += [f"### {FINDINGS_TITLE}", _list(table.findings)] if table.findings else []
+    parts += ["### How to read these numbers", _list(table.footnotes)] if table.footnotes else []
+    return "\n\n".join(filter(None, parts)) + "\n"
+
+
+def _list(notes: Sequence[str]) -> str:
+    return "\n".join(f"- {_plain(note)}" for note in notes)
 
 
 def _grid(lines: Sequence[Sequence[str]], left: Sequence[int]) -> str:

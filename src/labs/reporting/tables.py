@@ -27,6 +27,7 @@ class Table:
     `columns` are those of the sheet that this table needs; `ranked` is the one that decides which row is best, if the
     table has it; `lines` are the runs one by one.
     `apart` names the grid whose earlier commands its runs are of, where the grid was last typed otherwise.
+    `findings` say what of the hand-out's observations holds in these runs, `footnotes` how to read the numbers.
     `slug` names the table in file names and anchors; no two tables of a report share one.
     """
 
@@ -41,6 +42,7 @@ class Table:
     apart: str = ""
     slug: str = ""
     footnotes: list[str] = field(default_factory=list)
+    findings: list[str] = field(default_factory=list)
 
     @property
     def title(self) -> str:
@@ -52,11 +54,8 @@ class Table:
     @property
     def caption(self) -> str:
         """Return the sentences above the table: what the numbers are and how the epoch was selected."""
-        published = self.published
         notes = [column.note for column in self.columns]
-        labels = f", {', '.join(published.labels)}" if published and published.labels else ""
-        source = f"In parentheses the published numbers: {published.source}{labels}." if published else ""
-        return " ".join(filter(None, (self.sheet.caption, *notes, _selection(self.rows), source)))
+        return " ".join(filter(None, (self.sheet.caption, *notes, _selection(self.rows))))
 
 
 def build_tables(runs: Sequence[Run], rank_by: str | None = None) -> list[Table]:
@@ -116,6 +115,7 @@ def _build(practical: str, data: str, apart: str, runs: Sequence[Run], rank_by: 
     if column is not None:
         rank(rows, column)
     table = Table(practical, data, sheet, columns, published, rows, column, each_run(rows, column), apart)
+    table.findings = sheet.observations(rows) if sheet.observations else []
     table.footnotes = list(_footnotes(table, column))
     return table
 
@@ -185,8 +185,6 @@ def _footnotes(table: Table, ranked: Column | None) -> Iterable[str]:
             "Only a best row without a tie is bold."
         )
         yield from _settings_that_differ([row for row in table.rows if row.rival or row.mark])
-    if table.sheet.observations:
-        yield from table.sheet.observations(table.rows)
     if table.data == "embedded":
         yield (
             "Embedded data: a small offline stand-in for the real dataset; its numbers compare with each other only."

@@ -14,6 +14,8 @@ from labs.reporting.tables import Table
 
 ABSENT = "\N{EN DASH}"
 COMMANDS_TITLE = "Commands that make these rows again"
+FINDINGS_TITLE = "What these runs say of the questions"
+PUBLISHED_TITLE = "Published numbers, of the real data"
 RUNS_TITLE = "Each run"
 
 
@@ -24,21 +26,47 @@ class Cell:
     ours: str = ABSENT
     spread: str = ""
     interval: str = ""
-    published: str = ""
 
     def joined(self) -> str:
-        """Return the cell on one line: 38.07 ± 1.20 [35.1, 41.0] (38.066)."""
-        published = f"({self.published})" if self.published else ""
-        return " ".join(filter(None, (self.ours, self.spread, self.interval, published)))
+        """Return the cell on one line: 38.07 ± 1.20 [35.1, 41.0]."""
+        return " ".join(filter(None, (self.ours, self.spread, self.interval)))
 
 
 def cell(row: Row, column: Column) -> Cell:
     """Write the numbers of one row and column: accuracies in percent, epochs from 1."""
-    published = ""
-    if row.published and column.key in row.published.values:
-        value = row.published.values[column.key]
-        published = f"{100 * value if column.unit == 'percent' else value:.6g}"
-    return _cell(row.estimates.get(column.key), column, published)
+    return _cell(row.estimates.get(column.key), column)
+
+
+def published(table: Table) -> list[list[str]]:
+    """Return the hand-out's own numbers, its titles first: a block apart from ours; empty if there are none."""
+    rows = [row.published for row in table.rows if row.published and row.published.values]
+    rows = list({row.name: row for row in rows}.values())
+    columns = [
+        (title, column)
+        for title, column in zip(headings(table), table.columns, strict=True)
+        if any(column.key in row.values for row in rows)
+    ]
+    lines = [
+        [row.name]
+        + [
+            f"{100 * row.values[column.key] if column.unit == 'percent' else row.values[column.key]:.6g}"
+            if column.key in row.values
+            else ABSENT
+            for _, column in columns
+        ]
+        for row in rows
+        if any(column.key in row.values for _, column in columns)
+    ]
+    return [["Row", *(title for title, _ in columns)], *lines] if columns else []
+
+
+def published_caption(table: Table) -> str:
+    """Say where the published numbers come from, and that nobody measured them here."""
+    if not table.published:
+        return ""
+    labels = f", {', '.join(table.published.labels)}" if table.published.labels else ""
+    ours = "on embedded data" if table.data == "embedded" else "in these runs"
+    return f"Source: {table.published.source}{labels}. Measured by others on the real data, not {ours}."
 
 
 def row_title(row: Row) -> str:
@@ -98,7 +126,7 @@ def run_cells(table: Table, line: RunLine) -> list[str]:
         f"{epoch or ABSENT} of {run.epochs}" if run.epochs else ABSENT,
         ABSENT if run.seconds is None else f"{run.seconds:.0f}",
     ]
-    texts += [_cell(line.estimate, table.ranked, "").joined()] if table.ranked else []
+    texts += [_cell(line.estimate, table.ranked).joined()] if table.ranked else []
     return [*texts, ABSENT if line.p_value is None else f"{line.p_value:.2g}", run.place]
 
 
@@ -109,8 +137,21 @@ def recorded(tables: Sequence[Table]) -> list[Run]:
 
 def heading(tables: Sequence[Table]) -> str:
     """Return the title of the whole report."""
-    titles = ", ".join(dict.fromkeys(table.practical for table in tables if table.practical))
-    return f"Report: {titles}" if titles else "Report"
+    return "; ".join(dict.fromkeys(table.sheet.title for table in tables if table.practical)) or "Report"
+
+
+def introductions(tables: Sequence[Table]) -> list[str]:
+    """Return a paragraph for each practical: its hand-out with course and year, and what it asks for."""
+    return list(filter(None, dict.fromkeys(table.sheet.introduction for table in tables)))
+
+
+def made_with(runs: Sequence[Run]) -> dict[str, str]:
+    """Return what the head of a page says of how the runs were made: the commit and the machine."""
+    facts = environment(runs)
+    commits = " | ".join(commit[:10] + commit[40:] for commit in facts.get("git_commit", "").split(" | "))
+    cores = f", {facts['cpu_count']} cores" if "cpu_count" in facts else ""
+    device = f"{facts['device']}{cores}" if "device" in facts else ""
+    return {name: text for name, text in {"Commit": commits, "Machine": device}.items() if text and text != ABSENT}
 
 
 def count(runs: Sequence[Run]) -> str:
@@ -139,11 +180,11 @@ def environment(runs: Sequence[Run]) -> dict[str, str]:
     return facts
 
 
-def _cell(estimate: Estimate | None, column: Column, published: str) -> Cell:
+def _cell(estimate: Estimate | None, column: Column) -> Cell:
     if estimate is None:
-        return Cell(published=published)
+        return Cell()
     if not math.isfinite(estimate.mean):
-        return Cell(ours="NaN", published=published)
+        return Cell(ours="NaN")
     interval = ""
     if column.interval and estimate.low is not None and estimate.high is not None:
         interval = f"[{_value(estimate.low, column, True)}, {_value(estimate.high, column, True)}]"
@@ -151,7 +192,6 @@ def _cell(estimate: Estimate | None, column: Column, published: str) -> Cell:
         ours=_value(estimate.mean, column, estimate.n > 1),
         spread="" if estimate.std is None else f"± {_spread(estimate.std, column)}",
         interval=interval,
-        published=published,
     )
 
 
@@ -162,8 +202,8 @@ def _value(value: float, column: Column, averaged: bool) -> str:
         return f"{value:.1f}" if averaged else f"{value:.0f}"
     if not 0.1 <= abs(value) < 1000:
         return f"{value:.3g}"
-    return f"{value:.3f}"
+    return f"{value:.1f}" if abs(value) >= 100 else f"{value:.3f}"
 
 
 def _spread(std: float, column: Column) -> str:
-    return _value(std, column, True) if column.unit != "number" else f"{std:.2g}"
+    return _value(std, column, True) if column.unit != "number" else f"{std:.0f}" if 10 <= std < 1000 else f"{std:.2g}"

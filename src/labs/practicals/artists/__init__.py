@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from labs.practicals import SETTINGS, Column, Question, Sheet, final_metrics
+from labs.practicals import CLASSIFIED, SETTINGS, Column, Question, Sheet, final_metrics
 
 if TYPE_CHECKING:
     from labs.reporting.recorded_run import Run
@@ -99,8 +99,13 @@ SHEET = Sheet(
     ),
     published=__name__,
     settings=(*SETTINGS, "datamodule.fold", "module.net.dropout"),
-    files=("variants.tsv", "images/predictions.png", "images/confusion_matrix.png", "images/test_variants.png"),
+    files=(
+        "variants.tsv",
+        *CLASSIFIED,
+        "images/test_variants.png",
+    ),
     pictures=("result.png", "images/test_variants.png"),
+    best_pictures=(*CLASSIFIED, "images/test_variants.png"),
     results=_results,
     predicts="test/acc",
     answers="best",

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from labs.practicals import Column, Question, Sheet
+from labs.practicals import CLASSIFIED, Column, Question, Sheet
 
 if TYPE_CHECKING:
     from labs.reporting.recorded_run import Run
@@ -48,7 +48,7 @@ SHEET = Sheet(
         "ERM is the epoch (from 1) that first reached the maximum."
     ),
     published=__name__,
-    files=("images/predictions.png", "images/confusion_matrix.png"),
+    files=CLASSIFIED,
     predicts="test/acc",
     answers="best",
     try_out=("callbacks.pictures=null",),

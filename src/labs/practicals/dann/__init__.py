@@ -1,6 +1,6 @@
 """Domain adaptation: adapting methods between their bounds, in one table."""
 
-from labs.practicals import PANELS, SECONDS, SETTINGS, Column, Panel, Question, Sheet, later
+from labs.practicals import CLASSIFIED, PANELS, SECONDS, SETTINGS, Column, Panel, Question, Sheet, later
 
 ACCURACY = "test/target_acc"
 ORACLE = f"{ACCURACY}_by_oracle"
@@ -52,6 +52,7 @@ SHEET = Sheet(
     settings=(*SETTINGS, "module.reversal.weight", "module.batch_norm"),
     files=("selections.tsv", "checkpoints/by_*.ckpt", "images/*.png"),
     pictures=("images/features.png", "result.png"),
+    best_pictures=(*CLASSIFIED, "images/features.png"),
     panels=(
         *PANELS,
         Panel("oracle_target_acc", "target accuracy (%), an oracle", percent=True),

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from labs.practicals import Column, Question, Sheet, later
+from labs.practicals import CLASSIFIED, Column, Question, Sheet, later
 
 if TYPE_CHECKING:
     from labs.reporting.recorded_run import Run
@@ -60,14 +60,14 @@ SHEET = Sheet(
     ),
     caption="Training and validation accuracy are those of the epoch that is tested, the best on validation images.",
     files=(
-        "images/predictions.png",
-        "images/confusion_matrix.png",
+        *CLASSIFIED,
         "images/hidden_units.png",
         "images/learning_curves.png",
         "hidden_units.tsv",
         "learning_curves.tsv",
     ),
     pictures=("result.png", "images/learning_curves.png", "images/hidden_units.png"),
+    best_pictures=(*CLASSIFIED, "images/learning_curves.png", "images/hidden_units.png"),
     published=__name__,
     observations=later("labs.practicals.facescrub.observations.observations"),
     predicts="test/acc",

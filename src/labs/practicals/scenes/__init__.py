@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from labs.practicals import PANELS, SETTINGS, Column, Panel, Question, Sheet, final_metrics, later
+from labs.practicals import CLASSIFIED, PANELS, SETTINGS, Column, Panel, Question, Sheet, final_metrics, later
 
 if TYPE_CHECKING:
     from labs.reporting.recorded_run import Run
@@ -79,7 +79,7 @@ SHEET = Sheet(
     ),
     published=__name__,
     settings=(*SETTINGS, "module.C", "module.pca"),
-    files=("classes.tsv", "images/predictions.png", "images/confusion_matrix.png"),
+    files=("classes.tsv", *CLASSIFIED),
     pictures=("images/confusion_matrix.png", "images/predictions.png", "result.png"),
     panels=(*PANELS, Panel("mean_acc", "mean of the classes (%)", percent=True)),
     observations=later(f"{__name__}.observations.observations"),

@@ -1,6 +1,6 @@
 """AlexNet on WikiArt: which layers begin anew and train."""
 
-from labs.practicals import SECONDS, SETTINGS, Column, Question, Sheet
+from labs.practicals import CLASSIFIED, SECONDS, SETTINGS, Column, Question, Sheet
 
 SHEET = Sheet(
     title="WikiArt: which layers of AlexNet begin anew and train",
@@ -25,8 +25,13 @@ SHEET = Sheet(
     caption="Training accuracy and loss are means over the last epoch, with dropout; testing is on all test images.",
     published=__name__,
     settings=(*SETTINGS, "trainer.log_every_n_steps"),
-    files=("steps.tsv", "images/steps.png", "images/predictions.png", "images/confusion_matrix.png"),
+    files=(
+        "steps.tsv",
+        "images/steps.png",
+        *CLASSIFIED,
+    ),
     pictures=("result.png", "images/steps.png"),
+    best_pictures=(*CLASSIFIED, "images/steps.png"),
     predicts="test/acc",
     answers="best",
     try_out=("callbacks.pictures=null", "weights=random", "datamodule.source.images_per_class=10"),
