@@ -16,6 +16,7 @@ from test_experiments import composed
 from labs.cli.check import check_recipe
 from labs.cli.overrides import expand
 from labs.cli.predict.words import read_words
+from labs.practicals import sheets
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "conf").rglob("*.yaml"))]
 
@@ -78,14 +79,43 @@ def test_the_files_that_the_pages_link_to_exist() -> None:
             assert (page.parent / target).resolve().exists(), f"{page.name} links to {target}"
 
 
-def test_readme_names_every_axis() -> None:
-    readme = (ROOT / "README.md").read_text()
+def test_the_settings_page_names_every_axis() -> None:
+    page = (ROOT / "docs" / "settings.md").read_text()
     apart = ("grid", "hydra", "paths", "debug")
     for folder in (path.name for path in (ROOT / "conf").iterdir() if path.is_dir() and path.name not in apart):
-        assert f"| `{folder}`" in readme, f"README's table lacks {folder}"
+        assert f"| `{folder}`" in page, f"the table of docs/settings.md lacks {folder}"
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/predict.md", "docs/attribution.md"])
+def test_the_readme_links_to_every_page() -> None:
+    index = (ROOT / "README.md").read_text().partition("\n## Documentation\n")[2].partition("\n## ")[0]
+    for page in sorted((ROOT / "docs").glob("*.md")):
+        assert f"(docs/{page.name})" in index, f"the README's list of documentation lacks docs/{page.name}"
+
+
+def test_every_practical_stands_in_the_readme_with_a_picture_and_a_command() -> None:
+    readme = (ROOT / "README.md").read_text()
+    for sheet in sheets().values():
+        assert f"](docs/images/thumbnails/{Path(sheet.docs).stem}.jpg)]({sheet.docs})" in readme
+        assert re.search(rf"^\| \[[^]]+\]\({sheet.docs}\) \|.*`python train\.py", readme, re.MULTILINE), sheet.docs
+
+
+def test_the_numbers_of_the_readme_are_those_of_the_pages() -> None:
+    rows = re.findall(r"^\| \[[^]]+\]\((docs/\w+\.md)\) \|(.*)$", (ROOT / "README.md").read_text(), re.MULTILINE)
+    numbers = [(page, number) for page, row in rows for number in re.findall(r"[\d.]+ ± [\d.]+", row)]
+    assert len(numbers) > 10
+    for page, number in numbers:
+        assert number in (ROOT / page).read_text(), f"the README has {number}, {page} has not"
+
+
+def test_every_picture_stands_in_the_gallery_with_its_command() -> None:
+    gallery = (ROOT / "docs" / "gallery.md").read_text()
+    captions = dict(re.findall(r"^!\[.+\]\(images/(\S+)\)\n\n(.+)$", gallery, re.MULTILINE))
+    assert set(captions) == {path.name for path in (ROOT / "docs" / "images").iterdir() if path.is_file()}
+    for name, caption in captions.items():
+        assert re.search(r"`python (train|predict)\.py", caption), f"docs/gallery.md does not say how to make {name}"
+
+
+@pytest.mark.parametrize("page", [str(page.relative_to(ROOT)) for page in PAGES if "python predict.py" in page.read_text()])
 def test_every_question_to_a_net_is_one_that_can_be_asked(page: str) -> None:
     for found in re.finditer(r"python predict\.py[^\n`]*", (ROOT / page).read_text()):
         words = shlex.split(re.split(r"\s{2,}|\s#| prints", found[0])[0])[2:]
