@@ -115,7 +115,10 @@ def test_every_picture_stands_in_the_gallery_with_its_command() -> None:
         assert re.search(r"`python (train|predict)\.py", caption), f"docs/gallery.md does not say how to make {name}"
 
 
-@pytest.mark.parametrize("page", [str(page.relative_to(ROOT)) for page in PAGES if "python predict.py" in page.read_text()])
+QUESTIONS = [str(page.relative_to(ROOT)) for page in PAGES if "python predict.py" in page.read_text()]
+
+
+@pytest.mark.parametrize("page", QUESTIONS)
 def test_every_question_to_a_net_is_one_that_can_be_asked(page: str) -> None:
     for found in re.finditer(r"python predict\.py[^\n`]*", (ROOT / page).read_text()):
         words = shlex.split(re.split(r"\s{2,}|\s#| prints", found[0])[0])[2:]
