@@ -314,7 +314,7 @@ def test_what_cannot_go_on_is_said(
     before = (tmp_path / "run" / "metrics.json").read_text()
     with pytest.raises(SystemExit):
         train("resume=run", "trainer.max_epochs=2", typed)
-    assert "another optimizer, or other parameters trained" in capsys.readouterr().err
+    assert "another optimizer, or trained other parameters" in capsys.readouterr().err
     assert (tmp_path / "run" / "metrics.json").read_text() == before
 
 
@@ -326,7 +326,7 @@ def test_a_run_is_not_made_shorter_than_it_is(
     before = {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()}
     with pytest.raises(SystemExit):
         train("resume=run", "trainer.max_epochs=1")
-    assert "the run has trained 2 epochs" in capsys.readouterr().err
+    assert "the run has already trained 2 epochs" in capsys.readouterr().err
     assert before == {path: path.read_bytes() for path in before}
 
 
@@ -369,7 +369,7 @@ def test_a_moved_run_is_tested_with_its_own_weights(
     (tmp_path / "away" / "checkpoints" / "best.ckpt").unlink()
     with pytest.raises(SystemExit):
         train("resume=away", "trainer.check_val_every_n_epoch=2")
-    assert "best.ckpt is missing, which the test needs" in capsys.readouterr().err
+    assert "best.ckpt is missing, but the test needs it" in capsys.readouterr().err
 
 
 def test_a_try_out_does_not_replace_a_whole_run(

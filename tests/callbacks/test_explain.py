@@ -101,7 +101,7 @@ def test_sheets_are_drawn(tmp_path: Path) -> None:
 
 def test_a_net_without_such_a_map_is_refused_before_it_trains(tmp_path: Path) -> None:
     net = nn.Sequential(nn.Flatten(), nn.Linear(768, 3))
-    with pytest.raises(LabsError, match="has no ReLU that could guide"):
+    with pytest.raises(LabsError, match="has no ReLU, which guided backpropagation needs"):
         run(tmp_path, Explain(method="guided_backprop"), net=net)
 
 

@@ -127,11 +127,11 @@ def test_a_run_on_features_has_the_numbers_of_a_run_on_images(
     case: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     without = run(tmp_path, "off", **CASES[case])
-    assert "feature cache" not in capsys.readouterr().out
+    assert "Feature cache" not in capsys.readouterr().out
     cached = run(tmp_path, "require", **CASES[case])
     assert "computed once" in capsys.readouterr().out
     again = run(tmp_path, "require", **CASES[case])
-    assert "an earlier run computed them" in capsys.readouterr().out
+    assert "were read from an earlier run" in capsys.readouterr().out
     epochs = len(without.count.rows)
     assert without.count.images == epochs * (24 + 8) + 16 if "selected" not in case else epochs * (32 + 16) + 16
     for other in (cached, again):
@@ -166,7 +166,7 @@ def test_seeds_share_what_does_not_depend_on_them(tmp_path: Path, capsys: pytest
     run(tmp_path, "require")
     capsys.readouterr()
     run(tmp_path, "require", data={"seed": 1})
-    assert "an earlier run computed them" in capsys.readouterr().out
+    assert "were read from an earlier run" in capsys.readouterr().out
 
 
 def test_training_images_that_are_drawn_anew_go_through_the_net(
@@ -184,13 +184,13 @@ def test_training_images_that_are_drawn_anew_go_through_the_net(
 
 
 REASONS: dict[str, tuple[dict[str, Any], str]] = {
-    "nothing is frozen": ({"patterns": ["layer1"]}, "conv1.weight trains"),
-    "batch norm trains": ({"freeze": {"batch_norm": "affine"}}, "bn1.weight trains"),
+    "nothing is frozen": ({"patterns": ["layer1"]}, "conv1.weight is trainable"),
+    "batch norm trains": ({"freeze": {"batch_norm": "affine"}}, "bn1.weight is trainable"),
     "batch norm runs": (
         {"freeze": {"batch_norm": "train"}},
         "batch norm is in train mode (bn1; freeze.batch_norm=eval",
     ),
-    "a few batches": ({"trainer": {"limit_train_batches": 1}}, "a try-out of a few batches"),
+    "a few batches": ({"trainer": {"limit_train_batches": 1}}, "uses only a few batches"),
     "too large": (
         {"patterns": ["conv1", "bn1", "layer1"], "cache": {"budget_gb": 1e-6}},
         "type feature_cache.budget_gb=",
@@ -202,8 +202,8 @@ REASONS: dict[str, tuple[dict[str, Any], str]] = {
 def test_where_it_cannot_it_says_why(reason: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     options, words = REASONS[reason]
     result = run(tmp_path, "auto", epochs=1, **options)
-    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("feature cache")]
-    assert line.startswith("feature cache: off: ")
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("Feature cache")]
+    assert line.startswith("Feature cache off: ")
     assert words in line
     assert result.count.images > 0
     assert stores(tmp_path) == []
@@ -297,8 +297,8 @@ class TestChoose:
         assert choose(offered, "", images=100, budget=10_000).name == "a"
 
     def test_a_prefix_that_is_as_fast_to_compute_as_to_read_is_computed(self) -> None:
-        with pytest.raises(CannotCutError, match=r"bn1\.weight trains\. .* as long to read as to compute"):
-            choose([self.cut("conv1", 1000, 100_000)], "bn1.weight trains.", images=1, budget=10**9)
+        with pytest.raises(CannotCutError, match=r"bn1\.weight is trainable\. .* as long as computing"):
+            choose([self.cut("conv1", 1000, 100_000)], "bn1.weight is trainable.", images=1, budget=10**9)
 
     def test_the_message_names_a_budget_that_would_do(self) -> None:
         with pytest.raises(CannotCutError, match=r"12\.0 GB.*budget is 8 GB.*budget_gb=12"):

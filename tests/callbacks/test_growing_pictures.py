@@ -83,7 +83,7 @@ def test_an_image_stands_beside_what_became_of_it(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr("labs.callbacks.growing_pictures.classes_sheet", lambda *arguments: drawn.extend(arguments))
     run(tmp_path, images="gravel")
     columns, titles, captions = drawn[:3]
-    assert titles == ["where it began", "gravel → cat", "where it began", "gravel → dog"]
+    assert titles == ["start", "gravel → cat", "start", "gravel → dog"]
     assert [len(column) for column in columns] == [1] * 4
     assert captions[0] == ""
     assert captions[1].startswith("tiny: ")

@@ -65,8 +65,8 @@ def test_a_map_that_fails_is_marked_in_words(tmp_path: Path, words: list[str]) -
     sheet_of_map(shown("b"), tmp_path / "b.png", "title", ["embedded data"])
     verdicts = [text for text in words if text.startswith(("fails", "passes"))]
     assert verdicts[0] == (
-        "fails: random weights give much the same map (Spearman 0.80); deleting its pixels removes the class no faster "
-        "than at random"
+        "fails: random weights give a similar map (Spearman 0.80); deleting its pixels removes the class no faster "
+        "than random deletion"
     )
     assert verdicts[1].startswith("passes: random weights give another map (Spearman 0.10)")
     assert "cost $5 cat  75.0%" in words

@@ -24,25 +24,25 @@ VGG = ["features.0", "features.2", "features.5", "features.7", "features.10"]
 
 # net, what is frozen: what the last cut ends, and what trains or moves behind it
 DEEPEST: list[tuple[str, list[str], str, str]] = [
-    ("resnet18", ["backbone"], "avgpool", "fc.weight trains."),
-    ("resnet18", RESNET, "layer1", "layer2.0.conv1.weight trains."),
-    ("resnet18", ["stem", "bn1"], "maxpool", "layer1.0.conv1.weight trains."),
-    ("resnet34", ["backbone"], "avgpool", "fc.weight trains."),
-    ("resnet34", [*RESNET, "layer2", "layer3.[01]"], "layer3.1", "layer3.2.conv1.weight trains."),
-    ("resnet50", ["backbone"], "avgpool", "fc.weight trains."),
-    ("resnet50", [*RESNET, "layer2", "layer4"], "layer2", "layer3.0.conv1.weight trains."),
-    ("resnet_small", ["backbone"], "avgpool", "fc.weight trains."),
-    ("resnet_small", [*RESNET, "layer2"], "layer2", "layer3.0.conv1.weight trains."),
-    ("alexnet", ["backbone"], "classifier.5", "classifier.6.weight trains."),
-    ("alexnet", ["features.0", "features.3"], "features.5", "features.6.weight trains."),
+    ("resnet18", ["backbone"], "avgpool", "fc.weight is trainable."),
+    ("resnet18", RESNET, "layer1", "layer2.0.conv1.weight is trainable."),
+    ("resnet18", ["stem", "bn1"], "maxpool", "layer1.0.conv1.weight is trainable."),
+    ("resnet34", ["backbone"], "avgpool", "fc.weight is trainable."),
+    ("resnet34", [*RESNET, "layer2", "layer3.[01]"], "layer3.1", "layer3.2.conv1.weight is trainable."),
+    ("resnet50", ["backbone"], "avgpool", "fc.weight is trainable."),
+    ("resnet50", [*RESNET, "layer2", "layer4"], "layer2", "layer3.0.conv1.weight is trainable."),
+    ("resnet_small", ["backbone"], "avgpool", "fc.weight is trainable."),
+    ("resnet_small", [*RESNET, "layer2"], "layer2", "layer3.0.conv1.weight is trainable."),
+    ("alexnet", ["backbone"], "classifier.5", "classifier.6.weight is trainable."),
+    ("alexnet", ["features.0", "features.3"], "features.5", "features.6.weight is trainable."),
     ("alexnet", ["features"], "avgpool", "dropout is in train mode (classifier.0)."),
     ("vgg16", ["backbone"], "classifier.4", "dropout is in train mode (classifier.5)."),
-    ("vgg19", VGG, "features.11", "features.12.weight trains."),
+    ("vgg19", VGG, "features.11", "features.12.weight is trainable."),
     ("squeezenet1_0", ["features"], "features", "dropout is in train mode (classifier.0)."),
     ("squeezenet1_1", ["backbone"], "features", "dropout is in train mode (classifier.0)."),
-    ("efficientnet_lite0", ["backbone"], "global_pool", "classifier.weight trains."),
-    ("efficientnet_lite0", ["conv_stem", "bn1", "blocks.[0-3]"], "blocks.3", "blocks.4.0.conv_pw.weight trains."),
-    ("squeezenet1_1", FIRE, "features.6", "features.7.squeeze.weight trains."),
+    ("efficientnet_lite0", ["backbone"], "global_pool", "classifier.weight is trainable."),
+    ("efficientnet_lite0", ["conv_stem", "bn1", "blocks.[0-3]"], "blocks.3", "blocks.4.0.conv_pw.weight is trainable."),
+    ("squeezenet1_1", FIRE, "features.6", "features.7.squeeze.weight is trainable."),
 ]
 
 
@@ -157,7 +157,7 @@ def resnet() -> nn.Module:
 class TestWhatEndsThePrefix:
     @pytest.mark.parametrize("patterns", [[], ["head"], ["layer1"], ["bn1", "layer1", "layer2"]], ids=str)
     def test_a_first_layer_that_trains(self, resnet: nn.Module, patterns: list[str]) -> None:
-        with pytest.raises(CannotCutError, match=r"^conv1\.weight trains\.$"):
+        with pytest.raises(CannotCutError, match=r"^conv1\.weight is trainable\.$"):
             fixed_cuts(resnet, images_of(16, 1), freeze(resnet, patterns))
 
     @pytest.mark.parametrize(
@@ -168,9 +168,9 @@ class TestWhatEndsThePrefix:
                 "train",
                 "batch norm is in train mode (bn1; freeze.batch_norm=eval would keep its statistics).",
             ),
-            (["backbone"], "affine", "bn1.weight trains."),
-            (["stem"], "eval", "bn1.weight trains."),
-            (["convs"], "eval", "bn1.weight trains."),
+            (["backbone"], "affine", "bn1.weight is trainable."),
+            (["stem"], "eval", "bn1.weight is trainable."),
+            (["convs"], "eval", "bn1.weight is trainable."),
         ],
     )
     def test_batch_norm_that_moves_or_trains(
@@ -188,20 +188,20 @@ class TestWhatEndsThePrefix:
         net[2].eval()
         cuts, blocker = fixed_cuts(net, images_of(8, 1), lambda name: name.startswith("4"))
         assert [cut.name for cut in cuts] == ["0", "1", "2", "3"]
-        assert blocker == "4.weight trains."
+        assert blocker == "4.weight is trainable."
 
     def test_any_parameter_of_a_layer(self) -> None:
         net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Conv2d(4, 4, 3), nn.Flatten())
         cuts, blocker = fixed_cuts(net, images_of(8, 1), lambda name: name == "1.bias")
         assert [cut.name for cut in cuts] == ["0"]
-        assert blocker == "1.bias trains."
+        assert blocker == "1.bias is trainable."
 
     @pytest.mark.parametrize("layer", [nn.RReLU(), nn.InstanceNorm2d(4), nn.FractionalMaxPool2d(2, output_size=3)])
     def test_a_layer_that_is_not_known(self, layer: nn.Module) -> None:
         net = nn.Sequential(nn.Conv2d(3, 4, 3), layer, nn.Flatten())
         cuts, blocker = fixed_cuts(net, images_of(8, 1), none_changes)
         assert [cut.name for cut in cuts] == ["0"]
-        assert blocker == f"1 is a {type(layer).__name__}, which may change."
+        assert blocker == f"the output of 1 ({type(layer).__name__}) may change."
 
     def test_a_net_that_never_changes_is_cut_up_to_its_last_operation(self) -> None:
         net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten())
@@ -254,13 +254,13 @@ class TestOwnNets:
     def test_a_hidden_parameter_that_trains(self) -> None:
         net, images = Scaled().eval(), images_of(8)
         fixed, blocker = fixed_cuts(net, images[:1], lambda name: name.startswith("fc"))
-        assert blocker == "fc.weight trains."
+        assert blocker == "fc.weight is trainable."
         assert fixed[-1].shape == (4,)
         prefix, suffix = fixed[-1].parts()
         assert torch.equal(suffix(prefix(images)), net(images))
         assert {id(p) for p in prefix.parameters()} == {id(net.scale), *map(id, net.conv.parameters())}
         cuts, blocker = fixed_cuts(net, images[:1], lambda name: name in ("scale", "fc.weight"))
-        assert blocker == "scale trains."
+        assert blocker == "scale is trainable."
         assert [cut.name for cut in cuts] == ["conv"]
         prefix, suffix = cuts[0].parts()
         assert torch.equal(suffix(prefix(images)), net(images))
@@ -270,7 +270,7 @@ class TestOwnNets:
     @pytest.mark.parametrize(
         ("net", "message"),
         [
-            (Noisy(), "Noisy computes something else in training than in evaluation."),
+            (Noisy(), "Noisy does not run the same operations in training and in evaluation."),
             (Branching(), r"the operations of Branching depend on its data \(TraceError\)."),
         ],
     )
@@ -334,7 +334,7 @@ class TestOwnNets:
 class TestResume:
     @pytest.fixture
     def cut(self, resnet: nn.Module) -> Cut:
-        """Return a cut behind `layer1`, with the net in the modes in which it trains."""
+        """Return a cut behind `layer1`, with the net in the modes in which it is trainable."""
         changing = freeze(resnet, RESNET)
         cut = cut_of(resnet, 16, changing)[-1]
         assert cut.name == "layer1"
@@ -504,11 +504,11 @@ class TestUnusualNets:
             fixed_cuts(old, self.image, lambda name: False)
 
     def test_a_net_with_a_way_around_says_so(self) -> None:
-        with pytest.raises(CannotCutError, match="Around has no place that all of an image passes through"):
+        with pytest.raises(CannotCutError, match="Around cannot be cut at a single layer"):
             fixed_cuts(Around(), self.image, lambda name: False)
 
     def test_a_constant_of_the_net_is_no_parameter(self) -> None:
         def trains(name: str) -> bool:
             return {"conv.weight": False, "conv.bias": False, "fc.weight": True, "fc.bias": True}[name]
 
-        assert fixed_cuts(Centred(), self.image, trains)[1] == "fc.weight trains."
+        assert fixed_cuts(Centred(), self.image, trains)[1] == "fc.weight is trainable."

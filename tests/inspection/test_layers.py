@@ -35,9 +35,9 @@ def test_the_first_convolution_and_the_ends_of_later_stages(name: str, size: int
 @pytest.mark.parametrize(
     ("typed", "message"),
     [
-        ("features.99", "module.layers: features.99 is no layer of the net; type such as features.9"),
-        ("layer7", "module.layers: layer7 is no layer of the net; type such as features"),
-        ("zzz", "is no layer of the net; type such as features.0, features.4, features.7, features.12"),
+        ("features.99", "module.layers: the net has no layer features.99; type for example features.9"),
+        ("layer7", "module.layers: the net has no layer layer7; type for example features"),
+        ("zzz", "the net has no layer zzz; type for example features.0, features.4, features.7, features.12"),
     ],
 )
 def test_an_unknown_layer_gets_near_names_in_one_line(typed: str, message: str) -> None:
@@ -57,7 +57,7 @@ def test_a_layer_that_never_runs_by_itself_says_so() -> None:
             return self.pair[1](self.pair[0](images)).mean((2, 3))
 
     net = Net()
-    with pytest.raises(LabsError, match=r"pair gives no maps by itself; type such as pair.0, pair.1\."):
+    with pytest.raises(LabsError, match=r"pair has no maps of its own; type for example pair.0, pair.1\."):
         chosen_layers(net, layer_shapes(net, IMAGE), ["pair"], 5)
 
 
@@ -118,7 +118,9 @@ def test_a_unit_sees_no_pixel_outside_its_frame(layer: str) -> None:
 
 
 def test_an_image_that_is_too_small_says_so() -> None:
-    with pytest.raises(LabsError, match=r"the net takes no images of 8x8 pixels \(.*\); type another net.image_size."):
+    with pytest.raises(
+        LabsError, match=r"the net does not accept images of 8x8 pixels \(.*\); type another net.image_size."
+    ):
         layer_shapes(models.squeezenet1_1(), torch.zeros(1, 3, 8, 8))
 
 

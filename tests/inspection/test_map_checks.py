@@ -49,7 +49,7 @@ def test_the_right_map_passes() -> None:
 
 def test_a_map_that_no_weight_changes_fails() -> None:
     result = checked(lambda net, images, targets: images.abs().mean(1))  # an edge detector, say
-    assert any("random weights give much the same map" in fault for fault in result.faults)
+    assert any("random weights give a similar map" in fault for fault in result.faults)
     assert result.numbers["spearman"] == pytest.approx(1)
     assert result.numbers["ssim"] == pytest.approx(1, abs=1e-4)
 
@@ -58,7 +58,7 @@ def test_a_map_upside_down_fails() -> None:
     def all_but_the_corner(net: nn.Module, images: Tensor, targets: Tensor) -> Tensor:
         return maps_of(net, images, targets).amax() - maps_of(net, images, targets)
 
-    assert any("no faster than at random" in fault for fault in checked(all_but_the_corner).faults)
+    assert any("no faster than random deletion" in fault for fault in checked(all_but_the_corner).faults)
 
 
 def test_where_random_weights_kill_a_score_another_class_is_asked_about() -> None:
@@ -81,5 +81,5 @@ def test_where_random_weights_kill_a_score_another_class_is_asked_about() -> Non
 
 def test_an_empty_map_fails() -> None:
     result = checked(lambda net, images, targets: torch.zeros(2, 64, 64))
-    assert "the map is the same everywhere" in result.faults
+    assert "the map is constant" in result.faults
     assert all(torch.tensor(list(result.numbers.values())).isfinite())

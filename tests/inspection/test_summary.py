@@ -201,7 +201,7 @@ def test_a_net_that_cannot_be_traced_is_marked() -> None:
 def test_an_image_that_does_not_fit_is_a_clear_error(size: tuple[int, int, int]) -> None:
     with torch.device("meta"):
         net = models.AlexNet()
-    with pytest.raises(LabsError, match=r"AlexNet cannot take one image of (.|\n)*datamodule\.image_size=64"):
+    with pytest.raises(LabsError, match=r"AlexNet does not accept an image of (.|\n)*datamodule\.image_size=64"):
         summarize(net, size)
 
 

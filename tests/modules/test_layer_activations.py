@@ -123,7 +123,7 @@ def test_vectors_have_units_and_no_maps(tmp_path: Path) -> None:
 def test_filters_that_are_no_colors_are_named_and_not_drawn(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     gray = net_of(nn.AvgPool2d(2), nn.Flatten(), nn.Linear(768, 2))
     looked(gray, tmp_path, layers=["2"])
-    assert "no filters are drawn: those of tiny are no colors (it has no convolution)" in capsys.readouterr().out
+    assert "The filters of tiny are not drawn: it has no convolution." in capsys.readouterr().out
 
 
 def test_a_dead_channel_is_counted(tmp_path: Path) -> None:
@@ -138,7 +138,7 @@ def test_a_dead_channel_is_counted(tmp_path: Path) -> None:
     ("options", "message"),
     [
         ({"units": [0, 9]}, "module.units: 0 has no unit 9. It has the units 0 to 3."),
-        ({"layers": ["7"]}, "module.layers: 7 is no layer of the net; type such as"),
+        ({"layers": ["7"]}, "module.layers: the net has no layer 7; type for example"),
         ({"top": 0}, "module.top=0: expected 1 or more."),
     ],
 )

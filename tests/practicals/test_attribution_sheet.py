@@ -15,7 +15,7 @@ HEAD = "\t".join(
      "random_insertion", "fails")
 )  # fmt: skip
 CAT = "cat\t\tEgyptian cat\t0.55\tEgyptian cat\t0.4\t0.2\t0.02\t0.03\t0.4\t0.1\t"
-DOG = "dog\t\tcost $5 dog\t0.9\tcost $5 dog\t0.8\t0.2\t0.05\t0.03\t0.4\t0.1\trandom weights give much the same map"
+DOG = "dog\t\tcost $5 dog\t0.9\tcost $5 dog\t0.8\t0.2\t0.05\t0.03\t0.4\t0.1\trandom weights give a similar map"
 
 
 def leave(folder: Path, *lines: str) -> Path:

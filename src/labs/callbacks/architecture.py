@@ -1,4 +1,4 @@
-"""Say what the net is: a table of its layers in the run directory, and a picture on request."""
+"""Describe the net: a table of its layers in the run directory and, on request, a picture."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ class Architecture(pl.Callback):
     """Write `net.txt` (layers, shapes, parameters, receptive fields) and, if asked, `architecture.png`.
 
     Args:
-        picture: draw the architecture, for the run directory and TensorBoard.
+        picture: Whether to draw the architecture for the run directory and TensorBoard.
     """
 
     def __init__(self, *, picture: bool = False) -> None:
@@ -26,7 +26,7 @@ class Architecture(pl.Callback):
 
     @rank_zero_only
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Describe the net as training begins."""
+        """Describe the net at the start of training."""
         self._describe(trainer, pl_module)
 
     @rank_zero_only
@@ -51,7 +51,7 @@ class Architecture(pl.Callback):
     def _views(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule
     ) -> dict[str, tuple[nn.Module, tuple[int, int, int]]]:
-        """Return the nets of a method by name, each with the shape of its images; none of a method without."""
+        """Return the nets of a method by name, each with the shape of its images; empty if it has none."""
         if isinstance(pl_module, LooksIntoNet):
             size = pl_module.looked_into.image_size
             return {"": (pl_module.looked_into.net, (3, size, size))}

@@ -1,4 +1,4 @@
-"""What a run leaves that changes images until a net sees another class: the images, a table, and sheets."""
+"""Save the results of a run that fools a net: the changed images, a table, and sheets."""
 
 from pathlib import Path
 from typing import Any
@@ -25,14 +25,14 @@ FORMS: dict[Form, str] = {"float": "computed", "png": "PNG", "jpeg": "JPEG"}
 
 
 class ChangedPictures(pl.Callback):
-    """Save every image as soon as it is changed, with a row of `fooled.tsv`; at the end draw them.
+    """Save every changed image with a row of `fooled.tsv`, and draw them at the end.
 
-    `images/<image>_<target>.png` (`.jpg` where that is what must fool) is read back by `predict.py` and
-    `datamodule.images=` as the very pixels that were measured. `images/sheet.png` shows each image with its first
-    target that there was something to do for, `images/targets/<image>.png` an image with every target.
+    `predict.py` and `datamodule.images=` read exactly the measured pixels from `images/<image>_<target>.png` (`.jpg` if
+    the JPEG must fool the net). `images/sheet.png` shows each image with its first target that differs from the
+    prediction. `images/targets/<image>.png` shows one image with every target.
 
     Args:
-        most: images on a sheet.
+        most: Largest number of images on a sheet.
     """
 
     def __init__(self, *, most: int = 14) -> None:
@@ -40,13 +40,13 @@ class ChangedPictures(pl.Callback):
             raise LabsError(f"callbacks.images.most={most}: expected 1 image or more.")
         self.most = most
         self.rows: list[dict[str, Any]] = []
-        self.first: list[Shown] = []  # of each image, the first target that it was not from the start
+        self.first: list[Shown] = []  # one per image: the first target that differs from the original prediction
 
     @rank_zero_only
     def on_test_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, *_: Any
     ) -> None:
-        """Save what was made of the images of a batch."""
+        """Save the changed images of a batch."""
         data, method = handed_over(trainer, ShowsImages, to=self), needed(pl_module, ChangesImages, by=self)
         net = needed(pl_module, LooksIntoNet, by=self).looked_into
         names = _names(data.names, [net.classes[target] for target in method.targets])
@@ -76,20 +76,20 @@ class ChangedPictures(pl.Callback):
         net = needed(pl_module, LooksIntoNet, by=self).looked_into
         labels = of_the_run(trainer, [*handed_over(trainer, ShowsImages, to=self).labels, *net.labels])
         form = FORMS[needed(pl_module, ChangesImages, by=self).survive]
-        title = f"What {net.name} sees before and after (judged as {form})"
+        title = f"Predictions of {net.name} before and after the change (image tested as {form})"
         changes_sheet(columns, file, title, labels)
 
 
 def _names(images: list[str], targets: list[str]) -> list[list[str]]:
-    """Return a name for each image and target, without an ending."""
+    """Return a name for each image and target, without a file extension."""
     whole = numbered([f"{image}_{file_name(target)}" for image in images for target in targets])
     return [whole[start : start + len(targets)] for start in range(0, len(whole), len(targets))]
 
 
 def _save(result: ChangedImage, path: Path, net: TrainedNet, form: Form, quality: int) -> None:
-    """Save an image so that whoever reads it for this net sees these pixels.
+    """Save an image so that reading it for this net gives exactly these pixels.
 
-    The net of a run may take the center of an image: then it gets a border, which is cut off again.
+    If the net's run crops the center of an image, the saved image gets a border that this crop removes again.
     """
     pixels = as_bytes(framed(result.changed.clamp(0, 1), net))
     picture = Image.fromarray(pixels.permute(1, 2, 0).numpy())
@@ -99,7 +99,7 @@ def _save(result: ChangedImage, path: Path, net: TrainedNet, form: Form, quality
 
 
 def framed(image: Tensor, net: TrainedNet) -> Tensor:
-    """Put an image (3, size, size) into the middle of what a run squeezes files to before it cuts their center."""
+    """Pad an image (3, size, size) to the size that a run resizes files to before its center crop."""
     missing = (net.resize or net.image_size) - net.image_size
     before = missing // 2
     return F.pad(image[None], (before, missing - before, before, missing - before), mode="replicate")[0]
@@ -132,7 +132,7 @@ def _shown(result: ChangedImage, net: TrainedNet, form: Form) -> Shown:
     original, changed = (image.permute(1, 2, 0).numpy() for image in (result.original, result.changed))
     before = _answer(net, result.before)
     if result.already:
-        return Shown(original, changed, (before, "already the target", "nothing to do"), good=None)
+        return Shown(original, changed, (before, "already the target", "not changed"), good=None)
     marks = "  ".join(f"{word} {'✓' if result.fools(kind) else '✗'}" for kind, word in FORMS.items() if kind != "float")
     size = f"{result.steps} step{'s' * (result.steps != 1)}, size {100 * result.l2_share:.2g} %"
     words = (before, _answer(net, result.after[form]), f"{size}\n{marks}")

@@ -1,4 +1,4 @@
-"""How well each class is told apart, as a table."""
+"""A table of the accuracy of each class."""
 
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from labs.storage.files import write_text
 
 
 class ClassTable(pl.Callback):
-    """Write `classes.tsv`: of each class its test images, how many are named rightly, and the most frequent mistake."""
+    """Write `classes.tsv`: per class the test images, the correct predictions, and the most frequent mistake."""
 
     def on_test_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Start counting."""
@@ -21,7 +21,7 @@ class ClassTable(pl.Callback):
         self.confusion = MulticlassConfusionMatrix(num_classes=len(classes)).to(pl_module.device)
 
     def on_test_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, *_: Any) -> None:
-        """Count a batch, if the method predicts anything of it."""
+        """Count a batch if the method returns predictions for it."""
         if outputs:
             self.confusion.update(outputs["preds"], outputs["labels"])
 

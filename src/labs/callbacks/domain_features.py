@@ -1,4 +1,4 @@
-"""What the features make of two domains: a map of them before and after training, and the images themselves."""
+"""Figures of two domains: a map of their features before and after training, and the images themselves."""
 
 import textwrap
 from collections.abc import Sequence
@@ -25,9 +25,9 @@ from labs.functional.tiles import tiled
 from labs.nets.eval_mode import evaluating
 
 AT_ONCE = 500  # images that go through the net together
-PERPLEXITY = 30.0  # neighbours that t-SNE looks at, where there are enough images
+PERPLEXITY = 30.0  # of t-SNE, if there are enough images
 DOMAIN_LOOKS: dict[Domain, tuple[str, str]] = {"source": ("#0072B2", "o"), "target": ("#D55E00", "^")}
-# Paul Tol's muted colors and black: told apart with every common color blindness
+# Paul Tol's muted colors and black, which people with color blindness can distinguish
 CLASS_COLORS = (
     "#CC6677", "#332288", "#DDCC77", "#117733", "#88CCEE", "#882255", "#44AA99", "#999933", "#AA4499", "#000000",
 )  # fmt: skip
@@ -46,37 +46,37 @@ class Features(NamedTuple):
 class DomainFeatures(pl.Callback):
     """Draw `images/features.png` and `images/domains.png`, and show both in TensorBoard.
 
-    The first is a map of the features of test images of both domains before and after training: where adaptation
-    works, the domains lie on each other and the classes apart. What the features were before is part of every
-    checkpoint, so that a resumed run shows it too.
+    The first is a map of the features of test images of both domains, before and after training. Where adaptation
+    works, the domains overlap and the classes are separate. Checkpoints contain the features from before training, so
+    that a resumed run shows them, too.
 
     Args:
-        method: `pca`, the plane of the largest variance; `tsne`, neighborhoods, in which distances mean little.
-        images: test images of each domain, spread evenly over them.
-        seed: of t-SNE.
+        method: `pca`, the plane of largest variance; `tsne`, which preserves neighborhoods but not distances.
+        images: Number of test images per domain, evenly spaced.
+        seed: Seed of t-SNE.
     """
 
     def __init__(self, *, method: Literal["pca", "tsne"] = "pca", images: int = 300, seed: int = 0) -> None:
         if method not in ("pca", "tsne"):
             raise LabsError(f"callbacks.features.method={method}: expected pca or tsne.")
         if images < 2:
-            raise LabsError(f"callbacks.features.images={images}: expected 2 or more; one image makes no map.")
+            raise LabsError(f"callbacks.features.images={images}: expected 2 or more.")
         self.method, self.images, self.seed = method, images, seed
         self.before: Features | None = None
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Refuse data of one domain."""
+        """Refuse data without two domains."""
         handed_over(trainer, TwoDomains, to=self)
 
     @rank_zero_only
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Take the features of a net that has not been trained; a resumed run has them already."""
+        """Compute the features of the untrained net; a resumed run has them already."""
         if self.before is None and trainer.ckpt_path is None:
             self.before = take_features(pl_module, handed_over(trainer, TwoDomains, to=self), self.images)
 
     @rank_zero_only
     def on_test_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Draw both pictures, with the weights that are tested."""
+        """Draw both figures with the tested weights."""
         data = handed_over(trainer, TwoDomains, to=self)
         clouds = {"before training": self.before, "after training": take_features(pl_module, data, self.images)}
         labels = of_the_run(trainer, data.labels)
@@ -88,7 +88,7 @@ class DomainFeatures(pl.Callback):
         return {} if self.before is None else self.before._asdict()
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on with the features before training that a checkpoint holds."""
+        """Restore the features from before training."""
         self.before = Features(**state_dict) if state_dict else None
 
     def _maps(self, clouds: dict[str, Features | None], data: TwoDomains, labels: Sequence[str]) -> Figure:
@@ -98,12 +98,12 @@ class DomainFeatures(pl.Callback):
         figure.suptitle(_title(f"Features of {each} test images of each domain", labels), fontsize=12)
         colors = class_colors(len(data.classes))
         for line, (name, cloud) in zip(figure.subplots(len(known), 2, squeeze=False), known.items(), strict=True):
-            points, said = project(cloud.features.numpy(), self.method, self.seed)
+            points, caption = project(cloud.features.numpy(), self.method, self.seed)
             by_domain = [DOMAIN_LOOKS["target" if target else "source"][0] for target in cloud.is_target]
             by_class = [colors[label] for label in cloud.labels]
             for axes, words, looks in zip(line, ("by domain", "by class"), (by_domain, by_class), strict=True):
                 axes.set_title(f"{name}, {words}", fontsize=11)
-                axes.set_xlabel(said, fontsize=9)
+                axes.set_xlabel(caption, fontsize=9)
                 axes.set(xticks=[], yticks=[])
                 _scatter(axes, points, cloud.is_target.numpy(), looks)
         names = {domain: f"{domain}: {data.sources[domain].name}" for domain in DOMAIN_LOOKS}
@@ -113,14 +113,14 @@ class DomainFeatures(pl.Callback):
             classes = [_mark(color, "s", word) for color, word in zip(colors, data.classes, strict=True)]
             figure.legend(
                 handles=classes, loc="outside lower right", ncols=5, fontsize=9, frameon=False, columnspacing=1.2,
-                title="class (markers are those of the domains)", title_fontsize=9,
+                title="class (the marker shows the domain)", title_fontsize=9,
             )  # fmt: skip
         return figure
 
 
 @torch.no_grad()
 def take_features(module: pl.LightningModule, data: TwoDomains, images: int) -> Features:
-    """Return the features of test images of both domains, spread evenly, of a module put in eval mode meanwhile."""
+    """Return the features of evenly spaced test images of both domains, computed in eval mode."""
     assert isinstance(module, AdaptsDomains)
     found = []
     with evaluating(module):
@@ -133,7 +133,7 @@ def take_features(module: pl.LightningModule, data: TwoDomains, images: int) -> 
 
 
 def evenly(count: int, wanted: int) -> Tensor:
-    """Return `wanted` positions spread over `count`, or all of fewer.
+    """Return `wanted` evenly spaced positions below `count`, or all if there are fewer.
 
     Examples:
         >>> evenly(9, 3), evenly(2, 3)
@@ -143,9 +143,9 @@ def evenly(count: int, wanted: int) -> Tensor:
 
 
 def project(features: np.ndarray, method: str, seed: int) -> tuple[np.ndarray, str]:
-    """Return the points (count, 2) of a map of features (count, features), and what to say of it.
+    """Return a 2-D map (count, 2) of features (count, features), and a caption.
 
-    Features that are not finite, of a training that diverged, have no points.
+    Features that are not finite, after diverged training, give no points.
     """
     from sklearn.decomposition import PCA
     from sklearn.manifold import TSNE
@@ -180,7 +180,7 @@ def domains_figure(data: TwoDomains, device: torch.device) -> Figure:
 
 
 def class_colors(classes: int) -> Sequence[Any]:
-    """Return a color a class: of ten that are told apart, or of a rainbow for more."""
+    """Return one color per class: from a palette of ten, or from a rainbow for more classes."""
     if classes <= len(CLASS_COLORS):
         return CLASS_COLORS[:classes]
     return [matplotlib.colormaps["turbo"](place / (classes - 1)) for place in range(classes)]
@@ -201,7 +201,7 @@ def _title(words: str, labels: Sequence[str]) -> str:
 
 
 def _scatter(axes: Axes, points: np.ndarray, is_target: np.ndarray, looks: Sequence[Any]) -> None:
-    """Draw source and target by turns, so that neither hides the other."""
+    """Draw source and target points in turns, so that neither hides the other."""
     colors = np.array([to_rgba(look) for look in looks])
     for rows in np.array_split(np.random.default_rng(0).permutation(len(points)), TURNS):
         for domain, (_, marker) in DOMAIN_LOOKS.items():

@@ -1,4 +1,4 @@
-"""Show how pictures are made: one bar over all evaluations of the loss in a terminal, a line an epoch anywhere else."""
+"""Progress of a run that generates pictures: one bar over all evaluations in a terminal, else one line per epoch."""
 
 import sys
 from typing import Any
@@ -36,7 +36,7 @@ class EvaluationBar(ProgressBar):
         self.bar.console.print(*args, highlight=False, markup=False)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Begin at the evaluations that a resumed run has behind it."""
+        """Start the bar, for a resumed run at the evaluations already taken."""
         if self.is_enabled:
             done, steps = (getattr(pl_module, name) for name in ("evaluations", "steps"))
             self.task = self.bar.add_task("", total=steps, completed=done, losses="")
@@ -45,7 +45,7 @@ class EvaluationBar(ProgressBar):
     def on_before_optimizer_step(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, optimizer: torch.optim.Optimizer
     ) -> None:
-        """Count an evaluation; Lightning comes here after every call of a closure."""
+        """Count an evaluation; Lightning calls this hook after every closure."""
         if self.is_enabled:
             self.bar.update(self.task, completed=getattr(pl_module, "evaluations"))  # noqa: B009
 
@@ -53,13 +53,13 @@ class EvaluationBar(ProgressBar):
         """Show the losses."""
         if self.is_enabled:
             metrics = {n: v for n, v in trainer.callback_metrics.items() if n.startswith("train/")}
-            told = (f"{name.removeprefix('train/')} {float(value):.4g}" for name, value in metrics.items())
-            self.bar.update(self.task, losses="  ".join(told))
+            losses = (f"{name.removeprefix('train/')} {float(value):.4g}" for name, value in metrics.items())
+            self.bar.update(self.task, losses="  ".join(losses))
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Leave the bar standing."""
+        """Stop updating the bar."""
         self.bar.stop()
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
-        """Leave the bar standing where it stopped."""
+        """Stop updating the bar where it is."""
         self.bar.stop()

@@ -1,4 +1,4 @@
-"""Watch what a classifier looks at while it learns: maps of a few validation images, every few epochs."""
+"""Attribution maps during training: what a classifier looks at in a few validation images, every few epochs."""
 
 import lightning.pytorch as pl
 import numpy as np
@@ -17,20 +17,20 @@ from labs.functional.augment import center_crop
 from labs.inspection.maps import MAPS, maps_of
 from labs.nets.eval_mode import as_built, evaluating
 
-LONGEST = 19  # letters of the name of a class under an image
+LONGEST = 19  # characters of a class name below an image
 
 
 class Explain(pl.Callback):
     """Draw maps of validation images to `images/explained-<epoch>.png` and to TensorBoard; epoch 0 is before training.
 
-    A map is of the score of the class that the net answers. It is computed by the whole net, in float32, from the
-    images themselves, even where the run trains on stored features. The run is not touched: neither the net, its modes
-    and gradients, nor what is drawn at random.
+    A map explains the score of the predicted class. It is computed by the whole net, in float32, from the images
+    themselves, even if the run trains on stored features. This changes nothing in the run: neither the net, its modes
+    and gradients, nor the random numbers.
 
     Args:
-        every: epochs from one sheet to the next; the last epoch has one, too.
-        images: how many, spread evenly over the validation split.
-        method: a word of `labs.inspection.maps`, such as `saliency` or `guided`.
+        every: Number of epochs from one sheet to the next. The last epoch always has one.
+        images: Number of validation images, evenly spaced in the split.
+        method: A kind of map in `labs.inspection.maps`, such as `saliency` or `guided`.
     """
 
     def __init__(self, *, every: int = 5, images: int = 6, method: str = "saliency") -> None:
@@ -41,19 +41,19 @@ class Explain(pl.Callback):
         self.method = map_named(method, "callbacks.explain.method")
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Refuse other runs than a classifier's, before anything trains."""
+        """Refuse runs that do not train a classifier, before training."""
         if not isinstance(handed_over(trainer, ImagesOfClasses, to=self), ImageClassification):
-            raise LabsError("callbacks=explain goes with the runs of a classifier alone; leave it out.")
+            raise LabsError("callbacks=explain works only for classifiers; leave it out.")
 
     @rank_zero_only
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Draw what the net begins with; a net that has no such map is refused here, before anything trains."""
+        """Draw the maps of the untrained net; a net without such maps fails here, before training."""
         if not trainer.current_epoch:
             self._draw(trainer, pl_module, 0)
 
     @rank_zero_only
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Draw the maps, if the epoch has any."""
+        """Draw the maps if they are due after this epoch."""
         epoch = trainer.current_epoch + 1
         if epoch % self.every == 0 or epoch == trainer.max_epochs:
             self._draw(trainer, pl_module, epoch)
@@ -79,7 +79,7 @@ class Explain(pl.Callback):
     def _look(
         self, net: nn.Module, data: ImageClassification, stored: Batch, device: torch.device
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Return maps, answers and their confidence, on the CPU."""
+        """Return maps, predictions and their confidence, on the CPU."""
         devices = [device] if device.type == "cuda" else []
         with torch.random.fork_rng(devices=devices), as_built(net):
             images = data.transformed(stored.images.to(device), stored.positions.to(device), None)

@@ -1,4 +1,4 @@
-"""Compute what is frozen once: train on the features that the fixed front part of a net makes of the images."""
+"""Cache the features of the frozen part of a net: compute them once, and train the rest of the net on them."""
 
 import math
 from collections.abc import Sequence
@@ -23,31 +23,38 @@ from labs.runs.durations import duration
 from labs.storage.feature_stores import stored_features
 from labs.storage.stores import NoRoomError, Stored, forget
 
-DRAWN = "training images are drawn anew in each epoch (augment.views=4 would repeat four draws)."
-WORTH = 200  # operations that a byte of features saves, at least: a rule of thumb, not a measurement
-NEARLY_ALL = 0.99  # a cut that saves this share of the operations is as good as the deepest one
-PROBE = 8  # images of a split whose cached and uncached outputs are compared
+DRAWN = (
+    "training images are augmented anew in each epoch. To cache their features, too, type augment.views=4, which "
+    "repeats four versions of each image."
+)
+WORTH = 200  # smallest number of operations that a byte of features must save: a rule of thumb
+NEARLY_ALL = 0.99  # a cut that saves this fraction of the operations is as good as the deepest one
+PROBE = 8  # images per split whose cached and uncached outputs are compared
 SPLITS = ("train", "val", "test")
 
 
 class FeatureCache(pl.Callback):
-    """Train the rest of a net on the stored output of its frozen front part, where that is the same computation.
+    """Train the rest of a net on the stored output of its frozen front part, where the result is the same.
 
-    The front part ends before the first layer that trains at any time, has batch norm or dropout in train mode, or is
-    not known to be a function of its input. Validation and test images are always the same; training images are where
-    nothing is drawn, or a fixed number of views (`augment.views`). What is served instead of images is compared with
-    the net's own outputs on a probe of each split before training begins. The net itself stays whole: parameters,
-    checkpoints, and what it answers to an image.
+    The front part ends before the first layer that trains in any epoch, has batch norm or dropout in train mode, or may
+    depend on more than its input. Features of validation and test images can always be cached. Those of training images
+    can be cached if there is no random augmentation, or a fixed number of views (`augment.views`). Before training, the
+    outputs from stored features are compared with the net's own outputs for a few images of each split. Parameters,
+    checkpoints and predictions of the net stay the same.
 
     Args:
-        mode: `auto` caches what can be and says what; `require` fails where training images cannot be; `off` does not.
-        folder: of the stores, shared by all runs.
-        budget_gb: gigabytes that all stores may take together; those not read for the longest time make room.
+        mode: `auto` caches whatever can be cached and prints what; `require` fails if training images cannot be cached;
+            `off` caches nothing.
+        folder: Folder of the stored features, shared by all runs.
+        budget_gb: Largest size of the folder, in gigabytes. The features not used for the longest time are deleted.
     """
 
     def __init__(self, *, mode: Literal["auto", "off", "require"], folder: str, budget_gb: float = 8.0) -> None:
         if budget_gb <= 0:
-            raise LabsError(f"feature_cache.budget_gb={budget_gb}: expected gigabytes such as 8, or feature_cache=off.")
+            raise LabsError(
+                f"feature_cache.budget_gb={budget_gb}: expected a number of gigabytes above 0, such as 8, or "
+                "feature_cache=off."
+            )
         self.mode, self.folder, self.budget = mode, Path(folder), int(budget_gb * 1e9)
         self.cut: Cut | None = None
         self.facts: dict[str, Any] = {}  # for metrics.json
@@ -55,51 +62,53 @@ class FeatureCache(pl.Callback):
     # Lightning's hooks, in the order they come
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Refuse to be required where nothing can be served."""
+        """Fail if the cache is required and the data cannot provide features."""
         if self.mode == "require" and not self._serves(trainer):
-            raise LabsError("feature_cache=require: this practical trains on images alone; type feature_cache=off.")
+            raise LabsError("feature_cache=require: this practical cannot use stored features; type feature_cache=off.")
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Find the fixed part, compute or open its features, compare, and serve them; say what was done, or why not."""
+        """Find the fixed part, compute or read its features, and use them; print what was done, or why not."""
         if self.mode == "off" or not self._serves(trainer):
             return
         try:
             self._begin(trainer, pl_module)
         except (CannotCutError, NoRoomError) as error:
             self._refuse_if_required(str(error))
-            self._say(f"off: {error}")
+            self._print(f"Feature cache off: {error}")
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Remember where a resumed run goes on."""
+        """Remember the first epoch, for a resumed run."""
         self.first_epoch = trainer.current_epoch
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Estimate what was saved."""
+        """Estimate the time saved."""
         if self.cut is not None:
             epochs = trainer.current_epoch - self.first_epoch
             passes = epochs * (self.passes.get("train", 0) + self.passes["val"]) + self.passes["test"]
             saved = passes * self.seconds_an_image - self.facts["feature_cache"]["computed_seconds"]
             self.facts["feature_cache"] |= {"passes": passes, "saved_seconds": round(max(saved, 0.0), 1)}
-            self._say(f"{passes:,} passes through the fixed part were looked up, about {duration(saved)} saved")
+            self._print(
+                f"Feature cache: {passes:,} passes through the frozen part were skipped, which saved {duration(saved)}."
+            )
 
     def on_test_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Let the net take features for the test, too."""
+        """Use the stored features for the test, too."""
         if self.cut is not None:
             resume_from(pl_module.get_submodule("net"), self.cut)
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Leave the net as it was."""
+        """Restore the net."""
         if self.cut is not None:
             whole_again(pl_module.get_submodule("net"))
 
-    # The way to the features
+    # Computing the features
 
     def _begin(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         data = handed_over(trainer, ImageClassification, to=self)
         net, device = pl_module.get_submodule("net"), pl_module.device
         limits = (trainer.limit_train_batches, trainer.limit_val_batches, trainer.limit_test_batches)
         if any(isinstance(limit, int) or limit < 1 for limit in limits):
-            raise CannotCutError("this is a try-out of a few batches.")
+            raise CannotCutError("this run uses only a few batches.")
         random = data.transforms.repeats is None
         if random:
             self._refuse_if_required(DRAWN)
@@ -146,21 +155,21 @@ class FeatureCache(pl.Callback):
             data.serve_features(split, found.array, dtype=cut.dtype, views=views[split])
         self.cut = cut
         resume_from(net, cut)
-        self._tell(stores, data, images)
+        self._report(stores, data, images)
         if random:
-            self._say(f"of validation and test images only: {DRAWN}")
+            self._print(f"Feature cache: only validation and test images are cached, because {DRAWN}")
 
     def _serves(self, trainer: pl.Trainer) -> bool:
-        """Say whether the datamodule can serve features."""
+        """Return whether the datamodule can provide features."""
         return isinstance(handed_over(trainer, Recorded, to=self), ImageClassification)
 
     def _refuse_if_required(self, why: str) -> None:
         if self.mode == "require":
             raise LabsError(f"feature_cache=require: {why} Type feature_cache=auto to train without it.")
 
-    # What it says
+    # Output
 
-    def _tell(self, stores: dict[str, Stored], data: ImageClassification, images: int) -> None:
+    def _report(self, stores: dict[str, Stored], data: ImageClassification, images: int) -> None:
         assert self.cut is not None
         built_last = sorted(stores.values(), key=lambda found: found.built)
         once = {str(found.array.filename): found for found in built_last}  # type: ignore[attr-defined]
@@ -176,38 +185,38 @@ class FeatureCache(pl.Callback):
             "bytes": size,
             "computed_seconds": built,
         }
-        how = f"computed once, in {duration(built)}" if built else "read, an earlier run computed them"
-        self._say(
-            f"nothing changes up to {self.cut.name}: features of {images:,} images {how} "
-            f"({size / 1e6:,.1f} MB in {shown_path(self.folder)})"
+        how = f"were computed once, in {duration(built)}" if built else "were read from an earlier run"
+        self._print(
+            f"Feature cache: the net is frozen up to {self.cut.name}. Its features of {images:,} images {how} "
+            f"({size / 1e6:,.1f} MB in {shown_path(self.folder)})."
         )
 
     @rank_zero_only
-    def _say(self, line: str) -> None:
-        Console(emoji=False).print(f"feature cache: {line}", highlight=False, soft_wrap=True, markup=False)
+    def _print(self, line: str) -> None:
+        Console(emoji=False).print(line, highlight=False, soft_wrap=True, markup=False)
 
 
 def choose(cuts: Sequence[Cut], blocker: str, images: int, budget: int) -> Cut:
-    """Return the cut that saves most: of those that save nearly all of it, the one with the smallest features.
+    """Return the best cut: of those that save nearly the most, the one with the smallest features.
 
     Args:
-        cuts: where the net can be cut, in its order.
-        blocker: what changes behind the last one.
-        images: how many there are to keep features of.
-        budget: bytes.
+        cuts: Possible cuts, from the input to the output.
+        blocker: Why there is no later cut.
+        images: Number of images whose features are stored.
+        budget: Largest size of the features, in bytes.
 
     Raises:
-        CannotCutError: none is worth it, or none fits.
+        CannotCutError: If no cut saves time, or if none fits the budget.
     """
     worth = [cut for cut in cuts if cut.flops >= WORTH * cut.bytes]
     if not worth:
-        raise CannotCutError(f"{blocker} What comes before it takes as long to read as to compute.")
+        raise CannotCutError(f"{blocker} Reading the features before it would take as long as computing them.")
     fitting = [cut for cut in worth if cut.bytes * images <= budget]
     if not fitting:
         least = min(cut.bytes for cut in worth) * images / 1e9
         raise CannotCutError(
-            f"the features of {images:,} images take {least:.1f} GB, and the budget is {budget / 1e9:g} GB; "
-            f"type feature_cache.budget_gb={math.ceil(least)} to allow it."
+            f"the features of {images:,} images need {least:.1f} GB, but the budget is {budget / 1e9:g} GB; "
+            f"type feature_cache.budget_gb={math.ceil(least)} to allow this."
         )
     most = max(cut.flops for cut in fitting)
     return min((cut for cut in reversed(fitting) if cut.flops >= NEARLY_ALL * most), key=lambda cut: cut.bytes)
@@ -216,7 +225,7 @@ def choose(cuts: Sequence[Cut], blocker: str, images: int, budget: int) -> Cut:
 def _difference(
     net: nn.Module, rest: nn.Module, data: ImageClassification, split: str, features: np.ndarray, dtype: torch.dtype
 ) -> float:
-    """Return how far the rest of the net, on stored features, is from the whole net, relative to the largest logit."""
+    """Return the largest difference of logits with and without stored features, relative to the largest logit."""
     count, device = len(data.rows[split]), next(net.parameters()).device
     positions = torch.unique(torch.cat([torch.arange(count)[: PROBE // 2], torch.arange(count)[-PROBE // 2 :]]))
     pixels = data.images[split][positions.tolist()].images.to(device)

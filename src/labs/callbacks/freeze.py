@@ -1,4 +1,4 @@
-"""Freeze parts of a net by a policy that can be read, and prove at the end that they stayed as they were."""
+"""Freeze parts of a net by a readable policy, and check at the end that they did not change."""
 
 import hashlib
 import io
@@ -22,18 +22,18 @@ Mode = Literal["eval", "affine", "train"]
 
 
 class Freeze(pl.Callback):
-    """Keep the parameters that patterns name as they are, from the first step to the last.
+    """Freeze the parameters that match the patterns.
 
-    What is frozen is a pure function of the epoch, so a resumed run freezes what an uninterrupted one would. Frozen
-    batch norm follows `batch_norm`; dropout that feeds a frozen layer is off. Every frozen tensor, buffers included, is
-    compared bit for bit with what it was when training began.
+    What is frozen is a pure function of the epoch, so a resumed run freezes the same parameters as an uninterrupted
+    one. `batch_norm` sets the mode of frozen batch norm. Dropout whose output goes to a frozen layer is off. At the end
+    every frozen tensor, including buffers, is compared bit for bit with its value at the start of training.
 
     Args:
-        patterns: parameters to freeze, of the `net`, as `labs.inspection.parameters.select` reads them.
-        batch_norm: of frozen batch-norm layers. `eval`: running statistics and affine parameters stay. `affine`:
-            running statistics stay, weight and bias train. `train`: weight and bias stay, statistics are the batch's
-            and go on running, as in code that only clears `requires_grad`.
-        unfreeze: parameters that train from an epoch (counted from 0) on: `{5: [layer4], 10: [layer3]}`.
+        patterns: Parameters of the net to freeze (see `labs.inspection.parameters.select`).
+        batch_norm: Mode of frozen batch norm layers. `eval`: running statistics, weight and bias are fixed. `affine`:
+            running statistics are fixed, weight and bias train. `train`: weight and bias are fixed, the layer uses
+            batch statistics and updates the running ones, as in code that only sets `requires_grad` to False.
+        unfreeze: Parameters that train from a later epoch on (counted from 0): `{5: [layer4], 10: [layer3]}`.
     """
 
     def __init__(
@@ -47,14 +47,14 @@ class Freeze(pl.Callback):
         for epoch, later in self.unfreeze.items():
             if isinstance(epoch, bool) or not isinstance(epoch, int) or epoch < 1:
                 raise LabsError(
-                    f"freeze.unfreeze: '{epoch}' is not an epoch; write {{5: [layer4]}} with epochs from 1."
+                    f"freeze.unfreeze: '{epoch}' is not an epoch; expected {{5: [layer4]}}, with epochs from 1."
                 )
             if isinstance(later, str) or not all(isinstance(p, str) for p in later):
                 raise LabsError(
                     f"freeze.unfreeze={{{epoch}: {later}}}: expected a list of patterns, such as {{{epoch}: [layer4]}}."
                 )
         if self.unfreeze and not self.patterns:
-            raise LabsError("freeze.unfreeze: nothing is frozen; choose a policy too, such as freeze=backbone.")
+            raise LabsError("freeze.unfreeze: nothing is frozen; type a policy, too, such as freeze=backbone.")
         self.digests: dict[str, str] = {}
 
     def frozen_parameters(self, net: nn.Module, epoch: int) -> set[str]:
@@ -66,10 +66,10 @@ class Freeze(pl.Callback):
         return frozen
 
     def frozen_layers(self, net: nn.Module, epoch: int) -> dict[str, nn.Module]:
-        """Return the layers to hold in eval mode: batch norm by its policy, and dropout that feeds a frozen layer."""
+        """Return the layers to keep in eval mode: batch norm by its policy, and dropout before a frozen layer."""
         frozen = self._named(net, epoch)
         held: dict[str, nn.Module] = {}
-        waiting: dict[str, nn.Module] = {}  # dropout layers whose next layer with parameters has not come yet
+        waiting: dict[str, nn.Module] = {}  # dropout layers before the next layer with parameters
         for name, layer in net.named_modules():
             own = [f"{name}.{p}" if name else p for p, _ in layer.named_parameters(recurse=False)]
             if isinstance(layer, DROPOUTS):
@@ -84,17 +84,17 @@ class Freeze(pl.Callback):
         return held
 
     def _named(self, net: nn.Module, epoch: int) -> set[str]:
-        """Return the parameters that `patterns` name and `unfreeze` has not taken out by this epoch."""
+        """Return the parameters that `patterns` match and `unfreeze` has not released by this epoch."""
         named = {name for pattern in self.patterns for name in select(net, pattern, key="freeze.patterns")}
         return named.difference(*(names for start, names in self._thawed(net).items() if start <= epoch))
 
     def _thawed(self, net: nn.Module) -> dict[int, set[str]]:
-        """Return the parameters that `unfreeze` names for each of its epochs."""
+        """Return the parameters that `unfreeze` releases at each of its epochs."""
         key = "freeze.unfreeze"
         return {epoch: {n for p in later for n in select(net, p, key=key)} for epoch, later in self.unfreeze.items()}
 
     def apply(self, net: nn.Module, epoch: int) -> None:
-        """Set `requires_grad`, and the modes of batch norm and dropout, for a training epoch."""
+        """Set `requires_grad` and the modes of batch norm and dropout for a training epoch."""
         frozen = self.frozen_parameters(net, epoch)
         for name, parameter in net.named_parameters():
             parameter.requires_grad_(name not in frozen)
@@ -106,7 +106,7 @@ class Freeze(pl.Callback):
     # Lightning's hooks, in the order they come
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Leave gradients to what trains now or later, so that the optimizer is built of just that."""
+        """Let only parameters that train now or later require gradients, so that the optimizer gets exactly those."""
         if stage != "fit":
             return
         net = pl_module.get_submodule("net")
@@ -116,19 +116,19 @@ class Freeze(pl.Callback):
         for start, thawed in self._thawed(net).items():
             if not thawed & self._named(net, epoch=0):
                 later = list(self.unfreeze[start])
-                raise LabsError(f"freeze.unfreeze={{{start}: {later}}}: {self.patterns} freezes nothing of it.")
+                raise LabsError(f"freeze.unfreeze={{{start}: {later}}}: {self.patterns} does not freeze any of these.")
         if self.frozen_parameters(net, epoch=0) >= {name for name, _ in net.named_parameters()}:
             raise LabsError(
                 f"freeze.patterns={self.patterns}: every parameter is frozen; to train the head type freeze=backbone."
             )
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Print the truth table and take the digests that the end is compared with."""
+        """Print the table of frozen parts, and take the digests for the check at the end."""
         net = pl_module.get_submodule("net")
         tolerant = getattr(trainer.strategy, "_ddp_kwargs", {}).get("find_unused_parameters")
         if self.unfreeze and trainer.world_size > 1 and not tolerant:
             raise LabsError(
-                "freeze.unfreeze: with several devices, parts that wait for their epoch look lost to the strategy; "
+                "freeze.unfreeze: with several devices, the strategy does not expect parameters that train only later; "
                 "type trainer.strategy=ddp_find_unused_parameters_true."
             )
         self.apply(net, trainer.current_epoch)
@@ -136,7 +136,7 @@ class Freeze(pl.Callback):
         self._write_table(trainer, net)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Apply the policy of this epoch, after checking what is about to train for the first time."""
+        """Check the parameters that are about to be released, and apply the policy of this epoch."""
         net = pl_module.get_submodule("net")
         leaving = set(self.digests) - self._frozen_tensors(net, trainer.current_epoch)
         self._check(net, leaving)
@@ -145,15 +145,15 @@ class Freeze(pl.Callback):
         self.apply(net, trainer.current_epoch)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Compare every tensor that is still frozen with what it was."""
+        """Compare every tensor that is still frozen with its initial value."""
         self._check(pl_module.get_submodule("net"), set(self.digests))
 
     def state_dict(self) -> dict[str, Any]:
-        """Save the digests, so that a resumed run is compared with the first start."""
+        """Save the digests, so that a resumed run is compared with the original start."""
         return {"digests": dict(self.digests)}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take up the digests of the run that is resumed."""
+        """Restore the digests of the resumed run."""
         self.digests = dict(state_dict["digests"])
 
     def _frozen_tensors(self, net: nn.Module, epoch: int) -> set[str]:
@@ -166,7 +166,7 @@ class Freeze(pl.Callback):
         changed = sorted(name for name in names if now[name] != self.digests[name])
         if changed:
             raise RuntimeError(
-                f"{len(changed)} frozen tensors changed during training, such as {changed[0]}: this is a fault of labs."
+                f"{len(changed)} frozen tensors changed during training, such as {changed[0]}. This is a bug in labs."
             )
 
     @rank_zero_only
@@ -178,7 +178,7 @@ class Freeze(pl.Callback):
         write_text(Path(trainer.default_root_dir) / "freeze.txt", text.getvalue())
 
     def table(self, net: nn.Module, epoch: int) -> Table:
-        """Return the truth table of an epoch: each part of the net, what trains in it, and how its batch norm runs."""
+        """Return the table of an epoch: per part of the net, what trains and the mode of its batch norm and dropout."""
         frozen, held = self.frozen_parameters(net, epoch), self.frozen_layers(net, epoch)
         start_of = {n: epoch for epoch, names in sorted(self._thawed(net).items(), reverse=True) for n in names}
         title = f"What trains (freeze.patterns={self.patterns}, batch_norm={self.batch_norm})"
@@ -213,7 +213,7 @@ def digests(net: nn.Module, names: set[str]) -> dict[str, str]:
 
 
 def _parts(net: nn.Module) -> list[str]:
-    """List the rows of the table: the net's children, or the layers of a child that is a plain sequence."""
+    """List the rows of the table: the net's children, or the layers of a child that is a simple sequence."""
     rows: list[str] = []
     for name, child in net.named_children():
         plain = isinstance(child, nn.Sequential) and not any(list(grandchild.children()) for grandchild in child)

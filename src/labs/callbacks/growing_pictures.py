@@ -1,4 +1,4 @@
-"""What a run leaves that makes pictures of classes: pictures, a sheet, how they grew, and what nets see in them."""
+"""Save the results of class visualization: pictures, a sheet, an animation, and the predictions of the nets."""
 
 import json
 from pathlib import Path
@@ -23,14 +23,14 @@ from labs.storage.files import write_text
 
 
 class GrowingPictures(pl.Callback):
-    """Save the pictures of a run, as they grow and when they are done or interrupted.
+    """Save the pictures of a run while they develop, and at the end or on interruption.
 
-    `images/<name>.png` is what was measured, with its recipe in the metadata; `images/<name>-opacity.png`, of some
-    methods, is transparent where nothing mattered. `images/growth/<steps>.png` are the frames of `images/growth.gif`;
-    `pictures.tsv` has a row for every picture.
+    `images/<name>.png` is the measured picture, with its recipe in the metadata. Some methods also write
+    `images/<name>-opacity.png`, which is transparent where pixels did not matter. `images/growth/<steps>.png` are the
+    frames of `images/growth.gif`. `pictures.tsv` has one row per picture.
 
     Args:
-        frame_size: pixels of a picture in the frames and in TensorBoard.
+        frame_size: Size of a picture in the frames and in TensorBoard, in pixels.
     """
 
     def __init__(self, *, frame_size: int = 224) -> None:
@@ -40,7 +40,7 @@ class GrowingPictures(pl.Callback):
 
     @rank_zero_only
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Drop the frames of steps that this run makes again, and show where the pictures start."""
+        """Delete the frames of steps that this run repeats, and save the first frame."""
         method = needed(pl_module, GrowsPictures, by=self)
         for frame in images_folder(trainer, "growth").glob("*.png"):
             if int(frame.stem) > method.evaluations or not method.evaluations:
@@ -56,7 +56,7 @@ class GrowingPictures(pl.Callback):
 
     @rank_zero_only
     def on_test_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Save the finished pictures with what was measured of them."""
+        """Save the finished pictures and their metrics."""
         method = needed(pl_module, GrowsPictures, by=self)
         results = {name: values.tolist() for name, values in method.results.items()}
         table = pd.DataFrame({"picture": method.names, "title": method.titles, **results, "seen": method.captions})
@@ -66,7 +66,7 @@ class GrowingPictures(pl.Callback):
 
     @rank_zero_only
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
-        """Save the pictures so far, if this run has made any."""
+        """Save the pictures so far, if there are any."""
         if self.began:
             method = needed(pl_module, GrowsPictures, by=self)
             self._save(trainer, method, pd.DataFrame({"picture": method.names}))
@@ -95,9 +95,9 @@ class GrowingPictures(pl.Callback):
                 "credits": "; ".join(data.credits),
             }
             save_png(pictures[place], folder / f"{name}.png", texts)
-            if len(method.starts):  # to the left of what became of it
+            if len(method.starts):  # to the left of its result
                 columns.append([as_image(method.starts[place])])
-                titles, captions = [*titles, "where it began"], [*captions, ""]
+                titles, captions = [*titles, "start"], [*captions, ""]
             columns.append([as_image(pictures[place])])
             titles.append(method.titles[place])
             captions.append(method.captions[place] if method.captions else "")
@@ -106,7 +106,7 @@ class GrowingPictures(pl.Callback):
                 save_png(torch.cat([pictures[place], alpha]), folder / f"{name}-opacity.png", texts)
                 mask = Image.fromarray(as_bytes(alpha)[0].numpy())
                 columns[-1].append(on_white(columns[-1][-1], mask))
-        title = f"{facts.get('experiment', '')}: made for {method.settings['net']} in {done} steps"
+        title = f"{facts.get('experiment', '')}: pictures for {method.settings['net']} after {done} steps"
         title = "\n".join(filter(None, (title, method.note)))
         classes_sheet(columns, titles, captions, folder / "sheet.png", title, labels)
         growth_gif(sorted((folder / "growth").glob("*.png")), folder / "growth.gif", labels, "steps")

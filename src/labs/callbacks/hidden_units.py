@@ -1,4 +1,4 @@
-"""Draw what hidden units over pixels look for: their weights as pictures, beside the classes that they speak for."""
+"""Draw the weights of hidden units as pictures, next to the classes that the units contribute to."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,22 +25,22 @@ SHOWN = 2  # units
 
 
 class Unit(NamedTuple):
-    """A hidden unit and the class that it speaks for."""
+    """A hidden unit and the class that it contributes to."""
 
     number: int
     label: int
-    contribution: float  # how much it raises the logit of images of the class above that of all images, on average
+    contribution: float  # to the class's logit: mean over images of the class minus mean over all images
 
 
 class HiddenUnits(pl.Callback):
-    """Draw two hidden units of a perceptron, each the one that contributes most to a named class.
+    """Draw two hidden units of a perceptron: those that contribute most to two classes.
 
-    What unit j contributes to class c is w_cj (mean of h_j over training images of c - mean of h_j over all of them),
-    with the activation h_j and the weight w_cj to the logit. It writes `images/hidden_units.png`, and
-    `hidden_units.tsv` with the roughness of each unit's weights (`labs.functional.roughness`).
+    The contribution of unit j to class c is w_cj (mean of h_j over training images of c - mean of h_j over all training
+    images), where h_j is the activation and w_cj the weight to the logit. The callback writes `images/hidden_units.png`
+    and `hidden_units.tsv` with the roughness of each unit's weights (`labs.functional.roughness`).
 
     Args:
-        classes: names of two classes; None: the two that are recognized best on the test images.
+        classes: Names of two classes. None: the two with the most correct test images.
     """
 
     def __init__(self, *, classes: Sequence[str] | None = None) -> None:
@@ -50,11 +50,12 @@ class HiddenUnits(pl.Callback):
         self.right: Tensor | None = None
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Refuse a net without hidden units over pixels, and classes that there are not, before anything is trained."""
+        """Refuse a net without a hidden layer over pixels, and unknown classes, before training."""
         net = pl_module.get_submodule("net")
         if not isinstance(net, MLP):
             raise LabsError(
-                f"{type(net).__name__} has no hidden layer over the pixels to draw; type callbacks=default, or net=mlp."
+                f"callbacks=hidden_units: {type(net).__name__} has no hidden layer over the pixels; type "
+                "callbacks=default, or net=mlp."
             )
         known = handed_over(trainer, ImageClassification, to=self).classes
         if missing := [name for name in self.classes or () if name not in known]:
@@ -68,14 +69,14 @@ class HiddenUnits(pl.Callback):
         self.right = torch.zeros(len(handed_over(trainer, ImageClassification, to=self).classes))
 
     def on_test_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, *_: Any) -> None:
-        """Count which classes are recognized."""
+        """Count the correct predictions of each class."""
         assert self.right is not None
         labels, preds = outputs["labels"].cpu(), outputs["preds"].cpu()
         self.right += torch.bincount(labels[labels == preds], minlength=len(self.right))
 
     @rank_zero_only
     def on_test_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Draw the units of the weights that are tested."""
+        """Draw the units with the tested weights."""
         data, net = handed_over(trainer, ImageClassification, to=self), pl_module.get_submodule("net")
         assert isinstance(net, MLP)
         assert self.right is not None
@@ -106,13 +107,13 @@ class HiddenUnits(pl.Callback):
 
 
 def telling_units(hidden: Tensor, labels: Tensor, weights: Tensor, classes: Sequence[int]) -> list[Unit]:
-    """Return for each of these classes the unit that contributes most to it, another one each time.
+    """Return the unit that contributes most to each class, a different unit each time.
 
     Args:
-        hidden: activations (images, units).
+        hidden: Activations (images, units).
         labels: (images,).
-        weights: of the units for the logits, (classes, units).
-        classes: labels to find units for.
+        weights: Weights from units to logits, (classes, units).
+        classes: Labels of the classes.
     """
     found: list[Unit] = []
     for label in classes:
@@ -132,7 +133,7 @@ def units_figure(
     title: str,
     notes: Sequence[str],
 ) -> Figure:
-    """Draw a row for each unit: its weights in color, their sum over the channels, and the mean image of its class."""
+    """Draw one row per unit: its weights in color, their sum over the channels, and the mean image of its class."""
     figure = Figure(figsize=(8.4, 2.9 * len(units) + 0.7), layout="constrained")
     figure.suptitle("\n".join(filter(None, (title, " · ".join(notes)))), fontsize=10, parse_math=False)
     for row, (unit, mean) in enumerate(zip(units, means, strict=True)):

@@ -1,4 +1,4 @@
-"""Watch the weights of the layers that train, and their gradients, as histograms in TensorBoard."""
+"""Histograms of the trained weights and their gradients in TensorBoard."""
 
 import lightning.pytorch as pl
 import torch
@@ -14,13 +14,13 @@ BINS = 64
 
 
 class Histograms(pl.Callback):
-    """Write a histogram of each parameter that trains and of its gradient, as they are before an optimizer step.
+    """Write a histogram of each trained parameter and of its gradient before an optimizer step.
 
-    TensorBoard shows them under `weights/<name>` and `gradients/<name>`, in its tabs Histograms and Distributions. What
-    is frozen has no gradient and is left out. It changes no number of a run.
+    TensorBoard shows them under `weights/<name>` and `gradients/<name>`, in its tabs Histograms and Distributions.
+    Frozen parameters have no gradient and are left out. The results of the run do not change.
 
     Args:
-        every: optimizer steps from one histogram to the next; the first step has one, too.
+        every: Number of optimizer steps from one histogram to the next, from the first step on.
     """
 
     def __init__(self, *, every: int) -> None:
@@ -32,7 +32,7 @@ class Histograms(pl.Callback):
     def on_before_optimizer_step(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, optimizer: Optimizer
     ) -> None:
-        """Write them, if the step has any."""
+        """Write the histograms if they are due."""
         if trainer.global_step % self.every or not isinstance(writer(trainer), SummaryWriter):
             return
         stepped = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
@@ -43,11 +43,11 @@ class Histograms(pl.Callback):
 
 
 def _write(trainer: pl.Trainer, tag: str, values: Tensor) -> None:
-    """Write one histogram, counted on the device of the values: a layer may have millions of them."""
+    """Write one histogram, computed on the device of the values, because a layer may have millions of them."""
     values = values.float().flatten()
     low, high = (float(end) for end in torch.aminmax(values))
     if not torch.isfinite(torch.tensor([low, high])).all():
-        return  # a run whose numbers have gone astray says so itself
+        return  # other callbacks report values that are not finite
     if low == high:  # TensorBoard needs a width
         low, high = low - 1e-6, high + 1e-6
     counts = torch.histc(values, BINS, low, high)

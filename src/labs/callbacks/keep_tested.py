@@ -1,4 +1,4 @@
-"""Keep the weights of a method that trains nothing: what it has fitted answers about images later."""
+"""Keep the weights of a method without gradient steps, so that its run can classify images later."""
 
 from pathlib import Path
 
@@ -6,10 +6,10 @@ import lightning.pytorch as pl
 
 
 class KeepTested(pl.Callback):
-    """Save the weights that were tested, without gradient steps to go on from.
+    """Save the tested weights.
 
     Args:
-        dirpath: the folder of the run's checkpoints.
+        dirpath: Folder of the run's checkpoints.
     """
 
     def __init__(self, *, dirpath: str) -> None:

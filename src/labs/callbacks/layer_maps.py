@@ -1,4 +1,4 @@
-"""What a look at the layers of a net leaves: sheets of filters, of maps, and of the images that excite units most."""
+"""Figures of the layers of a net: filters, activation maps, and the images that activate units most."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -21,19 +21,19 @@ from labs.inspection.layers import layer_field, seen_by
 from labs.runs.trained_net import top_classes
 from labs.storage.files import write_text
 
-OVERVIEW = 8  # channels of each layer in the overview
-LONGEST = 18  # letters of the name of an image under it
+OVERVIEW = 8  # channels per layer in the overview
+LONGEST = 18  # characters of an image's name below it
 
 
 class LayerMaps(pl.Callback):
-    """Draw what a method that watches layers has seen, each sheet as soon as it can be.
+    """Draw the recorded activations, each sheet as soon as possible.
 
-    `images/filters.png` shows the first convolution's filters, `images/maps/<image>-<layer>.png` the maps of an image,
-    `images/overview.png` those of the first image in all layers, `images/units-<layer>.png` the images that excite
-    units most. `layers.tsv` has a row for each layer, `units.tsv` one for each unit and image.
+    `images/filters.png` shows the filters of the first convolution, `images/maps/<image>-<layer>.png` the maps of an
+    image, `images/overview.png` the maps of the first image in all layers, and `images/units-<layer>.png` the images
+    that activate units most. `layers.tsv` has one row per layer, `units.tsv` one row per unit and image.
 
     Args:
-        channels: of a layer in a sheet of maps; of more the ones with the highest peaks are drawn.
+        channels: Largest number of channels on a sheet of maps: those with the highest peaks.
     """
 
     def __init__(self, *, channels: int = 64) -> None:
@@ -43,7 +43,7 @@ class LayerMaps(pl.Callback):
 
     @rank_zero_only
     def on_test_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Draw the filters, and find out what the units of each layer see."""
+        """Draw the filters, and compute the receptive fields of all layers."""
         method = needed(pl_module, WatchesLayers, by=self)
         net, size = method.looked_into, method.looked_into.image_size
         self.labels = of_the_run(trainer, handed_over(trainer, ShowsImages, to=self).labels)
@@ -54,8 +54,8 @@ class LayerMaps(pl.Callback):
         self.drawn = False
         name, first = next(((n, m) for n, m in net.net.named_modules() if isinstance(m, nn.Conv2d)), ("", None))
         if first is None or first.weight.shape[1] not in (1, 3):
-            why = f"{name} takes {first.weight.shape[1]} channels" if first else "it has no convolution"
-            say(f"no filters are drawn: those of {net.name} are no colors ({why})", self.labels)
+            why = f"{name} has {first.weight.shape[1]} input channels, not 1 or 3" if first else "it has no convolution"
+            say(f"The filters of {net.name} are not drawn: {why}.", self.labels)
             return
         weights = first.weight.detach().float().cpu().numpy()
         tiles = [Tile(filter_colors(weights[place]), str(place)) for place in range(len(weights))][: self.channels * 2]
@@ -68,7 +68,7 @@ class LayerMaps(pl.Callback):
     def on_test_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, *_: int
     ) -> None:
-        """Draw the maps of the images in a batch that are drawn."""
+        """Draw the maps of a batch's selected images."""
         assert isinstance(pl_module, WatchesLayers)
         data = handed_over(trainer, ShowsImages, to=self)
         for position, layers in pl_module.maps.items():
@@ -81,9 +81,9 @@ class LayerMaps(pl.Callback):
                 self._draw_overview(trainer, pl_module, layers, aside)
             for layer, maps in layers.items():
                 if maps.shape[1] == 1:
-                    continue  # a vector has units, and no map to look at
+                    continue  # a vector has no map
                 sections = [Section("", self._tiles(maps, self.channels))]
-                part = f": {self.channels} of {len(maps)} channels, with the highest peaks" * (
+                part = f": the {self.channels} of {len(maps)} channels with the highest peaks" * (
                     len(maps) > self.channels
                 )
                 title = f"{layer} of {pl_module.looked_into.name}{part}"
@@ -91,7 +91,7 @@ class LayerMaps(pl.Callback):
 
     @rank_zero_only
     def on_test_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Draw which images excite units most, and write the tables."""
+        """Draw the images that activate units most, and write the tables."""
         assert isinstance(pl_module, WatchesLayers)
         data = handed_over(trainer, ShowsImages, to=self)
         classes = pl_module.looked_into.classes
@@ -118,20 +118,20 @@ class LayerMaps(pl.Callback):
                 tiles = [_marked(data, row, dotted=width > 1) for row in rows]
                 named = f": {classes[unit]}" if channels == len(classes) else ""  # a layer of the head
                 sections.append(Section(f"unit {unit}{named}", tiles))
-            title = f"Which of {peaks.images} images excite units of {layer} most ({pl_module.looked_into.name})"
+            title = f"Images that activate units of {layer} most, of {peaks.images} ({pl_module.looked_into.name})"
             sees = (
-                "Framed: what the unit sees there; a dot is its middle."
+                "The frame shows the receptive field of the peak, a dot its center."
                 if field
-                else "What the unit sees there is not known."
+                else "The receptive field is not known."
             )
-            note = f"Under an image: the unit's peak. {sees}"
+            note = f"The number below an image is the unit's peak. {sees}"
             self._save(trainer, f"units-{layer}", sections, title, note, columns=max(6, len(peaks.values)))
         run_dir = Path(trainer.default_root_dir)
         for file, table in {"layers.tsv": layers, "units.tsv": units}.items():
             write_text(run_dir / file, pd.DataFrame(table).to_csv(sep="\t", index=False))
 
     def _images_of(self, method: WatchesLayers, data: ShowsImages, layer: str, unit: int) -> list[dict[str, Any]]:
-        """Return the images that excite a unit most, each with its peak and what is seen there, in pixels."""
+        """Return the images that activate a unit most, each with its peak and its receptive field in pixels."""
         peaks, field, width = method.peaks[layer], self.fields[layer], method.shapes[layer][2]
         columns = (getattr(peaks, name)[:, unit].tolist() for name in ("values", "positions", "places"))
         rows = []
@@ -151,14 +151,14 @@ class LayerMaps(pl.Callback):
         for layer, maps in ((layer, maps) for layer, maps in layers.items() if maps.shape[1] > 1):
             shape = " x ".join(map(str, maps.shape))
             field = self.fields[layer]
-            sees = f", each value sees {field[0].extent} x {field[1].extent} pixels" if field else ""
+            sees = f", receptive field {field[0].extent} x {field[1].extent} pixels" if field else ""
             sections.append(Section(f"{layer}: {shape}{sees}", self._tiles(maps, OVERVIEW)))
-        title = f"What layers of {method.looked_into.name} give: the {OVERVIEW} channels with the highest peaks"
+        title = f"Layers of {method.looked_into.name}: the {OVERVIEW} channels with the highest peaks"
         if sections:
             self._save(trainer, "overview", sections, title, _scale(layers.values()), aside=aside, columns=OVERVIEW)
 
     def _tiles(self, maps: Tensor, count: int) -> list[Tile]:
-        """Return the maps with the highest peaks, by number, each with its number, active share and peak."""
+        """Return the maps with the highest peaks in channel order, each with its number, active share and peak."""
         peaks = maps.flatten(1).amax(1)
         chosen = sorted(peaks.argsort(descending=True, stable=True)[:count].tolist())
         tiles = []
@@ -176,13 +176,13 @@ class LayerMaps(pl.Callback):
 
 
 def _scale(drawn: Iterable[Tensor]) -> str:
-    """Say how to read maps."""
+    """Return a note on how to read maps."""
     below = "; blue is below zero" * any(bool((maps < 0).any()) for maps in drawn)
-    return f"Under a map: channel, share of it above zero, peak. Each map has a scale of its own{below}."
+    return f"Below each map: channel, share above zero, peak. Each map has its own color scale{below}."
 
 
 def _short(value: float) -> str:
-    """Write a peak in three or four letters."""
+    """Format a peak in three or four characters."""
     return f"{value:.0f}" if abs(value) >= 100 else f"{value:.2g}"
 
 
@@ -191,7 +191,7 @@ def _picture(pixels: Tensor) -> Any:
 
 
 def _marked(data: ShowsImages, row: dict[str, Any], *, dotted: bool) -> Tile:
-    unmarked = row["left"] == "" or row["peak"] <= 0  # an image that does not excite the unit has no place to show
+    unmarked = row["left"] == "" or row["peak"] <= 0  # an image that does not activate the unit has no peak to show
     box = None if unmarked else (row["left"], row["top"], row["right"], row["bottom"])
     dot = ((box[0] + box[2]) / 2, (box[1] + box[3]) / 2) if box and dotted else None
     name = row["image"] if len(row["image"]) <= LONGEST else f"{row['image'][: LONGEST - 8]}…{row['image'][-7:]}"

@@ -1,4 +1,4 @@
-"""Follow the test split from epoch to epoch, for a figure with all three curves; nothing is chosen by it."""
+"""Learning curves with the test split: a figure of all three curves, of which the test curve selects nothing."""
 
 from pathlib import Path
 from typing import Any
@@ -19,21 +19,21 @@ from labs.drawing.curves import curves_png
 from labs.nets.eval_mode import evaluating
 from labs.storage.files import write_text
 
-NOTE = "the test curve chooses nothing: the epoch that is tested is chosen on validation images"
+NOTE = "the tested epoch is selected on validation images, not by the test curve"
 
 
 class LearningCurves(pl.Callback):
-    """Measure loss and accuracy of the test split after every epoch, and draw them beside training and validation.
+    """Measure loss and accuracy of the test split after every epoch, and draw them with training and validation.
 
-    It writes `learning_curves.tsv` as the run goes on and `images/learning_curves.png` when it ends. The numbers stay
-    out of the log, so that no checkpoint and no schedule can be chosen by them; no random number is drawn.
+    The callback writes `learning_curves.tsv` during the run and `images/learning_curves.png` at its end. The test
+    metrics are not logged, so that no checkpoint or schedule can depend on them. No random number is drawn.
     """
 
     def __init__(self) -> None:
         self.rows: list[dict[str, float]] = []
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Refuse other data than labeled images before anything is trained."""
+        """Refuse data other than labeled images, before training."""
         handed_over(trainer, ImageClassification, to=self)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -60,12 +60,12 @@ class LearningCurves(pl.Callback):
         return {"rows": self.rows}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take up the rows of the run that is resumed."""
+        """Restore the rows of the resumed run."""
         rows = [{str(name): float(value) for name, value in row.items()} for row in state_dict["rows"]]
         self.rows = [{**row, "epoch": int(row["epoch"])} for row in rows]
 
     def _tested(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> dict[str, float]:
-        """Return loss and accuracy of the test split, of the weights as they are now."""
+        """Return loss and accuracy of the test split with the current weights."""
         data, device = handed_over(trainer, ImageClassification, to=self), pl_module.device
         labels = torch.from_numpy(data.images["test"].labels[data.rows["test"]])
         with torch.no_grad(), evaluating(pl_module), trainer.precision_plugin.forward_context():

@@ -1,4 +1,4 @@
-"""Look for a learning rate before training begins: Lightning's own range test, on a copy of the method."""
+"""Find a learning rate before training: Lightning's learning-rate range test, on a copy of the method."""
 
 import copy
 import functools
@@ -19,25 +19,25 @@ from labs.callbacks.tensorboard import images_folder, writer
 from labs.drawing.figures import Figure
 from labs.storage.files import replacing
 
-ENDLESS = 10_000  # epochs: the test ends by its steps
-FIRST = 10  # steps whose losses are of few batches
-SMOOTHING = 0.98  # Lightning's: the share of the mean loss before that stays
+ENDLESS = 10_000  # epochs; the test ends after its steps
+FIRST = 10  # steps to ignore, because their smoothed losses cover few batches
+SMOOTHING = 0.98  # of Lightning's moving average of the loss
 
 
 class LearningRateSearch(pl.Callback):
-    """Train a copy for some steps while the rate grows, and take a tenth of the rate at which the loss was lowest.
+    """Train a copy while the learning rate grows, and use a tenth of the rate with the lowest loss.
 
-    Lightning's own suggestion, where the loss falls fastest for each unit of the rate, lies among the smallest rates
-    that were tried: there a unit is a thousand steps away. A tenth of the best one is what fast.ai calls `minimum`.
+    Lightning suggests the rate at which the loss falls fastest per unit of the rate, which is always one of the
+    smallest rates tried. A tenth of the rate with the lowest loss is what fast.ai calls `minimum`.
 
-    The run itself begins as it would have begun, but for its learning rate. A run that goes on looks again, and keeps
-    the rate of its checkpoint. The curve is `images/lr_find.png`, the rate stands in `metrics.json` and in `log.tsv`.
+    Except for its learning rate, the run starts as it would without the search. A resumed run searches again, but keeps
+    the rate of its checkpoint. The curve is `images/lr_find.png`; the rate is in `metrics.json` and `log.tsv`.
 
     Args:
-        min_lr: the rate of the first step.
-        max_lr: the rate of the last step.
-        steps: of optimization, in each of which the rate grows by the same factor.
-        stop_at: end when the loss is so many times the lowest one; None: never.
+        min_lr: Learning rate of the first step.
+        max_lr: Learning rate of the last step.
+        steps: Number of optimizer steps. The rate grows by the same factor in each.
+        stop_at: Stop when the loss reaches this multiple of the lowest loss. None: never.
     """
 
     def __init__(
@@ -45,44 +45,42 @@ class LearningRateSearch(pl.Callback):
     ) -> None:
         if not 0 < min_lr < max_lr:
             raise LabsError(
-                f"lr_find.min_lr={min_lr:g}: expected a rate between 0 and callbacks.lr_find.max_lr={max_lr:g}."
+                f"lr_find.min_lr={min_lr:g}: expected a learning rate between 0 and lr_find.max_lr={max_lr:g}."
             )
         if steps < 20:
-            raise LabsError(f"lr_find.steps={steps}: expected 20 or more; the first {FIRST} tell nothing.")
+            raise LabsError(f"lr_find.steps={steps}: expected 20 or more, because the first {FIRST} are ignored.")
         self.min_lr, self.max_lr, self.steps, self.stop_at = min_lr, max_lr, steps, stop_at
         self.facts: dict[str, float] = {}  # for metrics.json
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Look for the rate, now that the data is there and the optimizer is not.
+        """Find the rate after the data is ready and before the optimizer is built.
 
         Raises:
-            LabsError: the method has no single optimizer, or several devices train.
+            LabsError: If the method does not have exactly one optimizer, or if several devices train.
         """
         if stage != "fit":
             return
         build = getattr(pl_module, "optimizer", None)
         if not isinstance(build, functools.partial) or not pl_module.automatic_optimization:
-            raise LabsError(
-                "lr_find=true: this method has no single optimizer whose rate could be found; leave it out."
-            )
+            raise LabsError("lr_find=true works only for methods with one optimizer; leave lr_find=true out.")
         if trainer.world_size > 1:
-            raise LabsError("lr_find=true: the rate is looked for on one device; type trainer.devices=1.")
+            raise LabsError("lr_find=true works only on one device; type trainer.devices=1.")
         found = self._test(trainer, pl_module)
         found.results["loss"] = unbiased(found.results["loss"])
         rate, before = suggested(found.results["lr"], found.results["loss"]), build.keywords.get("lr")
         if rate is None:
             raise LabsError(
-                f"lr_find=true: the loss fell at no rate from {self.min_lr:g} to {self.max_lr:g}; type other values of "
-                "lr_find.min_lr, lr_find.max_lr or lr_find.steps."
+                f"lr_find=true: the loss did not fall at any learning rate from {self.min_lr:g} to {self.max_lr:g}; "
+                "type other values of lr_find.min_lr, lr_find.max_lr or lr_find.steps."
             )
         self._draw(trainer, found.results["lr"], found.results["loss"], rate, before)
-        pl_module.__dict__["optimizer"] = functools.partial(build, lr=rate)  # no part of the net: a function
+        pl_module.__dict__["optimizer"] = functools.partial(build, lr=rate)  # not a submodule
         self.facts["lr_found"] = rate
-        line = f"learning rate {rate:.2g} (lr_find; the recipe has {before}); its curve is images/lr_find.png"
+        line = f"Learning rate {rate:.2g} (found by lr_find; the recipe has {before}). The curve is images/lr_find.png."
         Console(emoji=False).print(line, highlight=False, soft_wrap=True)
 
     def _test(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> Any:
-        """Return Lightning's finder, after its test; neither method nor data of the run are touched."""
+        """Return Lightning's result; the method and the data of the run are not changed."""
         data: Any = copy.copy(trainer.datamodule)  # type: ignore[attr-defined]
         pl_module.trainer, kept = None, pl_module._trainer
         try:
@@ -105,7 +103,7 @@ class LearningRateSearch(pl.Callback):
                 use_distributed_sampler=False,
                 default_root_dir=folder,
             )
-            with redirect_stderr(io.StringIO()):  # a bar that cannot be turned off
+            with redirect_stderr(io.StringIO()):  # hides a progress bar that cannot be turned off
                 return Tuner(other).lr_find(
                     method,
                     datamodule=data,
@@ -123,12 +121,12 @@ class LearningRateSearch(pl.Callback):
         axes = figure.add_subplot()
         axes.plot(rates, losses, linewidth=1.6)
         axes.axvline(
-            rate, color="#b3261e", linewidth=1.4, label=f"found: {rate:.2g}, a tenth of the rate of the lowest loss"
+            rate, color="#b3261e", linewidth=1.4, label=f"found: {rate:.2g}, a tenth of the rate with the lowest loss"
         )
         if before is not None:
-            axes.axvline(float(before), color="#777777", linewidth=1, linestyle="--", label=f"the recipe's: {before:g}")
+            axes.axvline(float(before), color="#777777", linewidth=1, linestyle="--", label=f"recipe: {before:g}")
         axes.set(
-            title="Learning-rate range test", xlabel="learning rate", ylabel="training loss, smoothed", xscale="log"
+            title="Learning-rate range test", xlabel="learning rate", ylabel="smoothed training loss", xscale="log"
         )
         axes.legend(frameon=False, fontsize=9)
         axes.grid(alpha=0.25)
@@ -138,7 +136,7 @@ class LearningRateSearch(pl.Callback):
 
 
 def suggested(rates: Sequence[float], losses: Sequence[float]) -> float | None:
-    """Return a tenth of the rate at which the loss was lowest; None where it never fell below that of the first steps.
+    """Return a tenth of the rate with the lowest loss, or None if the loss never fell below that of the first steps.
 
     Examples:
         >>> suggested([10.0**n for n in range(-20, 0)], [2.0] * 15 + [1.5, 1.0, 1.2, 3.0, float("nan")])
@@ -151,10 +149,10 @@ def suggested(rates: Sequence[float], losses: Sequence[float]) -> float | None:
 
 
 def unbiased(losses: Sequence[float]) -> list[float]:
-    """Return smoothed losses as they would be without Lightning's slip (2.6), which halves the first one.
+    """Return smoothed losses without the bias of Lightning 2.6, which halves the first one.
 
-    The mean of n losses, in which old ones fade, is divided by 1 - b^(n + 1) in place of 1 - b^n: the curve would rise
-    for its first fifty steps, whatever the loss does.
+    Lightning divides the exponential moving average of n losses by 1 - b^(n + 1) instead of 1 - b^n. Its curve
+    therefore rises during the first fifty steps, whatever the loss does.
 
     Examples:
         >>> [round(loss, 3) for loss in unbiased([1 / 1.98, (1 - 0.98**2) / (1 - 0.98**3)])]

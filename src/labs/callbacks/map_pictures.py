@@ -1,4 +1,4 @@
-"""What a run that makes maps of images leaves to look at: a sheet for each image, one of all, and their numbers."""
+"""Figures of attribution maps: one sheet per image, one of all images, and a table."""
 
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from labs.storage.files import write_text
 
 
 class MapPictures(pl.Callback):
-    """Draw each image as soon as its map is made, and all of them at the end.
+    """Draw each image as soon as its map is computed, and all of them at the end.
 
     `images/<name>.png` is the sheet of an image; `images/maps/`, `images/overlays/` and `images/inputs/` hold its
     parts. `images/sheet.png` shows up to eight images, `maps.tsv` has one row for each image.
@@ -31,7 +31,7 @@ class MapPictures(pl.Callback):
         self.rows: list[dict[str, Any]] = []
 
     def on_test_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Begin anew."""
+        """Clear the results."""
         self.shown, self.rows = [], []
 
     @rank_zero_only
@@ -53,7 +53,7 @@ class MapPictures(pl.Callback):
 
     @rank_zero_only
     def on_test_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Draw the sheet of all."""
+        """Draw the sheet of all images."""
         method, data = needed(pl_module, MakesMaps, by=self), handed_over(trainer, ShowsImages, to=self)
         sheet = images_folder(trainer) / "sheet.png"
         sheet_of_maps(self.shown, sheet, *_words(trainer, method, data))
@@ -61,7 +61,7 @@ class MapPictures(pl.Callback):
 
 
 def _words(trainer: pl.Trainer, method: MakesMaps, data: ShowsImages) -> tuple[str, list[str]]:
-    """Return the title of a sheet, and what must be said on it."""
+    """Return the title and the notes of a sheet."""
     experiment = read_facts(Path(trainer.default_root_dir)).get("experiment", "")
     words = MAPS[method.method]
     return f"{words} of {method.looked_into.name}", of_the_run(trainer, [experiment, *data.labels, *method.labels])

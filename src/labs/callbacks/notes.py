@@ -1,4 +1,4 @@
-"""What must be said of a run's numbers because of how the run went: labels, and warnings with what to try."""
+"""Notes on a run's results: labels, and warnings with advice."""
 
 import math
 from collections import Counter
@@ -12,21 +12,21 @@ from labs import LabsError
 from labs.runs.directory import read_facts
 
 TRY_OUT, STOPPED_EARLY = "try-out", "stopped early"
-ORACLE = "oracle"  # a metric of this name was measured with labels that a method must not see
+ORACLE = "oracle"  # in the names of metrics that use labels which a method must not see
 
 
 def is_limited(trainer: pl.Trainer, split: str) -> bool:
-    """Say whether a split is served in part (`debug=`, `trainer.limit_train_batches`, `trainer.fast_dev_run`)."""
+    """Return whether only part of a split is used (`debug=`, `trainer.limit_train_batches`, `trainer.fast_dev_run`)."""
     limit = getattr(trainer, f"limit_{split}_batches")
     return isinstance(limit, int) or limit < 1
 
 
 def labels_of(trainer: pl.Trainer, chosen: ModelCheckpoint | None) -> list[str]:
-    """Return what the numbers of a run must carry from its start on.
+    """Return the notes that all numbers of a run must carry.
 
     Args:
-        trainer: of the run.
-        chosen: the checkpoint callback whose weights are tested.
+        trainer: The Trainer of the run.
+        chosen: The checkpoint callback whose weights are tested.
     """
     watching = [callback for callback in trainer.callbacks if not isinstance(callback, ModelCheckpoint)]  # type: ignore[attr-defined]
     notes = {
@@ -37,19 +37,19 @@ def labels_of(trainer: pl.Trainer, chosen: ModelCheckpoint | None) -> list[str]:
 
 
 def of_the_run(trainer: pl.Trainer, labels: Sequence[str]) -> list[str]:
-    """Return these labels, and the others that the record of the run has: what a picture of its results must carry."""
+    """Return these labels together with those in the record of the run, for a picture of its results."""
     recorded = read_facts(Path(trainer.default_root_dir)).get("labels", [])
     return list(dict.fromkeys([*labels, *map(str, recorded)]))
 
 
 def stopped_early(trainer: pl.Trainer, epochs: int) -> bool:
-    """Say whether training ended before the recipe's last epoch, other than by a rule of the recipe.
+    """Return whether training ended before the last epoch, and not by early stopping.
 
     Raises:
-        LabsError: not a single epoch was trained.
+        LabsError: If training ended before the first epoch was complete.
     """
     if not epochs:
-        raise LabsError("nothing was trained: it was stopped before its first epoch; type a longer trainer.max_time.")
+        raise LabsError("training stopped before the end of the first epoch; type a longer trainer.max_time.")
     planned = trainer.max_epochs or -1
     by_rule = any(isinstance(callback, EarlyStopping) for callback in trainer.callbacks)  # type: ignore[attr-defined]
     return trainer.global_step >= trainer.max_steps > -1 or (epochs < planned and not by_rule)

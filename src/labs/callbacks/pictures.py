@@ -13,7 +13,7 @@ from labs.callbacks.tensorboard import show_figures
 from labs.datamodules.protocols import ImagesOfClasses, handed_over
 from labs.drawing.figures import Figure
 
-LONGEST = 28  # letters of a class's name in a picture
+LONGEST = 28  # characters of a class name in a figure
 
 
 class Pictures(pl.Callback):
@@ -32,7 +32,7 @@ class Pictures(pl.Callback):
         self.results: dict[int, tuple[int, int, float]] = {}
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Refuse data without classes to predict, before anything trains."""
+        """Refuse data without classes, before training."""
         handed_over(trainer, ImagesOfClasses, to=self)
 
     def on_test_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -41,7 +41,7 @@ class Pictures(pl.Callback):
         self.confusion = MulticlassConfusionMatrix(num_classes=len(classes)).to(pl_module.device)
 
     def on_test_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, *_: Any) -> None:
-        """Count a batch, if the method predicts anything of it."""
+        """Count a batch if the method returns predictions for it."""
         if not outputs:
             return
         self.confusion.update(outputs["preds"], outputs["labels"])
@@ -88,12 +88,12 @@ class Pictures(pl.Callback):
 
 
 def confusion_figure(matrix: np.ndarray, classes: list[str], title: str) -> Figure:
-    """Draw counts (true class, predicted class) with rows scaled to one; class names where there is room for them."""
+    """Draw counts (true class, predicted class), with each row scaled to one, and class names if there is room."""
     size = min(4 + 0.28 * len(classes), 14)
     figure = Figure(figsize=(size, size), layout="constrained")
     axes = figure.add_subplot()
     axes.imshow(matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1), cmap="Blues", vmin=0, vmax=1)
-    axes.set(xlabel="predicted", ylabel="true")
+    axes.set(xlabel="predicted class", ylabel="true class")
     _title(figure, title, fontsize=10)
     if len(classes) <= 40:
         names = [_short(name) for name in classes]
@@ -107,11 +107,11 @@ def confusion_figure(matrix: np.ndarray, classes: list[str], title: str) -> Figu
 
 
 def _title(figure: Figure, text: str, fontsize: int) -> None:
-    """Write a title in as many lines as it needs: names of nets and folders make some of them long."""
-    letters = int(figure.get_figwidth() * 72 / (0.6 * fontsize))  # a letter is about so wide
+    """Write a title, wrapped to the width of the figure."""
+    letters = int(figure.get_figwidth() * 72 / (0.6 * fontsize))  # the approximate width of a letter
     figure.suptitle(fill(text, max(letters, 20)), fontsize=fontsize, parse_math=False)  # folders may have a $
 
 
 def _short(name: str) -> str:
-    """Return the name of a class as it fits into a picture."""
+    """Return the name of a class, shortened for a figure."""
     return name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…"

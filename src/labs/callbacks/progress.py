@@ -1,4 +1,4 @@
-"""Show how a run goes and how long it will take: a live bar in a terminal, a line an epoch in a log file."""
+"""Progress of a run and the time left: a live bar in a terminal, one line per epoch in a log file."""
 
 import sys
 import time
@@ -22,14 +22,14 @@ def progress(*, enabled: bool = True) -> ProgressBar | None:
 
 
 class TimeLeft:
-    """Estimate how long the epochs to come will take, from those that this process has trained."""
+    """Estimate the time left from the epochs that this process has trained."""
 
     def begin(self, trainer: pl.Trainer) -> None:
-        """Note when the training began, and with which epoch."""
+        """Record the start time and the first epoch."""
         self.started, self.first = time.monotonic(), trainer.current_epoch
 
     def words(self, trainer: pl.Trainer, done: int) -> str:
-        """Say how long it will take, after this many epochs in all; nothing where nobody can know."""
+        """Return the time left after this many epochs in total, or an empty text if it cannot be estimated."""
         trained, left = done - self.first, (trainer.max_epochs or 0) - done
         timed = any(isinstance(callback, Timer) for callback in trainer.callbacks)  # type: ignore[attr-defined]
         if trained < 1 or left < 1 or timed or trainer.max_steps > -1:  # it may end before its last epoch
@@ -39,25 +39,25 @@ class TimeLeft:
 
 
 class EpochBar(RichProgressBar):
-    """Draw Lightning's bar of an epoch, and beside it how long all the others will take."""
+    """Draw Lightning's bar of an epoch, with the time left for all epochs beside it."""
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Begin to estimate."""
+        """Start the estimate."""
         self.left = TimeLeft()
         self.left.begin(trainer)
         super().on_train_start(trainer, pl_module)
 
     def get_metrics(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> dict[str, Any]:
-        """Return what stands beside the bar."""
+        """Return the metrics and the time left, to be shown beside the bar."""
         numbers = super().get_metrics(trainer, pl_module)
         words = self.left.words(trainer, trainer.current_epoch) if trainer.training else ""
         return {**numbers, **({"time": words} if words else {})}
 
 
 class EpochLines(ProgressBar):
-    """Print one line an epoch: what a batch system's log or a pipe can show."""
+    """Print one line per epoch, for log files and pipes."""
 
-    is_enabled = False  # there is no bar: what a module prints needs no place above it
+    is_enabled = False  # there is no bar above which modules would have to print
 
     def __init__(self) -> None:
         super().__init__()

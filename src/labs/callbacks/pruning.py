@@ -1,4 +1,4 @@
-"""Stop a trial of a search that does worse than most others did in the same epoch."""
+"""Stop a trial of a search that is worse than most others were in the same epoch."""
 
 import math
 from pathlib import Path
@@ -8,22 +8,22 @@ import lightning.pytorch as pl
 
 from labs.callbacks.measured import measured
 
-FIRST_SHARE = 0.25  # of the epochs, in which no trial is stopped: early values say little of late ones
+FIRST_SHARE = 0.25  # fraction of the epochs in which no trial is stopped, because early values say little
 
 
 def pruning(*, trial: int | None, folder: str) -> "Pruning | None":
-    """Return what reports to the search that a run is a trial of; None for any other run."""
+    """Return the callback that reports to a search, or None if the run is not a trial of one."""
     return None if trial is None else Pruning(trial=trial, folder=folder)
 
 
 class Pruning(pl.Callback):
-    """Report the metric of a search after each epoch, and end the training where the search's rule says so.
+    """Report the search's metric after each epoch, and stop training if the search's pruning rule says so.
 
-    The run ends as one that was stopped early: its record holds the epochs that it had.
+    The run then ends like one that was stopped early, and its record holds the epochs so far.
 
     Args:
-        trial: its number in the search.
-        folder: of the run, which lies in that of the search.
+        trial: Number of the trial in the search.
+        folder: Folder of the run, inside the folder of the search.
     """
 
     def __init__(self, *, trial: int, folder: str) -> None:
@@ -41,14 +41,14 @@ class Pruning(pl.Callback):
         self.known = set(study.get_trials(deepcopy=False)[self.number].intermediate_values)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Report, ask, and stop, in all processes of the run or in none."""
+        """Report the metric, and stop in all processes of the run or in none."""
         epoch = trainer.current_epoch + 1
         if trainer.strategy.broadcast(trainer.is_global_zero and self._is_bad(trainer, epoch)):
             self.facts["pruned"] = epoch
             trainer.should_stop = True
 
     def _is_bad(self, trainer: pl.Trainer, epoch: int) -> bool:
-        """Report the metric of an epoch, and say whether the search's rule stops the trial there."""
+        """Report the metric of an epoch, and return whether the pruning rule stops the trial."""
         value = measured(trainer, "train/", "val/").get(self.metric, math.nan)
         if math.isfinite(value) and epoch not in self.known:  # a resumed trial has reported its first epochs
             self.trial.report(value, epoch)

@@ -1,4 +1,4 @@
-"""What a run leaves behind: its log, its numbers, its predictions, its curves."""
+"""The record of a run: its log, metrics, predictions and curves."""
 
 import math
 import time
@@ -25,13 +25,13 @@ from labs.storage.checkpoint_files import read_checkpoint
 
 
 class Record(pl.Callback):
-    """Write a run's results as they come, so that nothing is lost when it stops.
+    """Write a run's results as soon as they exist, so that nothing is lost if it stops.
 
-    `log.tsv` grows by one row per epoch; it is part of every checkpoint, so that a resumed run continues it. How the
-    run stands is the affair of `labs.runs.life`, which learns of the first result here.
+    `log.tsv` grows by one row per epoch. Every checkpoint contains it, so that a resumed run continues it. The status
+    of the run is managed by `labs.runs.life`, which this callback informs of the first result.
 
     Args:
-        run: in whose directory it writes.
+        run: The run whose directory is written.
     """
 
     def __init__(self, run: Run) -> None:
@@ -41,25 +41,25 @@ class Record(pl.Callback):
         self.predictions: list[tuple[int, int, int, float]] = []
         self.seconds_before = 0.0  # training seconds of the runs that this one resumes
         self.started = time.monotonic()
-        self.seen: Counter[str] = Counter()  # images in the batches of this epoch, by split and domain
-        self.most: dict[str, int] = {}  # the most that an epoch has seen
+        self.seen: Counter[str] = Counter()  # images in this epoch's batches, by split and domain
+        self.most: dict[str, int] = {}  # the largest number of images in any epoch
 
     # Lightning's hooks, in the order they come
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Note what is known once the data is there."""
+        """Record the facts that are known once the data is ready."""
         self._note_data(trainer, pl_module)
         self.run.facts["max_epochs"] = trainer.max_epochs
         self.run.save()
         self.started = time.monotonic()
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Say that a resumed run goes on, now that it has found everything it goes on with."""
+        """Mark a resumed run as running, after its state has been restored."""
         if self.run.resumes:
             self.run.running()
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Note the learning rate of the epoch, before the schedule moves on."""
+        """Record the learning rate of the epoch before the schedule changes it."""
         begin_epoch(trainer)
         self._begin("train")
         self.lr = trainer.optimizers[0].param_groups[0]["lr"]
@@ -71,7 +71,7 @@ class Record(pl.Callback):
         self._count(trainer, "train", batch)
 
     def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Begin to count."""
+        """Start counting."""
         self._begin("val")
 
     def on_validation_batch_end(
@@ -93,14 +93,14 @@ class Record(pl.Callback):
         self.run.save()
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Draw the curves; note what callbacks found, and which epoch is tested: the first with the best value."""
+        """Draw the curves, and record the callbacks' facts and the tested epoch (the first with the best value)."""
         for callback in trainer.callbacks:  # type: ignore[attr-defined]
             self.run.facts |= getattr(callback, "facts", {})
         if stopped_early(trainer, len(self.rows)) and TRY_OUT not in self.run.facts["labels"]:
             self.run.facts["labels"] = [*self.run.facts["labels"], STOPPED_EARLY]
         chosen, file = tested(trainer), weights_tested(trainer)
         if chosen and chosen.monitor and file is not None:
-            epoch = read_checkpoint(file).get("epoch", -1) + 1  # the test says what a file is that has none
+            epoch = read_checkpoint(file).get("epoch", -1) + 1  # the test reports a file without an epoch
             self.run.facts |= {"best_epoch": epoch, "selected_by": f"{chosen.mode} {chosen.monitor}"}
             self.run.facts["metrics"] = _metrics_of(next((row for row in self.rows if row["epoch"] == epoch), {}))
         self.run.save()
@@ -108,11 +108,11 @@ class Record(pl.Callback):
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
         """Draw the curves of a run that was interrupted."""
-        if not isinstance(exception, Exception):  # a signal, and what libraries make of it
+        if not isinstance(exception, Exception):  # a signal
             self.draw()
 
     def on_test_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Say that the run has a result coming, if its method trains nothing."""
+        """Mark a run that trains nothing as running."""
         if "counts" not in self.run.facts:
             self._note_data(trainer, pl_module)
         self._begin("test")
@@ -121,14 +121,14 @@ class Record(pl.Callback):
     def on_test_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, *places: int
     ) -> None:
-        """Count the images of a batch, and keep its predictions, if the method makes any."""
+        """Count the images of a batch, and keep its predictions if the method returns any."""
         self._count(trainer, "test", batch, *places[1:])
         if outputs:
             columns = (outputs[name].tolist() for name in ("positions", "labels", "preds", "confidence"))
             self.predictions += zip(*columns, strict=True)
 
     def on_test_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Write `test_log.tsv`, and `predictions.csv` where there are some."""
+        """Write `test_log.tsv` and, if there are predictions, `predictions.csv`."""
         if trainer.world_size > 1:
             gathered: list[Any] = [None] * trainer.world_size
             torch.distributed.all_gather_object(gathered, self.predictions)
@@ -138,7 +138,7 @@ class Record(pl.Callback):
         self.run.facts.setdefault("seconds", round(self._seconds(), 2))
         self.run.write("test_log.tsv", tsv([results]))
         self._note_counts(trainer, "test")
-        # the images of a try-out are too few to judge by, and what trains nothing does not fail to learn
+        # a try-out has too few images to judge the training, and some methods train nothing
         judged = self.predictions if self.rows and TRY_OUT not in self.run.facts["labels"] else []
         pairs = [(label, pred) for _, label, pred, _ in judged]
         trained = max(self.most.get("train", 0), self.run.facts.get("counts", {}).get("train", 0))
@@ -153,7 +153,7 @@ class Record(pl.Callback):
         return {"log": self.rows, "seconds": self._seconds(), "most": self.most}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take up the log of the run that is resumed."""
+        """Restore the log of the resumed run."""
         numbers = [{str(name): float(value) for name, value in row.items()} for row in state_dict["log"]]
         self.rows = [{**row, "epoch": int(row["epoch"])} for row in numbers]
         self.seconds_before = float(state_dict["seconds"])
@@ -180,7 +180,7 @@ class Record(pl.Callback):
             self.run.write(name, text)
         noted = [note for callback in trainer.callbacks for note in getattr(callback, "notes", [])]  # type: ignore[attr-defined]
         own = [*getattr(pl_module, "labels", []), *self.run.recipe.facts.get("start_labels", [])]
-        before = self.run.facts["labels"]  # of the training, where the test asks a second time
+        before = self.run.facts["labels"]  # of the training, if this is called again for the test
         labels = [*facts["labels"], *own, *labels_of(trainer, tested(trainer)), *noted, *before]
         self.run.facts |= {**facts, "labels": list(dict.fromkeys(labels))}
         self.run.write_json("environment.json", environment(pl_module.device))
@@ -194,18 +194,18 @@ class Record(pl.Callback):
         self.run.write("predictions.csv", table.to_csv(index=False, lineterminator="\r\n"))
 
     def _begin(self, split: str) -> None:
-        """Begin to count the images of a split."""
+        """Start counting the images of a split."""
         self.seen = Counter({name: seen for name, seen in self.seen.items() if name.partition(" ")[0] != split})
 
     def _count(self, trainer: pl.Trainer, split: str, batch: Any, place: int = 0) -> None:
-        """Count a batch of the loader at a place; a training batch may have images of several domains."""
+        """Count a batch of one loader; a training batch may contain images of several domains."""
         names = [name for name in self.run.facts.get("counts", {}) if name.partition(" ")[0] == split]
         parts = [batch] if hasattr(batch, "positions") else batch if isinstance(batch, tuple) else []
         for name, part in zip(names[place:], parts, strict=False):
             self.seen[name] += len(getattr(part, "positions", ())) * trainer.world_size
 
     def _note_counts(self, trainer: pl.Trainer, *splits: str) -> None:
-        """Count what was really seen of the splits that are served in part."""
+        """Record how many images were used of splits that are used in part."""
         counts: dict[str, int] = self.run.facts.get("counts", {})
         in_part = {split for split in splits if is_limited(trainer, split)}
         in_part |= {"train"} & set(splits) if trainer.global_step >= trainer.max_steps > -1 else set()
@@ -219,29 +219,29 @@ class Record(pl.Callback):
 
 
 def tested(trainer: pl.Trainer) -> ModelCheckpoint | None:
-    """Return the checkpoint callback whose weights are tested, `best` or else `last`; none: those at the end."""
+    """Return the checkpoint callback whose weights are tested, `best` or else `last`; None: the final weights."""
     found = [callback for callback in trainer.checkpoint_callbacks if isinstance(callback, ModelCheckpoint)]
     named = {str(callback.filename): callback for callback in found}
     return named.get("best") or named.get("last")
 
 
 def weights_tested(trainer: pl.Trainer) -> Path | None:
-    """Return the file of the weights that are tested; None: those that the training ended with.
+    """Return the file of the tested weights; None: the final weights of the training.
 
     Raises:
-        LabsError: the file is gone.
+        LabsError: If the file is missing.
     """
     chosen = tested(trainer)
     if chosen is None or not chosen.best_model_path:
         return None
     file = Path(chosen.best_model_path)
     if not file.is_file():
-        raise LabsError(f"{file} is missing, which the test needs; rerun=true starts the run anew.")
+        raise LabsError(f"{file} is missing, but the test needs it; type rerun=true to start the run again.")
     return file
 
 
 def tsv(rows: Sequence[Mapping[str, object]]) -> str:
-    r"""Write rows as tab-separated text: a cell is empty where nothing was measured, and `nan` where it is no number.
+    r"""Format rows as tab-separated text; a cell is empty if nothing was measured, and `nan` if it is not a number.
 
     Examples:
         >>> tsv([{"epoch": 1, "val/loss": float("nan")}, {"epoch": 2}])

@@ -10,8 +10,8 @@ import torch
 class Reseed(pl.Callback):
     """Seed Python, NumPy and torch at the start of every training epoch, differently on each rank.
 
-    Dropout and anything else that draws from the global generators then takes the same numbers whether the run
-    was interrupted before this epoch or not.
+    Dropout, and anything else that draws from the global generators, then gets the same numbers whether or not the run
+    was interrupted before this epoch.
     """
 
     def __init__(self, seed: int) -> None:

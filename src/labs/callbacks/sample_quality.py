@@ -1,4 +1,4 @@
-"""Measure what a GAN makes against held-out real images, through a judge that knows the images."""
+"""Compare a GAN's samples with held-out real images, using the features of a judge net."""
 
 from pathlib import Path
 from typing import Any
@@ -25,35 +25,35 @@ from labs.metrics.inception import check_weights, inception_distance
 from labs.metrics.judge import SIZE, Judge, trained_judge
 from labs.storage.files import to_json, write_text
 
-SHOWN = 10  # samples that are shown beside their nearest training images
-COMPARED = 1000  # images whose nearest training image is looked for, at most
-TRUSTED = 0.9  # accuracy of a judge whose classes mean something
+SHOWN = 10  # samples shown with their nearest training images
+COMPARED = 1000  # largest number of samples whose nearest training image is searched
+TRUSTED = 0.9  # accuracy from which on the judge's classes are reliable
 
 
 class SampleQuality(pl.Callback):
-    """Measure one generated image for every held-out real one, with its label.
+    """Measure the quality of samples: one generated image per held-out real image, with the same label.
 
-    During training, at the end of every epoch: `val/fid`, `val/coverage`, `val/histogram_distance` and, of a
-    conditional net, `val/label_agreement`. At the end: `test/fid`, `test/kid` and what real training images get
-    instead of generated ones (`_floor`), `test/fid_start` before training, `test/fid_batch_statistics` with batch norm
-    as in training, `test/coverage` (classes), `test/histogram_distance`, `test/precision`, `test/recall`,
-    `test/label_agreement`, `test/neighbour_ratio` and `test/judge_accuracy`. How it was measured is in `quality.json`.
+    After every training epoch: `val/fid`, `val/coverage`, `val/histogram_distance` and, for a conditional net,
+    `val/label_agreement`. At the end: `test/fid`, `test/kid` and their values for real training images (`_floor`),
+    `test/fid_start` before training, `test/fid_batch_statistics` with batch norm in training mode, `test/coverage`
+    (classes), `test/histogram_distance`, `test/precision`, `test/recall`, `test/label_agreement`,
+    `test/neighbour_ratio` and `test/judge_accuracy`. `quality.json` holds the details of the measurement.
 
     Args:
-        folder: where the judge is kept.
-        seed: of the latents; the same ones in every epoch and run.
-        neighbours: of precision and recall.
-        inception_weights: file of torch-fidelity's Inception weights, for `test/inception_fid`; None: in the folder of
-            weights, if they are there.
-        weights_folder: `paths.weights`; None: torch's own cache.
+        folder: Folder of the judge.
+        seed: Seed of the latents, which are the same in every epoch and run.
+        neighbours: Number of neighbors for precision and recall.
+        inception_weights: File of torch-fidelity's Inception weights, for `test/inception_fid`. None: the file in the
+            folder of weights, if it exists.
+        weights_folder: `paths.weights`. None: torch's cache.
 
     Raises:
-        LabsError: a number that makes no sense, or weights that cannot be used.
+        LabsError: If a value is out of range, or if the weights cannot be used.
     """
 
-    judge: Judge  # and what it sees: known once a run begins
+    judge: Judge  # set at the start of the run, like `real` and `wanted`
     real: Tensor  # features of the held-out images, (images, features), on the CPU
-    wanted: Tensor  # their labels, (images,), which the samples are asked for, too
+    wanted: Tensor  # their labels, (images,), also those of the samples
 
     def __init__(
         self,
@@ -73,12 +73,12 @@ class SampleQuality(pl.Callback):
 
     @rank_zero_only
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Train or load the judge, and see the real images through it."""
+        """Train or load the judge, and compute the features of the real images."""
         self._prepare(trainer)
 
     @rank_zero_only
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Measure the untrained generator; a resumed run knows that already."""
+        """Measure the untrained generator; a resumed run has this result already."""
         assert isinstance(pl_module, MakesSamples)
         if pl_module.iterations == 0:
             fake = self._fake(trainer, pl_module, batch_statistics=True)  # there are no running ones yet
@@ -86,7 +86,7 @@ class SampleQuality(pl.Callback):
 
     @rank_zero_only
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
-        """Measure at the last batch of an epoch, so that the row of the epoch has the numbers."""
+        """Measure at the last batch of an epoch, so that the epoch's row contains the results."""
         assert isinstance(pl_module, MakesSamples)
         if trainer.is_last_batch:
             features = self._features(self._fake(trainer, pl_module))
@@ -96,7 +96,7 @@ class SampleQuality(pl.Callback):
 
     @rank_zero_only
     def on_test_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Measure everything, and say how; what is logged now is known to all callbacks at the end."""
+        """Compute all metrics; logged here, they are available to all callbacks at the end."""
         assert isinstance(pl_module, MakesSamples)
         self._prepare(trainer)
         fake, as_trained = (self._fake(trainer, pl_module, batch_statistics=own) for own in (False, True))
@@ -122,18 +122,18 @@ class SampleQuality(pl.Callback):
         self._write(trainer, features)
 
     def state_dict(self) -> dict[str, Any]:
-        """Save what the untrained generator got."""
+        """Save the result of the untrained generator."""
         return {"fid_start": self.fid_start}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take up what the untrained generator got."""
+        """Restore the result of the untrained generator."""
         self.fid_start = state_dict["fid_start"]
 
     def _prepare(self, trainer: pl.Trainer) -> None:
-        """Get the judge and what it sees in the held-out images, once.
+        """Get the judge and its features of the held-out images, once.
 
         Raises:
-            LabsError: there are no more held-out images than neighbours.
+            LabsError: If there are not more held-out images than neighbors.
         """
         data = self._data(trainer)
         if hasattr(self, "judge"):
@@ -141,8 +141,8 @@ class SampleQuality(pl.Callback):
         held_out = data.stored("test")
         if self.neighbours >= len(held_out.labels):
             raise LabsError(
-                f"callbacks.quality.neighbours={self.neighbours}: expected fewer than the {len(held_out.labels)} "
-                "held-out images."
+                f"callbacks.quality.neighbours={self.neighbours}: expected fewer than {len(held_out.labels)}, the "
+                "number of held-out images."
             )
         images = data.images if data.image_size == SIZE else data.source.load(SIZE)
         self.judge = trained_judge(images, self.folder).to(trainer.strategy.root_device)
@@ -158,18 +158,18 @@ class SampleQuality(pl.Callback):
         return handed_over(trainer, ImagesToImitate, to=self)
 
     def _features(self, images: Tensor) -> Tensor:
-        """Return what the judge sees, on the CPU, of uint8 images."""
+        """Return the judge's features of uint8 images, on the CPU."""
         device = self.judge.head.weight.device
         with torch.no_grad():
             return torch.cat([self.judge(some.to(device)).cpu() for some in images.split(1000)])
 
     def _fake(self, trainer: pl.Trainer, module: MakesSamples, *, batch_statistics: bool = False) -> Tensor:
-        """Generate an image for each held-out one: uint8 on the CPU, as they would be saved."""
+        """Generate one image per held-out image, in uint8 on the CPU, as it would be saved."""
         held_out = self._data(trainer).stored("test")
         return as_bytes(module.samples_like(held_out, self.seed, batch_statistics=batch_statistics))
 
     def _some_training_images(self, trainer: pl.Trainer) -> Tensor:
-        """Draw as many training images as there are held-out ones, or all."""
+        """Draw at random as many training images as there are held-out ones, or take all."""
         train = self._data(trainer).stored("train").images
         return train[torch.randperm(len(train), generator=torch.Generator().manual_seed(self.seed))[: len(self.real)]]
 
@@ -185,7 +185,7 @@ class SampleQuality(pl.Callback):
         return torch.bincount(preds, minlength=self.judge.head.out_features)
 
     def _neighbours(self, trainer: pl.Trainer, fake: Tensor) -> float:
-        """Draw the samples nearest to a training image; return how near they are, beside held-out images."""
+        """Draw the samples closest to training images; return their distance relative to that of held-out images."""
         train, held_out = (self._data(trainer).stored(split).images for split in ("train", "test"))
         others = _flat(train)
         distances, places = nearest(_flat(fake[:COMPARED]), others)

@@ -1,4 +1,4 @@
-"""Show what a GAN makes: samples from the same latents as training goes on, ways between latents, the losses."""
+"""Samples of a GAN: from fixed latents during training, interpolations between latents, and the losses."""
 
 from pathlib import Path
 from typing import Any, Literal
@@ -23,22 +23,22 @@ PATHS: tuple[Literal["linear", "spherical"], ...] = ("linear", "spherical")
 
 
 class Samples(pl.Callback):
-    """Save samples from fixed latents before training, at stated iterations and after every epoch, and draw the rest.
+    """Save samples from fixed latents before training, at given iterations and after every epoch.
 
-    It writes `images/samples/<iteration>.png` and `losses.tsv` as the run goes on, and at the end `images/samples.gif`,
-    `images/interpolation_linear.png`, `images/interpolation_spherical.png` and `images/sheet.png`, which has all.
-    An unconditional net's samples are `columns` x `columns`; a conditional net's have one latent a column and one label
-    a row.
+    The callback writes `images/samples/<iteration>.png` and `losses.tsv` during training. At the end it writes
+    `images/samples.gif`, `images/interpolation_linear.png`, `images/interpolation_spherical.png`, and
+    `images/sheet.png`, which combines them. An unconditional net has `columns` x `columns` samples; a conditional net
+    has one latent per column and one label per row.
 
     Args:
-        at: iterations to save samples at, whatever the epoch; the first two stand on the sheet.
-        columns: samples in a row, and ways between two latents.
-        steps: rows of an interpolation, both latents among them.
-        labels: rows of a conditional net's samples; None: every label.
-        seed: of the latents.
+        at: Iterations at which samples are saved. The first two are shown on the sheet.
+        columns: Number of samples in a row, and of interpolations.
+        steps: Rows of an interpolation, including both ends.
+        labels: Labels of the rows of a conditional net. None: every label.
+        seed: Seed of the latents.
 
     Raises:
-        LabsError: a number that makes no sense.
+        LabsError: If a value is out of range.
     """
 
     def __init__(
@@ -53,10 +53,10 @@ class Samples(pl.Callback):
         self.losses: list[tuple[int, float, float]] = []
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Refuse another kind of method, or labels that the net was not made for, before anything is trained.
+        """Refuse other methods and unknown labels before training.
 
         Raises:
-            LabsError: names them.
+            LabsError: If the method is not a GAN, or if the net has no such labels.
         """
         classes = needed(pl_module, MakesSamples, by=self).num_classes
         if self.labels is not None and classes is None:
@@ -66,7 +66,7 @@ class Samples(pl.Callback):
 
     @rank_zero_only
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Show what the untrained generator makes; of a resumed run, take away what came after its checkpoint."""
+        """Save samples of the untrained generator; in a resumed run, delete samples from after the checkpoint."""
         assert isinstance(pl_module, MakesSamples)
         for frame in _frames(trainer):
             if int(frame.stem) > pl_module.iterations:
@@ -76,9 +76,9 @@ class Samples(pl.Callback):
 
     @rank_zero_only
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
-        """Save samples where the iteration is one of those that are asked for, or the last of the epoch."""
+        """Save samples if the iteration is in `at` or the last of the epoch."""
         assert isinstance(pl_module, MakesSamples)
-        complete = pl_module.batches % pl_module.discriminator_steps == 0  # else the iteration is the one before
+        complete = pl_module.batches % pl_module.discriminator_steps == 0  # else the generator's steps are not due yet
         if (complete and pl_module.iterations in self.at) or trainer.is_last_batch:
             self._save(trainer, pl_module)
 
@@ -101,7 +101,7 @@ class Samples(pl.Callback):
 
     @rank_zero_only
     def on_test_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Draw the ways between latents, the GIF and the sheet."""
+        """Draw the interpolations, the GIF and the sheet."""
         assert isinstance(pl_module, MakesSamples)
         images, run_dir = images_folder(trainer), Path(trainer.default_root_dir)
         for path in PATHS:
@@ -116,10 +116,10 @@ class Samples(pl.Callback):
             show_picture(trainer, "sheet", run_dir / sheet.picture, pl_module.iterations)
 
     def interpolated(self, module: MakesSamples, path: Literal["linear", "spherical"]) -> Tensor:
-        """Return images in [0, 1] along the ways between `columns` pairs of latents, (steps, columns, channels, ...).
+        """Interpolate between `columns` pairs of latents; return images in [0, 1], (steps, columns, channels, ...).
 
-        A row is generated at a time, so that the first and the last are exactly what their latents give alone. A
-        conditional net keeps one label a column.
+        Each row is generated separately, so that the first and the last row are exactly the samples of their latents. A
+        conditional net keeps one label per column.
         """
         start, end = seeded_latents(2 * self.columns, module.nz, self.seed).chunk(2)
         labels = torch.tensor(self._rows(module)).repeat(self.columns)[: self.columns]
@@ -131,11 +131,11 @@ class Samples(pl.Callback):
         return {"losses": self.losses}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take up the losses of the run that is resumed."""
+        """Restore the losses of the resumed run."""
         self.losses = [tuple(row) for row in state_dict["losses"]]
 
     def _rows(self, module: MakesSamples) -> list[int]:
-        """Return the labels of the rows of a conditional net; of an unconditional one, zeros."""
+        """Return the labels of a conditional net's rows, or zeros for an unconditional net."""
         classes = module.num_classes
         return [0] * self.columns if classes is None else self.labels or list(range(classes))
 

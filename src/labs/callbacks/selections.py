@@ -1,4 +1,4 @@
-"""Which epoch would have been chosen without target labels, which with, and how good each is on the test images."""
+"""Compare the epochs that are selected with and without target labels by their accuracy on the test images."""
 
 from itertools import islice
 from pathlib import Path
@@ -18,25 +18,25 @@ AT_ONCE = 500  # images that are predicted together
 
 
 class Selections(pl.Callback):
-    """Test what each criterion chose, and write `selections.tsv`.
+    """Test the epoch that each criterion selected, and write `selections.tsv`.
 
-    A criterion is a checkpoint callback that monitors something. Of each the accuracy on the target's test images is
-    logged as `<metric>_<name of its file>`, beside `metric`, which is that of the last epoch. The
-    table says which criterion has seen target labels: an oracle that nobody has who needs to adapt.
+    A criterion is a checkpoint callback with a monitored metric. The accuracy of its epoch on the target's test images
+    is logged as `<metric>_<name of its file>`; `metric` itself is the accuracy of the last epoch. The table states
+    which criteria use target labels: such an oracle is not available in practice.
 
     Args:
-        metric: the accuracy on the target's test images, as the module logs it.
+        metric: Name under which the module logs the accuracy on the target's test images.
     """
 
     def __init__(self, *, metric: str) -> None:
         self.metric = metric
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Refuse data of one domain."""
+        """Refuse data without two domains."""
         handed_over(trainer, TwoDomains, to=self)
 
     def on_test_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Test every chosen epoch, and go back to the weights that were there."""
+        """Test every selected epoch, and restore the current weights."""
         current = {name: tensor.clone() for name, tensor in pl_module.state_dict().items()}
         data = handed_over(trainer, TwoDomains, to=self)
         count, rows = images_tested(trainer, data), []
@@ -45,7 +45,7 @@ class Selections(pl.Callback):
                 continue
             file = Path(str(callback.dirpath)) / f"{callback.filename}.ckpt"
             if not callback.best_model_path or not file.is_file():
-                continue  # a run too short to choose
+                continue  # the run was too short to select an epoch
             saved = read_checkpoint(file, pl_module.device)
             pl_module.load_state_dict(saved["state_dict"])
             with trainer.precision_plugin.forward_context():
@@ -63,7 +63,7 @@ class Selections(pl.Callback):
 
 
 def images_tested(trainer: pl.Trainer, data: TwoDomains) -> int:
-    """Return how many of the target's test images are tested: all, or the first ones in a try-out."""
+    """Return the number of the target's test images that are tested: all, or the first ones in a try-out."""
     if not is_limited(trainer, "test"):
         return data.count("test", "target")
     loaders: Any = trainer.test_dataloaders
@@ -72,7 +72,7 @@ def images_tested(trainer: pl.Trainer, data: TwoDomains) -> int:
 
 @torch.no_grad()
 def target_accuracy(module: pl.LightningModule, data: TwoDomains, count: int) -> float:
-    """Return the share of the target's first test images that a module in eval mode predicts right, on every rank."""
+    """Return the accuracy of a module in eval mode on the target's first test images, the same on every rank."""
     assert isinstance(module, AdaptsDomains)
     right = 0
     for positions in torch.arange(count, device=module.device).split(AT_ONCE):

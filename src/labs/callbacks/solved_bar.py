@@ -1,4 +1,4 @@
-"""Show how a test goes that solves problems: one bar in a terminal, a line for each batch anywhere else."""
+"""Progress of a test that solves problems: one bar in a terminal, else one line per batch."""
 
 import sys
 import time
@@ -14,7 +14,7 @@ from labs.datamodules.protocols import ChangesImages, ShowsImages, handed_over, 
 
 
 def solved(*, enabled: bool = True) -> ProgressBar | None:
-    """Return a bar that follows the method as it solves; where standard output is no terminal, lines."""
+    """Return a live bar if standard output is a terminal, else one that prints a line after each batch."""
     return SolvedBar(live=sys.stdout.isatty()) if enabled else None
 
 
@@ -22,7 +22,7 @@ class SolvedBar(ProgressBar):
     """Draw one bar over the problems of a test.
 
     Args:
-        live: draw a bar; else print a line at the end of each batch.
+        live: Whether to draw a bar; otherwise a line is printed after each batch.
     """
 
     def __init__(self, *, live: bool) -> None:
@@ -34,7 +34,7 @@ class SolvedBar(ProgressBar):
         self.is_enabled = False
 
     def on_test_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Begin."""
+        """Start the bar."""
         self.method, self.started = needed(pl_module, ChangesImages, by=self), time.monotonic()
         images = len(handed_over(trainer, ShowsImages, to=self).names)
         self.problems = images * len(self.method.targets)
@@ -46,17 +46,17 @@ class SolvedBar(ProgressBar):
             self.screen.start()
 
     def on_test_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
-        """Print how far it is."""
+        """Print the progress."""
         if not self.live and self.is_enabled:
             seconds = time.monotonic() - self.started
-            print(f"{self.method.solved} of {self.problems} problems  {seconds:.0f} s", flush=True)
+            print(f"{self.method.solved} of {self.problems} problems solved in {seconds:.0f} s", flush=True)
 
     def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Leave the bar standing."""
+        """Stop updating the bar."""
         self.screen.stop()
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
-        """Leave the bar standing where it stopped, if it was begun."""
+        """Stop updating the bar, if it was started."""
         if hasattr(self, "screen"):
             self.screen.stop()
 

@@ -1,4 +1,4 @@
-"""Loss and accuracy of the training batch, every few steps: how a short training goes from step to step."""
+"""Loss and accuracy of the training batch every few steps: the course of a short training."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,13 +23,13 @@ FILE = "steps.tsv"
 
 
 class StepCurves(pl.Callback):
-    """Measure the net on the batch that it has just learned from, in eval mode, without dropout.
+    """Measure the net on the batch of the current step, in eval mode (without dropout).
 
-    Loggers show it as `steps/loss` and `steps/acc`; `steps.tsv` and `images/steps.png` keep it. It changes no number of
-    a run.
+    Loggers show the results as `steps/loss` and `steps/acc`. They are saved in `steps.tsv` and drawn in
+    `images/steps.png`. The results of the run do not change.
 
     Args:
-        every: optimizer steps from one measurement to the next; the first step has one, too.
+        every: Number of optimizer steps from one measurement to the next, from the first step on.
     """
 
     def __init__(self, *, every: int) -> None:
@@ -42,9 +42,9 @@ class StepCurves(pl.Callback):
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Batch, batch_idx: int
     ) -> None:
-        """Measure, if the step is one of those."""
+        """Measure if it is due."""
         step = trainer.global_step
-        if (step - 1) % self.every or (self.rows and self.rows[-1][0] >= step):  # or gradients are still gathered
+        if (step - 1) % self.every or (self.rows and self.rows[-1][0] >= step):  # or gradients are accumulated
             return
         net = pl_module.get_submodule("net")
         with torch.no_grad(), evaluating(net), trainer.precision_plugin.forward_context():
@@ -68,9 +68,9 @@ class StepCurves(pl.Callback):
         show_picture(trainer, "steps", path, trainer.global_step)
 
     def state_dict(self) -> dict[str, Any]:
-        """Save what was measured, for a run that goes on."""
+        """Save the measurements, for a resumed run."""
         return {"rows": [list(row) for row in self.rows]}
 
     def load_state_dict(self, state_dict: dict[str, Sequence[Sequence[float]]]) -> None:
-        """Take up what was measured before."""
+        """Restore the measurements."""
         self.rows = [list(row) for row in state_dict["rows"]]

@@ -1,4 +1,4 @@
-"""Keep every step of a small run, and have its practical draw them."""
+"""Save every step of a small run, and draw the steps."""
 
 from pathlib import Path
 
@@ -15,16 +15,16 @@ from labs.storage.files import write_text
 
 
 class Steps(pl.Callback):
-    """Write `steps.tsv`, one row for each step and the first before any, and the picture that the sheet draws of it."""
+    """Write `steps.tsv`, with one row per step (the first row is the start), and the figure of the practical."""
 
     @rank_zero_only
     def on_test_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Save the steps of a run that has come to its end."""
+        """Save the steps of a finished run."""
         self._save(trainer, pl_module)
 
     @rank_zero_only
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
-        """Save the steps of a run that was interrupted, if it has taken any."""
+        """Save the steps of an interrupted run, if there are any."""
         if trainer.global_step:
             self._save(trainer, pl_module)
 

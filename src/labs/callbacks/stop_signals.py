@@ -8,10 +8,10 @@ from labs.runs.signals import stop
 
 
 class StopSignals(pl.Callback):
-    """Stop a run of several processes at once: Lightning's handler would wait for the others, which are busy."""
+    """Stop a run of several processes immediately: Lightning's handler would wait for the busy processes."""
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Take the place of the handler that Lightning has just set, and takes back at the end."""
+        """Replace the handler that Lightning has just set, and that it removes at the end."""
         if trainer.world_size > 1:
             signal.signal(signal.SIGTERM, stop)
 

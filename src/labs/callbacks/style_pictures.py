@@ -1,4 +1,4 @@
-"""What a style-transfer run leaves to look at: pictures at full size, a sheet, how they grew, and their losses."""
+"""Save the results of style transfer: pictures at full size, a sheet, an animation, and the losses."""
 
 import json
 from pathlib import Path
@@ -22,14 +22,14 @@ from labs.storage.files import write_text
 
 
 class StylePictures(pl.Callback):
-    """Save the pictures of a run, as they grow and when they are done or interrupted.
+    """Save the pictures of a run while they develop, and at the end or on interruption.
 
     `images/<pair>.png` has the recipe, the losses and the credits in its metadata. `images/growth/<evaluations>.png`
-    are the frames of `images/growth.gif`; `losses.tsv` has a row for every evaluation and pair, `pictures.tsv` one
-    for every pair.
+    are the frames of `images/growth.gif`. `losses.tsv` has one row per evaluation and pair, `pictures.tsv` one row per
+    pair.
 
     Args:
-        frame_size: pixels of the longer side of a picture in the frames and in TensorBoard.
+        frame_size: Longer side of a picture in the frames and in TensorBoard, in pixels.
     """
 
     def __init__(self, *, frame_size: int = 256) -> None:
@@ -41,7 +41,7 @@ class StylePictures(pl.Callback):
 
     @rank_zero_only
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Drop the frames of evaluations that this run makes again, and show where the pictures start."""
+        """Delete the frames of evaluations that this run repeats, and save the first frame."""
         data = handed_over(trainer, PicturePairs, to=self)
         self.began, done = True, needed(pl_module, MakesPictures, by=self).evaluations
         for frame in images_folder(trainer, "growth").glob("*.png"):
@@ -75,7 +75,7 @@ class StylePictures(pl.Callback):
 
     @rank_zero_only
     def on_test_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Save the finished pictures with what they measure."""
+        """Save the finished pictures and their metrics."""
         assert isinstance(pl_module, MakesPictures)
         results = {name: values.tolist() for name, values in pl_module.results.items()}
         table = pd.DataFrame({"picture": handed_over(trainer, PicturePairs, to=self).names, **results})
@@ -84,7 +84,7 @@ class StylePictures(pl.Callback):
 
     @rank_zero_only
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
-        """Save the best pictures so far; a run that could not even begin has none, whatever its checkpoint holds."""
+        """Save the best pictures so far, if the run has started."""
         if self.rows and self.began:
             self._save(trainer, pl_module, pd.DataFrame({"picture": handed_over(trainer, PicturePairs, to=self).names}))
 
@@ -93,7 +93,7 @@ class StylePictures(pl.Callback):
         return {"rows": self.rows}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take up the losses of the run that is resumed."""
+        """Restore the losses of the resumed run."""
         self.rows = [tuple(row) for row in state_dict["rows"]]
 
     def _save(self, trainer: pl.Trainer, pl_module: pl.LightningModule, table: pd.DataFrame) -> None:

@@ -1,4 +1,4 @@
-"""TensorBoard beyond scalars: training beside validation, HPARAMS, a card with recipe and freeze table, pictures."""
+"""TensorBoard beyond scalars: training and validation in one chart, HPARAMS, the recipe, and pictures."""
 
 from collections.abc import Mapping
 from contextlib import closing
@@ -17,17 +17,17 @@ from torch.utils.tensorboard.summary import hparams
 from labs.drawing.figures import Figure
 from labs.storage.files import replacing
 
-HPARAMS = ".hparams"  # ends the name of a file of their own, which a run that goes on under other settings replaces
+HPARAMS = ".hparams"  # suffix of a separate file, which a run that is resumed with other settings replaces
 
 
 def writer(trainer: pl.Trainer) -> Any:
-    """Return the run's TensorBoard writer; without one (`logger=none`), an object whose methods do nothing."""
+    """Return the run's TensorBoard writer or, without one (`logger=none`), an object whose methods do nothing."""
     found = (logger.experiment for logger in trainer.loggers if isinstance(logger, TensorBoardLogger))
     return next(found, DummyLogger().experiment)
 
 
 def images_folder(trainer: pl.Trainer, *parts: str) -> Path:
-    """Return `images/` of the run directory, or a folder in it, made if needed."""
+    """Return `images/` of the run directory, or a folder in it, and create it if needed."""
     folder = Path(trainer.default_root_dir, "images", *parts)
     folder.mkdir(parents=True, exist_ok=True)
     return folder
@@ -59,11 +59,11 @@ def show_picture(trainer: pl.Trainer, tag: str, path: Path, step: int = 0) -> No
 class TensorBoardCards(pl.Callback):
     """Fill three tabs that Lightning leaves empty.
 
-    TEXT: the command and the freeze table. CUSTOM SCALARS: training and validation on one chart. HPARAMS: the recipe
-    with the final test metrics, when they are known.
+    TEXT: the command and the freeze table. CUSTOM SCALARS: training and validation in one chart. HPARAMS: the recipe
+    with the final test metrics.
 
     Args:
-        recipe: what `metrics.json` says of the run besides its results.
+        recipe: The facts of the run in `metrics.json`, without its results.
     """
 
     def __init__(self, recipe: Mapping[str, Any]) -> None:
@@ -80,7 +80,7 @@ class TensorBoardCards(pl.Callback):
 
     @rank_zero_only
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Lay out the CUSTOM SCALARS tab once the names of the metrics are known."""
+        """Set up the CUSTOM SCALARS tab when the names of the metrics are known."""
         if self.laid_out:
             return
         self.laid_out = True
@@ -91,7 +91,7 @@ class TensorBoardCards(pl.Callback):
 
     @rank_zero_only
     def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Write the HPARAMS tab, last of all: TensorBoard leaves a file for good when it finds a later one."""
+        """Write the HPARAMS tab last: TensorBoard stops reading a file when it finds a later one."""
         board = writer(trainer)
         if not isinstance(board, SummaryWriter):
             return

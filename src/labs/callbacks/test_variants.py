@@ -1,4 +1,4 @@
-"""Test a classifier on its test images moved, lit otherwise, turned and inverted: one table and one sheet."""
+"""Test a classifier on shifted, brightened, rotated and inverted test images: one table and one sheet."""
 
 from pathlib import Path
 from typing import Any
@@ -23,22 +23,22 @@ from labs.functional.image_variants import VARIANTS
 from labs.nets.eval_mode import as_built, evaluating
 from labs.storage.files import write_text
 
-LONGEST = 13  # letters of the name of a class under an image
+LONGEST = 13  # characters of a class name below an image
 FILE, PICTURE = "variants.tsv", "test_variants"
 
 
 class TestVariants(pl.Callback):
-    """Ask the tested net about eight versions of each test image (`labs.functional.image_variants`).
+    """Test the net on eight versions of each test image (`labs.functional.image_variants`).
 
-    They are made of the stored pixels, in 8 bits, and normalized as the others. `variants.tsv` has accuracy and loss of
-    each version, and the share of images whose answer stays that to the image itself; `images/test_variants.png` shows
-    some of them with their answers. `test/<version>_acc` is a metric of the run.
+    The versions are made from the stored 8-bit pixels and normalized like the originals. `variants.tsv` holds the
+    accuracy and the loss of each version, and the share of images whose prediction does not change.
+    `images/test_variants.png` shows some of them with their predictions. `test/<version>_acc` is a metric of the run.
 
     Args:
-        shown: test images on the sheet, spread evenly over the split.
+        shown: Number of test images on the sheet, evenly spaced in the split.
     """
 
-    __test__ = False  # pytest takes the name for a test's
+    __test__ = False  # pytest would take this class for a test
 
     def __init__(self, *, shown: int = 6) -> None:
         if shown < 1:
@@ -46,12 +46,12 @@ class TestVariants(pl.Callback):
         self.shown = shown
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Refuse other runs than a classifier's, before anything trains."""
+        """Refuse runs that do not train a classifier, before training."""
         if not isinstance(handed_over(trainer, ImagesOfClasses, to=self), ImageClassification):
-            raise LabsError("callbacks=test_variants goes with the runs of a classifier alone; leave it out.")
+            raise LabsError("callbacks=test_variants works only for classifiers; leave it out.")
 
     def on_test_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Measure; what is logged now is known to all callbacks at the end."""
+        """Compute the metrics; logged here, they are available to all callbacks at the end."""
         data = handed_over(trainer, ImagesOfClasses, to=self)
         assert isinstance(data, ImageClassification)
         count = len(data.rows["test"])
@@ -73,7 +73,7 @@ class TestVariants(pl.Callback):
         self._write(trainer, data, rows, found, count)
 
     def _answers(self, name: str, data: ImageClassification, module: pl.LightningModule, count: int) -> Tensor:
-        """Return the logits of a version of the first test images, on the CPU."""
+        """Return the logits of one version of the first test images, on the CPU."""
         net = module.get_submodule("net")
         logits = []
         with as_built(net), evaluating(net), torch.no_grad():
@@ -105,10 +105,10 @@ class TestVariants(pl.Callback):
             for name in VARIANTS
         ]
         best, worst = (pick(rows[1:], key=lambda row: row["accuracy"]) for pick in (max, min))
-        told = (f"{row['variant'].replace('_', ' ')} {row['accuracy']:.1%}" for row in (rows[0], best, worst))
+        listed = (f"{row['variant'].replace('_', ' ')} {row['accuracy']:.1%}" for row in (rows[0], best, worst))
         path = images_folder(trainer) / f"{PICTURE}.png"
-        title = f"Test images, changed: {', '.join(told)}"
-        note = "Under each picture the net's answer and its confidence; + right, - wrong."
+        title = f"Accuracy on changed test images: {', '.join(listed)}"
+        note = "Below each image: the net's prediction and its confidence; + means right, - means wrong."
         tile_sheet(
             [Section("", tiles)], path, title, of_the_run(trainer, data.labels), columns=len(VARIANTS), note=note
         )

@@ -1,1 +1,1 @@
-"""What can be asked of any net: graph, fixed front, parameters, receptive fields, summary, picture."""
+"""Analysis of any net: graph, fixed front, parameters, receptive fields, summary, picture."""

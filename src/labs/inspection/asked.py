@@ -1,4 +1,4 @@
-"""Ask a net whether it sees in pictures what they were made for."""
+"""Classify pictures with a net, and compare the predictions with the classes that the pictures were made for."""
 
 from collections.abc import Sequence
 
@@ -10,16 +10,16 @@ from labs.runs.trained_net import TrainedNet, top_classes
 
 
 def asked(net: TrainedNet, pictures: Tensor, classes: Sequence[str], at_once: int) -> tuple[Tensor, list[str]]:
-    """Return the probability and the rank of each picture's class, and in words what the net sees.
+    """Return the probability and the rank of each picture's class, and a caption with the prediction.
 
     Args:
-        net: that is asked; pictures are brought to its size.
+        net: The net; pictures are resized to its input size.
         pictures: (pictures, 3, height, width) in [0, 1].
-        classes: by the name that the net has for it, what each picture was made for.
-        at_once: pictures that go through the net together.
+        classes: Name of the class that each picture was made for.
+        at_once: Number of pictures that go through the net together.
 
     Returns:
-        (2, pictures): probabilities, and ranks from 1; and a caption for each picture.
+        Probabilities and ranks (from 1), (2, pictures), and a caption per picture.
     """
     if pictures.shape[-1] != net.image_size:
         size = [net.image_size] * 2
@@ -31,13 +31,13 @@ def asked(net: TrainedNet, pictures: Tensor, classes: Sequence[str], at_once: in
     captions = []
     for row, prob, place in zip(probs, own.tolist(), rank.tolist(), strict=True):
         ((first, most),) = top_classes(net, row, 1)
-        instead = "" if place == 1 else f"\n(sees {first}, {in_percent(most)})"
+        instead = "" if place == 1 else f"\n(predicts {first}, {in_percent(most)})"
         captions.append(f"{net.name}: {in_percent(prob)}{instead}")
     return torch.stack([own, rank.float()]), captions
 
 
 def in_percent(share: float) -> str:
-    """Write a probability.
+    """Format a probability in percent.
 
     Examples:
         >>> in_percent(0.99312), in_percent(0.0312), in_percent(1e-7)

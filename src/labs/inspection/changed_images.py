@@ -1,4 +1,4 @@
-"""What a small change of an image does to the answer of a net: as computed, and as a file keeps it."""
+"""Measure how a small change of an image affects a net's prediction, as computed and as saved in a file."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -14,19 +14,19 @@ Form = Literal["float", "png", "jpeg"]  # of an image: as computed, in 8 bits, c
 
 @dataclass(frozen=True)
 class ChangedImage:
-    """An image that was changed to be taken for another class, and what came of it.
+    """An image that was changed so that a net predicts another class, and the result.
 
     Attributes:
-        position: of the image among those of the run.
-        target: the class that is wanted.
+        position: Position of the image in the data.
+        target: The target class.
         original: (3, height, width) in [0, 1].
-        changed: the same after the change; as computed it may leave [0, 1].
-        steps: that the change took.
-        before: class of the original, and its probability.
-        after: the same after the change, for each form.
-        l2: Euclidean length of the change, of pixels in [0, 1], before any compression.
-        l2_share: that length relative to the original's.
-        linf: the largest change of a number, of pixels in [0, 1].
+        changed: The same after the change. As computed, it may leave [0, 1].
+        steps: Number of steps taken.
+        before: Predicted class of the original, and its probability.
+        after: The same after the change, for each form of the image.
+        l2: Euclidean norm of the change, for pixels in [0, 1], before any compression.
+        l2_share: That norm relative to the norm of the original.
+        linf: Largest change of a pixel value, for pixels in [0, 1].
     """
 
     position: int
@@ -42,11 +42,11 @@ class ChangedImage:
 
     @property
     def already(self) -> bool:
-        """Whether there was nothing to do: the net takes the original for the target."""
+        """Whether the net already predicts the target for the original."""
         return self.before[0] == self.target
 
     def fools(self, form: Form) -> bool:
-        """Say whether the net takes a form of the changed image for the target."""
+        """Return whether the net predicts the target for this form of the changed image."""
         return self.after[form][0] == self.target
 
 
@@ -62,17 +62,17 @@ def measure_changes(
     quality: int,
     at_once: int,
 ) -> list[ChangedImage]:
-    """Ask a net about images before and after a change.
+    """Classify images before and after a change.
 
     Args:
-        net: that is asked.
+        net: The net that predicts.
         originals: (problems, 3, height, width) in [0, 1].
-        changed: the same after the change.
-        positions: of each image among those of the run.
-        targets: class that each was changed for.
-        steps: that each change took.
-        quality: of JPEG.
-        at_once: images that go through the net together.
+        changed: The same after the change.
+        positions: Position of each image in the data.
+        targets: Target class of each change.
+        steps: Number of steps of each change.
+        quality: JPEG quality.
+        at_once: Number of images that go through the net together.
     """
 
     def asked(images: Tensor) -> list[tuple[int, float]]:

@@ -1,7 +1,7 @@
 """Cut a net in two: a prefix whose output for an image never changes during training, and the rest.
 
-The cut runs through a single value (the output of a residual block, of a layer) on which everything after it depends,
-so the two parts one after the other are the net. They share its modules and parameters.
+The net is cut at a single value, such as the output of a residual block, on which everything after it depends. Applying
+the two parts one after the other is therefore the same as applying the net. They share its modules and parameters.
 """
 
 from collections.abc import Callable
@@ -16,7 +16,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from labs.inspection.graph import DETERMINISTIC_FUNCTIONS, symbolic_trace
 from labs.nets.eval_mode import evaluating
 
-# Layers whose output is a function of their input and their parameters: these very classes, as a subclass may do more.
+# Layers whose output is a function of input and parameters. Subclasses do not count, because they may do more.
 _ALWAYS = (
     *(nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear, nn.Flatten, nn.Identity),
     *(nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.ELU, nn.GELU, nn.SiLU, nn.Sigmoid, nn.Tanh, nn.Hardswish, nn.Softplus),
@@ -25,7 +25,7 @@ _ALWAYS = (
     *(nn.LayerNorm, nn.GroupNorm, nn.LocalResponseNorm),
 )
 _IN_EVAL_MODE = (nn.BatchNorm1d, nn.BatchNorm2d, nn.Dropout, nn.Dropout2d, nn.AlphaDropout)
-_LIBRARIES = ("timm.layers.",)  # whose versions of these layers are known to do no more than these do
+_LIBRARIES = ("timm.layers.",)  # whose subclasses of these layers are known to do no more
 
 
 @dataclass(frozen=True)
@@ -33,19 +33,19 @@ class Cut:
     """A place where a net can be cut."""
 
     name: str  # of the part of the net that ends there, such as `layer2`
-    shape: tuple[int, ...]  # of what crosses the cut, without the batch axis
-    dtype: torch.dtype  # of what crosses the cut
+    shape: tuple[int, ...]  # of the features at the cut, without the batch axis
+    dtype: torch.dtype  # of the features
     flops: int  # floating-point operations up to the cut for one image
     net: fx.GraphModule  # the operations of the whole net
-    last: int  # position of the last one before the cut
+    last: int  # position of the last operation before the cut
 
     @property
     def bytes(self) -> int:
-        """Bytes of what crosses the cut, an image."""
+        """Bytes of the features of one image."""
         return torch.Size(self.shape).numel() * self.dtype.itemsize
 
     def parts(self) -> tuple[fx.GraphModule, fx.GraphModule]:
-        """Return the prefix, from images to what crosses the cut, and the suffix, from there to the net's output."""
+        """Return the prefix, from images to features, and the suffix, from features to the net's output."""
         nodes = list(self.net.graph.nodes)
         before, after = fx.Graph(), fx.Graph()
         copied: dict[fx.Node, fx.Node] = {}
@@ -59,29 +59,29 @@ class Cut:
 
 
 class CannotCutError(ValueError):
-    """A net has no fixed prefix; the message says what stands first in the way, in words for its user."""
+    """Raised if a net has no fixed prefix; the message gives the first reason, in words for the user."""
 
 
 def fixed_cuts(net: nn.Module, image: Tensor, changing: Callable[[str], bool]) -> tuple[list[Cut], str]:
-    """Find the places where a net can be cut behind a prefix that never changes, and what ends that prefix.
+    """Find the places where a net can be cut after a prefix that never changes, and what ends that prefix.
 
     Args:
-        net: in the modes (training, eval) of its layers in which it trains.
-        image: one normalized image (1, channels, height, width), on the net's device; only its shape matters.
-        changing: tells by its name whether a parameter will change.
+        net: The net, with its layers in the modes (training, eval) that they have during training.
+        image: One normalized image (1, channels, height, width), on the net's device; only its shape matters.
+        changing: Returns whether a parameter with a given name will change.
 
     Returns:
-        The places, in the order of the net, and in words what changes behind the last one.
+        The cuts, from the input to the output, and a description of what changes after the last one.
 
     Raises:
-        CannotCutError: there is no such place.
+        CannotCutError: If there is no such place.
     """
     traced = _trace(net)
     nodes = [node for node in traced.graph.nodes if node.op != "output"]
     fixed, blocker = _fixed(traced, nodes, changing)
     places = [n for n in range(1, fixed) if _is_border(nodes, n)]
     if not places:
-        raise CannotCutError(blocker or f"{type(net).__name__} has no place that all of an image passes through.")
+        raise CannotCutError(blocker or f"{type(net).__name__} cannot be cut at a single layer.")
     meter = _Meter(traced)
     with torch.no_grad(), evaluating(net), meter.counter:
         meter.run(image)
@@ -89,7 +89,7 @@ def fixed_cuts(net: nn.Module, image: Tensor, changing: Callable[[str], bool]) -
 
 
 def resume_from(net: nn.Module, cut: Cut) -> None:
-    """Let a net take what crosses a cut in place of images; images, which have another shape, still go all the way."""
+    """Let a net accept the features at a cut in place of images; images still go through the whole net."""
     whole_again(net)
     _, suffix = cut.parts()
     whole = net.forward
@@ -101,12 +101,12 @@ def resume_from(net: nn.Module, cut: Cut) -> None:
 
 
 def whole_again(net: nn.Module) -> None:
-    """Take back `resume_from`."""
+    """Undo `resume_from`."""
     net.__dict__.pop("forward", None)
 
 
 class _Meter(fx.Interpreter):
-    """Run a net and note of every operation its output's shape and type, and the operations counted so far."""
+    """Run a net and record, for every operation, the output's shape and type and the FLOPs counted so far."""
 
     def __init__(self, net: fx.GraphModule) -> None:
         super().__init__(net, garbage_collect_values=False)
@@ -121,21 +121,21 @@ class _Meter(fx.Interpreter):
 
 
 def _trace(net: nn.Module) -> fx.GraphModule:
-    """Trace a net whose operations are the same in training and in evaluation."""
+    """Trace a net, and check that its operations are the same in training and evaluation mode."""
     try:
         traced = symbolic_trace(net)
         with evaluating(net):
             in_evaluation = symbolic_trace(net).code
-    except Exception as error:  # a trace runs the net's own code with stand-ins for tensors: it can fail in any way
+    except Exception as error:  # a trace runs the net's own code with proxies for tensors, and can fail in any way
         why = f"the operations of {type(net).__name__} depend on its data ({type(error).__name__})."
         raise CannotCutError(why) from None
     if traced.code != in_evaluation:
-        raise CannotCutError(f"{type(net).__name__} computes something else in training than in evaluation.")
+        raise CannotCutError(f"{type(net).__name__} does not run the same operations in training and in evaluation.")
     return traced
 
 
 def _fixed(net: fx.GraphModule, nodes: list[fx.Node], changing: Callable[[str], bool]) -> tuple[int, str]:
-    """Return how many operations from the first on never change, and what ends them."""
+    """Return how many operations from the first on never change, and the reason why the next one does."""
     reasons = ((position, _why_it_changes(net, node, changing)) for position, node in enumerate(nodes))
     return next(((position, why) for position, why in reasons if why), (len(nodes), ""))
 
@@ -145,14 +145,14 @@ def _why_it_changes(net: fx.GraphModule, node: fx.Node, changing: Callable[[str]
         return ""
     target = str(node.target)
     if node.op == "get_attr":
-        return f"{target} trains." if target in dict(net.named_parameters()) and changing(target) else ""
+        return f"{target} is trainable." if target in dict(net.named_parameters()) and changing(target) else ""
     if node.op == "call_module":
         module = net.get_submodule(target)
         trains = [name for name, _ in module.named_parameters(prefix=target) if changing(name)]
         if trains:
-            return f"{trains[0]} trains."
+            return f"{trains[0]} is trainable."
         kinds = [type(module), *(type(module).__mro__ if type(module).__module__.startswith(_LIBRARIES) else ())]
-        forgets = getattr(module, "running_mean", "") is None  # batch norm that takes a batch's even in eval mode
+        forgets = getattr(module, "running_mean", "") is None  # batch norm that uses batch statistics even in eval mode
         if set(kinds) & set(_IN_EVAL_MODE) and not forgets:
             kind = "batch norm" if "Norm" in type(module).__name__ else "dropout"
             hint = "; freeze.batch_norm=eval would keep its statistics" if kind == "batch norm" else ""
@@ -160,14 +160,14 @@ def _why_it_changes(net: fx.GraphModule, node: fx.Node, changing: Callable[[str]
             return f"{kind} is in train mode ({target}{hint})." if training else ""
         if set(kinds) & set(_ALWAYS) and not module._forward_pre_hooks:
             return ""
-        return f"{target} is a {type(module).__name__}, which may change."
+        return f"the output of {target} ({type(module).__name__}) may change."
     name = target if node.op == "call_method" else getattr(node.target, "__name__", target)
     draws = name == "scaled_dot_product_attention" and (node.kwargs.get("dropout_p") or len(node.args) > 4)
-    return "" if name in DETERMINISTIC_FUNCTIONS and not draws else f"{name} may change."
+    return "" if name in DETERMINISTIC_FUNCTIONS and not draws else f"the output of {name} may change."
 
 
 def _is_border(nodes: list[fx.Node], last: int) -> bool:
-    """Say whether of all values up to the last one only that one is used behind it, and is the only way there."""
+    """Return whether all later operations depend on the value at `last` alone."""
     place = {node: n for n, node in enumerate(nodes)}
     crossing = {source for node in nodes[last + 1 :] for source in node.all_input_nodes if place[source] <= last}
     returned = any(user not in place for node in nodes[: last + 1] for user in node.users)

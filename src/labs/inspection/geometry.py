@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from labs.inspection.placement import Box
 
-# Inches: the axes span the figure, so that data units are inches and fonts keep pace with the boxes.
+# In inches: the axes span the figure, so that data units are inches and fonts match the boxes.
 WIDTH, HEIGHT = 2.35, 0.44  # of a box
 ROW, LANE = 0.68, 2.55  # from one box to the next, down and to the right
 HEAD, FOOT, LEFT_MARGIN = 1.15, 0.6, 0.3
@@ -14,13 +14,13 @@ _ARC = 0.13  # from one shortcut to the next
 
 @dataclass(frozen=True)
 class Sheet:
-    """Where everything stands on the picture, in inches from its top left corner; dictionaries by column."""
+    """Positions in the picture, in inches from its top left corner; dictionaries by column."""
 
     boxes: list[Box]
     first_rank: dict[int, int]  # of the first row
-    left: dict[int, float]  # edge of the main lane
-    gutter: dict[int, float]  # where the line from the column before comes up, left of all arcs
-    arcs: dict[tuple[int, int], int]  # shortcuts by (source, column), and their steps from the boxes: a line a source
+    left: dict[int, float]  # left edge of the main lane
+    gutter: dict[int, float]  # position of the line from the previous column, to the left of all arcs
+    arcs: dict[tuple[int, int], int]  # shortcuts by (source, column) and their distance from the boxes, in steps
     size: tuple[float, float]  # width and height
 
     def x(self, box: Box) -> float:
@@ -32,25 +32,25 @@ class Sheet:
         return HEAD + (box.rank - self.first_rank[box.column]) * ROW
 
     def center(self, box: Box) -> float:
-        """Middle of a box from left to right."""
+        """Horizontal center of a box."""
         return self.x(box) + WIDTH / 2
 
     def arc(self, box: Box, step: int) -> float:
-        """Place of the vertical part of a shortcut in the column of a box."""
+        """Position of the vertical part of a shortcut in the column of a box."""
         return self.left[box.column] - 0.14 - step * _ARC
 
     def is_far(self, source: Box, target: Box) -> bool:
-        """Tell whether a line comes from an earlier column, and not from the end of its main lane."""
+        """Return whether a line comes from an earlier column, but not from the end of its main lane."""
         last = source.rank == self.first_rank[target.column] - 1 and source.lane == 0
         return source.column != target.column and not last
 
     def is_shortcut(self, source: Box, target: Box) -> bool:
-        """Tell whether a line of the main lane jumps over rows of its column."""
+        """Return whether a line of the main lane skips rows of its column."""
         return source.lane == target.lane == 0 and target.rank - source.rank > 1
 
 
 def new_sheet(boxes: list[Box]) -> Sheet:
-    """Work out the positions of placed boxes and of the shortcuts beside them."""
+    """Compute the positions of placed boxes and of their shortcuts."""
     first_rank: dict[int, int] = {}
     lanes: dict[int, int] = {}
     for box in boxes:

@@ -1,4 +1,4 @@
-"""The operations of a net in the order they run: the common ground of the summary and the picture."""
+"""The operations of a net in the order in which they run, for the summary and the picture."""
 
 from collections import Counter
 from dataclasses import dataclass, replace
@@ -13,7 +13,7 @@ from labs import LabsError
 from labs.inspection.window import Window, function_window, module_window
 from labs.nets.eval_mode import evaluating
 
-# Which color an operation gets in the picture, by the name of the function or method that the net calls.
+# The kind of an operation, which sets its color in the picture, by the name of the function or method.
 _FUNCTION_KINDS = {
     "convolution": ("conv2d", "conv_transpose2d"),
     "normalization": ("batch_norm", "group_norm", "layer_norm", "instance_norm", "local_response_norm"),
@@ -33,7 +33,7 @@ _KINDS_BY_FILE = {  # and by the file of `torch.nn` that defines the module
     "conv": "convolution",
     "flatten": "reshape",
 }
-# Layers that a library may have a version of its own of, such as a batch norm with its activation.
+# Layers of which a library may have its own version, such as batch norm with an activation.
 LAYERS = (_ConvNd, _BatchNorm, nn.LayerNorm, nn.GroupNorm, nn.Linear)
 # Functions and methods whose result depends on their arguments alone, whatever the mode of the net.
 DETERMINISTIC_FUNCTIONS = {
@@ -48,8 +48,8 @@ DETERMINISTIC_FUNCTIONS = {
 class Op:
     """One operation of a net.
 
-    Its name is that of the module, dotted, or of the module that calls the function, then the function; a later call
-    of the same thing carries `#2`, `#3`, ...
+    Its name is the dotted name of the module or, for a function, that of the calling module and the function. Repeated
+    calls end in `#2`, `#3`, ...
     """
 
     name: str
@@ -63,7 +63,7 @@ class Op:
 
 @dataclass(frozen=True)
 class NetGraph:
-    """The operations of a net; `exact` is False where only the order of the calls is known, not the edges."""
+    """The operations of a net; `exact` is False if only the order of the calls is known, not the edges."""
 
     ops: tuple[Op, ...]
     exact: bool
@@ -72,10 +72,10 @@ class NetGraph:
 def trace_net(net: nn.Module, image_size: tuple[int, int, int]) -> NetGraph:
     """List the operations that turn one image into the output of the net.
 
-    The edges come from a symbolic trace (`torch.fx`). A net that cannot be traced, such as one that branches
-    on its data, is run with forward hooks instead: its modules then stand in a chain, in the order of their
-    calls. The net runs once on a black image in evaluation mode; its modes, gradients, buffers and the random
-    number generators are left as they were.
+    The edges come from a symbolic trace (`torch.fx`). A net that cannot be traced, such as one that branches on its
+    data, is run with forward hooks instead; its modules then form a chain in the order of their calls. The net runs
+    once on a black image in evaluation mode. Its modes, gradients and buffers and the random number generators do not
+    change.
 
     Args:
         net: The net; it stays on its device and in its dtype.
@@ -88,7 +88,7 @@ def trace_net(net: nn.Module, image_size: tuple[int, int, int]) -> NetGraph:
     with evaluating(net), torch.no_grad(), torch.random.fork_rng(devices=gpus):
         images = _black_image(net, image_size)
         try:
-            # A trace runs the code of the net with stand-ins for tensors: it can fail in any way.
+            # A trace runs the code of the net with proxies for tensors, and can fail in any way.
             recorder = _Recorder(symbolic_trace(net))
             recorder.run(images)
             return NetGraph(tuple(recorder.ops), exact=True)
@@ -97,7 +97,7 @@ def trace_net(net: nn.Module, image_size: tuple[int, int, int]) -> NetGraph:
 
 
 def symbolic_trace(net: nn.Module) -> fx.GraphModule:
-    """Write down the operations of a net; a library's own versions of PyTorch's layers are one operation, too."""
+    """Trace the operations of a net; a library's own version of a PyTorch layer counts as one operation."""
     tracer = _Tracer()
     graph = tracer.trace(net)
     return fx.GraphModule(tracer.root, graph, type(net).__name__)
@@ -109,14 +109,14 @@ class _Tracer(fx.Tracer):
 
 
 def is_leaf(module: nn.Module) -> bool:
-    """Tell whether a module counts as one operation: PyTorch's own layers, and modules without children."""
+    """Return whether a module counts as one operation: PyTorch's layers and modules without children do."""
     containers = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
     own = type(module).__module__.startswith("torch.nn") and not isinstance(module, containers)
     return own or isinstance(module, LAYERS) or not any(True for _ in module.children())
 
 
 class _Recorder(fx.Interpreter):
-    """Run a traced net and write down every operation that depends on the image."""
+    """Run a traced net and record every operation that depends on the image."""
 
     def __init__(self, traced: fx.GraphModule) -> None:
         super().__init__(traced)
@@ -129,7 +129,7 @@ class _Recorder(fx.Interpreter):
         result = super().run_node(n)
         inputs = tuple(dict.fromkeys(self._position[i] for i in n.all_input_nodes if i in self._position))
         shape = _shape(result)
-        # Sizes, constants, and weights that the net holds itself are no operations on the image.
+        # Sizes, constants and the net's own weights are not operations on the image.
         if n.op == "output" or shape is None or not (inputs or n.op == "placeholder"):
             return result
         if n.op == "placeholder":
@@ -171,8 +171,8 @@ def _ops_by_hooks(net: nn.Module, images: Tensor) -> list[Op]:
     except Exception as error:
         size = "x".join(map(str, images.shape[1:]))
         raise LabsError(
-            f"{type(net).__name__} cannot take one image of {size} (channels x height x width): {error}\n"
-            "Type a larger image, such as datamodule.image_size=64, or the number of channels that it has."
+            f"{type(net).__name__} does not accept an image of {size} (channels x height x width): {error}\n"
+            "Type a larger image, such as datamodule.image_size=64, or another number of channels."
         ) from error
     finally:
         for handle in handles:

@@ -1,9 +1,9 @@
-"""Guided backpropagation: a ReLU lets a gradient through where its input and the gradient are both positive.
+"""Guided backpropagation: a ReLU passes a gradient where its input and the gradient are both positive.
 
 J. Springenberg et al., "Striving for Simplicity: The All Convolutional Net", ICLR 2015 workshop, section 3.4. Hooks on
-`nn.ReLU` modules miss every ReLU that is called as a function, and give the plain gradient without a word. Here each
-call of a ReLU is caught where PyTorch dispatches it, whoever makes it: a module, one that is used several times, a
-function or an in-place method. The net itself is neither copied nor changed, and it need not be traceable.
+`nn.ReLU` modules miss every ReLU that is called as a function, and silently give the plain gradient. Here every call of
+a ReLU is intercepted where PyTorch dispatches it: calls of modules, of functions and of in-place methods. The net is
+neither copied nor changed, and it need not be traceable.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -19,10 +19,10 @@ _RELUS = {F.relu, torch.relu, Tensor.relu, F.relu6, *_IN_PLACE}
 
 
 class GuidedReLUs(TorchFunctionMode):
-    """Within this context every ReLU and ReLU6 passes gradients as guided backpropagation does.
+    """Context in which every ReLU and ReLU6 passes gradients as in guided backpropagation.
 
     Attributes:
-        calls: ReLUs that have been called so far.
+        calls: Number of calls of ReLUs so far.
     """
 
     def __init__(self) -> None:
@@ -32,7 +32,7 @@ class GuidedReLUs(TorchFunctionMode):
     def __torch_function__(
         self, func: Callable[..., Any], types: Iterable[type], args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
-        """Compute a ReLU by ourselves, and all else as it is."""
+        """Replace ReLUs, and call all other functions unchanged."""
         kwargs = kwargs or {}
         limit = _limit(func, args, kwargs)
         if limit is None:
@@ -45,7 +45,7 @@ class GuidedReLUs(TorchFunctionMode):
 
 
 def _limit(func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> float | None:
-    """Return the largest value of a ReLU, infinity for most; None: it is none."""
+    """Return the largest value of a ReLU, usually infinity, or None if the function is not a ReLU."""
     if func in _RELUS:
         return 6.0 if func is F.relu6 else torch.inf
     if func is F.hardtanh:  # what a ReLU6 calls

@@ -1,4 +1,4 @@
-"""The layers of a net by the names of its modules: what each gives, which are worth a look, and what a unit sees."""
+"""The layers of a net by module name: their outputs, a default selection, and receptive fields of units."""
 
 import difflib
 import math
@@ -23,15 +23,15 @@ _DULL = (
     "Identity",
     "Flatten",
     "Softmax",
-)  # in the name of a module's class: it shows what the one before shows
-LATER = 3  # layers that are looked at besides the first convolution
+)  # in the class name of modules whose output looks like their input
+LATER = 3  # layers in the default selection besides the first convolution
 
 
 def as_maps(output: Any) -> Tensor | None:
-    """Return what a layer gives as maps (batch, channels, height, width); None if it is nothing of the kind.
+    """Return the output of a layer as maps (batch, channels, height, width), or None if that is not possible.
 
-    A vector is a map of one position. Tokens are the patches of a square, which other tokens may stand before. Images
-    are square, so that channels are found where they stand last.
+    A vector is a map with one position. Tokens are the patches of a square image, possibly after other tokens. Because
+    images are square, a last axis of different size holds the channels.
 
     Examples:
         >>> [tuple(as_maps(torch.zeros(2, *shape)).shape[1:]) for shape in ((10,), (50, 8), (7, 7, 3), (3, 7, 7))]
@@ -50,12 +50,12 @@ def as_maps(output: Any) -> Tensor | None:
 
 @contextmanager
 def watching(net: nn.Module, calls: Mapping[str, Callable[[Tensor], None]]) -> Iterator[None]:
-    """Call functions with the maps that layers give while a net runs once; the net is left as it was.
+    """Call functions with the maps of layers while a net runs once; the net does not change.
 
     Args:
-        net: whose modules they are.
-        calls: by the name of a module, what is called with its output, at once: later layers may overwrite it in place.
-            A layer that runs several times counts the first time, one that gives no maps never.
+        net: The net.
+        calls: Functions by module name. Each is called immediately with the module's output, because later layers may
+            overwrite it. Only the first call of a layer counts, and only if it returns maps.
     """
     left = set(calls)
 
@@ -77,19 +77,19 @@ def watching(net: nn.Module, calls: Mapping[str, Callable[[Tensor], None]]) -> I
 
 
 def layer_shapes(net: nn.Module, image: Tensor) -> dict[str, Shape]:
-    """Return the shape of the maps of every layer that has some, in the order in which they are done.
+    """Return the shape of the maps of every layer that has maps, in the order in which the layers finish.
 
     Args:
-        net: it runs once, in eval mode.
-        image: (1, channels, size, size), as the net takes it; only its shape matters.
+        net: The net, which runs once in eval mode.
+        image: Input (1, channels, size, size); only its shape matters.
 
     Raises:
-        LabsError: the net cannot take an image of this size.
+        LabsError: If the net does not accept an image of this size.
     """
     shapes: dict[str, Shape] = {}
 
     def note(name: str, maps: Tensor) -> None:
-        if len(maps) == 2:  # else not one an image: parts of images, or what all have in common
+        if len(maps) == 2:  # else there is not one map per image
             shapes[name] = (maps.shape[1], maps.shape[2], maps.shape[3])
 
     names = [name for name, _ in net.named_modules() if name]
@@ -100,7 +100,7 @@ def layer_shapes(net: nn.Module, image: Tensor) -> dict[str, Shape]:
             size = "x".join(map(str, image.shape[-2:]))
             why = " ".join(str(error).split())[:120]
             raise LabsError(
-                f"the net takes no images of {size} pixels ({why}); type another net.image_size."
+                f"the net does not accept images of {size} pixels ({why}); type another net.image_size."
             ) from error
     return shapes
 
@@ -108,41 +108,42 @@ def layer_shapes(net: nn.Module, image: Tensor) -> dict[str, Shape]:
 def chosen_layers(
     net: nn.Module, shapes: Mapping[str, Shape], typed: Sequence[str] | None, classes: int, key: str = "module.layers"
 ) -> list[str]:
-    """Return the layers that are looked at: those that were typed, or a few that tell much.
+    """Return the layers to show: the given ones, or a default selection.
 
-    By default those are the first convolution, and of up to three smaller sizes of maps, evenly spread to the smallest,
-    the last layer; a whole block rather than a part of it. Where no maps are smaller, the last layer of the same size.
+    By default these are the first convolution and the last layer of up to three smaller map sizes, evenly spaced down
+    to the smallest. A whole block is preferred to a part of it. If no maps are smaller, the last layer of the same size
+    is used.
 
     Args:
-        net: of whose modules they are.
-        shapes: as `layer_shapes` returns them.
-        typed: names of modules; None: the default.
-        classes: of the net; maps of that many channels are those of its head.
-        key: of the recipe; error messages name it.
+        net: The net.
+        shapes: Result of `layer_shapes`.
+        typed: Module names. None: the default.
+        classes: Number of classes; maps with this number of channels belong to the head.
+        key: Name of the setting, for error messages.
 
     Raises:
-        LabsError: there is no such layer, or it has no maps; names near ones.
+        LabsError: If there is no such layer or it has no maps. The message lists similar names.
     """
     for layer in typed or ():
         if layer not in shapes:
             known = layer in dict(net.named_modules())
             near = [name for name in shapes if name.startswith(f"{layer}.")][-3:] if known else []
             near = near or difflib.get_close_matches(layer, shapes, n=3) or _telling(net, shapes, classes)
-            what = "gives no maps by itself" if known else "is no layer of the net"
-            raise LabsError(f"{key}: {layer} {what}; type such as {', '.join(near)}.")
+            what = f"{layer} has no maps of its own" if known else f"the net has no layer {layer}"
+            raise LabsError(f"{key}: {what}; type for example {', '.join(near)}.")
     chosen = list(dict.fromkeys(typed)) if typed else _telling(net, shapes, classes)
     if not chosen:
-        raise LabsError(f"{key}: the net has no layer with maps to look at; type net.name=squeezenet1_1, say.")
+        raise LabsError(f"{key}: the net has no layer with maps; type another net, such as net.name=squeezenet1_1.")
     return chosen
 
 
 def layer_field(graph: NetGraph, layer: str, shape: Shape) -> Field | None:
-    """Return the receptive field of a layer's units; None where nobody knows.
+    """Return the receptive field of a layer's units, or None if it is unknown.
 
     Args:
-        graph: of the whole net.
-        layer: the name of a module.
-        shape: of its maps.
+        graph: Graph of the whole net.
+        layer: Name of a module.
+        shape: Shape of its maps.
     """
     if not graph.exact:  # the edges are not known
         return None
@@ -156,9 +157,9 @@ def layer_field(graph: NetGraph, layer: str, shape: Shape) -> Field | None:
 
 
 def seen_by(field: Field, row: int, column: int) -> tuple[int, int, int, int] | None:
-    """Return which pixels a unit at a place sees: left, top, right, bottom, the last two excluded.
+    """Return the pixels that a unit sees: left, top, right, bottom, the last two excluded.
 
-    None where the units of the layer see no regular grid of windows.
+    The result is None if the receptive fields of the layer do not form a regular grid.
     """
     edges = []
     for axis, place in zip(field, (row, column), strict=True):

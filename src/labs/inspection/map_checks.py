@@ -1,4 +1,4 @@
-"""What a map of a net is worth: whether it depends on what the net has learned, and on what its score stands."""
+"""Check attribution maps: does a map depend on what the net has learned, and do its pixels affect the score?"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,27 +18,27 @@ from labs.functional.faithfulness import (
 from labs.inspection.random_layers import cascade
 from labs.nets.eval_mode import evaluating
 
-ALIKE = 0.5  # Spearman's correlation from which the maps of a trained and of a random net are called alike
+ALIKE = 0.5  # Spearman correlation from which the maps of a trained and a random net count as similar
 
 
 @dataclass
 class CheckedMap:
-    """A map of one image with what was found out about it.
+    """A map of one image, with the results of its checks.
 
     Attributes:
-        position: of the image in its data.
-        label: of the image, -1 if nobody knows.
-        target: the class whose score was asked about.
-        probabilities: of all classes, (classes,).
+        position: Position of the image in the data.
+        label: True class of the image, -1 if unknown.
+        target: The class that the map explains.
+        probabilities: Probabilities of all classes, (classes,).
         map: (height, width), 0 or more.
-        random_map: the same of the net with random weights.
-        shares: of the layers that were random at each stage, (stages,).
-        spearman: rank correlation with the map at that stage, (stages,).
-        ssim: structural similarity with it, (stages,).
-        deletion: probability of the class while pixels are deleted, (points,).
-        insertion: the same while they are inserted.
-        random_deletion: the same as `deletion` in random order, mean of several.
-        random_insertion: the same.
+        random_map: Map of the net with random weights.
+        shares: Fraction of the layers that are random at each stage, (stages,).
+        spearman: Rank correlation with the map at each stage, (stages,).
+        ssim: Structural similarity with the map at each stage, (stages,).
+        deletion: Probability of the class while pixels are deleted, (points,).
+        insertion: Probability of the class while pixels are inserted, (points,).
+        random_deletion: As `deletion`, in random order, averaged over several orders.
+        random_insertion: As `insertion`, in random order.
     """
 
     position: int
@@ -57,7 +57,7 @@ class CheckedMap:
 
     @property
     def numbers(self) -> dict[str, float]:
-        """What is told of the map in numbers: areas under the curves, and similarities at the end of the cascade."""
+        """Metrics of the map: areas under the curves, and similarities at the end of the cascade."""
         names = ("deletion", "random_deletion", "insertion", "random_insertion")
         curves = torch.stack([getattr(self, name) for name in names])
         return {
@@ -69,12 +69,12 @@ class CheckedMap:
 
     @property
     def faults(self) -> list[str]:
-        """Say in words what is wrong with the map; nothing if it passes."""
+        """Checks that the map fails, in words; empty if it passes."""
         numbers = self.numbers
         found = {
-            "the map is the same everywhere": bool(self.map.min() == self.map.max()),
-            f"random weights give much the same map (Spearman {numbers['spearman']:.2f})": numbers["spearman"] >= ALIKE,
-            "deleting its pixels removes the class no faster than at random": (
+            "the map is constant": bool(self.map.min() == self.map.max()),
+            f"random weights give a similar map (Spearman {numbers['spearman']:.2f})": numbers["spearman"] >= ALIKE,
+            "deleting its pixels removes the class no faster than random deletion": (
                 numbers["deletion"] >= numbers["random_deletion"]
             ),
         }
@@ -93,21 +93,21 @@ def check_maps(
     chunk: int,
     seed: int,
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """Make maps of images and check them.
+    """Compute maps of images and check them.
 
     Args:
-        net: maps images to logits (batch, classes); left as it was.
+        net: Maps images to logits (batch, classes). It does not change.
         images: (batch, channels, height, width), normalized.
         targets: (batch,) int64.
-        make: makes maps (batch, height, width) of a net, images and classes.
-        stages: of the cascade of random weights.
-        points: of the curves of deletion and insertion, besides their start.
-        orders: random orders of pixels that they are compared with.
-        chunk: images that go through the net together.
-        seed: of random weights and orders.
+        make: Computes maps (batch, height, width) from a net, images and classes.
+        stages: Number of stages of the cascading randomization.
+        points: Number of points of the deletion and insertion curves, besides the first.
+        orders: Number of random pixel orders to compare with.
+        chunk: Number of images that go through the net together.
+        seed: Seed of the random weights and orders.
 
     Returns:
-        The maps, and the fields of `CheckedMap` by their names, the images first.
+        The maps, and the fields of `CheckedMap` by name, with the images on the first axis.
     """
     maps = make(net, images, targets)
     stack: dict[str, list[Tensor]] = {"shares": [], "spearman": [], "ssim": []}
@@ -115,7 +115,7 @@ def check_maps(
     for share, _, forgetful in cascade(net, images[:1], stages=stages, seed=seed):
         random_maps = make(forgetful, images, targets)
         dead = random_maps.flatten(1).amax(1) == random_maps.flatten(1).amin(1)
-        if dead.any():  # behind a ReLU at the end; the classes of a random head are all alike, so ask about a live one
+        if dead.any():  # the score is zero after a final ReLU; any class of a random head will do, so use a live one
             with torch.no_grad():
                 others = forgetful(images[dead]).argmax(1)
             random_maps[dead] = make(forgetful, images[dead], others)

@@ -1,6 +1,6 @@
-"""Which pixels the score of a class depends on: maps of any net, by gradients.
+"""Attribution maps of any net: the pixels that the score of a class depends on, by gradients.
 
-What Captum has is taken from Captum (N. Kokhlikyan et al. 2020). The score is the logit, before softmax.
+Most methods come from Captum (N. Kokhlikyan et al. 2020). The score is the logit, before softmax.
 """
 
 import difflib
@@ -16,7 +16,7 @@ from labs.inspection.guided import GuidedReLUs
 from labs.inspection.undisturbed import undisturbed
 from labs.nets.torchvision_nets import did_you_mean, head_name
 
-# The words for a map, and the names of those who described it.
+# The kinds of maps, with their authors.
 MAPS = {
     "gradient": "gradient (Simonyan et al. 2014)",
     "guided": "guided backpropagation (Springenberg et al. 2015)",
@@ -39,26 +39,26 @@ def maps_of(
     layer: str | None = None,
     seed: int = 0,
 ) -> Tensor:
-    """Return a map of each image, (batch, height, width), 0 or more; the net is left as it was.
+    """Return a map of each image, (batch, height, width), 0 or more; the net does not change.
 
-    `gradient` and `guided` are the largest absolute value over the channels, `smoothgrad` that of the mean of
-    the gradients, `integrated_gradients` the absolute value of the sum over the channels. `grad_cam` is enlarged from
-    the maps of a layer.
+    `gradient` and `guided` are the largest absolute gradient over the channels, `smoothgrad` the same for the mean
+    gradient of noisy images. `integrated_gradients` is the absolute value of the sum over the channels. `grad_cam` is
+    enlarged from the maps of a layer.
 
     Args:
-        net: maps images to logits (batch, classes).
+        net: Maps images to logits (batch, classes).
         images: (batch, channels, height, width), normalized.
-        classes: (batch,) int64, whose scores are asked about.
-        method: a key of `MAPS`.
-        chunk: images that go through the net together, which bounds the memory.
-        steps: of integrated gradients, from an image of zeros, which is the mean color.
-        samples: noisy images of SmoothGrad.
-        noise: standard deviation of that noise, relative to the range of an image.
-        layer: of Grad-CAM, by its name; None: the last one with maps before the head.
-        seed: of the noise.
+        classes: Classes to explain, (batch,) int64.
+        method: A key of `MAPS`.
+        chunk: Number of images that go through the net together; a smaller number needs less memory.
+        steps: Steps of integrated gradients, from an image of zeros, which is the mean color.
+        samples: Number of noisy images for SmoothGrad.
+        noise: Standard deviation of that noise, relative to the range of an image.
+        layer: Name of the layer for Grad-CAM. None: the last layer before the head that has feature maps.
+        seed: Seed of the noise.
 
     Raises:
-        LabsError: an unknown method or layer, or guided backpropagation of a net without ReLUs.
+        LabsError: If the method or the layer is unknown, or for guided backpropagation if the net has no ReLU.
     """
     if method not in MAPS:
         raise LabsError(f"method={method}: there is no such map{did_you_mean(method, MAPS)}: {', '.join(MAPS)}.")
@@ -81,10 +81,10 @@ def maps_of(
 
 
 def last_maps(net: nn.Module, image: Tensor) -> str:
-    """Name the last module before the head whose output is maps of more than one pixel.
+    """Return the name of the last module before the head whose output is maps of more than one pixel.
 
     Raises:
-        LabsError: there is none.
+        LabsError: If there is none.
     """
     names: list[str] = []
     head = net.get_submodule(head_name(net))
@@ -107,7 +107,8 @@ def last_maps(net: nn.Module, image: Tensor) -> str:
             handle.remove()
     if not names:
         raise LabsError(
-            f"{type(net).__name__} has no layer of maps for Grad-CAM; ask for another map, such as gradient."
+            f"{type(net).__name__} has no layer with feature maps, which Grad-CAM needs; use another method, such as "
+            "gradient."
         )
     return names[-1]
 
@@ -116,13 +117,13 @@ def module_named(net: nn.Module, layer: str, key: str) -> nn.Module:
     """Return a module by its name.
 
     Raises:
-        LabsError: there is none of that name; says which are like it.
+        LabsError: If there is no such module. The message lists similar names.
     """
     modules = dict(net.named_modules())
     if layer in modules and layer:
         return modules[layer]
     near = _near(layer, list(modules))
-    raise LabsError(f"{key}={layer}: the net has no such layer; near it: {', '.join(near)}.")
+    raise LabsError(f"{key}={layer}: the net has no such layer; similar names: {', '.join(near)}.")
 
 
 def _near(layer: str, names: Sequence[str]) -> list[str]:
@@ -131,7 +132,7 @@ def _near(layer: str, names: Sequence[str]) -> list[str]:
 
 
 def _gradient(net: nn.Module, images: Tensor, classes: Tensor) -> Tensor:
-    from captum.attr import Saliency  # only a run that needs it waits for the import
+    from captum.attr import Saliency  # slow to import, so only where it is used
 
     result: Tensor = Saliency(net).attribute(images.requires_grad_(), classes, abs=False)
     return result.detach()
@@ -146,13 +147,13 @@ def _guided(net: nn.Module, images: Tensor, classes: Tensor) -> Tensor:
             same = torch.equal(net(images), plain)
     if not relus.calls:
         raise LabsError(
-            f"{type(net).__name__} has no ReLU that could guide backpropagation; ask for another map than guided, such "
-            "as gradient."
+            f"{type(net).__name__} has no ReLU, which guided backpropagation needs; use another method than guided, "
+            "such as gradient."
         )
     if not same:
         raise LabsError(
-            "the net answers differently each time it is asked, so guided backpropagation cannot be verified; ask for "
-            "another map, such as gradient."
+            "the net gives a different output each time, so guided backpropagation cannot be verified; use another "
+            "method, such as gradient."
         )
     return gradients
 
@@ -177,7 +178,7 @@ def _smooth(
     devices = [images.device] if images.device.type == "cuda" else []
     with torch.random.fork_rng(devices=devices):
         for image, label in zip(images, classes, strict=True):
-            torch.manual_seed(seed)  # an image's map is the same whichever images are beside it
+            torch.manual_seed(seed)  # the map of an image does not depend on the other images
             mean = tunnel.attribute(
                 image[None].requires_grad_(),
                 nt_type="smoothgrad",
@@ -198,8 +199,8 @@ def _grad_cam(net: nn.Module, layer: str, images: Tensor, classes: Tensor) -> Te
     try:
         coarse = LayerGradCam(net, module).attribute(images, classes, relu_attributions=True)
     except (AssertionError, RuntimeError, IndexError, ValueError) as error:
-        raise LabsError(f"module.layer={layer}: Grad-CAM needs a layer of maps ({error}).") from error
+        raise LabsError(f"module.layer={layer}: Grad-CAM needs a layer with feature maps ({error}).") from error
     if not isinstance(coarse, Tensor) or coarse.dim() != 4:
-        raise LabsError(f"module.layer={layer}: it has no maps, which Grad-CAM needs; type an earlier layer.")
+        raise LabsError(f"module.layer={layer} has no feature maps, which Grad-CAM needs; type an earlier layer.")
     size: Any = images.shape[-2:]
     return F.interpolate(coarse, size=size, mode="bilinear", align_corners=False)[:, 0].detach()

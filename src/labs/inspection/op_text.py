@@ -1,4 +1,4 @@
-"""The words on a box of the architecture picture."""
+"""The text in a box of the architecture picture."""
 
 from labs.inspection.graph import Op
 from labs.inspection.window import Window
@@ -14,17 +14,17 @@ _SHORT = {
 
 
 def by(sizes: tuple[int, ...], times: str = "\N{MULTIPLICATION SIGN}") -> str:
-    """Write sizes as a product."""
+    """Format sizes as a product."""
     return times.join(map(str, sizes))
 
 
 def square(pair: tuple[int, int], times: str = "\N{MULTIPLICATION SIGN}") -> str:
-    """Write height and width as a product, or as one number where they are the same."""
+    """Format height and width as a product, or as one number if they are equal."""
     return str(pair[0]) if pair[0] == pair[1] else by(pair, times)
 
 
 def describe(op: Op, source: Op | None) -> str:
-    """Say in a few words what an operation is, such as a 3 by 3 convolution of stride 2 to 64 channels.
+    """Describe an operation in a few words, such as a 3 by 3 convolution with stride 2 and 64 channels.
 
     Args:
         op: The operation.

@@ -1,4 +1,4 @@
-"""Name parameters by pattern: the words that freezing policies and learning rates are written in."""
+"""Select parameters by pattern, for freezing policies and learning rates."""
 
 import difflib
 from fnmatch import fnmatchcase
@@ -15,19 +15,19 @@ WORDS = ("convs", "batch_norms", "stem", "backbone", "head")
 
 
 def select(net: nn.Module, pattern: str, *, key: str) -> set[str]:
-    """Return the names of the parameters that a pattern names.
+    """Return the names of the parameters that match a pattern.
 
-    A pattern is a parameter's name (`conv1.weight`), a module's name with all that is in it (`layer1`), either with
-    wildcards (`layer?.*.conv2`), or one of five words: `convs` and `batch_norms` (all parameters of such layers),
+    A pattern is the name of a parameter (`conv1.weight`) or of a module with all its parameters (`layer1`), optionally
+    with wildcards (`layer?.*.conv2`), or one of five words: `convs` and `batch_norms` (all parameters of such layers),
     `stem` (the first convolution), `head` (the classifier's last layer) and `backbone` (all but the head).
 
     Args:
-        net: whose parameters are named.
-        pattern: see above.
-        key: the setting the pattern was typed in, for the message.
+        net: The net.
+        pattern: See above.
+        key: Name of the setting, for the error message.
 
     Raises:
-        LabsError: no parameter matches; the message lists the names there are.
+        LabsError: If no parameter matches. The message lists the available names.
     """
     names = [name for name, _ in net.named_parameters()]
     if pattern in WORDS:
@@ -58,5 +58,5 @@ def _no_match(net: nn.Module, pattern: str, key: str, names: list[str]) -> str:
     return (
         f"{key}: '{pattern}' matches no parameter of {type(net).__name__}. {hint}"
         f"Words: {', '.join(WORDS)}. Modules: {', '.join(modules)}. "
-        f"Parameters: {', '.join(names[:6])}, ... ({len(names)} in all)."
+        f"Parameters: {', '.join(names[:6])}, ... ({len(names)} in total)."
     )

@@ -1,4 +1,4 @@
-"""A picture of the architecture of any net, drawn with Matplotlib alone."""
+"""A picture of the architecture of any net, drawn with Matplotlib."""
 
 from pathlib import Path
 
@@ -33,21 +33,21 @@ _INK, _PALE, _LINE, _SKIP = "#20252b", "#59626b", "#7b848d", "#c0561f"
 def draw_architecture(
     net: nn.Module, image_size: tuple[int, int, int], path: Path, *, title: str = "", dpi: int = 150
 ) -> None:
-    """Draw the layers of a net and the lines between them into a PNG file.
+    """Draw the layers of a net and their connections into a PNG file.
 
-    A box is a layer with what follows it (batch norm, activation, dropout), its name and the shape of its
-    output. Shortcuts are arcs at the left, branches stand at the right, hatched layers are frozen. A net that
-    cannot be traced is drawn as a chain of its modules in the order of their calls, and the picture says so.
+    A box shows a layer together with the batch norm, activation and dropout that follow it, its name and its output
+    shape. Shortcuts are arcs on the left, branches are on the right, and frozen layers are hatched. A net that cannot
+    be traced is drawn as a chain of its modules in the order of their calls, with a note in the picture.
 
     Args:
         net: Any net that takes a batch of images.
         image_size: (channels, height, width), in pixels.
-        path: File to write; its folder is made if needed.
+        path: File to write; its folder is created if needed.
         title: Heading; the class of the net by default.
-        dpi: Dots an inch.
+        dpi: Dots per inch.
 
     Raises:
-        LabsError: If the net cannot take an image of this size.
+        LabsError: If the net does not accept an image of this size.
     """
     graph = trace_net(net, image_size)
     boxes = place_boxes(graph, shape=0.95 * ROW / (WIDTH + 0.8))
@@ -81,14 +81,14 @@ def _draw_edges(ax: Axes, sheet: Sheet, target_index: int, graph: NetGraph) -> N
             _arrow(ax, [(left, leave), (x, leave), (x, enter), (left, enter)], _SKIP)
         else:
             _draw_step(ax, sheet, source, target)
-    if far:  # lines across columns would run through other boxes: they are named instead
+    if far:  # lines across columns would cross other boxes, so their sources are named instead
         text = f"+ {far[0]}" if len(far) == 1 else f"+ {len(far)} outputs of earlier columns"
         place = (sheet.x(target) + 0.05, sheet.y(target) - 0.04)
         ax.text(*place, text, size=5.5, color=_SKIP, va="bottom", style="italic")
 
 
 def _draw_step(ax: Axes, sheet: Sheet, source: Box, target: Box) -> None:
-    """Draw a line within a column: straight down, out to a branch, or back from one."""
+    """Draw a line within a column: straight down, into a branch, or back from one."""
     x_from, x_to, top = sheet.center(source), sheet.center(target), sheet.y(target)
     bottom = sheet.y(source) + HEIGHT
     if target.lane < source.lane:
@@ -180,14 +180,14 @@ def _is_frozen(op: Op) -> bool:
 def _draw_heading(ax: Axes, title: str, net: nn.Module, image_size: tuple[int, int, int], graph: NetGraph) -> None:
     count = sum(p.numel() for p in net.parameters())
     trained = sum(p.numel() for p in net.parameters() if p.requires_grad)
-    numbers = f"{count:,} parameters" + ("" if trained == count else f", {trained:,} trained")
+    numbers = f"{count:,} parameters" + ("" if trained == count else f", {trained:,} trainable")
     room = ax.get_xlim()[1] - 2 * LEFT_MARGIN
     size = min(13.0, 13.0 * room / (0.125 * max(len(title), 1)))
     ax.text(LEFT_MARGIN, 0.34, title, size=size, weight="bold", color=_INK, va="center")
     line = f"image {by(image_size, _TIMES)} \N{MIDDLE DOT} {numbers}"
     ax.text(LEFT_MARGIN, 0.62, line, size=8, color=_PALE, va="center")
     if not graph.exact:
-        note = "This net cannot be traced: drawn as the chain of its modules."
+        note = "This net cannot be traced. It is drawn as a chain of its modules."
         ax.text(LEFT_MARGIN, 0.8, note, size=8, color=_SKIP, va="center", style="italic")
 
 
@@ -200,7 +200,7 @@ def _draw_legend(ax: Axes, sheet: Sheet, graph: NetGraph) -> None:
     x, y = LEFT_MARGIN, height - 0.32
     for name, color, hatch in entries:
         needed = 0.24 + 0.056 * len(name)
-        if x + needed > width - LEFT_MARGIN / 2:  # a narrow picture: on to the next line
+        if x + needed > width - LEFT_MARGIN / 2:  # continue on the next line of a narrow picture
             x, y = LEFT_MARGIN, y + 0.18
         swatch = Rectangle((x, y - 0.055), 0.16, 0.11, fc=color, ec=_LINE, lw=0.6, hatch=hatch, zorder=3)
         ax.add_patch(swatch)

@@ -1,4 +1,4 @@
-"""Where the boxes of an architecture picture stand: folding, rows, lanes and columns. No drawing here."""
+"""Positions of the boxes in an architecture picture: folding, rows, lanes and columns."""
 
 import math
 from collections import Counter
@@ -6,19 +6,19 @@ from dataclasses import dataclass, field
 
 from labs.inspection.graph import NetGraph
 
-# What follows a layer without changing what it is: drawn inside the box of the layer.
+# Operations that are drawn inside the box of the layer before them.
 _FOLDED = ("normalization", "activation", "dropout", "reshape")
 _LONGEST_BOX = 4
 
 
 @dataclass
 class Box:
-    """A run of operations in one box."""
+    """Consecutive operations in one box."""
 
     ops: list[int]  # positions in the graph
     inputs: list[int] = field(default_factory=list)  # positions of the boxes that feed this one
-    rank: int = 0  # row before the picture is cut into columns: steps of the longest way from the image
-    lane: int = 0  # 0 for the longest way through the net, 1 and up for branches beside it
+    rank: int = 0  # row before the picture is cut into columns: length of the longest path from the image
+    lane: int = 0  # 0 for the longest path through the net, 1 and up for branches
     column: int = 0  # of the picture
 
 
@@ -27,7 +27,7 @@ def place_boxes(graph: NetGraph, *, shape: float) -> list[Box]:
 
     Args:
         graph: Operations of the net.
-        shape: Height over width that one row and column has, to choose the number of columns by.
+        shape: Height of a row divided by the width of a column, which determines the number of columns.
     """
     boxes = _fold(graph)
     for box in boxes:
@@ -83,14 +83,14 @@ def _choose_columns(boxes: list[Box], shape: float) -> None:
     for column in range(1, columns):
         ideal = round(rows * column / columns)
         near = range(max(cuts[-1] + 1, ideal - 5), min(rows, ideal + 6))
-        # Better a column of another length than one that cuts through a branch.
+        # Prefer columns of different lengths to a cut through a branch.
         cuts.append(min(near, key=lambda rank: 3 * _open_lines(boxes, rank) + abs(rank - ideal), default=ideal))
     for box in boxes:
         box.column = max(c for c, cut in enumerate(cuts) if cut <= box.rank)
 
 
 def _open_lines(boxes: list[Box], rank: int) -> int:
-    """Count what a cut above this rank breaks: forks just above it, and, doubly, other lines."""
+    """Count the lines that a cut above this rank breaks; lines other than forks just above it count twice."""
     broken = [(boxes[i], box) for box in boxes if box.rank >= rank for i in box.inputs if boxes[i].rank < rank]
     far = [source for source, _ in broken if source.rank < rank - 1 or source.lane > 0]
     return len(broken) - 1 + len(far)

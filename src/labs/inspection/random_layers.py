@@ -1,7 +1,7 @@
-"""Cascading randomization: a net that forgets what it has learned, layer after layer, from its head down.
+"""Cascading randomization: the layers of a net get random weights one after the other, starting at its head.
 
-J. Adebayo et al., "Sanity Checks for Saliency Maps", NeurIPS 2018: a map that stays the same does not show what a
-net has learned.
+J. Adebayo et al., "Sanity Checks for Saliency Maps", NeurIPS 2018: a map that does not change does not show what a net
+has learned.
 """
 
 import copy
@@ -14,7 +14,7 @@ from labs.nets.eval_mode import evaluating
 
 
 def learned_layers(net: nn.Module, image: Tensor) -> list[str]:
-    """Name the modules that have parameters of their own, in the order in which they first run; others come last."""
+    """Return the names of the modules with own parameters, in the order in which they first run; unused ones last."""
     own = {name: module for name, module in net.named_modules() if any(True for _ in module.parameters(recurse=False))}
     order: list[str] = []
 
@@ -32,22 +32,22 @@ def learned_layers(net: nn.Module, image: Tensor) -> list[str]:
 
 
 def cascade(net: nn.Module, image: Tensor, *, stages: int, seed: int) -> Iterator[tuple[float, str, nn.Module]]:
-    """Yield a copy of a net in which more and more layers have random weights, from the head down to the first.
+    """Yield a copy of a net in which more and more layers have random weights, from the head to the first layer.
 
-    A layer is initialized as PyTorch does it, batch norm with its running statistics; parameters that no layer
-    initializes get normal values with their own mean and standard deviation. The net itself is left as it is.
+    Layers are initialized as PyTorch does, including the running statistics of batch norm. Parameters without such an
+    initialization get normal values with their own mean and standard deviation. The net itself does not change.
 
     Args:
-        net: in any mode; the copy is in eval mode.
-        image: one that it takes, (1, channels, height, width).
-        stages: how often the copy is shown; the last time all layers are random.
-        seed: of the random weights.
+        net: The net, in any mode; the copy is in eval mode.
+        image: An input (1, channels, height, width).
+        stages: Number of copies; in the last one all layers are random.
+        seed: Seed of the random weights.
 
     Yields:
-        The share of layers that are random, the name of the last of them, and the copy, which changes afterwards.
+        The fraction of random layers, the name of the last one, and the copy, which later stages change further.
     """
     names = learned_layers(net, image)[::-1]
-    with torch.inference_mode(False):  # Lightning's test stage: such copies could not be asked for gradients
+    with torch.inference_mode(False):  # copies made in inference mode, as in a test, could not have gradients
         changing = copy.deepcopy(net).eval()
     ends = sorted({max(round(stage / stages * len(names)), 1) for stage in range(1, stages + 1)})
     devices = [image.device] if image.device.type == "cuda" else []

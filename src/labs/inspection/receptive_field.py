@@ -5,9 +5,9 @@ window of kernel k, stride s, padding p and dilation d turns this into
 
     jump' = s * jump,   first' = first - p * jump,   last' = last + (d * (k - 1) - p) * jump,
 
-so the width grows by d * (k - 1) * jump. Where branches meet, a unit sees what either branch shows it: the
-hull of the two intervals, which for branches with a common center is the larger one. The field is the
-theoretical one: it ignores the border of the image, and can be larger than it.
+so the width grows by d * (k - 1) * jump. Where branches join, a unit sees the hull of both intervals, which for
+branches with a common center is the larger one. This is the theoretical receptive field: it ignores the border of the
+image, and can be larger than the image.
 
 A. Araujo, W. Norris, J. Sim, "Computing Receptive Fields of Convolutional Neural Networks", Distill, 2019.
 """
@@ -20,7 +20,7 @@ from torch import nn
 from labs.inspection.graph import NetGraph, Op
 from labs.inspection.window import Window, sized_window
 
-# Operations that look at one position at a time, besides activations, dropout and batch normalization.
+# Operations on single positions, besides activations, dropout and batch normalization.
 _POINTWISE = {
     *("Identity", "contiguous", "clone", "detach", "to", "float", "half", "clamp", "exp", "log", "abs", "neg", "pow"),
     *("sqrt", "square", "truediv", "div", "normalize", "local_response_norm", "batch_norm", "LocalResponseNorm"),
@@ -32,10 +32,10 @@ _POINTWISE = {
 class Axis:
     """What the units of a layer see along one axis of the image, in pixels."""
 
-    first: int  # that unit 0 sees; negative where it looks into the padding
-    last: int  # that unit 0 sees
-    jump: int | None  # from one unit's field to the next; 0: all see the same pixels, None: they form no regular grid
-    whole: tuple[int, int]  # first and last that all units together see
+    first: int  # first pixel that unit 0 sees; negative in the padding
+    last: int  # last pixel that unit 0 sees
+    jump: int | None  # distance between the fields of neighbors; 0: all see the same pixels, None: no regular grid
+    whole: tuple[int, int]  # first and last pixel that all units together see
 
     @property
     def extent(self) -> int:
@@ -50,8 +50,8 @@ def receptive_fields(graph: NetGraph) -> list[Field | None]:
     """Compute the receptive field of every operation of a net.
 
     Returns:
-        One (height, width) pair an operation; None where it is unknown: behind transposed convolutions,
-        upsampling, attention and other operations that are no window on their input.
+        One (height, width) pair per operation, or None if it is unknown: after transposed convolutions, upsampling,
+        attention and other operations that are not a window on their input.
     """
     fields: list[Field | None] = []
     for op in graph.ops:
@@ -71,7 +71,7 @@ def _next_field(op: Op, sources: Sequence[Op], fields: Sequence[Field]) -> Field
         return _both(_through_window(field[i], window, i, op.shape[-2:][i]) for i in (0, 1))
     if op.kind == "pooling" and op.type.lower().startswith("adaptive"):
         return _both(_through_adaptive(field[i], source.shape[-2:][i], op.shape[-2:][i]) for i in (0, 1))
-    if op.kind == "linear" and len(op.shape) == 1:  # of a vector; flattened unseen where there is no trace
+    if op.kind == "linear" and len(op.shape) == 1:  # of a vector; without a trace, flattening is not visible
         return _both(_everything(axis) for axis in field)
     if op.type == "mean" and len(source.shape) == 3 and op.shape in [source.shape[:1], (*source.shape[:1], 1, 1)]:
         return _both(_everything(axis) for axis in field)
@@ -87,7 +87,7 @@ def _next_field(op: Op, sources: Sequence[Op], fields: Sequence[Field]) -> Field
 
 
 def _sees_the_map(op: Op) -> bool:
-    """Tell whether the statistics of the image itself, over all positions, enter the output."""
+    """Return whether the output depends on statistics over all positions of the image."""
     names = ("group_norm", "layer_norm", "instance_norm")
     modules = (nn.GroupNorm, nn.LayerNorm, nn.InstanceNorm1d, nn.InstanceNorm2d)
     by_position = op.type == "LayerNorm2d"  # torchvision's and timm's: over the channels alone
@@ -112,7 +112,7 @@ def _through_adaptive(axis: Axis, size_in: int, size_out: int) -> Axis | None:
     if size_in % size_out == 0:
         kernel = size_in // size_out
         return _through_window(axis, Window((kernel,) * 2, (kernel,) * 2, (0, 0), (1, 1)), 0, size_out)
-    # Windows of unlike size, unit u from floor(u in/out) to ceil((u + 1) in/out): the largest one counts.
+    # Windows of different sizes, unit u from floor(u in/out) to ceil((u + 1) in/out): use the largest.
     widths = [-(-(u + 1) * size_in // size_out) - u * size_in // size_out for u in range(size_out)]
     return Axis(axis.first, axis.last + (max(widths) - 1) * axis.jump, None, axis.whole)
 

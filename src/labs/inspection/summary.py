@@ -1,4 +1,4 @@
-"""The table of a net: shape, parameters, what trains, and the receptive field of every layer."""
+"""The table of a net: shape, parameters, trainable parameters and receptive field of every layer."""
 
 from dataclasses import dataclass
 
@@ -16,29 +16,29 @@ from labs.inspection.window import Pair
 class LayerRow:
     """One operation of a net; receptive fields and jumps are (height, width) in pixels of the image."""
 
-    name: str  # of the module or function, dotted; a second call of the same one ends in `#2`
-    type: str  # class of the module or name of the function; `Parameter` for a weight that no listed call holds
-    inputs: int | None  # channels of a convolution, features of a linear layer; None of others
+    name: str  # dotted name of the module or function; a second call of the same one ends in `#2`
+    type: str  # class of the module or name of the function; `Parameter` for a weight outside all listed calls
+    inputs: int | None  # input channels of a convolution, input features of a linear layer, else None
     output_shape: tuple[int, ...]  # without the batch axis
-    parameters: int  # how many, counted at the first call
-    trainable_parameters: int  # how many of them receive gradients
-    receptive_field: Pair | None  # what one unit sees; None where unknown
-    jump: Pair | None  # between the fields of neighbours; None after a flattening, or where all see the whole image
+    parameters: int  # number of parameters, counted at the first call
+    trainable_parameters: int  # number of them that receive gradients
+    receptive_field: Pair | None  # of one unit; None if unknown
+    jump: Pair | None  # between the fields of neighbors; None after flattening, or if all see the whole image
 
 
 @dataclass(frozen=True)
 class NetSummary:
-    """The rows of a net in the order they run, and the totals over its parameters."""
+    """The rows of a net in the order in which they run, and the totals of its parameters."""
 
     net: str  # its class
     image_size: tuple[int, int, int]  # (channels, height, width) of the image it was run on, in pixels
-    rows: tuple[LayerRow, ...]  # one row an operation
-    convolution: int  # parameters (weights and biases) by the kind of layer that holds them
+    rows: tuple[LayerRow, ...]  # one row per operation
+    convolution: int  # number of parameters (weights and biases) in convolutions, and so on
     linear: int
     other: int
     total: int  # of all parameters; one that two layers share counts once
     trainable: int  # those that receive gradients
-    exact: bool  # False where the net could not be traced; receptive fields then assume a plain chain of layers
+    exact: bool  # False if the net could not be traced; receptive fields then assume a chain of layers
 
     def row(self, name: str) -> LayerRow:
         """Find a row by its name, such as `layer1.0.conv2`.
@@ -52,7 +52,7 @@ class NetSummary:
         return rows[name]
 
     def to_text(self) -> str:
-        """Write the table as aligned plain text, totals below."""
+        """Format the table as aligned plain text, with totals below."""
         header = ("layer", "type", "input", "output", "parameters", "share", "trainable", "receptive field", "jump")
         table = [header, *(self._cells(row) for row in self.rows)]
         widths = [max(len(line[i]) for line in table) for i in range(len(header))]
@@ -67,12 +67,12 @@ class NetSummary:
             f"{parts} = {self.total:,} parameters{ratio}",
             f"{self.trainable:,} trainable, {frozen:,} frozen",
             "Receptive field: pixels that one unit sees, height x width, padding included.",
-            "Jump: pixels between the receptive fields of neighbours.",
+            "Jump: pixels between the receptive fields of neighboring units.",
         ]
         if any(row.receptive_field is None and row.type != "Parameter" for row in self.rows):
-            footer.append("?: unknown, behind attention or another operation that is no window on its input.")
+            footer.append("?: unknown, after attention or another operation that is not a window on its input.")
         if not self.exact:
-            footer.append("~ This net cannot be traced: receptive fields assume that its layers form a plain chain.")
+            footer.append("~: this net cannot be traced; receptive fields assume that its layers form a chain.")
         title = f"{self.net} on an image of {by(self.image_size, 'x')} (channels x height x width)"
         return "\n".join([title, rule, lines[0], rule, *lines[1:], rule, *footer]) + "\n"
 
@@ -100,7 +100,7 @@ class NetSummary:
 def summarize(net: nn.Module, image_size: tuple[int, int, int]) -> NetSummary:
     """Run a net once on a black image and describe each of its layers.
 
-    Modes, gradients and random number generators are left as they were.
+    Modes, gradients and random number generators do not change.
 
     Args:
         net: Any net that takes a batch of images.
@@ -124,7 +124,7 @@ def summarize(net: nn.Module, image_size: tuple[int, int, int]) -> NetSummary:
         total = sum(p.numel() for p in own)
         inputs = getattr(op.module, "in_channels", getattr(op.module, "in_features", None))
         rows.append(LayerRow(op.name, op.type, inputs, op.shape, total, trained, extent, jump))
-    for name in left.values():  # held by the net itself, or by a layer that the forward pass did not call
+    for name in left.values():  # parameters of the net itself, or of a layer that the forward pass did not call
         left_over, size = parameters[name], parameters[name].numel()
         trained = size if left_over.requires_grad else 0
         rows.append(LayerRow(name, "Parameter", None, tuple(left_over.shape), size, trained, None, None))

@@ -1,4 +1,4 @@
-"""Ask a net for gradients of its input, and leave no trace in it."""
+"""Compute gradients with respect to a net's input without changing the net."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,10 +11,10 @@ _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_
 
 @contextmanager
 def undisturbed(net: nn.Module) -> Iterator[None]:
-    """Put a net in eval mode for a while, where gradients flow to its input alone; then everything is as it was.
+    """Put a net temporarily in eval mode, with gradients for its input alone.
 
-    Modes, gradients of parameters, which of them are asked for, hooks and in-place flags are put back, after an
-    exception, too. ReLUs leave their input alone meanwhile. Works inside `torch.no_grad` and `torch.inference_mode`.
+    Modes, gradients and `requires_grad` of parameters, hooks and in-place flags are restored at the end, even after an
+    exception. Meanwhile no operation is in place. This works inside `torch.no_grad` and `torch.inference_mode`.
     """
     modules, parameters = list(net.modules()), list(net.parameters())
     modes = [(module, module.training) for module in modules]
