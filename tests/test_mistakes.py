@@ -247,7 +247,7 @@ def test_what_this_device_cannot_do(
 
 GANS = [
     ("net.nz=0", "net.nz=0: expected 1 or more, such as 100."),
-    ("datamodule.image_size=28", "this net makes images of 32 or 64 pixels"),
+    ("datamodule.image_size=28", "this net needs images of 32 or 64 pixels"),
     ("datamodule.channels=3", "images of 5,000 digits of MNIST have 1; type datamodule.channels=1."),
     ("net=resnet18", "a GAN needs a generator and a discriminator. Type net=dcgan."),
     ("datamodule=digits", "its words belong to different practicals"),
@@ -288,7 +288,7 @@ DANNS = [
     ("datamodule.validation_fraction=2", "datamodule.validation_fraction=2: expected a share between 0 and 1"),
     ("datamodule.labeled=both", "datamodule.labeled=both: expected one of source, target."),
     ("datamodule.num_classes=7", "there are 10 classes in both domains; type datamodule.num_classes=10."),
-    ("datamodule.image_size=8", "net=dann_mnist needs 16 pixels or more; type datamodule.image_size=28."),
+    ("datamodule.image_size=8", "net=dann_mnist needs at least 16 pixels; type datamodule.image_size=28."),
     ("module.batch_norm=separate", "the net has no batch norm; type net.batch_norm=true"),
     ("module.domain_hidden=[0]", "module.domain_hidden=[0]: expected widths of 1 or more, such as [100]."),
     ("reversal.gamma=0", "reversal.gamma=0: expected a number above 0, or null for a constant weight."),

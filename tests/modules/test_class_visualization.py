@@ -163,7 +163,7 @@ def test_the_net_of_a_run_is_asked_for_its_own_classes(tmp_path: Path) -> None:
         ({"every": 0}, "every=0: expected 1"),
         ({"optimizer": partial(torch.optim.SGD, lr=0.0)}, "optimizer.lr=0.0: expected a number above 0"),
         ({"optimizer": partial(torch.optim.SGD, lr=-1.0)}, "optimizer: Invalid learning rate: -1.0"),
-        ({"l2": -0.1}, "module.l2=-0.1: expected a number from 0"),
+        ({"l2": -0.1}, "module.l2=-0.1: expected 0 or more"),
         ({"jitter": SIZE}, "module.jitter=16: expected 0 to 15"),
         ({"blur_every": -1}, "module.blur_every=-1"),
         ({"blur_sigma": 99.0}, "module.blur_sigma=99.0"),

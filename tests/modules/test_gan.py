@@ -278,7 +278,7 @@ def test_data_with_more_labels_than_the_net_knows(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("other", "said"),
     [
-        ({"net": {"ngf": 6}}, r"the checkpoint was made by another net: ngf 4 \(here 6\)"),
+        ({"net": {"ngf": 6}}, r"the checkpoint belongs to another net: ngf 4 \(here 6\)"),
         ({"net": {"num_classes": 10}}, r"another net: num_classes null \(here 10\)"),
         ({"ema": 0.9}, r"differ in module\.ema"),
     ],

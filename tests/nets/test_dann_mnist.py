@@ -104,7 +104,7 @@ def test_the_domain_head_is_linear_layers_with_relu_between_them() -> None:
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
-        ({"image_size": SMALLEST - 1}, r"datamodule\.image_size=15: net=dann_mnist needs 16 pixels or more"),
+        ({"image_size": SMALLEST - 1}, r"datamodule\.image_size=15: net=dann_mnist needs at least 16 pixels"),
         ({"dropout": 1.0}, r"net\.dropout=1\.0: expected a share from 0 to below 1"),
         ({"dropout": -0.1}, r"net\.dropout=-0\.1"),
         ({"weights": "imagenet"}, r"no ImageNet weights for dann_mnist\. Type weights=random"),

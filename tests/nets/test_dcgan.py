@@ -100,7 +100,7 @@ def test_default_initialisation_is_pytorchs() -> None:
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
-        ({"image_size": 28}, r"datamodule\.image_size=28: this net makes images of 32 or 64 pixels"),
+        ({"image_size": 28}, r"datamodule\.image_size=28: this net needs images of 32 or 64 pixels"),
         ({"nz": 0}, r"net\.nz=0: expected 1 or more, such as 100"),
         ({"ngf": 0}, r"net\.ngf=0"),
         ({"num_classes": 0}, r"net\.num_classes=0: expected 1 or more, such as 10"),
@@ -122,10 +122,10 @@ def test_weights_of_a_run(tmp_path: Path) -> None:
     torch.save({"state_dict": state, "gan": {"net": net.settings}}, file)
     again = DCGAN(**small, weights=str(tmp_path))  # type: ignore[arg-type]
     assert all(torch.equal(a, b) for a, b in zip(net.state_dict().values(), again.state_dict().values(), strict=True))
-    with pytest.raises(LabsError, match=r"made by another net: nz 5 \(here 100\), ngf 4 \(here 32\)"):
+    with pytest.raises(LabsError, match=r"belongs to another net: nz 5 \(here 100\), ngf 4 \(here 32\)"):
         DCGAN(image_size=32, channels=1, ndf=4, weights=str(tmp_path))
     torch.save({"state_dict": state}, file)
-    with pytest.raises(LabsError, match="no checkpoint of a generator"):
+    with pytest.raises(LabsError, match="not a GAN checkpoint"):
         DCGAN(**small, weights=str(file))  # type: ignore[arg-type]
 
 

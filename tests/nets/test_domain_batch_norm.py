@@ -131,7 +131,7 @@ def test_weights_of_a_separate_run_fit_a_plain_net(tmp_path: Path) -> None:
     load_weights(plain, str(file), keep_head=False)
     images = torch.rand(2, 3, 16, 16)
     assert torch.equal(plain.backbone.eval()(images), net.backbone.eval()(images))
-    with pytest.raises(LabsError, match=r"batch norm was apart for each domain; type module\.batch_norm=separate"):
+    with pytest.raises(LabsError, match=r"separate batch norm for each domain; type module\.batch_norm=separate"):
         load_weights(plain, str(file), keep_head=True)
     again = dann_mnist(num_classes=4, image_size=16, batch_norm=True)
     separate_batch_norm(again)

@@ -321,9 +321,9 @@ def test_imagenet_weights_come_the_way_of_every_net(
         ({"layers": ["conv_1"], "name": "vgg14"}, r"Unknown net .vgg14. \(did you mean"),
         ({"layers": ["conv_6"], "name": "squeezenet1_1"}, "conv_5 = features.7; and its modules: features, features.0"),
         ({"layers": ["feature.4"], "name": "squeezenet1_1"}, r"did you mean features.4\?"),
-        ({"layers": ["classifier.1"], "name": "squeezenet1_1"}, "classifier.1 is the head of squeezenet1_1, which is"),
+        ({"layers": ["classifier.1"], "name": "squeezenet1_1"}, "classifier.1 is the untrained head of squeezenet1_1"),
         ({"layers": ["fc"], "name": "resnet18"}, "fc of resnet18 has no maps"),
-        ({"layers": ["conv_1"], "name": "resnet_small"}, r"none stands for conv_1: type net.stands_in=\["),
+        ({"layers": ["conv_1"], "name": "resnet_small"}, r"none is assigned to conv_1: type net.stands_in=\["),
         ({"layers": ["conv_1"], "name": "resnet_small", "stands_in": ["conv1"]}, "expected 5 modules"),
         ({"layers": ["conv_1"], "name": "resnet_small", "stands_in": ["conv1"] * 4 + ["layer9"]}, "no layer 'layer9'"),
         ({"layers": ["conv_1"], "pooling": "mean"}, "pooling=mean: expected max or average"),
@@ -338,5 +338,5 @@ def test_mistakes_are_explained(arguments: dict[str, Any], message: str, thin: t
 
 
 def test_too_small_a_picture_is_explained() -> None:
-    with pytest.raises(LabsError, match=r"squeezenet1_1 cannot take pictures of 6x6 pixels .* larger datamodule"):
+    with pytest.raises(LabsError, match=r"squeezenet1_1 does not accept pictures of 6x6 pixels .* larger datamodule"):
         LayerFeatures(layers=["conv_5"], name="squeezenet1_1")(images(4))

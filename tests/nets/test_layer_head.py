@@ -69,8 +69,8 @@ def test_a_linear_head_and_weights_of_another_run(tmp_path: Path) -> None:
     [
         ({"layer": "feature.4"}, r"net.layer=feature.4: squeezenet1_1 has no such layer \(did you mean features.4\?\)"),
         ({"layer": ""}, "has no such layer"),
-        ({"layer": "classifier.1"}, "classifier.1 is the head of squeezenet1_1, which is new"),
-        ({"layer": "classifier"}, "classifier.1 is the head of squeezenet1_1, which is new"),
+        ({"layer": "classifier.1"}, "classifier.1 is the untrained head of squeezenet1_1"),
+        ({"layer": "classifier"}, "classifier.1 is the untrained head of squeezenet1_1"),
         ({"hidden_units": -1}, "expected 0"),
         ({"dropout": 1.0}, "expected a share"),
         ({"name": "squeeze"}, "Unknown net"),

@@ -80,13 +80,13 @@ def test_a_row_of_zeros_stays_one() -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["squeezenet1_1/features.99"], r"features.99: the net has no such layer; type such as features.9"),
-        (["squeezenet1_1/classifier.1"], "classifier.1 is the head of the net, which is new; type an earlier"),
-        (["squeezenet1_1/classifier"], "classifier.1 is the head of the net"),
-        (["squeezenet1_1/classifier.3"], "comes after the head classifier.1"),
+        (["squeezenet1_1/features.99"], r"features.99: the net has no such layer; type for example features.9"),
+        (["squeezenet1_1/classifier.1"], "classifier.1 is the untrained head of the net; type an earlier"),
+        (["squeezenet1_1/classifier"], "classifier.1 is the untrained head of the net"),
+        (["squeezenet1_1/classifier.3"], "comes after the untrained head classifier.1"),
         (["resnet18"], "expected a net and a module of it, such as vgg16/classifier.4"),
         (["resnet19/layer1"], r"Unknown net 'resnet19' \(did you mean resnet18"),
-        (["resnet18/layer1", "resnet18/layer1"], "a layer is there twice"),
+        (["resnet18/layer1", "resnet18/layer1"], "a layer is listed twice"),
         ([], "which layer"),
     ],
 )

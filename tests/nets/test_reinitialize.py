@@ -44,7 +44,7 @@ def test_what_matches_nothing_or_cannot_begin_anew_is_refused() -> None:
         reinitialize(SmallResNet(num_classes=5), ["fc7"])
     net = nn.Sequential(nn.Linear(2, 2))
     net.scale = nn.Parameter(torch.ones(1))
-    with pytest.raises(LabsError, match=r"the net itself .* cannot begin anew"):
+    with pytest.raises(LabsError, match=r"the net itself .* cannot be reinitialized"):
         reinitialize(net, ["scale"])
 
 

@@ -84,7 +84,7 @@ def test_dropout_is_the_share_that_is_dropped() -> None:
     assert {layer.p for layer in layers(net, nn.Dropout)} == {0.2}
     dropped = layers(net, nn.Dropout)[0].train()(torch.ones(10_000))
     assert (dropped == 0).float().mean().item() == pytest.approx(0.2, abs=0.02)
-    with pytest.raises(LabsError, match="share that is dropped"):
+    with pytest.raises(LabsError, match="expected a rate from 0 to below 1"):
         built(dropout=1.0)
 
 
@@ -97,8 +97,8 @@ def test_a_5x5_filter_then_a_3x3_one_see_7x7_pixels() -> None:
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"channels": [16] * 5}, "nothing is left of images of 50 pixels after convolution 4"),
-        ({"filter_sizes": [5, 3, 1]}, "net.filter_sizes=.*expected 2 whole numbers of 1 or more"),
+        ({"channels": [16] * 5}, "images of 50 pixels are too small for convolution 4"),
+        ({"filter_sizes": [5, 3, 1]}, "net.filter_sizes=.*expected 2 integers of 1 or more"),
         ({"strides": [0]}, "net.strides"),
         ({"channels": []}, "net.channels"),
         ({"hidden": [0]}, "net.hidden"),

@@ -182,8 +182,8 @@ def test_commit_and_bytes_are_part_of_a_recipe(hub: Hub, trained: dict[str, torc
     ("environment", "said"),
     [
         ({}, r"the hub answers 404 for model\.safetensors at main\. Type weights=random"),
-        ({"LABS_OFFLINE": "1"}, "LABS_OFFLINE forbids to ask"),
-        ({"HF_ENDPOINT": "http://127.0.0.1:9"}, r"the hub cannot be asked \(.*refused.*\)\. Type weights=random"),
+        ({"LABS_OFFLINE": "1"}, "LABS_OFFLINE does not allow downloads"),
+        ({"HF_ENDPOINT": "http://127.0.0.1:9"}, r"the hub cannot be reached \(.*refused.*\)\. Type weights=random"),
     ],
 )
 def test_without_the_hub_it_says_what_to_type(
@@ -193,7 +193,7 @@ def test_without_the_hub_it_says_what_to_type(
         monkeypatch.setenv(name, value)
     with pytest.raises(LabsError, match=said) as caught:
         pinned("timm/resnet18d.ra2_in1k", "model.safetensors", None, str(tmp_path))
-    assert f"put its model.safetensors by hand at {tmp_path}/timm-resnet18d.ra2_in1k.safetensors" in str(caught.value)
+    assert f"copy its model.safetensors to {tmp_path}/timm-resnet18d.ra2_in1k.safetensors" in str(caught.value)
     assert "\n" not in str(caught.value)
     assert not list(tmp_path.iterdir())
 

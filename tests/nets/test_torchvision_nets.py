@@ -74,7 +74,7 @@ def test_an_unknown_name_gets_a_suggestion() -> None:
     ("arguments", "message"),
     [
         ({"num_classes": 1}, "at least 2 classes"),
-        ({"weights": "embedded"}, r"resolved by train\.py"),
+        ({"weights": "embedded"}, r"works only with train\.py"),
         ({"weights": "imagenet"}, "no ImageNet weights"),
         ({"weights": "imagnet"}, r"did you mean imagenet\?"),
         ({"weights": "nowhere/run.ckpt"}, "no such file"),

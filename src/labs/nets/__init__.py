@@ -1,1 +1,1 @@
-"""Plain nn.Module architectures, and where their weights come from."""
+"""Architectures as plain nn.Modules, and the sources of their weights."""

@@ -1,4 +1,4 @@
-"""The net of the MNIST experiments of domain-adversarial training, and the head that tells domains apart.
+"""The net for the MNIST experiments of domain-adversarial training, and the domain head.
 
 Y. Ganin et al., "Domain-Adversarial Training of Neural Networks", JMLR 2016, Figure 4a.
 """
@@ -11,7 +11,7 @@ from labs import LabsError
 from labs.nets.torchvision_nets import load_weights
 
 CONVOLUTIONS = (32, 48)
-SMALLEST = 16  # pixels: 1 is left after the two convolutions and poolings
+SMALLEST = 16  # pixels; the maps then have one pixel after two convolutions and poolings
 
 
 class DANNMNIST(nn.Module):
@@ -20,10 +20,10 @@ class DANNMNIST(nn.Module):
     At 28 pixels there are 768 features.
 
     Args:
-        num_classes: logits.
-        image_size: pixels, height and width.
-        batch_norm: put batch norm behind each convolution; the paper's net has none.
-        dropout: share of the features, and of the first linear layer's, that is dropped; the paper's net drops none.
+        num_classes: Number of logits.
+        image_size: Height and width of the images, in pixels.
+        batch_norm: Whether batch norm follows each convolution; the paper's net has none.
+        dropout: Dropout rate after the features and after the first linear layer; the paper's net has none.
     """
 
     head_name = "label_head"
@@ -51,11 +51,11 @@ class DANNMNIST(nn.Module):
 
 
 class DomainHead(nn.Module):
-    """Tell two domains apart: linear layers with ReLU between them, one logit at the end.
+    """Classify the domain of features: linear layers with ReLU between them, and one logit at the end.
 
     Args:
-        features: numbers that come in.
-        hidden: width of each hidden layer: (100,) for MNIST in the paper, (1024, 1024) for its larger nets.
+        features: Number of input features.
+        hidden: Width of each hidden layer: (100,) for MNIST in the paper, (1024, 1024) for its larger nets.
     """
 
     def __init__(self, features: int, hidden: Sequence[int] = (100,)) -> None:
@@ -69,7 +69,7 @@ class DomainHead(nn.Module):
         self.layers = nn.Sequential(*layers, nn.Linear(features, 1))
 
     def forward(self, features: Tensor) -> Tensor:
-        """Return logits (batch,) of features (batch, features): above 0 for the unlabeled domain."""
+        """Return logits (batch,), above 0 for the unlabeled domain, from features (batch, features)."""
         return self.layers(features).squeeze(1)
 
 
@@ -82,22 +82,22 @@ def dann_mnist(
     batch_norm: bool = False,
     dropout: float = 0.0,
 ) -> DANNMNIST:
-    """Build the net, from random weights or those of a run.
+    """Build the net with random weights or those of a run.
 
     Args:
-        num_classes: logits.
-        image_size: pixels.
+        num_classes: Number of logits.
+        image_size: Height and width of the images, in pixels.
         weights: `random`, a run directory, or a file of weights.
-        keep_head: take the label head from the weights, too.
-        batch_norm: see `DANNMNIST`.
-        dropout: see `DANNMNIST`.
+        keep_head: Whether to load the weights of the label head, too.
+        batch_norm: See `DANNMNIST`.
+        dropout: See `DANNMNIST`.
 
     Raises:
-        LabsError: images too small, a dropout outside [0, 1), or weights that are missing or do not fit.
+        LabsError: If images are too small, dropout is outside [0, 1), or weights are missing or do not fit.
     """
     if image_size < SMALLEST:
         raise LabsError(
-            f"datamodule.image_size={image_size}: net=dann_mnist needs {SMALLEST} pixels or more; type "
+            f"datamodule.image_size={image_size}: net=dann_mnist needs at least {SMALLEST} pixels; type "
             "datamodule.image_size=28."
         )
     if not 0 <= dropout < 1:

@@ -2,8 +2,8 @@
 
 Radford, Metz and Chintala, "Unsupervised representation learning with deep convolutional generative adversarial
 networks", ICLR 2016, at the sizes of hand-out 002, parts 2-d and 2-e (32 pixels, batch norm after every convolution but
-the last, no biases). Conditional: Mirza and Osindero, "Conditional generative adversarial nets", 2014, with the label
-as a one-hot vector that a convolution of its own embeds beside the latent or the image.
+the last, no biases). Conditional: Mirza and Osindero, "Conditional generative adversarial nets", 2014. A separate
+convolution embeds the label, as a one-hot vector, and the result is concatenated with the embedded latent or image.
 """
 
 from pathlib import Path
@@ -25,10 +25,10 @@ class Generator(nn.Module):
 
     Args:
         image_size: 32 or 64 pixels.
-        channels: of the images.
-        nz: numbers in a latent.
-        ngf: filters before the last convolution; each stage before it has twice as many.
-        num_classes: labels that an image can be asked for; None: unconditional.
+        channels: Channels of the images.
+        nz: Size of the latent.
+        ngf: Filters before the last convolution; each earlier stage has twice as many.
+        num_classes: Number of labels of a conditional net. None: unconditional.
     """
 
     def __init__(self, *, image_size: int, channels: int, nz: int, ngf: int, num_classes: int | None) -> None:
@@ -49,9 +49,9 @@ class Generator(nn.Module):
         )
 
     def forward(self, latents: Tensor, labels: Tensor) -> Tensor:
-        """Return images (batch, channels, size, size) in [-1, 1] of latents (batch, nz) and labels (batch,).
+        """Return images (batch, channels, size, size) in [-1, 1] from latents (batch, nz) and labels (batch,).
 
-        An unconditional generator does not look at the labels.
+        An unconditional generator ignores the labels.
         """
         features = self.embed_latent(latents[:, :, None, None])
         if self.num_classes is not None:
@@ -65,9 +65,9 @@ class Discriminator(nn.Module):
 
     Args:
         image_size: 32 or 64 pixels.
-        channels: of the images.
-        ndf: filters of the first convolution; each stage after it has twice as many.
-        num_classes: labels that an image comes with; None: unconditional.
+        channels: Channels of the images.
+        ndf: Filters of the first convolution; each later stage has twice as many.
+        num_classes: Number of labels of a conditional net. None: unconditional.
     """
 
     def __init__(self, *, image_size: int, channels: int, ndf: int, num_classes: int | None) -> None:
@@ -87,9 +87,9 @@ class Discriminator(nn.Module):
         )
 
     def forward(self, images: Tensor, labels: Tensor) -> Tensor:
-        """Return logits (batch,) of images (batch, channels, size, size) in [-1, 1] and labels (batch,).
+        """Return logits (batch,) for images (batch, channels, size, size) in [-1, 1] and labels (batch,).
 
-        An unconditional discriminator does not look at the labels.
+        An unconditional discriminator ignores the labels.
         """
         features = self.embed_image(images)
         if self.num_classes is not None:
@@ -100,21 +100,21 @@ class Discriminator(nn.Module):
 
 
 class DCGAN(nn.Module):
-    """Hold a generator and its discriminator.
+    """A generator and its discriminator.
 
     Args:
-        image_size: 32 or 64 pixels, height and width.
-        channels: of the images: 1 or 3.
-        nz: numbers in a latent.
-        ngf: filters of the generator's last stage.
-        ndf: filters of the discriminator's first stage.
-        num_classes: labels of a conditional net; None: unconditional.
-        init: `dcgan`, weights of convolutions from N(0, 0.02), of batch norm from N(1, 0.02) (the paper, section 3);
-            `default`, PyTorch's.
+        image_size: Height and width of the images: 32 or 64 pixels.
+        channels: Channels of the images: 1 or 3.
+        nz: Size of the latent.
+        ngf: Filters of the generator's last stage.
+        ndf: Filters of the discriminator's first stage.
+        num_classes: Number of labels of a conditional net. None: unconditional.
+        init: `dcgan`: convolution weights from N(0, 0.02), batch norm weights from N(1, 0.02) (the paper, section 3).
+            `default`: PyTorch's initialization.
         weights: `random`, or the run directory or checkpoint file to start from.
 
     Raises:
-        LabsError: a size that makes no sense, or weights of another net.
+        LabsError: If a size is out of range, or if the weights belong to another net.
     """
 
     def __init__(
@@ -132,7 +132,7 @@ class DCGAN(nn.Module):
         super().__init__()
         if image_size not in WIDTHS:
             raise LabsError(
-                f"datamodule.image_size={image_size}: this net makes images of {' or '.join(map(str, WIDTHS))} pixels; "
+                f"datamodule.image_size={image_size}: this net needs images of {' or '.join(map(str, WIDTHS))} pixels; "
                 "type datamodule.image_size=32."
             )
         for name, value in {"channels": channels, "nz": nz, "ngf": ngf, "ndf": ndf, "num_classes": num_classes}.items():
@@ -148,11 +148,11 @@ class DCGAN(nn.Module):
             self._load(Path(weights), weights)
 
     def forward(self, latents: Tensor, labels: Tensor) -> Tensor:
-        """Return the logits (batch,) that the generator's images of latents (batch, nz) get."""
+        """Return the logits (batch,) of the images generated from latents (batch, nz)."""
         return self.discriminator(self.generator(latents, labels), labels)
 
     def views(self) -> dict[str, tuple[nn.Module, tuple[int, int, int]]]:
-        """Return both nets as functions of one image each, and its shape, for the summary and the picture of a net."""
+        """Return both nets as functions of one image, with its shape, for the summary and the architecture picture."""
         size, channels, nz = (self.settings[name] for name in ("image_size", "channels", "nz"))
         shapes = {"generator": (nz, 1, 1), "discriminator": (channels, size, size)}
         return {name: (_View(self.get_submodule(name), name), shape) for name, shape in shapes.items()}
@@ -161,13 +161,13 @@ class DCGAN(nn.Module):
         """Refuse weights of a net with other settings.
 
         Raises:
-            LabsError: names each setting that differs, and what it was.
+            LabsError: If settings differ. The message lists them.
         """
         other = {name: value for name, value in settings.items() if self.settings.get(name) != value}
         if other:
             here = {name: self.settings[name] for name in other}
-            told = ", ".join(f"{name} {_said(value)} (here {_said(here[name])})" for name, value in other.items())
-            raise LabsError(f"{what} was made by another net: {told}; type the same settings, or start a new run.")
+            listed = ", ".join(f"{name} {_text(value)} (here {_text(here[name])})" for name, value in other.items())
+            raise LabsError(f"{what} belongs to another net: {listed}; type the same settings, or start a new run.")
 
     def _load(self, path: Path, typed: str) -> None:
         file = path / "checkpoints" / "last.ckpt" if path.is_dir() else path
@@ -181,17 +181,17 @@ class DCGAN(nn.Module):
         saved = [net for net in parts if isinstance(net, dict)]  # its settings
         tensors = checkpoint.get("state_dict")
         if not saved or not isinstance(tensors, dict):
-            raise LabsError(f"weights={typed}: this is no checkpoint of a generator and its discriminator.")
+            raise LabsError(f"weights={typed}: this is not a GAN checkpoint; type weights=random or a run directory.")
         self.check_same(saved[0], f"weights={typed}")
         own = {n.removeprefix("net."): v for n, v in tensors.items() if str(n).startswith("net.")}
         try:
             self.load_state_dict(own)
-        except RuntimeError as error:  # it lacks some, or says another net than it holds
+        except RuntimeError as error:  # tensors are missing, or do not match the settings
             raise LabsError(f"weights={typed}: these are the weights of another net; type weights=random.") from error
 
 
 class _View(nn.Module):
-    """Show a net one image, or a latent of one pixel; of a conditional net with the first label."""
+    """Call a net with one image, or with a latent as an image of one pixel; the label is always the first."""
 
     def __init__(self, net: nn.Module, name: str) -> None:
         super().__init__()
@@ -207,7 +207,7 @@ class _View(nn.Module):
 _USUAL = {"channels": 1, "nz": 100, "ngf": 32, "ndf": 32, "num_classes": 10}
 
 
-def _said(value: Any) -> str:
+def _text(value: Any) -> str:
     return "null" if value is None else str(value)
 
 

@@ -1,4 +1,4 @@
-"""Batch norm with statistics of its own for each of two domains: the same weights, never the same mean."""
+"""Batch norm with separate statistics for two domains and common weights."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,10 +10,10 @@ from labs import LabsError
 
 
 class DomainBatchNorm2d(nn.BatchNorm2d):
-    """Batch norm that keeps two sets of running statistics and one weight and bias; `other` says which set is used.
+    """Batch norm with two sets of running statistics and one weight and bias; `other` selects the set.
 
-    Y. Li et al., "Revisiting Batch Normalization For Practical Domain Adaptation", 2016 (arXiv:1603.04779): what is
-    peculiar to a domain is in its statistics.
+    Y. Li et al., "Revisiting Batch Normalization For Practical Domain Adaptation", 2016 (arXiv:1603.04779): the
+    statistics contain what is specific to a domain.
     """
 
     other_running_mean: Tensor
@@ -29,7 +29,7 @@ class DomainBatchNorm2d(nn.BatchNorm2d):
         self.other = False
 
     def forward(self, images: Tensor) -> Tensor:
-        """Normalize a batch (batch, channels, height, width): by its own statistics in training, else running ones."""
+        """Normalize a batch (batch, channels, height, width) with its own statistics in training, else running ones."""
         prefix = "other_running" if self.other else "running"
         mean, variance = getattr(self, f"{prefix}_mean"), getattr(self, f"{prefix}_var")
         momentum = 0.1 if self.momentum is None else self.momentum
@@ -37,10 +37,10 @@ class DomainBatchNorm2d(nn.BatchNorm2d):
 
 
 def separate_batch_norm(net: nn.Module) -> None:
-    """Give every batch norm of a net statistics of its own for each domain, in place; names of parameters stay.
+    """Replace every batch norm of a net, in place, by one with separate statistics; parameter names do not change.
 
     Raises:
-        LabsError: the net has no batch norm.
+        LabsError: If the net has no batch norm.
     """
     found = [
         (parent, name, child)

@@ -1,4 +1,4 @@
-"""A net in eval mode, or as it was built, for a while."""
+"""Temporarily put a net in eval mode, or in its original state."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,7 +9,7 @@ from torch import nn
 
 @contextmanager
 def evaluating(net: nn.Module) -> Iterator[None]:
-    """Put a net in eval mode for a while, and each of its layers back in the mode that it was in."""
+    """Put a net temporarily in eval mode, and restore the mode of each layer afterwards."""
     modes = [(module, module.training) for module in net.modules()]
     net.eval()
     try:
@@ -21,7 +21,7 @@ def evaluating(net: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def as_built(net: nn.Module) -> Iterator[None]:
-    """Let a net compute by its own code for a while: not from features, and not compiled."""
+    """Let a net temporarily run its own code: not from stored features, and not compiled."""
     changed = ("forward", "_compiled_call_impl")
     kept: dict[str, Any] = {name: net.__dict__.pop(name) for name in changed if name in net.__dict__}
     try:

@@ -1,12 +1,12 @@
-"""Let a net that was trained with another normalization of its images take ImageNet's, as every other net does.
+"""Adapt a net that was trained with another normalization to ImageNet's normalization, which all other nets use.
 
-The net takes (x - m') / s' of images x in [0, 1], and gets y = (x - m) / s, with ImageNet's mean m and standard
-deviation s. The difference goes into its first convolution:
+The net expects (x - m') / s' for images x in [0, 1], but gets y = (x - m) / s, with ImageNet's mean m and standard
+deviation s. Its first convolution is changed to make up for the difference:
 
     (x - m') / s' = (s / s') y + (m - m') / s'
 
-The second term is a constant of each filter, for its bias or for the running mean of the batch norm behind it. Padding
-is the one thing that changes: zeros stand for the mean color m instead of m'.
+The second term is a constant per filter, which goes into its bias or into the running mean of the batch norm after it.
+Only padding changes: zeros now mean the color m instead of m'.
 """
 
 from collections.abc import Sequence
@@ -18,16 +18,17 @@ from labs.functional.normalization import IMAGENET
 
 
 def fold_normalization(net: nn.Module, first_conv: str, mean: Sequence[float], std: Sequence[float]) -> bool:
-    """Change the first convolution of a net so that images with ImageNet's normalization fit it.
+    """Change the first convolution of a net so that it accepts images with ImageNet's normalization.
 
     Args:
-        net: its first convolution has a bias, or batch norm directly behind it.
-        first_conv: name of that convolution.
-        mean: of the normalization that the net was trained with, red, green and blue, in [0, 1].
-        std: the same.
+        net: A net whose first convolution has a bias or is followed by batch norm.
+        first_conv: Name of that convolution.
+        mean: Mean that the net was trained with: red, green and blue, in [0, 1].
+        std: Standard deviation that the net was trained with.
 
     Returns:
-        False, with the net unchanged, if that convolution has neither, or does not take three channels.
+        Whether it worked. False, with the net unchanged, if the convolution has neither a bias nor batch norm, or does
+        not have three input channels.
     """
     if (tuple(mean), tuple(std)) == (IMAGENET.mean, IMAGENET.std):
         return True

@@ -1,4 +1,4 @@
-"""What goes into a net's head: the features that domain adaptation compares, of any net."""
+"""The input of a net's head: the features that domain adaptation compares, for any net."""
 
 from torch import Tensor, nn
 
@@ -7,10 +7,10 @@ from labs.nets.torchvision_nets import head_name
 
 
 def feature_size(net: nn.Module) -> int:
-    """Return how many numbers go into the head of a net, an image.
+    """Return the number of input features of a net's head.
 
     Raises:
-        LabsError: the head has no linear layer or convolution.
+        LabsError: If the head has no linear layer and no convolution.
     """
     for layer in net.get_submodule(head_name(net)).modules():
         if isinstance(layer, nn.Linear):
@@ -21,9 +21,9 @@ def feature_size(net: nn.Module) -> int:
 
 
 def features_and_logits(net: nn.Module, images: Tensor) -> tuple[Tensor, Tensor]:
-    """Return features (batch, features) and logits (batch, classes) of images (batch, channels, height, width).
+    """Return features (batch, features) and logits (batch, classes) for images (batch, channels, height, width).
 
-    Features are what the net's head is given; where that is a map (SqueezeNet), its mean over the places.
+    Features are the input of the net's head. If that is a map (SqueezeNet), it is averaged over its positions.
     """
     caught: list[Tensor] = []
 

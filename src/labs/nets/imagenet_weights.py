@@ -1,4 +1,4 @@
-"""Which ImageNet weights a net takes, down to their bytes: what makes them part of a run's identity."""
+"""The exact ImageNet weights of a net, which are part of a run's identity."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,27 +8,27 @@ from labs.runs.directory import IMAGENET_WEIGHTS, PRETRAINED_WEIGHTS
 
 
 def content_of(net: Mapping[str, Any]) -> str:
-    """Say what `weights=imagenet` means for a net; the name alone where torchvision pins the file by the net's name.
+    """Return what `weights=imagenet` means for a net: just `imagenet` if the net's name determines the file.
 
     Args:
-        net: the settings that it is built from, resolved.
+        net: The resolved settings of the net.
 
     Raises:
-        LabsError: nobody knows, because a hub cannot be asked or the net has none.
+        LabsError: If the hub does not answer, or if the net has no such weights.
     """
     if net.get("_target_") == "labs.nets.layer_vectors.LayerVectors":  # words such as vgg16/classifier.4
         nets = dict.fromkeys(str(word).rpartition("/")[0] for word in net.get("layers") or ())
         return "; ".join(content_of({"name": name, "weights_folder": net.get("weights_folder")}) for name in nets)
     name = str(net.get("name"))
     if net.get("_target_") == "labs.nets.timm_nets.build_net" or name.startswith("timm/"):  # labs.nets.layer_features
-        from labs.nets.timm_nets import imagenet_file  # a command about another net does not wait for it
+        from labs.nets.timm_nets import imagenet_file  # slow to import, so only where it is used
 
         return f"imagenet, {imagenet_file(name.removeprefix('timm/'), net.get('revision'), net.get('weights_folder'))}"
     return f"imagenet, sha256 {PACKAGE_FILES[name].sha256}" if name in PACKAGE_FILES else "imagenet"
 
 
 def label_of(content: str) -> str:
-    """Return the label of results that start from `weights=imagenet`, by its content: a tag may mean other images.
+    """Return the label of results that start from `weights=imagenet`; the tag may stand for other images.
 
     Examples:
         >>> label_of("imagenet"), label_of("imagenet, timm/vit_base_patch16_224.dino at commit 0123, sha256 4567")

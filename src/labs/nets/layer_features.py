@@ -1,8 +1,8 @@
-"""A net as a fixed measure of what a picture shows: the activations of any of its layers, by name.
+"""A fixed net that returns the activations of chosen layers, by name.
 
-Style transfer looks through VGG19 with the changes of Gatys et al. 2016: ReLUs that leave their input alone, average
-pooling by choice (K. Simonyan and A. Zisserman, "Very Deep Convolutional Networks for Large-Scale Image Recognition",
-2015). Other nets have layers that stand in for VGG's (`labs.nets.layer_names`).
+Style transfer uses VGG19 (K. Simonyan and A. Zisserman, "Very Deep Convolutional Networks for Large-Scale Image
+Recognition", 2015) with the changes of Gatys et al. 2016: ReLUs are not in place, and average pooling is optional. In
+other nets, certain layers take the place of VGG's (`labs.nets.layer_names`).
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -17,33 +17,32 @@ from labs.functional.normalization import IMAGENET
 from labs.nets.layer_names import STAND_INS, is_vgg, layer_names, stand_ins
 from labs.nets.torchvision_nets import build_net, did_you_mean, head_name
 
-TIMM = "timm/"  # before the name of a net of timm
+TIMM = "timm/"  # prefix of the names of timm nets
 _POOLINGS = ("max", "average")
-_PROBE = (1, 3, 64, 64)  # the smallest pictures that all nets take
+_PROBE = (1, 3, 64, 64)  # the smallest pictures that all nets accept
 
 
 class LayerFeatures(nn.Module):
-    """The activations of chosen layers, frozen: the picture is what a gradient changes.
+    """Activations of chosen layers of a frozen net; gradients change the picture alone.
 
-    The net stops after the last of them, and what comes later is thrown away. A layer that runs several times counts
-    the first time. Where the first convolution has no padding (SqueezeNet), pictures are mirrored at their edges, or no
-    gradient would come to the last row and column.
+    The net stops after the last chosen layer, and later layers are removed. If a layer runs several times, its first
+    output counts. If the first convolution has no padding (SqueezeNet), pictures are mirrored at their edges; otherwise
+    the last row and column would get no gradient.
 
     Args:
-        layers: Names of modules such as `features.4`, or the tutorial's `conv_1` to `conv_5`, which VGG has and others
-            have stand-ins for; VGG has all of `layer_names`, by either name.
+        layers: Names of modules such as `features.4`, or the tutorial's `conv_1` to `conv_5`, for which other nets than
+            VGG have substitutes. For VGG, all names in `layer_names` work.
         name: As in `build_net`, or `timm/` and a name as in `labs.nets.timm_nets`.
         pooling: `max`, as the nets were trained, or `average`, as in Gatys et al.
-        weights: `random`: He initialization of all convolutions, normal with variance 2 / fan-in, and zero biases, so
-            that the scale of the activations stays the same through all layers. Otherwise as in `build_net`:
-            `imagenet`, a run directory, or a file with a state dict. Random nets of timm are as it initializes them.
-        seed: Of the random weights.
+        weights: `random`: He initialization of all convolutions (normal with variance 2 / fan-in, zero biases), which
+            keeps the scale of the activations constant through all layers. Otherwise as in `build_net`: `imagenet`, a
+            run directory, or a file with a state dict. Random nets of timm keep timm's initialization.
+        seed: Seed of the random weights.
         weights_folder: As in `build_net`.
-        stands_in: The five modules that stand for `conv_1` to `conv_5`; None: those of `labs.nets.layer_names`.
+        stands_in: Five modules to use as `conv_1` to `conv_5`. None: those in `labs.nets.layer_names`.
 
     Raises:
-        LabsError: For an unknown name, no layers, a layer without maps, an unknown pooling, or weights that are missing
-            or do not fit.
+        LabsError: If a name is unknown, there is no layer, a layer has no maps, or weights are missing or do not fit.
     """
 
     mean: Tensor
@@ -64,7 +63,7 @@ class LayerFeatures(nn.Module):
         if pooling not in _POOLINGS:
             raise LabsError(f"net.pooling={pooling}: expected {' or '.join(_POOLINGS)}.")
         if not layers:
-            raise LabsError("LayerFeatures needs at least one layer, found none. Type a list such as [conv_4].")
+            raise LabsError("LayerFeatures needs at least one layer; type a list such as [conv_4].")
         if stands_in is not None and len(stands_in) != STAND_INS:
             raise LabsError(f"net.stands_in={list(stands_in)}: expected {STAND_INS} modules, from shallow to deep.")
         self.layers = tuple(layers)
@@ -74,7 +73,7 @@ class LayerFeatures(nn.Module):
         for layer in stands_in or ():
             self._module(layer)
         self.places = {layer: self._module(layer) for layer in layers}  # names of modules of `net`
-        self.margin = _margin(net)  # pixels by which pictures are continued, mirrored, on each side
+        self.margin = _margin(net)  # mirrored pixels added on each side
         _leave_inputs_alone(net, pooling)
         self.requires_grad_(False)
         self.eval()
@@ -84,7 +83,7 @@ class LayerFeatures(nn.Module):
         for statistic in ("mean", "std"):
             values = torch.tensor(getattr(IMAGENET, statistic)).view(3, 1, 1)
             self.register_buffer(statistic, values, persistent=False)
-        net.to(memory_format=torch.channels_last)  # pooling and bfloat16 are much faster so
+        net.to(memory_format=torch.channels_last)  # makes pooling and bfloat16 much faster
 
     def forward(
         self, images: Tensor, visit: Mapping[str, Callable[[Tensor], Tensor]] | None = None
@@ -92,13 +91,13 @@ class LayerFeatures(nn.Module):
         """Compute the activations.
 
         Args:
-            images: RGB in [0, 1], (batch, 3, height, width); normalized here by ImageNet's statistics.
-            visit: What is called with the activations of a layer, by its name; the net goes on with what it returns,
-                as the loss layers of PyTorch's tutorial hand on what they measure. Layers that are not named are not
-                returned, and the net stops after the last one. By default all of `layers`, untouched.
+            images: RGB in [0, 1], (batch, 3, height, width); ImageNet's normalization is applied here.
+            visit: Functions by layer name. Each is called with the activations of its layer, and the net continues with
+                its result, like the loss layers of PyTorch's tutorial. Only these layers are returned, and the net
+                stops after the last one. By default, all of `layers` are returned unchanged.
 
         Returns:
-            The activations (batch, channels, height, width), by the names that were asked for, in that order.
+            The activations (batch, channels, height, width) by layer name, in the given order.
         """
         names = self.layers if visit is None else tuple(visit)
         calls: dict[str, list[Callable[[Tensor], Tensor]]] = {self.places[name]: [] for name in names}
@@ -119,14 +118,14 @@ class LayerFeatures(nn.Module):
         return {name: activations[self.places[name]] for name in names}
 
     def both_names(self, layer: str) -> str:
-        """Return the name of a layer with its other one, if it has one: `conv_4 (conv2_2)`, `conv_4 (features.6)`."""
+        """Return a layer's name, with its second name if there is one: `conv_4 (conv2_2)`, `conv_4 (features.6)`."""
         others = layer_names(self.name) if is_vgg(self.name) else self.known
         back = {other: one for one, other in reversed(others.items())}
         other = others.get(layer) or back.get(layer)
         return f"{layer} ({other})" if other else layer
 
     def _module(self, layer: str) -> str:
-        """Find a layer by any of its names; the message of an unknown one lists them."""
+        """Find a layer by any of its names; the error message for an unknown one lists them."""
         modules = [module for module, _ in self.net.named_modules() if module]
         vgg = {name: self.known[one] for one, name in layer_names(self.name).items()} if is_vgg(self.name) else {}
         places = {**{module: module for module in modules}, **self.known, **vgg}
@@ -136,18 +135,18 @@ class LayerFeatures(nn.Module):
         pairs = ", ".join(f"{one} = {other}" for one, other in others.items())
         missing = f"{self.name} has no layer {layer!r}{did_you_mean(layer, places)}"
         if not others and layer.startswith(("conv_", "relu_")):
-            pairs = f"none stands for {layer}: type net.stands_in=[...], five of them from shallow to deep"
+            pairs = f"none is assigned to {layer}: type net.stands_in=[...] with five modules, from shallow to deep"
         shallow = ", ".join(module for module in modules if module.count(".") < 2)
         raise LabsError(f"{missing}. Its layers: {pairs}; and its modules: {shallow}.")
 
     def _run(self, images: Tensor, places: Sequence[str], see: Callable[[str, Tensor], Tensor]) -> None:
-        """Run the net until it has come to all places; it goes on with what `see` returns."""
+        """Run the net until it has reached all places; it continues with what `see` returns."""
         left = set(places)
 
         def hook(place: str) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], Tensor | None]:
             def after(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor | None:
                 if place not in left:
-                    return None  # it runs again
+                    return None  # not the first run
                 left.discard(place)
                 output = see(place, output)
                 if not left:
@@ -166,7 +165,7 @@ class LayerFeatures(nn.Module):
                 raise
             size = "x".join(map(str, images.shape[-2:]))
             raise LabsError(
-                f"{self.name} cannot take pictures of {size} pixels (height x width): {error}. Type a larger "
+                f"{self.name} does not accept pictures of {size} pixels (height x width): {error}. Type a larger "
                 "datamodule.image_size, or module.scales=[1.0]."
             ) from error
         finally:
@@ -174,9 +173,9 @@ class LayerFeatures(nn.Module):
                 handle.remove()
 
     def _cut(self) -> set[str]:
-        """Throw away what comes after the last layer; return the layers whose activations are overwritten later.
+        """Remove the layers after the last chosen one; return those whose activations are overwritten later.
 
-        A ResNet adds to what its second batch norm returns, in place.
+        For example, a ResNet adds in place to the output of its second batch norm.
         """
         begun: set[nn.Module] = set()
         done: set[nn.Module] = set()
@@ -188,7 +187,7 @@ class LayerFeatures(nn.Module):
 
         def see(place: str, features: Tensor) -> Tensor:
             if not isinstance(features, Tensor) or features.dim() != 4:
-                raise LabsError(f"layer {place} of {self.name} has no maps, which losses need; type an earlier layer.")
+                raise LabsError(f"layer {place} of {self.name} has no feature maps; type an earlier layer.")
             seen[place] = (features, features._version)
             return features
 
@@ -199,34 +198,34 @@ class LayerFeatures(nn.Module):
             handle.remove()
         missed = [layer for layer, place in self.places.items() if place not in seen]
         if missed:
-            raise LabsError(f"layer {missed[0]} of {self.name} does not run by itself; type the layer that it is in.")
+            raise LabsError(f"layer {missed[0]} of {self.name} is never called; type the layer that contains it.")
         if self.net.get_submodule(head_name(self.net)) in begun:
-            raise LabsError(f"{head_name(self.net)} is the head of {self.name}, which is new; type an earlier layer.")
+            raise LabsError(f"{head_name(self.net)} is the untrained head of {self.name}; type an earlier layer.")
         _drop(self.net, begun, done)
         return {place for place, (features, version) in seen.items() if features._version != version}
 
 
 def _built(name: str, weights: str, weights_folder: str | None, seed: int) -> nn.Module:
     if name.startswith(TIMM):
-        from labs.nets.timm_nets import build_net as build_of_timm  # only a run that needs it waits for the import
+        from labs.nets.timm_nets import build_net as build_of_timm  # slow to import, so only where it is used
 
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             name = name.removeprefix(TIMM)
             return build_of_timm(name=name, num_classes=2, weights=weights, weights_folder=weights_folder)
-    # Nine tenths of VGG are its linear layers; without weights to read, nobody needs their memory.
+    # Nine tenths of VGG are linear layers, which need no memory if there are no weights to load.
     with torch.device("meta" if weights == "random" else "cpu"):
         return build_net(name=name, num_classes=2, weights=weights, weights_folder=weights_folder)
 
 
-class _AllSeen(Exception):  # noqa: N818 - no error: the net need not go on
-    """The net has come to the last layer that is needed."""
+class _AllSeen(Exception):  # noqa: N818 - not an error: the net can stop
+    """The net has reached the last layer that is needed."""
 
 
 def _margin(net: nn.Module) -> int:
-    """Return the padding that the first convolution lacks: without it some pixels of an edge are seen by no window."""
+    """Return the padding that the first convolution lacks, without which no window covers some pixels at the edge."""
     first = next((module for module in net.modules() if isinstance(module, nn.Conv2d)), None)
-    if type(first) is not nn.Conv2d or first.padding != (0, 0):  # a class of its own pads by itself, as TensorFlow does
+    if type(first) is not nn.Conv2d or first.padding != (0, 0):  # a subclass pads by itself, as TensorFlow does
         return 0
     return first.kernel_size[0] // 2 if first.kernel_size[0] > first.stride[0] else 0  # patches cover a picture
 
@@ -242,7 +241,7 @@ def _leave_inputs_alone(net: nn.Module, pooling: str) -> None:
 
 
 def _drop(module: nn.Module, begun: set[nn.Module], done: set[nn.Module]) -> None:
-    """Drop the parts of a module that never began; one that is done may use its parts without calling them."""
+    """Remove the parts of a module that never ran; a finished module may use its parts without calling them."""
     for name, child in list(module.named_children()):
         if child in done:
             continue
@@ -250,7 +249,7 @@ def _drop(module: nn.Module, begun: set[nn.Module], done: set[nn.Module]) -> Non
             _drop(child, begun, done)
         elif isinstance(module, nn.Sequential):
             del module._modules[name]
-        else:  # its code may look the part up before it stops
+        else:  # its code may access the part before the net stops
             setattr(module, name, nn.Identity())
 
 

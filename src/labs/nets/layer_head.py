@@ -17,12 +17,12 @@ class LayerHead(nn.Module):
     With `freeze=backbone` only the head trains, and the activations are computed once (`feature_cache`).
 
     Args:
-        net: whose layer it is; what comes after the layer is dropped.
-        layer: name of a module, such as `features.8`.
-        num_classes: number of logits.
-        image_size: pixels, height and width of the images.
-        hidden_units: of the hidden layer; 0 for none, a linear classifier.
-        dropout: share of the hidden units that a training step leaves out.
+        net: The net; everything after the layer is removed.
+        layer: Name of a module, such as `features.8`.
+        num_classes: Number of logits.
+        image_size: Height and width of the images, in pixels.
+        hidden_units: Number of hidden units; 0 for a linear classifier.
+        dropout: Dropout rate of the hidden units.
     """
 
     head_name = "head"
@@ -46,7 +46,7 @@ class LayerHead(nn.Module):
         self.head = nn.Sequential(*hidden, nn.Linear(hidden_units or features, num_classes))
 
     def features(self, images: Tensor) -> Tensor:
-        """Return the activations of the layer, (batch, features), of images (batch, 3, height, width)."""
+        """Return the activations of the layer, (batch, features), for images (batch, 3, height, width)."""
         return self.flatten(self.front(images)[LAYER])
 
     def forward(self, images: Tensor) -> Tensor:
@@ -68,17 +68,17 @@ def build_layer_head(
     """Build the front of a net from `weights`, and a fresh head for `num_classes` on one of its layers.
 
     Args:
-        name: of the net, as `labs.nets.torchvision_nets.build_net` takes it.
-        layer: name of one of its modules.
-        num_classes: number of logits, at least 2.
-        image_size: pixels, height and width of the images.
-        hidden_units: of the head; 0 for a linear one.
-        dropout: of the head.
+        name: Name of the net, as in `labs.nets.torchvision_nets.build_net`.
+        layer: Name of one of its modules.
+        num_classes: Number of logits, at least 2.
+        image_size: Height and width of the images, in pixels.
+        hidden_units: Hidden units of the head; 0 for a linear head.
+        dropout: Dropout rate of the head.
         weights: `random`, `imagenet`, or a run directory or a file of such a net.
-        weights_folder: where ImageNet's weight files are.
+        weights_folder: Folder of the ImageNet weight files.
 
     Raises:
-        LabsError: an unknown net or layer, or a setting that makes no sense.
+        LabsError: If the net or the layer is unknown, or if a value is out of range.
     """
     if hidden_units < 0:
         raise LabsError(f"net.hidden_units={hidden_units}: expected 0 (a linear classifier) or more, such as 300.")
@@ -95,7 +95,7 @@ def build_layer_head(
         )
     head = head_name(net)
     if layer == head or head.startswith(f"{layer}."):
-        raise LabsError(f"net.layer={layer}: {head} is the head of {name}, which is new; type an earlier layer.")
+        raise LabsError(f"net.layer={layer}: {head} is the untrained head of {name}; type an earlier layer.")
     built = LayerHead(
         net=net,
         layer=layer,

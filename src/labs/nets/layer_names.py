@@ -1,7 +1,7 @@
-"""What the layers of a net are called in style transfer: PyTorch's tutorial counts VGG's convolutions.
+"""Names of layers in style transfer: PyTorch's tutorial numbers VGG's convolutions.
 
-Experiments name the tutorial's `conv_1` to `conv_5`, or `relu_1` to `relu_5`. A net that is no VGG has five modules
-that stand in for them, from shallow to deep. The same module stands for a convolution and for its ReLU.
+Experiments use the tutorial's `conv_1` to `conv_5`, or `relu_1` to `relu_5`. In other nets than VGG, five modules from
+shallow to deep take their place, the same module for a convolution and for its ReLU.
 """
 
 from collections.abc import Sequence
@@ -20,11 +20,11 @@ _STAND_INS: dict[str, Sequence[str]] = {
 
 
 def layer_names(name: str = "vgg19") -> dict[str, str]:
-    """List the layers of VGG's convolutional part: the names of PyTorch's tutorial, and VGG's own beside them.
+    """Map the tutorial's names of VGG's convolutional layers to VGG's own names.
 
-    The tutorial counts convolutions, and a ReLU or pooling takes the number of the convolution before it: the first
-    pooling is `pool_2`. VGG counts blocks, and convolutions within them. In torchvision they are `features.0`,
-    `features.1` and so on.
+    The tutorial numbers the convolutions, and a ReLU or pooling has the number of the convolution before it: the first
+    pooling is `pool_2`. VGG numbers the blocks, and the convolutions in a block. In torchvision the layers are
+    `features.0`, `features.1` and so on.
 
     Args:
         name: `vgg16` or `vgg19`.
@@ -45,16 +45,16 @@ def layer_names(name: str = "vgg19") -> dict[str, str]:
 
 
 def is_vgg(name: str) -> bool:
-    """Say whether a net has the tutorial's layers themselves."""
+    """Return whether a net is a VGG, which has the tutorial's layers."""
     return name in _CONVS_A_BLOCK
 
 
 def stand_ins(name: str, modules: Sequence[str] | None = None) -> dict[str, str]:
-    """Return the module that each of the tutorial's names means in a net; empty if none has been chosen.
+    """Return the module for each of the tutorial's layer names, or an empty dictionary if none are known.
 
     Args:
-        name: of the net.
-        modules: five modules, in place of those that are known here.
+        name: Name of the net.
+        modules: Five modules to use instead of those known here.
 
     Examples:
         >>> stand_ins("squeezenet1_1")["conv_4"], stand_ins("vgg19")["conv_4"]

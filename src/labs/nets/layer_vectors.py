@@ -1,7 +1,7 @@
-"""Vectors of named layers of nets, of length one, under a linear head: what a linear classifier learns from.
+"""Feature vectors of length one from chosen layers of nets, with a linear head.
 
-What a layer gives for an image is flattened, or averaged over its places, and divided by its length. Several layers,
-also of several nets, stand side by side.
+The output of a layer is flattened, or averaged over its positions, and divided by its Euclidean norm. The vectors of
+several layers, possibly from several nets, are concatenated.
 """
 
 import difflib
@@ -17,25 +17,26 @@ from labs.inspection.graph import symbolic_trace
 from labs.nets.eval_mode import evaluating
 from labs.nets.torchvision_nets import build_net, head_name
 
-TIMM = "timm/"  # before the name of a net of timm
+TIMM = "timm/"  # prefix of the names of timm nets
 KEY = "net.layers"
 
 
 class LayerVectors(nn.Module):
-    """A linear head on what chosen layers of trained nets give.
+    """A linear head on the outputs of chosen layers of trained nets.
 
     Args:
-        layers: words such as `vgg16/classifier.4`: a net, as in `labs.nets.torchvision_nets.build_net` or `timm/` and a
-            name of timm, and the name of one of its modules, before the head.
-        num_classes: of the head.
-        image_size: pixels, height and width of the images.
-        pooling: `flatten` keeps the values at all places of maps, `average` their mean.
-        weights: of the nets, as in `build_net`; random ones are drawn by `seed`.
-        seed: of random weights.
-        weights_folder: where ImageNet's weight files lie or are downloaded to.
+        layers: Names such as `vgg16/classifier.4`: a net, as in `labs.nets.torchvision_nets.build_net` or `timm/` and a
+            timm name, and one of its modules before the head.
+        num_classes: Number of outputs of the head.
+        image_size: Height and width of the images, in pixels.
+        pooling: `flatten` keeps all positions of the maps, `average` takes their mean.
+        weights: Weights of the nets, as in `build_net`; `seed` determines random ones.
+        seed: Seed of random weights.
+        weights_folder: Folder of the ImageNet weight files, also for downloads.
 
     Raises:
-        LabsError: an unknown net or layer, the message names near ones; or weights that are missing or do not fit.
+        LabsError: If a net or layer is unknown (the message lists similar ones), or if weights are missing or do not
+            fit.
     """
 
     def __init__(
@@ -53,9 +54,9 @@ class LayerVectors(nn.Module):
         if pooling not in ("flatten", "average"):
             raise LabsError(f"net.pooling={pooling}: expected flatten or average.")
         if not layers:
-            raise LabsError(f"{KEY}=[]: which layer? Type a net and a module of it, such as [vgg16/classifier.4].")
+            raise LabsError(f"{KEY}=[]: expected at least one net and module, such as [vgg16/classifier.4].")
         if len(set(layers)) < len(layers):
-            raise LabsError(f"{KEY}=[{','.join(layers)}]: a layer is there twice; leave one out.")
+            raise LabsError(f"{KEY}=[{','.join(layers)}]: a layer is listed twice; leave one out.")
         self.layers = list(layers)
         self.parts = nn.ModuleList()
         images = torch.zeros(2, 3, image_size, image_size)
@@ -70,16 +71,16 @@ class LayerVectors(nn.Module):
 
     @property
     def width(self) -> int:
-        """How many features an image has."""
+        """Number of features of an image."""
         return sum(self.widths)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return (batch, num_classes) of images (batch, 3, image_size, image_size), normalized."""
+        """Return scores (batch, num_classes) for normalized images (batch, 3, image_size, image_size)."""
         return self.head(unit_rows([part(images) for part in self.parts]))
 
 
 class _Vectors(nn.Module):
-    """A net up to a layer, whose values become one vector an image."""
+    """A net up to a layer, with one output vector per image."""
 
     def __init__(self, net: nn.Module, pooling: str) -> None:
         super().__init__()
@@ -93,7 +94,7 @@ class _Vectors(nn.Module):
 
 
 def unit_rows(parts: Sequence[Tensor]) -> Tensor:
-    """Return rows of length one: each part counts alike, and a row of zeros stays one.
+    """Concatenate parts into rows of length one, with equal weight for each part; a row of zeros stays zero.
 
     Examples:
         >>> unit_rows([torch.tensor([[3.0, 4.0]])])
@@ -104,7 +105,7 @@ def unit_rows(parts: Sequence[Tensor]) -> Tensor:
 
 
 def _built(word: str, image_size: int, weights: str, weights_folder: str | None, seed: int) -> tuple[nn.Module, str]:
-    """Build the net of a word, and return it with the name of the layer."""
+    """Build the net of a name such as `vgg16/classifier.4`, and return it with the name of the layer."""
     name, slash, layer = word.rpartition("/")
     if not slash or not name or not layer:
         raise LabsError(f"{KEY}: {word}: expected a net and a module of it, such as vgg16/classifier.4.")
@@ -117,40 +118,40 @@ def _built(word: str, image_size: int, weights: str, weights_folder: str | None,
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         if name.startswith(TIMM):
-            from labs.nets.timm_nets import build_net as build_of_timm  # only a run that needs it waits for the import
+            from labs.nets.timm_nets import build_net as build_of_timm  # slow to import, so only where it is used
 
             return build_of_timm(name=name.removeprefix(TIMM), **options), layer
         return build_net(name=name, **options), layer
 
 
 def _cut(net: nn.Module, layer: str, word: str) -> fx.GraphModule:
-    """Return a net as far as a layer; what comes later is thrown away.
+    """Return a net up to a layer; later layers are removed.
 
     Raises:
-        LabsError: it has no such layer, or the layer is its head, which is new.
+        LabsError: If the net has no such layer, or if the layer is the untrained head.
     """
     modules = [name for name, _ in net.named_modules() if name]
     head = head_name(net)
     if layer not in modules:
         near = difflib.get_close_matches(layer, modules, n=3)
         near = near or [name for name in modules if "." not in name]
-        raise LabsError(f"{KEY}: {word}: the net has no such layer; type such as {', '.join(near)}.")
+        raise LabsError(f"{KEY}: {word}: the net has no such layer; type for example {', '.join(near)}.")
     if layer == head or head.startswith(f"{layer}."):
-        raise LabsError(f"{KEY}: {word}: {head} is the head of the net, which is new; type an earlier layer.")
+        raise LabsError(f"{KEY}: {word}: {head} is the untrained head of the net; type an earlier layer.")
     try:
         with evaluating(net):
             traced = symbolic_trace(net.eval())
     except Exception as error:
-        raise LabsError(f"{KEY}: {word}: the net branches on its data, and cannot be cut; type another net.") from error
+        raise LabsError(f"{KEY}: {word}: the net depends on its data and cannot be cut; type another net.") from error
     nodes = [node for node in traced.graph.nodes if node.op not in ("placeholder", "output", "get_attr")]
     own = [node for node in nodes if node.op == "call_module" and node.target == layer][:1]  # it may run again later
     inside = [node for node in nodes if layer in _scopes(node)]
     heads = [place for place, node in enumerate(nodes) if node.target == head]
     last = (own or inside[-1:] or [None])[0]
     if last is None:
-        raise LabsError(f"{KEY}: {word}: this layer does not run by itself; type the one that it is in.")
+        raise LabsError(f"{KEY}: {word}: this layer is never called; type the layer that contains it.")
     if heads and nodes.index(last) > heads[0]:
-        raise LabsError(f"{KEY}: {word}: the layer comes after the head {head}, which is new; type an earlier one.")
+        raise LabsError(f"{KEY}: {word}: the layer comes after the untrained head {head}; type an earlier layer.")
     traced.graph.erase_node(next(node for node in traced.graph.nodes if node.op == "output"))
     for node in reversed(list(traced.graph.nodes)):
         if node is last:
@@ -164,5 +165,5 @@ def _cut(net: nn.Module, layer: str, word: str) -> fx.GraphModule:
 
 
 def _scopes(node: fx.Node) -> set[str]:
-    """Return the names of the modules in whose code an operation stands."""
+    """Return the names of the modules whose code contains an operation."""
     return {str(entry[0]) for entry in node.meta.get("nn_module_stack", {}).values()}

@@ -7,15 +7,15 @@ from labs.nets.torchvision_nets import check_num_classes, load_weights
 
 
 class MLP(nn.Module):
-    """Map pixels to hidden units with a ReLU, and those to logits.
+    """Map pixels to hidden units with ReLU, and these to logits.
 
-    PyTorch's initialization: weights and biases uniform in ±1 / sqrt(inputs) of each layer.
+    PyTorch's initialization: weights and biases are uniform in ±1 / sqrt(number of inputs) of each layer.
 
     Args:
-        num_classes: number of logits.
-        image_size: pixels, height and width of the images.
-        hidden_units: of the hidden layer.
-        channels: of the images.
+        num_classes: Number of logits.
+        image_size: Height and width of the images, in pixels.
+        hidden_units: Number of hidden units.
+        channels: Channels of the images.
     """
 
     head_name = "head"
@@ -29,7 +29,7 @@ class MLP(nn.Module):
         self.head = nn.Linear(hidden_units, num_classes)
 
     def activations(self, images: Tensor) -> Tensor:
-        """Return what the hidden units answer to images, (batch, hidden_units), at least 0."""
+        """Return the activations of the hidden units, (batch, hidden_units), at least 0."""
         return self.relu(self.hidden(self.flatten(images)))
 
     def forward(self, images: Tensor) -> Tensor:
@@ -40,10 +40,10 @@ class MLP(nn.Module):
 def build_mlp(
     *, num_classes: int, image_size: int, hidden_units: int, channels: int = 3, weights: str = "random"
 ) -> MLP:
-    """Build the perceptron with random weights, or those of a run or a file.
+    """Build the perceptron with random weights, or with those of a run or a file.
 
     Raises:
-        LabsError: fewer than one hidden unit or two classes, or weights that are missing or do not fit.
+        LabsError: If there is no hidden unit or only one class, or if weights are missing or do not fit.
     """
     check_num_classes(num_classes)
     if hidden_units < 1:

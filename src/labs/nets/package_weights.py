@@ -1,10 +1,10 @@
-"""ImageNet's weights that installed packages carry: without a network, and without importing these packages.
+"""ImageNet weights from installed packages, without a network and without importing the packages.
 
-SqueezeNet 1.1 (Iandola et al. 2016) with the Caffe weights of its authors, and EfficientNet-Lite0 (Google, Apache-2.0).
-Each was trained with a normalization of its own, which `labs.nets.folding` puts into its first convolution. That of
-SqueezeNet has no padding, so the net is the original. That of EfficientNet-Lite0 pads the last row and the last column
-with zeros, which are ImageNet's mean color now instead of the gray level 127: probabilities of seven photographs
-changed by at most 0.016.
+SqueezeNet 1.1 (Iandola et al. 2016) has the Caffe weights of its authors; EfficientNet-Lite0 is by Google (Apache-2.0).
+Each was trained with its own normalization, which `labs.nets.folding` puts into the first convolution. SqueezeNet's
+first convolution has no padding, so the result is exactly the original net. That of EfficientNet-Lite0 pads the last
+row and column with zeros, which now mean ImageNet's mean color instead of gray level 127; the probabilities of seven
+photographs changed by at most 0.016.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from labs.storage.packages import PackageFile
 
-if TYPE_CHECKING:  # a command that only asks for a file's digest waits for none of them
+if TYPE_CHECKING:  # slow imports, which the digest of a file does not need
     from pathlib import Path
 
     from torch import Tensor, nn
@@ -43,15 +43,15 @@ NORMALIZATIONS = {
 
 
 def package_weights(name: str, net: nn.Module, folder: str | None = None) -> dict[str, Tensor]:
-    """Read the weights of a net, head of 1,000 classes included, for images with its own normalization.
+    """Read the weights of a net, including the head with 1,000 classes, for images with its own normalization.
 
     Args:
         name: `squeezenet1_1` or `efficientnet_lite0`.
-        net: the net that they are for; it may have another head.
-        folder: `paths.weights`; a file of the package that lies there is read instead.
+        net: The net for the weights; it may have another head.
+        folder: `paths.weights`; if it contains a file of the package, that file is read.
 
     Raises:
-        LabsError: the package is not installed, or its file is missing or was altered.
+        LabsError: If the package is not installed, or if its file is missing or was changed.
     """
     file = PACKAGE_FILES[name].path(f"ImageNet's weights of {name}", folder)
     return _squeezenet(file) if name == "squeezenet1_1" else _efficientnet_lite0(file, net)
@@ -86,7 +86,7 @@ def _squeezenet_place(layer: str) -> str:
 
 
 def _efficientnet_lite0(file: Path, net: nn.Module) -> dict[str, Tensor]:
-    """Name the tensors as timm does: both list the same layers in the same order."""
+    """Rename the tensors as in timm; both list the same layers in the same order."""
     from labs.storage.checkpoint_files import read_checkpoint
 
     counters = "num_batches_tracked"
@@ -98,15 +98,15 @@ def _efficientnet_lite0(file: Path, net: nn.Module) -> dict[str, Tensor]:
 
 
 class _ArrayUnpickler(pickle.Unpickler):
-    """Read NumPy arrays, and refuse everything else that a pickle could name."""
+    """Read NumPy arrays, and refuse everything else in a pickle."""
 
     def find_class(self, module: str, name: str) -> Any:
-        """Return what rebuilds an array; NumPy 2 has another name for the module."""
+        """Return the function that rebuilds an array; NumPy 2 uses another module name."""
         import numpy as np
         from numpy._core.multiarray import _reconstruct
 
         array = {"numpy.ndarray": np.ndarray, "numpy.dtype": np.dtype}
         known = {**array, **{f"numpy.{core}.multiarray._reconstruct": _reconstruct for core in ("core", "_core")}}
         if f"{module}.{name}" not in known:
-            raise pickle.UnpicklingError(f"it names {module}.{name}, which could run code; only arrays are read")
+            raise pickle.UnpicklingError(f"it contains {module}.{name}, which could run code; only arrays are read")
         return known[f"{module}.{name}"]

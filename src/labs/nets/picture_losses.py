@@ -1,4 +1,4 @@
-"""What a fixed net sees in generated pictures, compared with what it saw in contents and styles, once."""
+"""Content and style losses of generated pictures, computed from the activations of a fixed net."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -10,7 +10,7 @@ from torch import Tensor
 from labs.functional.style import content_loss, gram, pass_style_loss
 from labs.nets.layer_features import LayerFeatures
 
-# What every run is measured by, whatever it minimized: the layers of PyTorch's tutorial.
+# The layers of PyTorch's tutorial, by which every run is measured, whatever loss it minimized.
 YARDSTICK: dict[str, Any] = {
     "content_layers": ("conv_4",),
     "style_layers": ("conv_1", "conv_2", "conv_3", "conv_4", "conv_5"),
@@ -19,19 +19,19 @@ YARDSTICK: dict[str, Any] = {
 
 
 class PictureLosses:
-    """Content and style losses of pictures; the targets are computed when it is made, and kept.
+    """Content and style losses of pictures; the targets are computed once, at the beginning.
 
     Args:
-        net: shows at least the layers that are named below.
+        net: A net that returns at least the layers below.
         contents: RGB in [0, 1], (pairs, 3, height, width).
-        styles: the same.
-        content_layers: names of layers whose activations are compared.
-        style_layers: names of layers whose Gram matrices are compared.
-        convention: how the losses are written, as in `labs.functional.style`.
-        balance: divide the loss of each layer, picture by picture, by what it is between the two pictures of the pair,
-            so that each layer counts alike. K. He, Y. Wang and J. Hopcroft, "A Powerful Generative Model Using Random
-            Weights for the Deep Image Representation", 2016, found that nets of random weights need it.
-        at_once: pictures that go through the net together.
+        styles: RGB in [0, 1], (pairs, 3, height, width).
+        content_layers: Layers whose activations are compared.
+        style_layers: Layers whose Gram matrices are compared.
+        convention: Definition of the losses, as in `labs.functional.style`.
+        balance: Whether each layer's loss is divided by its value between the two pictures of the pair, so that all
+            layers have the same weight. K. He, Y. Wang and J. Hopcroft, "A Powerful Generative Model Using Random
+            Weights for the Deep Image Representation", 2016, found that nets with random weights need this.
+        at_once: Number of pictures that go through the net together.
     """
 
     def __init__(
@@ -55,19 +55,19 @@ class PictureLosses:
         with torch.no_grad():
             self._look_at(contents, styles)
             if balance:
-                apart = [self._layer_by_layer(contents[rows], rows)["style"] for rows in self.chunks]
-                between = [self._layer_by_layer(styles[rows], rows)["content"] for rows in self.chunks]
-                for kind, parts in (("style", apart), ("content", between)):
+                style = [self._layer_by_layer(contents[rows], rows)["style"] for rows in self.chunks]
+                content = [self._layer_by_layer(styles[rows], rows)["content"] for rows in self.chunks]
+                for kind, parts in (("style", style), ("content", content)):
                     for layer in parts[0]:
-                        # two equal pictures have a loss of zero, which may stay zero
+                        # the loss between two equal pictures is zero
                         self.divisors[kind][layer] = torch.cat([part[layer] for part in parts]).clamp_min(1e-12)
 
     def __call__(self, images: Tensor, rows: slice) -> tuple[Tensor, Tensor]:
         """Return the content and the style losses, each summed over its layers, (pictures,).
 
         Args:
-            images: some of the pictures, RGB in [0, 1], (pictures, 3, height, width).
-            rows: which pairs they belong to; one of `chunks`.
+            images: Some of the pictures, RGB in [0, 1], (pictures, 3, height, width).
+            rows: Their pairs; one of `chunks`.
         """
         sums = []
         for kind, losses in self._layer_by_layer(images, rows).items():

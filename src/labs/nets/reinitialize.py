@@ -1,4 +1,4 @@
-"""Begin parts of a trained net anew: their weights are drawn again, all others stay."""
+"""Reinitialize layers of a trained net; all other weights stay the same."""
 
 from collections.abc import Sequence
 
@@ -8,17 +8,17 @@ from labs import LabsError
 
 
 def reinitialize(net: nn.Module, patterns: Sequence[str], *, key: str = "net.reinitialize") -> list[str]:
-    """Draw the parameters of layers anew, as their own `reset_parameters` does; return the layers' names.
+    """Reinitialize layers with their own `reset_parameters`, and return the layers' names.
 
     Args:
-        net: whose weights are loaded.
-        patterns: layers, as `labs.inspection.parameters.select` reads them; a parameter stands for its whole layer.
-        key: the setting that they were typed in, for the message.
+        net: The net with its weights.
+        patterns: Patterns as in `labs.inspection.parameters.select`; a parameter stands for its whole layer.
+        key: Name of the setting, for error messages.
 
     Raises:
-        LabsError: A pattern names nothing, or a layer that cannot begin anew.
+        LabsError: If a pattern matches nothing, or a layer that cannot be reinitialized.
     """
-    from labs.inspection.parameters import select  # which asks this folder for the name of the head
+    from labs.inspection.parameters import select  # which imports from this package
 
     named = {name.rpartition(".")[0] for pattern in patterns for name in select(net, pattern, key=key)}
     layers = [name for name, _ in net.named_modules() if name in named]
@@ -26,6 +26,6 @@ def reinitialize(net: nn.Module, patterns: Sequence[str], *, key: str = "net.rei
         reset = getattr(net.get_submodule(name), "reset_parameters", None)
         if not callable(reset):
             kind = type(net.get_submodule(name)).__name__
-            raise LabsError(f"{key}: {name or 'the net itself'} ({kind}) cannot begin anew; name other layers.")
+            raise LabsError(f"{key}: {name or 'the net itself'} ({kind}) cannot be reinitialized; type other layers.")
         reset()
     return layers

@@ -1,7 +1,8 @@
-"""A plain convolutional net: convolutions, each with what may follow it, then linear layers.
+"""A plain convolutional net: convolutions with optional normalization and pooling, then linear layers.
 
-By default it is the net of a course's starter code ("SimpleCNN"): two 5x5 convolutions of stride 2 with 16 filters and
-ReLU, a linear layer of 64 and one of the classes; at 50 pixels 16 x 10 x 10 = 1,600 features, with pooling 64.
+The default is the net of a course's starter code ("SimpleCNN"): two 5x5 convolutions of stride 2 with 16 filters and
+ReLU, a linear layer with 64 units, and the output layer. At 50 pixels there are 16 x 10 x 10 = 1,600 features, with
+pooling 64.
 """
 
 from collections.abc import Sequence
@@ -16,27 +17,28 @@ from labs.nets.torchvision_nets import load_weights
 class SimpleCNN(nn.Module):
     """Convolutions [+ batch norm] + ReLU [+ local response norm] [+ max pooling], then linear layers.
 
-    The logits come as they are: softmax is the loss's own affair.
+    The net returns logits; the loss applies softmax.
 
     Args:
-        num_classes: logits.
-        image_size: pixels, height and width.
+        num_classes: Number of logits.
+        image_size: Height and width of the images, in pixels.
         weights: `random`, a run directory, or a file of weights.
-        channels: filters of each convolution; as many as there are convolutions.
-        filter_sizes: side of the filters of each convolution, or of all.
-        strides: of each convolution, or of all.
-        padding: pixels around the images and maps, for each convolution, or for all.
-        hidden: units of the linear layers before the last.
-        pooling: put max pooling behind each convolution.
-        pool_size: side of what is pooled.
-        pool_stride: step of the pooling.
-        dropout: share of what goes into each linear layer that is dropped in training; 0 drops nothing.
-        batch_norm: put batch norm behind each convolution and hidden linear layer.
-        local_response_norm: put local response norm over 5 channels behind each ReLU of a convolution.
-        weight_norm: learn length and direction of each filter's weights apart (Salimans and Kingma 2016).
+        channels: Number of filters of each convolution.
+        filter_sizes: Side of the filters, one value per convolution or one for all.
+        strides: Strides, one value per convolution or one for all.
+        padding: Padding in pixels, one value per convolution or one for all.
+        hidden: Units of the hidden linear layers.
+        pooling: Whether max pooling follows each convolution.
+        pool_size: Side of the pooling window.
+        pool_stride: Stride of the pooling.
+        dropout: Dropout rate of the input of each linear layer; 0 for none.
+        batch_norm: Whether batch norm follows each convolution and hidden linear layer.
+        local_response_norm: Whether local response norm over 5 channels follows each ReLU of a convolution.
+        weight_norm: Whether the norm and the direction of each filter are separate parameters (Salimans and Kingma
+            2016).
 
     Raises:
-        LabsError: settings that no net can have, images too small, or weights that are missing or do not fit.
+        LabsError: If settings are invalid, images are too small, or weights are missing or do not fit.
     """
 
     head_name = "head"
@@ -62,7 +64,7 @@ class SimpleCNN(nn.Module):
     ) -> None:
         super().__init__()
         if not 0 <= dropout < 1:
-            raise LabsError(f"net.dropout={dropout}: the share that is dropped, from 0 to below 1, such as 0.2.")
+            raise LabsError(f"net.dropout={dropout}: expected a rate from 0 to below 1, such as 0.2.")
         for name, value in {"pool_size": pool_size, "pool_stride": pool_stride}.items():
             if value < 1:
                 raise LabsError(f"net.{name}={value}: expected 1 or more.")
@@ -90,8 +92,8 @@ class SimpleCNN(nn.Module):
                 side = (side - pool_size) // pool_stride + 1
             if side < 1:
                 raise LabsError(
-                    f"net.channels={list(channels)}: nothing is left of images of {image_size} pixels after "
-                    f"convolution {place}; type smaller net.filter_sizes or net.strides, or more net.padding."
+                    f"net.channels={list(channels)}: images of {image_size} pixels are too small for convolution {place};"
+                    " type smaller net.filter_sizes or net.strides, or a larger net.padding."
                 )
         self.convolutions = nn.Sequential(*layers, nn.Flatten())
         features, layers = features * side**2, []
@@ -116,10 +118,10 @@ class SimpleCNN(nn.Module):
 
 
 def _of_each(values: Sequence[int], count: int, name: str, least: int) -> list[int]:
-    """Return a value for each convolution; one stands for all."""
+    """Return one value per convolution; a single value applies to all."""
     if not values or len(values) not in (1, count) or min(values) < least:
         raise LabsError(
-            f"net.{name}={list(values)}: expected {count} whole numbers of {least} or more, one for each of "
-            f"net.channels, or one for all."
+            f"net.{name}={list(values)}: expected {count} integers of {least} or more, one for each of net.channels, "
+            "or one for all."
         )
     return list(values) * (count if len(values) == 1 else 1)

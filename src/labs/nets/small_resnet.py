@@ -1,8 +1,8 @@
 """A residual net for images of 8 to 32 pixels.
 
-The CIFAR variant of K. He et al., "Deep Residual Learning for Image Recognition", 2015, section 4.2, with
-the names of torchvision's ResNet, so that one freezing pattern fits both. A 3x3 stem without pooling keeps
-the little there is to see; three stages halve the map twice.
+The CIFAR variant of K. He et al., "Deep Residual Learning for Image Recognition", 2015, section 4.2, with the layer
+names of torchvision's ResNet, so that the same freezing patterns work. The stem is a 3x3 convolution without pooling,
+because the images are small. Three stages halve the maps twice.
 """
 
 from torch import Tensor, nn
@@ -18,8 +18,8 @@ class SmallResNet(nn.Module):
         num_classes: Number of logits.
         in_channels: Channels of the images.
         width: Channels of the stem and the first stage.
-        blocks: Residual blocks a stage; 6 * blocks + 2 layers with weights: 3, 5 and 9 are the ResNet-20, 32
-            and 56 of the paper, but for the shortcuts.
+        blocks: Residual blocks per stage. The net has 6 * blocks + 2 layers with weights: 3, 5 and 9 give the
+            ResNet-20, 32 and 56 of the paper, except for the shortcuts.
     """
 
     head_name = "fc"

@@ -14,7 +14,7 @@ from labs.nets.torchvision_nets import check_num_classes, did_you_mean, load_wei
 if TYPE_CHECKING:
     from timm.models import PretrainedCfg
 
-# timm is imported where it is used: that takes seconds, and only its nets need it.
+# timm takes seconds to import, so it is imported only where it is used.
 
 
 def build_net(
@@ -30,17 +30,17 @@ def build_net(
     """Build a net of timm: the backbone from `weights`, the head for `num_classes`.
 
     Args:
-        name: as timm lists it, with the tag of its weights or without: `convnext_atto` or `convnext_atto.d2_in1k`.
-        num_classes: number of logits, at least 2.
-        weights: `random`; `imagenet`: those of the tag, from the Hugging Face hub; otherwise a run directory, or a
-            .ckpt, .pt or .pth file.
-        image_size: height and width of the images, in pixels; nets that are made for one size are made for this one.
-        revision: branch, tag or commit of the weights on the hub; None: main, as it stands at the first download.
-        weights_folder: where the weights lie or are downloaded to (`labs.nets.hub_weights`); None: torch's own cache.
-        keep_head: take the head from the weights, too.
+        name: timm's name, with or without the tag of the weights: `convnext_atto` or `convnext_atto.d2_in1k`.
+        num_classes: Number of logits, at least 2.
+        weights: `random`; `imagenet`: the weights of the tag, from the Hugging Face hub; otherwise a run directory, or
+            a .ckpt, .pt or .pth file.
+        image_size: Height and width of the images, in pixels. Nets with a fixed input size are built for this size.
+        revision: Branch, tag or commit of the weights on the hub. None: main at the time of the first download.
+        weights_folder: Folder of the weights (`labs.nets.hub_weights`). None: torch's cache.
+        keep_head: Whether to load the weights of the head, too.
 
     Raises:
-        LabsError: for an unknown name, an image size that the net cannot take, or weights that are missing.
+        LabsError: If the name is unknown, the net does not accept the image size, or weights are missing.
     """
     check_num_classes(num_classes)
     full_name, known = _known(name)
@@ -51,27 +51,28 @@ def build_net(
         return net
     if keep_head and num_classes != known.num_classes:
         raise LabsError(
-            f"net.name={name}: its head was trained on {known.num_classes} classes; leave keep_head at false."
+            f"net.name={name}: its head was trained on {known.num_classes} classes; leave keep_head=true out."
         )
     file = imagenet_file(name, revision, weights_folder).path()
     overlay = {"file": str(file), "custom_load": False}
-    # with the head of the weights, so that each tensor of the file has its place
+    # with the original head, so that all tensors of the file fit
     net = _created(
         full_name, size, known, num_classes=known.num_classes, pretrained=True, pretrained_cfg_overlay=overlay
     )
     if not keep_head:
         net.reset_classifier(num_classes)  # type: ignore[operator]
     if not fold_normalization(net, str(known.first_conv), known.mean, known.std):
-        instead = "type normalization=half" if {*known.mean, *known.std} == {0.5} else "no option has them"
+        half = {*known.mean, *known.std} == {0.5}
+        instead = "type normalization=half" if half else "no normalization= option has these"
         warnings.warn(f"{name} was trained with mean {known.mean} and std {known.std}; {instead}.", stacklevel=2)
     return _with_head(net, name)
 
 
 def imagenet_file(name: str, revision: str | None = None, weights_folder: str | None = None) -> HubFile:
-    """Return which file of the hub has the weights of a net.
+    """Return the file of the hub with the weights of a net.
 
     Raises:
-        LabsError: the name is unknown, it has no weights, or the hub cannot be asked.
+        LabsError: If the name is unknown, there are no weights, or the hub does not answer.
     """
     import timm
 
@@ -84,10 +85,10 @@ def imagenet_file(name: str, revision: str | None = None, weights_folder: str | 
 
 
 def _known(name: str) -> tuple[str, "PretrainedCfg"]:
-    """Return a name with a tag, timm's default if none is given, and what timm knows of it.
+    """Return the name with its tag (by default timm's), and timm's configuration of it.
 
     Raises:
-        LabsError: there is no such net, or no such tag of it.
+        LabsError: If there is no such net or no such tag.
     """
     import timm
     from timm.models import PretrainedCfg
@@ -97,13 +98,13 @@ def _known(name: str) -> tuple[str, "PretrainedCfg"]:
         nets = timm.list_models()
         raise LabsError(
             f"net.name={name}: timm {timm.__version__} has no such net{did_you_mean(architecture, nets)}. It has "
-            f"{len(nets):,}; to see them type python -c 'import timm; print(*timm.list_models())'."
+            f"{len(nets):,} nets; to list them, type python -c 'import timm; print(*timm.list_models())'."
         )
     tags = [full.partition(".")[2] for full in timm.list_pretrained(f"{architecture}.*")]
     usual = timm.get_pretrained_cfg(architecture) or PretrainedCfg(architecture=architecture)
     if tag and tag not in (*tags, usual.tag):
         raise LabsError(
-            f"net.name={name}: there are no weights of that tag{did_you_mean(tag, tags)}; the tags of {architecture} "
+            f"net.name={name}: there are no weights with this tag{did_you_mean(tag, tags)}; the tags of {architecture} "
             f"are: {', '.join(tags) or 'none'}."
         )
     full_name = f"{architecture}.{tag or usual.tag}" if tag or usual.tag else architecture
@@ -111,10 +112,10 @@ def _known(name: str) -> tuple[str, "PretrainedCfg"]:
 
 
 def _created(name: str, image_size: int | None, known: "PretrainedCfg", **settings: Any) -> nn.Module:
-    """Create a net; one that is made for one size of images is made for `image_size`, where it can be."""
+    """Create a net, if possible for images of `image_size`."""
     import timm
 
-    logging.getLogger("timm").setLevel(logging.WARNING)  # it says more than a run needs to
+    logging.getLogger("timm").setLevel(logging.WARNING)  # hide its log messages
     usual = known.input_size[-1]
     if image_size in (None, usual):
         return timm.create_model(name, **settings)
@@ -122,16 +123,16 @@ def _created(name: str, image_size: int | None, known: "PretrainedCfg", **settin
         return timm.create_model(name, **settings, img_size=image_size)
     except (TypeError, ValueError, AssertionError, RuntimeError) as error:
         raise LabsError(
-            f"net.name={name.partition('.')[0]} cannot be made for images of {image_size}x{image_size} pixels; "
+            f"net.name={name.partition('.')[0]} does not accept images of {image_size}x{image_size} pixels; "
             f"type datamodule.image_size={usual}."
         ) from error
 
 
 def _with_head(net: nn.Module, name: str) -> nn.Module:
-    """Note which layer is the head, which patterns ask for.
+    """Record the name of the head layer, which patterns need.
 
     Raises:
-        LabsError: the net has several heads, or none.
+        LabsError: If the net has several heads, or none.
     """
     head = net.get_classifier()  # type: ignore[operator]
     places = [place for place, module in net.named_modules() if module is head and not isinstance(head, nn.Identity)]

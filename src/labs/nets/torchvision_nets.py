@@ -1,4 +1,4 @@
-"""Image classifiers of torchvision, and two more, with a head for our classes, and where their weights come from."""
+"""Image classifiers of torchvision, and two more, with a head for our classes, and the sources of their weights."""
 
 import difflib
 from collections.abc import Callable, Iterable, Sequence
@@ -26,15 +26,15 @@ _NETS["resnet_small"] = (SmallResNet, None)
 
 
 def _efficientnet_lite0(*, num_classes: int) -> nn.Module:
-    import timm  # seconds, which only a run that needs it waits for
+    import timm  # slow to import, so only where it is used
 
     return timm.create_model("tf_efficientnet_lite0", num_classes=num_classes)
 
 
 _NETS["efficientnet_lite0"] = (_efficientnet_lite0, None)
-# Classifiers of torchvision with heads beside the last one, which answer while they train.
+# Classifiers of torchvision with several heads in training.
 _SEVERAL_HEADS = ("googlenet", "inception_v3")
-OTHER_DOMAIN = ".other_running_"  # statistics of a second domain, which a net of one domain has no place for
+OTHER_DOMAIN = ".other_running_"  # statistics of a second domain, which a net for one domain does not have
 _FILE_SUFFIXES = (".ckpt", ".pt", ".pth")
 
 
@@ -54,18 +54,17 @@ def build_net(
         name: `resnet18`, `resnet34`, `resnet50`, `resnet_small`, `alexnet`, `vgg16`, `vgg19`, `squeezenet1_0`,
             `squeezenet1_1`, `efficientnet_lite0`, or another classifier of torchvision.
         num_classes: Number of logits, at least 2.
-        weights: `random`: the initialization of torchvision. `imagenet`: those that a package carries
+        weights: `random`: torchvision's initialization. `imagenet`: weights from an installed package
             (`labs.nets.package_weights`), else torchvision's IMAGENET1K_V1. Otherwise a run directory, whose best
             checkpoint is read, or a .ckpt, .pt or .pth file.
-        image_size: Height and width of the images, in pixels; checked against what the net can take.
-        weights_folder: Where the ImageNet files lie or are downloaded to (`labs.nets.weight_files`); None: torch's own
-            cache.
-        keep_head: Take the head from the weights, too; by default it is freshly initialized, for transfer
-            learning. Without effect for `random`.
-        reinitialize: Further layers that begin anew, such as `[classifier.4]`, as the head does.
+        image_size: Height and width of the images, in pixels, to check that they are large enough for the net.
+        weights_folder: Folder of the ImageNet weights (`labs.nets.weight_files`). None: torch's cache.
+        keep_head: Whether to load the weights of the head, too. By default the head is initialized at random, for
+            transfer learning. No effect for `random`.
+        reinitialize: Further layers that are initialized at random, such as `[classifier.4]`.
 
     Raises:
-        LabsError: For an unknown name, too small an image, or weights that are missing or do not fit.
+        LabsError: If the name is unknown, images are too small, or weights are missing or do not fit.
     """
     if not is_known(name):
         raise LabsError(
@@ -77,9 +76,8 @@ def build_net(
     smallest = imagenet.meta["min_size"][0] if imagenet else 1
     if image_size is not None and image_size < smallest:
         raise LabsError(
-            f"{name} needs images of at least {smallest}x{smallest} pixels, found {image_size}x{image_size}:"
-            " smaller ones vanish in its pooling layers. Type datamodule.image_size=64, or take a net for"
-            " small images: net=resnet_small."
+            f"{name} needs images of at least {smallest}x{smallest} pixels, found {image_size}x{image_size}."
+            " Type datamodule.image_size=64, or use a net for small images: net=resnet_small."
         )
     if weights == "imagenet" and name in PACKAGE_FILES:
         net = build(num_classes=num_classes)
@@ -101,12 +99,12 @@ def build_net(
 
 
 def is_known(name: str) -> bool:
-    """Say whether `build_net` builds a net of this name."""
+    """Return whether `build_net` knows a net of this name."""
     return name in _NETS or name in _others()
 
 
 def _others() -> list[str]:
-    """Return the names of torchvision's classifiers that stand for themselves."""
+    """Return the names of torchvision's other classifiers."""
     return [name for name in models.list_models(module=models) if name not in _SEVERAL_HEADS]
 
 
@@ -117,24 +115,24 @@ def _of_torchvision(name: str) -> tuple[Callable[..., nn.Module], WeightsEnum | 
 def check_num_classes(num_classes: int) -> None:
     """Refuse fewer than two classes."""
     if num_classes < 2:
-        raise LabsError(f"A net needs at least 2 classes to tell apart, found num_classes={num_classes}.")
+        raise LabsError(f"num_classes={num_classes}: a classifier needs at least 2 classes.")
 
 
 def load_weights(net: nn.Module, weights: str, *, keep_head: bool) -> None:
-    """Take the weights of a run or a file into a net; `random` leaves it as it is.
+    """Load the weights of a run or a file into a net; `random` does nothing.
 
     Args:
-        net: any net with a head.
+        net: Any net with a head.
         weights: `random`, a run directory, or a .ckpt, .pt or .pth file.
-        keep_head: take the head, too.
+        keep_head: Whether to load the weights of the head, too.
 
     Raises:
-        LabsError: weights that are missing or do not fit.
+        LabsError: If weights are missing or do not fit.
     """
     if weights == "embedded":
         raise LabsError(
-            "weights=embedded: embedded weights are resolved by train.py, which hands over a file."
-            " To build a net by hand type weights=random, weights=imagenet, or the path of a checkpoint."
+            "weights=embedded works only with train.py, which passes a file."
+            " To build a net in Python, use weights=random, weights=imagenet, or the path of a checkpoint."
         )
     if weights != "random":
         file = _checkpoint_file(weights)
@@ -142,10 +140,9 @@ def load_weights(net: nn.Module, weights: str, *, keep_head: bool) -> None:
 
 
 def head_name(net: nn.Module) -> str:
-    """Name the last layer, the one that turns features into logits, such as `fc` or `classifier.6`.
+    """Return the name of the last layer, which maps features to logits, such as `fc` or `classifier.6`.
 
-    It is the attribute `head_name` of the net if there is one, else the last linear layer or convolution that the net
-    defines.
+    This is the net's attribute `head_name` if there is one, else the last linear layer or convolution in the net.
 
     Raises:
         LabsError: If the net has no such layer.
@@ -167,10 +164,10 @@ def _checkpoint_file(weights: str) -> Path:
             return best
         last = path / "checkpoints" / "last.ckpt"
         if last.is_file() and not best.exists() and read_facts(path).get("status") == "finished":
-            return last  # a method that selects no epoch
+            return last  # a method that does not select an epoch
         others = sorted((path / "checkpoints").glob("*.ckpt"))
-        instead = f" Type weights={others[0]}." if others else " Has that run finished its first epoch?"
-        raise LabsError(f"weights={weights}: expected a run directory with checkpoints/best.ckpt, found none.{instead}")
+        instead = f" Type weights={others[0]}." if others else " Did that run finish its first epoch?"
+        raise LabsError(f"weights={weights}: there is no checkpoints/best.ckpt in this run directory.{instead}")
     if path.is_file() and path.suffix in _FILE_SUFFIXES:
         return path
     found = f"a file that ends in {path.suffix!r}" if path.is_file() else "no such file or folder"
@@ -192,8 +189,8 @@ def _read(file: Path) -> dict[str, Tensor]:
         content = content["state_dict"]
     tensors = {str(name): tensor for name, tensor in content.items() if isinstance(tensor, Tensor)}
     if not tensors:
-        raise LabsError(f"{file} holds no tensors by name. Type the checkpoint of a run, or save net.state_dict().")
-    # In a Lightning checkpoint the net is one attribute of the module, beside metrics and losses.
+        raise LabsError(f"{file} contains no named tensors. Type the checkpoint of a run, or save net.state_dict().")
+    # In a Lightning checkpoint, the net is one attribute of the module.
     ours = {name.removeprefix("net."): tensor for name, tensor in tensors.items() if name.startswith("net.")}
     return ours or tensors
 
@@ -204,14 +201,14 @@ def _load(net: nn.Module, tensors: dict[str, Tensor], *, source: str, keep_head:
     if not keep_head:
         expected = {name: tensor for name, tensor in expected.items() if not name.startswith(head)}
         tensors = {name: tensor for name, tensor in tensors.items() if not name.startswith(head)}
-    apart, places = ({n for n in names if OTHER_DOMAIN in n} for names in (tensors, expected))
-    if keep_head and apart - places:
+    separate, places = ({n for n in names if OTHER_DOMAIN in n} for names in (tensors, expected))
+    if keep_head and separate - places:
         raise LabsError(
-            f"{source}: its batch norm was apart for each domain; type module.batch_norm=separate here, too."
+            f"{source}: it has separate batch norm for each domain; type module.batch_norm=separate here, too."
         )
-    tensors = {n: tensor for n, tensor in tensors.items() if n not in apart - places}
-    tensors |= {n: tensors[one] for n in places - apart if (one := n.replace(OTHER_DOMAIN, ".running_")) in tensors}
-    # A counter that batch norm uses only without momentum, and that older files do not have.
+    tensors = {n: tensor for n, tensor in tensors.items() if n not in separate - places}
+    tensors |= {n: tensors[one] for n in places - separate if (one := n.replace(OTHER_DOMAIN, ".running_")) in tensors}
+    # Older files do not have this counter, which batch norm uses only without momentum.
     missing = [n for n in expected if n not in tensors and not n.endswith(".num_batches_tracked")]
     unexpected = [n for n in tensors if n not in expected]
     mismatched = [
@@ -222,10 +219,12 @@ def _load(net: nn.Module, tensors: dict[str, Tensor], *, source: str, keep_head:
     if not (missing or unexpected or mismatched):
         net.load_state_dict(tensors, strict=False)
         return
-    lists = {"missing": missing, "unexpected": unexpected, "of another shape": mismatched}
+    lists = {"missing": missing, "unexpected": unexpected, "with another shape": mismatched}
     found = "; ".join(f"{len(names)} {what}: {_first(names)}" for what, names in lists.items() if names)
     if mismatched and not (missing or unexpected) and all(n.startswith(head) for n in mismatched):
-        instead = "Only the head differs, it was trained on another number of classes: leave keep_head at false."
+        instead = (
+            "Only the head differs, because it was trained on another number of classes: leave keep_head=true out."
+        )
     else:
         instead = "Type the net that these weights were trained with (net=...), or weights=random."
     raise LabsError(f"The weights in {source} do not fit {type(net).__name__}: {found}.\n{instead}")
@@ -240,6 +239,6 @@ def _by(tensor: Tensor) -> str:
 
 
 def did_you_mean(word: str, choices: Iterable[str]) -> str:
-    """Return the choice that is most like a word, as a hint in parentheses, if there is one."""
+    """Return the most similar choice as a hint in parentheses, or an empty text if there is none."""
     close = difflib.get_close_matches(word, choices, n=1)
-    return f" (did you mean {close[0]}?)" if close and close[0] else ""  # a net itself is called nothing
+    return f" (did you mean {close[0]}?)" if close and close[0] else ""  # the name of the net itself is empty

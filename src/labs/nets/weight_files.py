@@ -1,4 +1,4 @@
-"""Where files of weights lie: in the folder of `paths.weights`, which the user may fill, or in torch's own cache."""
+"""The location of weight files: the folder `paths.weights`, which users may fill, or torch's cache."""
 
 from collections.abc import Collection
 from pathlib import Path
@@ -9,17 +9,17 @@ from labs import LabsError
 from labs.storage.files import typed_path
 
 INSTEAD = (
-    "Another folder that has it is typed as paths.weights=<folder>. Without ImageNet's weights, type data=embedded or "
-    "weights=random, or take a net whose weights come with a package: net=squeezenet or net=efficientnet_lite0."
+    "If another folder has the file, type paths.weights=<folder>. To run without this file, type data=embedded or "
+    "weights=random, or use a net whose weights are installed: net=squeezenet or net=efficientnet_lite0."
 )
 
 
 def weights_folder(typed: str | None, names: Collection[str] = ()) -> Path:
-    """Return the folder that has one of some files, or where they are to go.
+    """Return the folder that has one of the files or, if none has, the folder to download them to.
 
     Args:
-        typed: `paths.weights`; None: torch's own cache.
-        names: of files; what the typed folder has not, and torch's own cache has, is taken from there.
+        typed: `paths.weights`. None: torch's cache.
+        names: File names. Torch's cache is used if it has one of them and the typed folder has none.
     """
     cache = Path(torch.hub.get_dir()) / "checkpoints"
     if typed is None:
@@ -30,16 +30,16 @@ def weights_folder(typed: str | None, names: Collection[str] = ()) -> Path:
 
 
 def torchvision_file(url: str, typed: str | None) -> Path:
-    """Return a file of torchvision's weights, verified; download it if it is nowhere.
+    """Return a verified file of torchvision's weights, and download it if needed.
 
     Args:
-        url: its address. The name ends in the beginning of its SHA-256: `resnet18-f37072fd.pth`.
-        typed: as in `weights_folder`.
+        url: URL of the file. The name ends in the first digits of its SHA-256: `resnet18-f37072fd.pth`.
+        typed: As in `weights_folder`.
 
     Raises:
-        LabsError: it cannot be had; says where to put which file.
+        LabsError: If the file is not available. The message says where to put which file.
     """
-    from labs.storage.fetch import Archive, fetch  # only a run that needs a file pays for the import
+    from labs.storage.fetch import Archive, fetch  # slow to import, so only where it is used
 
     name = url.rpartition("/")[2]
     beginning = name.removesuffix(".pth").rpartition("-")[2]
