@@ -68,7 +68,7 @@ def test_pictures_vary_in_size_and_format_within_a_species() -> None:
 
 def test_one_trait_changes_the_picture_locally() -> None:
     bird = ALL["downstream"][0]
-    other = birds.Species(**(vars(bird) | {"leg_colour": "ember" if bird.leg_colour != "ember" else "ink"}))
+    other = birds.Species(**(vars(bird) | {"leg_color": "ember" if bird.leg_color != "ember" else "ink"}))
     pair = [np.asarray(birds.draw_bird(b, np.random.default_rng([5]))).astype(int) for b in (bird, other)]
     changed = (np.abs(pair[0] - pair[1]).max(axis=2) > 12).mean()
     assert 0 < changed < 0.05

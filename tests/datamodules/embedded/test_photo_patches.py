@@ -24,7 +24,7 @@ def test_they_lie_as_the_real_dataset_does(tmp_path: Path) -> None:
     with Image.open(tmp_path / "patches" / "15SceneData" / "train" / "brick" / "image_0001.jpg") as image:
         assert image.mode == "L"
         assert min(image.size) >= photo_patches.SMALLEST
-    assert all(PHOTOGRAPHS[name].licence for name in CLASSES)
+    assert all(PHOTOGRAPHS[name].license for name in CLASSES)
     write_patches(tmp_path / "again", train=3, test=2)
     one, two = ((tmp_path / root / "15SceneData/test/china/image_0002.jpg") for root in ("patches", "again"))
     assert one.read_bytes() == two.read_bytes()

@@ -1,1 +1,1 @@
-"""Offline data: what the project draws where nothing real can be had without a network."""
+"""Offline data: drawn by the project where no real data is available without a network."""

@@ -1,8 +1,8 @@
-"""Draw one bird: a `Species` in a random pose, place and light, as a small photograph would show it.
+"""Draw one bird of a `Species` in a random pose, place and light, like a small photograph.
 
 The bird is built in its own units (body about one unit long, facing right, y down) from discs and tapered
-capsules, and a `Frame` carries the points to pixels. Plumage is painted at the final resolution and enlarged,
-which blends its colours softly; everything with an edge is drawn at twice the resolution and reduced.
+capsules, and a `Frame` maps the points to pixels. Plumage is painted at the final resolution and enlarged,
+which blends its colors softly; everything with an edge is drawn at twice the resolution and reduced.
 """
 
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from PIL import Image, ImageChops, ImageDraw
 
 from labs.datamodules.embedded.bird_scenery import draw_perch, draw_scenery
 from labs.datamodules.embedded.bird_shapes import (
-    Colour,
+    Color,
     Frame,
     capsule,
     circle,
@@ -23,7 +23,7 @@ from labs.datamodules.embedded.bird_shapes import (
     smooth,
     turned,
 )
-from labs.datamodules.embedded.bird_species import COLOURS, Species
+from labs.datamodules.embedded.bird_species import COLORS, Species
 
 _SUPERSAMPLING = 2
 _FEET = np.array([0.0, 0.62])
@@ -47,7 +47,7 @@ _TAILS = {  # one side: fraction of the length, half width
     "round": [(0.0, 0.09), (0.65, 0.17), (0.9, 0.13), (1.0, 0.0)],
     "pointed": [(0.0, 0.1), (0.35, 0.11), (1.15, 0.0)],
 }
-# Of the folded wing: x from the shoulder to the tip, y down.
+# Parts of the folded wing: x from the shoulder to the tip, y down.
 _WING = smooth(np.array(
     [(-0.1, 0), (0.05, -0.16), (0.3, -0.17), (0.6, -0.09), (0.88, 0.04), (0.6, 0.1), (0.3, 0.15), (0, 0.1)]
 ))
@@ -61,7 +61,7 @@ _WING_BAR = np.array([(0.15, -0.13), (0.19, 0.0), (0.16, 0.12), (0.1, 0.12), (0.
 
 @dataclass(frozen=True)
 class _Pose:
-    """Where an individual holds its parts, in bird units."""
+    """The positions of an individual's parts, in bird units."""
 
     along: np.ndarray  # unit vector from the tail to the chest
     below: np.ndarray  # unit vector from the back to the belly
@@ -97,8 +97,8 @@ def draw_bird(species: Species, rng: np.random.Generator) -> Image.Image:
     """Draw one picture of a species.
 
     Args:
-        species: What the bird looks like.
-        rng: Decides pose, position, scale, background, light and the picture's size.
+        species: The traits of the bird.
+        rng: Determines pose, position, scale, background, light and the picture's size.
 
     Returns:
         An RGB image with a long side of 120 to 180 pixels, in landscape or portrait format.
@@ -118,7 +118,7 @@ def draw_bird(species: Species, rng: np.random.Generator) -> Image.Image:
 
 
 def _photograph(image: Image.Image, rng: np.random.Generator) -> Image.Image:
-    """Change brightness, contrast and colour cast, and add sensor noise."""
+    """Change brightness, contrast and color cast, and add sensor noise."""
     gains = rng.uniform(0.72, 1.2) * rng.normal(1.0, 0.07, size=3)
     values = (np.arange(256) - 118) * rng.uniform(0.7, 1.15) + 118
     table = np.clip(values * gains[:, None], 0, 255).astype(np.uint8)
@@ -130,23 +130,23 @@ def _photograph(image: Image.Image, rng: np.random.Generator) -> Image.Image:
 def _draw_individual(
     image: Image.Image, species: Species, frame: Frame, scale: float, rng: np.random.Generator
 ) -> None:
-    """Draw the bird itself, from the parts behind to the parts in front."""
+    """Draw the bird itself, from back to front."""
     own = rng.normal(0, 7, size=3)  # plumage varies a little between individuals
 
-    def colour(name: str) -> Colour:
-        red, green, blue = np.clip(COLOURS[name] + own + rng.normal(0, 6, size=3), 0, 255).astype(int).tolist()
+    def color(name: str) -> Color:
+        red, green, blue = np.clip(COLORS[name] + own + rng.normal(0, 6, size=3), 0, 255).astype(int).tolist()
         return red, green, blue
 
-    back, cap = colour(species.back), colour(species.cap)
+    back, cap = color(species.back), color(species.cap)
     pose = _Pose.draw(rng)
     canvas = ImageDraw.Draw(image)
     _draw_tail(canvas, species, pose, frame, back)
-    _draw_legs(canvas, frame, shade(colour(species.leg_colour), 0.85), scale)
+    _draw_legs(canvas, frame, shade(color(species.leg_color), 0.85), scale)
     if species.crest:
         canvas.polygon(frame.flat(pose.head(_CREST)), fill=shade(cap, 0.92))
 
     plumage = Image.new("RGB", (image.width // _SUPERSAMPLING, image.height // _SUPERSAMPLING), back)
-    _paint_plumage(plumage, species, pose, frame.scaled(1 / _SUPERSAMPLING), cap, colour, rng)
+    _paint_plumage(plumage, species, pose, frame.scaled(1 / _SUPERSAMPLING), cap, color, rng)
     mask = Image.new("L", image.size)
     stamp = ImageDraw.Draw(mask)
     stamp.polygon(frame.flat(capsule(pose.chest + 0.02 * pose.below, 0.3 * pose.plump, pose.rump, 0.1)), fill=255)
@@ -154,29 +154,29 @@ def _draw_individual(
     stamp.polygon(frame.flat(capsule(pose.head.origin, _HEAD_RADIUS, pose.chest, 0.24)), fill=255)
     image.paste(plumage.resize(image.size, Image.Resampling.BILINEAR), mask=mask)
 
-    _draw_wing(canvas, species, pose, frame, back, colour)
+    _draw_wing(canvas, species, pose, frame, back, color)
     stamp.polygon(frame.flat(pose.wing(_WING)), fill=255)
     left, top, right, bottom = mask.getbbox() or (0, 0, *image.size)
     # Light falls from above: a dark veil over body and wing thickens downwards.
     veil = Image.linear_gradient("L").resize((right - left, bottom - top)).point([int(0.38 * v) for v in range(256)])
     image.paste((24, 20, 36), (left, top), ImageChops.multiply(veil, mask.crop((left, top, right, bottom))))
-    _draw_face(canvas, species, pose, frame, colour)
+    _draw_face(canvas, species, pose, frame, color)
 
 
-def _draw_tail(canvas: ImageDraw.ImageDraw, species: Species, pose: _Pose, frame: Frame, back: Colour) -> None:
+def _draw_tail(canvas: ImageDraw.ImageDraw, species: Species, pose: _Pose, frame: Frame, back: Color) -> None:
     side = np.array(_TAILS[species.tail_shape]) * (_TAIL_LENGTHS[species.tail_length], 1.0)
     outline = np.vstack([side, side[::-1] * (1, -1)])
     canvas.polygon(frame.flat(pose.tail(outline)), fill=shade(back, 0.6))
     canvas.line(frame.flat(pose.tail(side[[0, -1]] * (1, 0))), fill=shade(back, 0.42), width=2)
 
 
-def _draw_legs(canvas: ImageDraw.ImageDraw, frame: Frame, colour: Colour, scale: float) -> None:
+def _draw_legs(canvas: ImageDraw.ImageDraw, frame: Frame, color: Color, scale: float) -> None:
     for offset in (-0.1, 0.08):
         foot = _FEET + np.array([offset + 0.06, 0.0])
         leg = np.array([(offset - 0.04, 0.18), (offset - 0.04, 0.46), foot])
-        canvas.line(frame.flat(leg), fill=colour, width=max(3, int(scale * 0.038)))
+        canvas.line(frame.flat(leg), fill=color, width=max(3, int(scale * 0.038)))
         for toe in ((0.1, 0.03), (0.07, -0.01), (-0.07, 0.02)):
-            canvas.line(frame.flat(np.array([foot, foot + toe])), fill=colour, width=max(2, int(scale * 0.03)))
+            canvas.line(frame.flat(np.array([foot, foot + toe])), fill=color, width=max(2, int(scale * 0.03)))
 
 
 def _paint_plumage(
@@ -184,16 +184,16 @@ def _paint_plumage(
     species: Species,
     pose: _Pose,
     frame: Frame,
-    cap: Colour,
-    colour: Callable[[str], Colour],
+    cap: Color,
+    color: Callable[[str], Color],
     rng: np.random.Generator,
 ) -> None:
-    """Paint belly, breast, markings, throat and cap; the body's outline is cut out of it later."""
+    """Paint belly, breast, markings, throat and cap; the body's outline is cut from it later."""
     paint = ImageDraw.Draw(plumage)
     belly = capsule(pose.chest + 0.24 * pose.below, 0.26, pose.rump + 0.12 * pose.below, 0.12)
-    paint.polygon(frame.flat(belly), fill=colour(species.belly))
+    paint.polygon(frame.flat(belly), fill=color(species.belly))
     breast = pose.chest + 0.12 * pose.along + 0.15 * pose.below
-    paint.polygon(frame.flat(circle(breast, 0.24)), fill=colour(species.breast))
+    paint.polygon(frame.flat(circle(breast, 0.24)), fill=color(species.breast))
     rows, columns = np.mgrid[-2:3, -2:3].reshape(2, -1)
     places = breast + 0.1 * np.stack([columns + 0.5 * (rows % 2), rows], axis=1)
     for place in places + rng.normal(0, 0.015, size=places.shape):
@@ -201,7 +201,7 @@ def _paint_plumage(
             paint.polygon(frame.flat(place + circle(np.zeros(2), 1.0) * (0.017, 0.05)), fill=(62, 44, 34))
         elif species.markings == "spots":
             paint.polygon(frame.flat(circle(place, 0.028)), fill=(40, 32, 30))
-    paint.polygon(frame.flat(pose.head(fan(1.25, 0.0, 1.9))), fill=colour(species.throat))
+    paint.polygon(frame.flat(pose.head(fan(1.25, 0.0, 1.9))), fill=color(species.throat))
     paint.polygon(frame.flat(pose.head(fan(1.3, -3.5, -0.12) - (0, 0.1))), fill=cap)
 
 
@@ -210,8 +210,8 @@ def _draw_wing(
     species: Species,
     pose: _Pose,
     frame: Frame,
-    back: Colour,
-    colour: Callable[[str], Colour],
+    back: Color,
+    color: Callable[[str], Color],
 ) -> None:
     canvas.polygon(frame.flat(pose.wing(_WING)), fill=shade(back, 0.72))
     canvas.polygon(frame.flat(pose.wing(_COVERTS)), fill=shade(back, 0.86))
@@ -219,20 +219,20 @@ def _draw_wing(
         canvas.line(frame.flat(pose.wing(quill)), fill=shade(back, 0.45), width=2)
     for bar in range(species.wing_bars):
         stripe = pose.wing(_WING_BAR + 0.17 * bar * _FORWARD)
-        canvas.polygon(frame.flat(stripe), fill=colour(species.bar_colour))
+        canvas.polygon(frame.flat(stripe), fill=color(species.bar_color))
 
 
 def _draw_face(
-    canvas: ImageDraw.ImageDraw, species: Species, pose: _Pose, frame: Frame, colour: Callable[[str], Colour]
+    canvas: ImageDraw.ImageDraw, species: Species, pose: _Pose, frame: Frame, color: Callable[[str], Color]
 ) -> None:
     """Draw beak, eye ring and eye."""
-    beak, outline = colour(species.beak_colour), _BEAKS[species.beak]
+    beak, outline = color(species.beak_color), _BEAKS[species.beak]
     tip = max(outline)
     canvas.polygon(frame.flat(pose.head(np.array(outline))), fill=beak)
     gape = np.array([(0.7, 0.1), (tip[0] * 0.8, 0.12), tip])
     canvas.line(frame.flat(pose.head(gape)), fill=shade(beak, 0.6), width=2)
     eye = np.array([0.38, -0.12])
     if species.eye_ring != "none":
-        canvas.polygon(frame.flat(pose.head(circle(eye, 0.36))), fill=colour(species.eye_ring))
+        canvas.polygon(frame.flat(pose.head(circle(eye, 0.36))), fill=color(species.eye_ring))
     canvas.polygon(frame.flat(pose.head(circle(eye, 0.22))), fill=(16, 14, 18))
     canvas.polygon(frame.flat(pose.head(circle(eye - 0.06 * _FORWARD[::-1], 0.07))), fill=(240, 240, 240))

@@ -1,25 +1,25 @@
 """Backgrounds and perches for the drawn birds.
 
-What is far away is drawn small, blurred and enlarged, so that it looks out of focus.
+Distant things are drawn small, blurred and enlarged, so that they look out of focus.
 """
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-from labs.datamodules.embedded.bird_shapes import Colour, Frame, shade, turned
+from labs.datamodules.embedded.bird_shapes import Color, Frame, shade, turned
 
 PLACES = ("sky", "foliage", "branches", "water", "reeds")
-_FAR = 4  # how much smaller the blurred part is drawn
+_FAR = 4  # factor by which the blurred part is drawn smaller
 _THINGS_FAR = {"sky": 4, "foliage": 26, "branches": 9, "water": 18, "reeds": 22}
 # fmt: off
-_BACKDROPS: dict[str, list[Colour]] = {
+_BACKDROPS: dict[str, list[Color]] = {
     "sky": [(120, 170, 220), (170, 200, 225), (205, 210, 215), (230, 200, 180)],
     "foliage": [(70, 110, 60), (110, 140, 70), (60, 90, 70), (140, 150, 90)],
     "branches": [(170, 180, 170), (140, 150, 130), (190, 185, 165), (120, 130, 120)],
     "water": [(90, 130, 150), (70, 110, 130), (130, 150, 160), (90, 120, 110)],
     "reeds": [(170, 160, 110), (150, 150, 100), (190, 180, 140), (120, 130, 90)],
 }
-_THINGS: dict[str, list[Colour]] = {  # clouds, leaves, twigs, ripples, blades
+_THINGS: dict[str, list[Color]] = {  # clouds, leaves, twigs, ripples, blades
     "sky": [(235, 238, 240), (200, 210, 222)],
     "foliage": [(60, 110, 50), (130, 160, 70), (40, 70, 40), (190, 190, 100)],
     "branches": [(110, 95, 80), (80, 70, 60), (150, 140, 120)],
@@ -34,7 +34,7 @@ _LEAF = np.array([(0, 0), (0.3, 0.2), (0.65, 0.17), (1, 0), (0.65, -0.17), (0.3,
 
 
 def draw_scenery(size: tuple[int, int], rng: np.random.Generator) -> tuple[Image.Image, str]:
-    """Draw a background of (width, height) pixels and say which of `PLACES` it shows."""
+    """Draw a background of (width, height) pixels; return it with the place it shows, one of `PLACES`."""
     place = PLACES[rng.integers(len(PLACES))]
     blur = ImageFilter.BoxBlur(3.0 if place == "sky" else rng.uniform(1.0, 2.0))
     far = _draw_far(place, size[0] // _FAR, size[1] // _FAR, rng)
@@ -80,24 +80,24 @@ def _draw_near(image: Image.Image, place: str, rng: np.random.Generator) -> None
 
 
 def draw_perch(image: Image.Image, place: str, foot: np.ndarray, scale: float, rng: np.random.Generator) -> None:
-    """Draw what the bird stands on: a rock in the water, else a branch or a stem.
+    """Draw what the bird stands on: a rock in the water, or a branch or a stem.
 
     Args:
-        image: Drawn into.
+        image: The picture to draw on.
         place: One of `PLACES`.
-        foot: Where the feet are, in pixels.
-        scale: Pixels in a bird unit.
-        rng: Decides the form.
+        foot: Position of the feet, in pixels.
+        scale: Pixels per bird unit.
+        rng: Determines the shape.
     """
     draw = ImageDraw.Draw(image)
     tone = rng.uniform(0.75, 1.25)
     if place == "water":
-        grey = shade((110, 108, 104), tone)
+        gray = shade((110, 108, 104), tone)
         rough = rng.uniform(0.85, 1.2, size=_ROCK.shape)
         rough[3:5, 1] = 1  # flat where the bird stands
         rock = _ROCK * rough * scale + foot
-        draw.polygon(rock.ravel().tolist(), fill=grey)
-        draw.polygon(rock[2:6].ravel().tolist(), fill=shade(grey, 1.25))
+        draw.polygon(rock.ravel().tolist(), fill=gray)
+        draw.polygon(rock[2:6].ravel().tolist(), fill=shade(gray, 1.25))
         return
     x, y = foot.tolist()
     thickness = scale * rng.uniform(0.05, 0.11)
@@ -122,10 +122,10 @@ def draw_perch(image: Image.Image, place: str, foot: np.ndarray, scale: float, r
             _draw_leaf(draw, *end, 0.2 * scale, along, (96, 134, 58))
 
 
-def _draw_leaf(draw: ImageDraw.ImageDraw, x: float, y: float, length: float, turn: float, fill: Colour) -> None:
+def _draw_leaf(draw: ImageDraw.ImageDraw, x: float, y: float, length: float, turn: float, fill: Color) -> None:
     leaf = Frame(length * turned(2 * np.pi * turn), np.array([x, y]))
     draw.polygon(leaf.flat(_LEAF), fill=fill)
 
 
-def _pick(colours: list[Colour], fraction: float) -> Colour:
-    return colours[int(fraction * len(colours))]
+def _pick(colors: list[Color], fraction: float) -> Color:
+    return colors[int(fraction * len(colors))]

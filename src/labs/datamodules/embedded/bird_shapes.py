@@ -1,10 +1,10 @@
-"""Outlines the drawn birds and their surroundings are made of, and the way from their units to pixels."""
+"""Outlines of drawn birds and their surroundings, and the mapping from their units to pixels."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
-Colour = tuple[int, int, int]
+Color = tuple[int, int, int]
 
 _ANGLES = np.linspace(0, 2 * np.pi, 20, endpoint=False)
 _UNIT_CIRCLE = np.stack([np.cos(_ANGLES), np.sin(_ANGLES)], axis=1)
@@ -12,17 +12,17 @@ _UNIT_CIRCLE = np.stack([np.cos(_ANGLES), np.sin(_ANGLES)], axis=1)
 
 @dataclass(frozen=True)
 class Frame:
-    """Carry points of shape (n, 2) from one system of axes into another: `points @ axes + origin`."""
+    """Map points (n, 2) from one coordinate system to another: `points @ axes + origin`."""
 
-    axes: np.ndarray  # rows: where the first and the second unit vector go
+    axes: np.ndarray  # rows: images of the first and the second unit vector
     origin: np.ndarray
 
     def __call__(self, points: np.ndarray) -> np.ndarray:
-        """Return the points in the other system."""
+        """Return the points in the other coordinate system."""
         return points @ self.axes + self.origin
 
     def flat(self, points: np.ndarray) -> list[float]:
-        """Return x0, y0, x1, y1, ..., which Pillow draws fastest."""
+        """Return x0, y0, x1, y1, ..., the fastest form for Pillow."""
         return self(points).ravel().tolist()
 
     def scaled(self, factor: float) -> "Frame":
@@ -31,28 +31,28 @@ class Frame:
 
 
 def heading(angle: float) -> np.ndarray:
-    """Return the unit vector that points `angle` radians above the x axis, y being down."""
+    """Return the unit vector `angle` radians above the x axis, where y points down."""
     return np.array([np.cos(angle), -np.sin(angle)])
 
 
 def turned(angle: float) -> np.ndarray:
-    """Return the axes of a frame turned up by `angle` radians: the rows are forward and down."""
+    """Return the axes of a frame rotated up by `angle` radians: the rows are forward and down."""
     return np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
 
 
-def shade(colour: Colour, factor: float) -> Colour:
-    """Return a darker (factor below 1) or lighter colour."""
-    red, green, blue = (min(255, int(channel * factor)) for channel in colour)
+def shade(color: Color, factor: float) -> Color:
+    """Return a darker (factor below 1) or lighter color."""
+    red, green, blue = (min(255, int(channel * factor)) for channel in color)
     return red, green, blue
 
 
-def circle(centre: np.ndarray, radius: float) -> np.ndarray:
+def circle(center: np.ndarray, radius: float) -> np.ndarray:
     """Return the outline of a disc."""
-    return centre + radius * _UNIT_CIRCLE
+    return center + radius * _UNIT_CIRCLE
 
 
 def fan(radius: float, start: float, end: float) -> np.ndarray:
-    """Return a slice of a disc about the origin; angles in radians from the x axis, positive towards y."""
+    """Return a sector of a disc around the origin; angles in radians from the x axis, positive toward y."""
     angles = np.linspace(start, end, 10)
     return np.vstack([np.zeros(2), radius * np.stack([np.cos(angles), np.sin(angles)], axis=1)])
 
@@ -70,7 +70,7 @@ def capsule(start: np.ndarray, start_radius: float, end: np.ndarray, end_radius:
 
 
 def smooth(points: np.ndarray, steps: int = 4) -> np.ndarray:
-    """Return a closed curve through the points (Catmull-Rom), `steps` points for each of them."""
+    """Return a closed curve through the points (Catmull-Rom), with `steps` points for each."""
     t = np.linspace(0, 1, steps, endpoint=False)[:, None]
     before, start, end, after = (np.roll(points, shift, axis=0)[:, None] for shift in (1, 0, -1, -2))
     cubic = 3 * (start - end) + after - before

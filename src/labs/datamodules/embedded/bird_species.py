@@ -1,8 +1,8 @@
-"""The invented species behind the embedded stand-in for CUB-200, and the traits that tell them apart.
+"""The invented species of the embedded substitute for CUB-200, and the traits that distinguish them.
 
-Species come in families of four that share the back, the beak and most other traits, as finches or wrens do.
-Inside a family they differ in a few parts only (cap, throat, breast, wing bars, ...), so a classifier has to
-look at several parts at once. Names are made up from a species' own traits and belong to no real bird.
+Species come in families of four that share the back, the beak and most other traits, like finches or wrens.
+Within a family they differ in only a few parts (cap, throat, breast, wing bars, ...), so that a classifier must
+look at several parts at once. Names are made from the species' traits and belong to no real bird.
 """
 
 import operator
@@ -17,10 +17,10 @@ from labs import LabsError
 GROUPS = ("upstream", "downstream")
 SPECIES_PER_GROUP = 200
 _FAMILY_SIZE = 4
-_CHANGES = 5  # traits drawn anew for each member of a family
-_MIN_DIFFERENCES = 3  # traits in which any two species of a group differ at least
+_CHANGES = 5  # traits drawn again for each member of a family
+_MIN_DIFFERENCES = 3  # minimum number of traits in which two species of a group differ
 
-COLOURS: dict[str, tuple[int, int, int]] = {
+COLORS: dict[str, tuple[int, int, int]] = {
     "ink": (34, 34, 42),
     "pewter": (124, 132, 142),
     "umber": (104, 72, 48),
@@ -38,7 +38,7 @@ COLOURS: dict[str, tuple[int, int, int]] = {
 
 @dataclass(frozen=True)
 class Species:
-    """Name the traits of one species; colours are keys of `COLOURS`."""
+    """The traits of one species; colors are keys of `COLORS`."""
 
     name: str
     back: str
@@ -47,19 +47,19 @@ class Species:
     cap: str
     throat: str
     beak: str
-    beak_colour: str
+    beak_color: str
     crest: bool
     wing_bars: int
-    bar_colour: str
-    eye_ring: str  # "none" or a colour
+    bar_color: str
+    eye_ring: str  # "none" or a color
     tail_length: str
     tail_shape: str
-    leg_colour: str
+    leg_color: str
     markings: str
 
     @property
     def traits(self) -> tuple[str | int, ...]:
-        """Return everything but the name."""
+        """Return all traits, without the name."""
         return astuple(self)[1:]
 
 
@@ -72,14 +72,14 @@ _MEMBER_CHOICES: dict[str, tuple[str | int, ...]] = {
     "belly": ("chalk", "biscuit", "mustard", "pewter", "umber"),
     "cap": ("ink", "chalk", "ember", "umber", "mustard", "cobalt", "pewter", "brick", "moss"),
     "throat": ("chalk", "ink", "ember", "mustard", "amber", "cobalt", "pewter"),
-    "beak_colour": ("ink", "mustard", "ember", "pewter", "amber"),
+    "beak_color": ("ink", "mustard", "ember", "pewter", "amber"),
     "crest": (False, True),
     "wing_bars": (0, 1, 2),
-    "bar_colour": ("chalk", "mustard", "brick"),
+    "bar_color": ("chalk", "mustard", "brick"),
     "eye_ring": ("none", "chalk", "mustard", "ember"),
     "tail_length": ("short", "medium", "long"),
     "tail_shape": ("square", "forked", "round", "pointed"),
-    "leg_colour": ("ink", "biscuit", "mustard", "ember"),
+    "leg_color": ("ink", "biscuit", "mustard", "ember"),
     "markings": ("none", "streaks", "spots"),
 }
 _CHOICES = _FAMILY_CHOICES | _MEMBER_CHOICES
@@ -98,13 +98,13 @@ def species(group: str, index: int) -> Species:
         index: From 0 to 199; the class directory of index 0 starts with "001.".
 
     Raises:
-        LabsError: If there is no such group or species.
+        LabsError: If the group or the index does not exist.
     """
     if group not in GROUPS:
         raise LabsError(f"Expected a group of birds in {', '.join(GROUPS)}, found {group!r}.")
     if not 0 <= index < SPECIES_PER_GROUP:
         raise LabsError(f"Expected a species index from 0 to {SPECIES_PER_GROUP - 1}, found {index}.")
-    return _catalogue(group)[index]
+    return _catalog(group)[index]
 
 
 def _draw(rng: np.random.Generator, names: list[str]) -> dict[str, str | int]:
@@ -112,12 +112,12 @@ def _draw(rng: np.random.Generator, names: list[str]) -> dict[str, str | int]:
 
 
 def _parity(traits: dict[str, str | int]) -> int:
-    """Return the parity of the traits' positions; it decides the group, so that no combination is in both."""
+    """Return the parity of the traits' positions; it determines the group, so that no combination is in both."""
     return sum(choices.index(traits[name]) for name, choices in _CHOICES.items()) % 2
 
 
 @cache
-def _catalogue(group: str) -> tuple[Species, ...]:
+def _catalog(group: str) -> tuple[Species, ...]:
     side = GROUPS.index(group)
     rng = np.random.default_rng([2010, side])
     chosen: dict[str, tuple[str | int, ...]] = {}  # traits by name
@@ -128,7 +128,7 @@ def _catalogue(group: str) -> tuple[Species, ...]:
             base["beak"] = _CHOICES["beak"][family % len(_CHOICES["beak"])]
         traits = base | _draw(rng, rng.choice(list(_MEMBER_CHOICES), size=_CHANGES, replace=False).tolist())
         if traits["wing_bars"] == 0:
-            traits["bar_colour"] = _CHOICES["bar_colour"][0]  # a bar that is not there has no colour
+            traits["bar_color"] = _CHOICES["bar_color"][0]  # without a bar its color does not count
         values = tuple(traits[name] for name in _TRAITS)
         alike = any(sum(map(operator.ne, values, other)) < _MIN_DIFFERENCES for other in chosen.values())
         if _parity(traits) == side and not alike:
@@ -137,10 +137,10 @@ def _catalogue(group: str) -> tuple[Species, ...]:
 
 
 def _names(traits: dict[str, str | int], group: str) -> list[str]:
-    """List names that describe the bird, the shortest first."""
+    """List names that describe the bird, shortest first."""
     head = "crested" if traits["crest"] else "capped"
     parts = {"cap": head, "throat": "throated", "breast": "breasted", "back": "backed", "belly": "bellied"}
-    parts |= {"leg_colour": "legged", "tail_length": "tailed", "beak_colour": "billed"}
+    parts |= {"leg_color": "legged", "tail_length": "tailed", "beak_color": "billed"}
     words = [f"{traits[trait]}_{part}" for trait, part in parts.items()]
     words += {"none": [], "streaks": ["streaked"], "spots": ["spotted"]}[str(traits["markings"])]
     pairs = [f"{first}_{second}" for first, second in permutations(words, 2)]

@@ -1,7 +1,7 @@
-"""The embedded stand-in for CUB-200: drawn birds, written in the layout of the real archives.
+"""The embedded substitute for CUB-200: drawn birds, in the layout of the real archives.
 
-Used when there is no network. Every picture is a function of (seed, group, species, image) alone. The strays
-of the real 2010 archive (AppleDouble files, a grayscale picture) are there too: readers must cope with them.
+It is used without a network. Every picture is a function of (seed, group, species, image) only. The unusual
+files of the real 2010 archive (AppleDouble files, a grayscale picture) are included, because readers must handle them.
 """
 
 import os
@@ -19,16 +19,16 @@ from labs.datamodules.embedded.bird_species import GROUPS, SPECIES_PER_GROUP, Sp
 __all__ = ["BIRDS_VERSION", "Species", "draw_bird", "expected_count", "species", "write_cub200"]
 
 BIRDS_VERSION = 1
-"""Raised whenever the pictures or the layout change; belongs in the key of every cache of them."""
+"""Raised whenever the pictures or the layout change; part of the key of every cache of them."""
 
-_CLASS_SIZES = (0, 1, -1, 2, -2)  # images more or less than asked for, class after class
-_OFFICIAL_TRAIN_IMAGES = 15  # a class, in the split published with the 2010 set
-_APPLE_DOUBLE = b"\x00\x05\x16\x07\x00\x02\x00\x00Mac OS X        "  # how such a file starts; no picture follows
+_CLASS_SIZES = (0, 1, -1, 2, -2)  # difference to the requested number of images, class after class
+_OFFICIAL_TRAIN_IMAGES = 15  # per class, in the split published with the 2010 dataset
+_APPLE_DOUBLE = b"\x00\x05\x16\x07\x00\x02\x00\x00Mac OS X        "  # the header of such a file, without a picture
 _ATTRIBUTES = ("has_crest", "has_wing_bars", "has_eye_ring", "has_markings")
 
 
 def expected_count(num_classes: int, images_per_class: int) -> int:
-    """Return how many pictures `write_cub200` writes.
+    """Return the number of pictures that `write_cub200` writes.
 
     >>> expected_count(5, 30), expected_count(2, 30)
     (150, 61)
@@ -46,19 +46,19 @@ def write_cub200(
     seed: int = 0,
     progress: bool = True,
 ) -> None:
-    """Draw a data set of birds and write it as the unpacked archives of CUB-200 lie on disk.
+    """Draw a dataset of birds and write it in the layout of CUB-200's unpacked archives.
 
     Args:
-        root: The folder to create. It appears complete or, after an interruption, not at all.
-        edition: "2010" (`images/`, `lists/`, and the strays of the real archive) or "2011" (`CUB_200_2011/`).
+        root: The folder to create. It is complete or, after an interruption, missing.
+        edition: "2010" (`images/`, `lists/`, and the unusual files of the archive) or "2011" (`CUB_200_2011/`).
         group: "downstream" (the practical's classes) or "upstream" (other species, for pretraining).
-        num_classes: Species, from 1 to 200.
-        images_per_class: Pictures of each species, at least 4; single classes have up to two more or less.
-        seed: Decides the pictures; the species are always the same.
+        num_classes: Number of species, from 1 to 200.
+        images_per_class: Pictures per species, at least 4; some classes have up to two more or fewer.
+        seed: Random seed of the pictures; the species are always the same.
         progress: Whether to show a progress bar.
 
     Raises:
-        LabsError: If an argument is out of range or `root` holds something already.
+        LabsError: If an argument is out of range or `root` is not empty.
     """
     root = Path(root)
     _check(root, edition, group, num_classes, images_per_class)
@@ -80,10 +80,10 @@ def write_cub200(
             _write_strays(partial)
         else:
             _write_lists_2011(partial, seed)
-        partial.chmod(0o755)  # mkdtemp closes the folder to everyone else
+        partial.chmod(0o755)  # mkdtemp makes the folder private
         if root.exists():
             root.rmdir()
-        os.replace(partial, root)  # noqa: PTH105 - the one call that is atomic
+        os.replace(partial, root)  # noqa: PTH105 - the only atomic call
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 
@@ -98,7 +98,9 @@ def _check(root: Path, edition: str, group: str, num_classes: int, images_per_cl
     if not 4 <= images_per_class <= 9000:
         raise LabsError(f"Expected images_per_class from 4 to 9000, found {images_per_class}.")
     if root.is_file() or (root.is_dir() and any(root.iterdir())):
-        raise LabsError(f"Expected a new or empty folder for the drawn birds, found {root}. Delete it or name another.")
+        raise LabsError(
+            f"Expected a new or empty folder for the drawn birds, found {root}. Delete it or choose another."
+        )
 
 
 def _class_size(index: int, images_per_class: int) -> int:
@@ -115,7 +117,7 @@ def _write_image(folder: Path, edition: str, group: str, index: int, number: int
 
 
 def _split(images: Path, edition: str, seed: int) -> list[tuple[str, bool]]:
-    """List (`<class_dir>/<file>`, whether in the official training split), drawn class by class."""
+    """List (`<class_dir>/<file>`, whether it is in the official training split), drawn class by class."""
     split: list[tuple[str, bool]] = []
     for index, folder in enumerate(sorted(images.iterdir())):
         names = sorted(path.name for path in folder.iterdir())
@@ -138,7 +140,7 @@ def _write_lists_2010(root: Path, seed: int) -> None:
 
 
 def _write_strays(root: Path) -> None:
-    """Leave what the real 2010 archive carries besides pictures."""
+    """Write the files of the real 2010 archive that are not pictures."""
     (root / "._images").write_bytes(_APPLE_DOUBLE)
     (root / "images" / ".DS_Store").write_bytes(b"\x00\x00\x00\x01Bud1")
     for folder in sorted(path for path in (root / "images").iterdir() if path.is_dir())[::3]:

@@ -1,7 +1,7 @@
-"""Paint a picture over with strokes of a brush, as a painter's hand would: every stroke has one color.
+"""Paint over a picture with brush strokes, each in one color.
 
-What is painted does not matter here: the picture comes in as pixels, and a `Brush` says how long, how wide and in which
-direction its strokes are, and how far their colors stray.
+The picture is given as pixels. A `Brush` defines the length, width and direction of the strokes, and how much their
+colors vary.
 """
 
 from dataclasses import dataclass
@@ -9,22 +9,22 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-FINER = 2  # times the resolution that strokes are drawn at
+FINER = 2  # factor of the resolution at which strokes are drawn
 
 
 @dataclass(frozen=True)
 class Brush:
-    """Say how strokes look. Lengths are shares of the longer side of the picture.
+    """The style of the strokes. Lengths are fractions of the longer side of the picture.
 
     Attributes:
-        length: of a stroke.
-        width: of a stroke.
-        angle: of the strokes in degrees, 0 is horizontal and 90 downward; None follows the edges of the picture.
-        spread: standard deviation of the angle, degrees.
-        cover: how often the strokes cover the picture; 0 leaves it as it is, but for `blur` and `grain`.
-        stray: standard deviation of the color of a stroke, of 255 steps.
-        blur: how far the colors below the strokes run into each other, as wet paint does.
-        grain: standard deviation of the brightness of canvas or paper, of 255 steps.
+        length: length of a stroke.
+        width: width of a stroke.
+        angle: angle of the strokes in degrees, 0 is horizontal and 90 downward; None follows the edges of the picture.
+        spread: standard deviation of the angle, in degrees.
+        cover: number of times that the strokes cover the picture; with 0 only `blur` and `grain` change it.
+        stray: standard deviation of the color of a stroke, in steps of 255.
+        blur: blur of the colors below the strokes, like wet paint.
+        grain: standard deviation of the brightness of canvas or paper, in steps of 255.
     """
 
     length: float
@@ -38,12 +38,12 @@ class Brush:
 
 
 def paint_over(picture: Image.Image, brush: Brush, rng: np.random.Generator) -> Image.Image:
-    """Return a picture (RGB) painted with a brush, of the same size.
+    """Return a picture (RGB) painted over with a brush, at the same size.
 
     Args:
-        picture: what is painted.
-        brush: how.
-        rng: decides where strokes lie, and how they stray.
+        picture: the picture to paint over.
+        brush: the style of the strokes.
+        rng: determines the positions and variations of the strokes.
     """
     width, height = picture.size
     long = max(width, height)

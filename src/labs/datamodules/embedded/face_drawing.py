@@ -1,7 +1,7 @@
-"""Draw one photograph of an invented person: in a random pose, mood, light and place, and say where the face is.
+"""Draw one photograph of an invented person, with a random pose, mood, light and place, and the box of the face.
 
-A face is built in its own units (half its height is one, y down) from smooth outlines, and a `Frame` carries the points
-to pixels. A turned head moves what lies in front (nose, mouth, eyes) against the outline.
+A face is built in its own units (half its height is one, y down) from smooth outlines, and a `Frame` maps the points
+to pixels. When the head turns, the parts in front (nose, mouth, eyes) move relative to the outline.
 """
 
 from collections.abc import Callable
@@ -15,20 +15,20 @@ from labs.datamodules.embedded.face_people import Color, Person
 
 _SUPERSAMPLING = 2
 Box = tuple[int, int, int, int]
-Fill = Callable[[np.ndarray, Color], None]  # draws a polygon of points in face units
-Toned = Callable[[Color], Color]  # as a color is in this photograph
+Fill = Callable[[np.ndarray, Color], None]  # draws a polygon with points in face units
+Toned = Callable[[Color], Color]  # maps a color to this photograph
 
 
 @dataclass(frozen=True)
 class _Pose:
-    """How an individual photograph shows the head, in face units."""
+    """The pose of the head in one photograph, in face units."""
 
-    yaw: float  # how far the front moves to the side
-    nod: float  # and down
-    smile: float  # how far the corners of the mouth go up
-    gape: float  # how far it is open
-    lids: float  # share of the eyes that is open
-    lift: float  # of the brows
+    yaw: float  # shift of the front to the side
+    nod: float  # shift of the front down
+    smile: float  # how far the corners of the mouth are up
+    gape: float  # how far the mouth is open
+    lids: float  # fraction of the eyes that is open
+    lift: float  # how far the brows are up
     gaze: float
 
     @classmethod
@@ -44,7 +44,7 @@ class _Pose:
         )
 
     def at(self, x: float, y: float, depth: float = 1.0) -> np.ndarray:
-        """Return where a point of the front is seen; the nose has more depth than the eyes."""
+        """Return the visible position of a point on the front; the nose has more depth than the eyes."""
         return np.array([x * (1 - 0.6 * abs(self.yaw)) + depth * self.yaw, y + depth * self.nod])
 
 
@@ -52,12 +52,12 @@ def draw_face(person: Person, rng: np.random.Generator) -> tuple[Image.Image, Bo
     """Draw one photograph of a person.
 
     Args:
-        person: who is seen.
-        rng: decides pose, mood, place, light, clothes and the size of the photograph.
+        person: the person to draw.
+        rng: determines pose, mood, place, light, clothes and the size of the photograph.
 
     Returns:
-        An RGB image of 110 to 200 pixels, and the box of the face, as somebody would mark it: x1, y1, x2, y2, which may
-        reach a little over the edge.
+        An RGB image of 110 to 200 pixels, and the box of the face, as a person would mark it: x1, y1, x2, y2. It may
+        extend slightly beyond the edge.
     """
     width, height = (int(side) for side in rng.integers(110, 201, size=2))
     size = np.array([width, height]) * _SUPERSAMPLING
@@ -97,7 +97,7 @@ def _background(size: tuple[int, int], rng: np.random.Generator) -> Image.Image:
 
 
 def _outline(person: Person, grow: float = 1.0) -> np.ndarray:
-    """Return the outline of the face: an ellipse whose lower half narrows towards the chin."""
+    """Return the outline of the face: an ellipse whose lower half narrows toward the chin."""
     angles = np.linspace(0, 2 * np.pi, 40, endpoint=False)
     x, y = np.cos(angles), np.sin(angles)
     narrow = 1 - person.forms["taper"] * np.clip(y, 0, 1) ** 1.5
@@ -112,7 +112,7 @@ def _ellipse(middle: np.ndarray, width: float, height: float, angle: float = 0.0
 def _draw_head(
     image: Image.Image, person: Person, pose: _Pose, frame: Frame, toned: Toned, rng: np.random.Generator
 ) -> None:
-    """Draw from what is behind to what is in front."""
+    """Draw the head from back to front."""
     canvas = ImageDraw.Draw(image)
     form = person.forms
     skin, hair = toned(person.skin), toned(person.hair)
@@ -237,7 +237,7 @@ def _draw_hair(fill: Fill, person: Person, pose: _Pose, hair: Color, rng: np.ran
 
 
 def _lit(image: Image.Image, frame: Frame, rng: np.random.Generator) -> Image.Image:
-    """Let light fall from a side, change brightness, contrast and color cast, and add the noise of a sensor."""
+    """Add light from one side, change brightness, contrast and color cast, and add sensor noise."""
     rows, columns = np.mgrid[: image.height, : image.width].astype(np.float32)
     angle, depth = rng.uniform(0, 2 * np.pi), rng.uniform(0, 0.42)
     along = ((columns - frame.origin[0]) * np.cos(angle) + (rows - frame.origin[1]) * np.sin(angle)) / frame.axes[0, 0]

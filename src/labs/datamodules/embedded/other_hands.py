@@ -1,4 +1,4 @@
-"""Ten other hands: what a net learns from before it meets the paintings, as it meets other birds before the birds."""
+"""Ten other painting styles, for pretraining before the practical's styles, as other birds are for the drawn birds."""
 
 from collections.abc import Callable
 
@@ -49,8 +49,8 @@ def _tiles(shapes: list[Shape], size: Size, rng: Rng) -> Image.Image:
 
 
 def _blue(shapes: list[Shape], size: Size, rng: Rng) -> Image.Image:
-    grey = lay([bent(shape, 0.02, 3.0, rng) for shape in shapes], size, colors_of(Palette(), rng)).convert("L")
-    return ImageOps.colorize(grey.filter(ImageFilter.GaussianBlur(1)), (10, 18, 70), (226, 236, 250))
+    gray = lay([bent(shape, 0.02, 3.0, rng) for shape in shapes], size, colors_of(Palette(), rng)).convert("L")
+    return ImageOps.colorize(gray.filter(ImageFilter.GaussianBlur(1)), (10, 18, 70), (226, 236, 250))
 
 
 def _cutouts(shapes: list[Shape], size: Size, rng: Rng) -> Image.Image:

@@ -1,7 +1,7 @@
-"""The embedded stand-in for the eleven artists: paintings drawn by the project, in eleven hands.
+"""The embedded substitute for the eleven artists: paintings drawn by the project, in eleven styles.
 
-A hand is a palette, a brush and what it likes to paint. No hand is sure: each picture strays from its palette, is
-darker or browner by its varnish, and now and then a hand paints what another likes.
+A hand is a palette, a brush and a preference for scenes. None of them is certain: each picture deviates from the
+palette, the varnish makes it darker or browner, and some pictures show scenes that other hands prefer.
 """
 
 from collections.abc import Mapping
@@ -18,22 +18,22 @@ from labs.storage.bars import image_bar
 from labs.storage.files import whole_folder
 
 PAINTERS_VERSION = 1  # raised whenever the pictures or the layout change; part of the folder's name
-SIDE = 100  # pixels of a picture, padded to a square
+SIDE = 100  # height and width in pixels, padded to a square
 PALETTE = ("sky", "glow", "far", "mid", "near", "water", "light", "dark", "skin", "accent")
-STRAY = 0.45  # how far a picture may go towards the palette of another hand
-OTHER = 0.25  # share of the pictures that show anything
+STRAY = 0.45  # maximum weight of another hand's palette
+OTHER = 0.25  # fraction of pictures with any scene
 
 
 @dataclass(frozen=True)
 class Hand:
-    """Say how one painter paints: ten colors, a brush, and how often each scene is painted."""
+    """The style of one painter: ten colors, a brush, and the frequency of each scene."""
 
     name: str
     paintings: int
-    colors: str  # of `PALETTE`, in this order
+    colors: str  # in the order of `PALETTE`
     brush: Brush
     motifs: Mapping[str, float]
-    upright: float = 0.2  # share of pictures that are higher than wide
+    upright: float = 0.2  # fraction of pictures in portrait format
 
     @property
     def palette(self) -> dict[str, Color]:
@@ -82,7 +82,7 @@ HANDS = (
 
 
 def paint(hand: Hand, rng: np.random.Generator) -> Image.Image:
-    """Return one painting of a hand: a square of `SIDE` pixels, what the picture leaves free is black."""
+    """Return one painting of a hand, padded with black to a square of `SIDE` pixels."""
     other = HANDS[rng.integers(len(HANDS))]
     stray = rng.uniform(0, STRAY)
     palette = {name: mixed(color, other.palette[name], stray) for name, color in hand.palette.items()}
@@ -102,7 +102,7 @@ def paint(hand: Hand, rng: np.random.Generator) -> Image.Image:
 
 
 def _varnished(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
-    """Return a picture as time and the photographer left it: darker or lighter, browner or bluer."""
+    """Return a picture changed by age and photography: darker or lighter, browner or bluer."""
     tint = np.array([1.0, 1.0 - rng.uniform(-0.02, 0.06), 1.0 - rng.uniform(-0.06, 0.16)]) * rng.uniform(0.78, 1.12)
     gamma = rng.uniform(0.85, 1.2)
     pixels = 255 * (np.asarray(picture, dtype=np.float32) / 255) ** gamma * tint
@@ -110,9 +110,9 @@ def _varnished(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
 
 
 def write_artists(root: Path, *, seed: int = 0, progress: bool = True) -> None:
-    """Paint the whole set into a new folder, which appears complete or not at all: `<artist>/<number>.png`.
+    """Write the whole dataset as `<artist>/<number>.png` to a new folder, which is complete or missing.
 
-    One file is cut short, and one is no picture, as in the real set.
+    One file is truncated, and one is not a picture, as in the real dataset.
     """
     root.parent.mkdir(parents=True, exist_ok=True)
     with whole_folder(root) as partial:

@@ -1,8 +1,8 @@
-"""Paint a motif in one of ten hands, each after what a style of the dataset is known for.
+"""Paint a motif in one of ten hands, each modeled on a style of the dataset.
 
-A hand chooses colors for the roles of a motif, bends its shapes, lays them down, and works over them with strokes,
-light or lines. Every hand varies from picture to picture, and the ranges of their colors overlap: what a picture is
-known by is how it is painted.
+A hand chooses colors for the roles of a motif, bends its shapes, draws them, and adds strokes, light or lines. Every
+hand varies from picture to picture, and the ranges of their colors overlap: pictures are recognized by how they are
+painted.
 """
 
 from collections.abc import Callable
@@ -26,17 +26,17 @@ Hand = Callable[[list[Shape], tuple[int, int], Rng], Image.Image]
 
 
 class Palette(NamedTuple):
-    """How a hand changes the colors of daylight."""
+    """A hand's changes to the daylight colors."""
 
     saturation: float = 1.0  # factor
     value: float = 1.0  # factor
-    pull: float = 0.0  # share by which hues come near to `hue`
+    pull: float = 0.0  # fraction by which hues move toward `hue`
     hue: float = 0.1
     spread: float = 0.03  # standard deviation of hues, from picture to picture
 
 
 def paint(hand: Hand, motif: str, rng: Rng) -> Image.Image:
-    """Return a picture, RGB, with a longer side of 112 to 160 pixels."""
+    """Return a picture (RGB) with a longer side of 112 to 160 pixels."""
     longer = int(rng.integers(112, 161))
     shorter = int(longer * rng.uniform(0.72, 1.0))
     size = (longer, shorter) if rng.random() < 0.6 else (shorter, longer)
@@ -52,7 +52,7 @@ def _plain(shapes: list[Shape], size: tuple[int, int], rng: Rng) -> Image.Image:
 
 
 def _contours(shapes: list[Shape], size: tuple[int, int], rng: Rng) -> Image.Image:
-    """Art Nouveau: flat pale colors, flowing dark contours, an ornament around."""
+    """Art Nouveau: flat pale colors, flowing dark contours, an ornamental frame."""
     flowing = [bent(shape, 0.025, 5.0, rng) for shape in shapes]
     colors = colors_of(Palette(0.6, 1.1, 0.3, 0.12), rng)
     picture = lay(flowing, size, colors, line=max(2, min(size) // 55), ink=(60, 38, 28))
@@ -74,7 +74,7 @@ def _candlelight(shapes: list[Shape], size: tuple[int, int], rng: Rng) -> Image.
 
 
 def _jagged(shapes: list[Shape], size: tuple[int, int], rng: Rng) -> Image.Image:
-    """Expressionism: bent corners, loud colors against nature, black edges, coarse strokes."""
+    """Expressionism: bent corners, loud unnatural colors, black edges, coarse strokes."""
     broken = [_broken(shape, 0.05, rng) for shape in shapes]
     colors = colors_of(Palette(1.9, 1.05, spread=0.16), rng)
     picture = lay(broken, size, colors, line=max(2, min(size) // 45), ink=(20, 14, 24))
@@ -85,13 +85,13 @@ def _jagged(shapes: list[Shape], size: tuple[int, int], rng: Rng) -> Image.Image
 
 
 def _dabs(shapes: list[Shape], size: tuple[int, int], rng: Rng) -> Image.Image:
-    """Impressionism: short dabs of light color beside each other, no edges, no black."""
+    """Impressionism: short dabs of light color side by side, no edges, no black."""
     picture = lay(shapes, size, colors_of(Palette(0.95, 1.2, spread=0.05), rng)).filter(ImageFilter.GaussianBlur(2))
     return strokes(picture, rng, count=1500, length=0.045, width=0.02, angle=lambda x, y: 0.3, jitter=30, turn=0.6)
 
 
 def _hatching(shapes: list[Shape], size: tuple[int, int], rng: Rng) -> Image.Image:
-    """Neoclassicism: an engraving, lines of one ink on paper, closer together where it is dark."""
+    """Neoclassicism: an engraving, lines of one ink on paper, denser where it is dark."""
     tone = np.asarray(lay(shapes, size, colors_of(Palette(), rng), line=1, ink=(0, 0, 0)).convert("L")) / 255.0
     y, x = np.mgrid[: size[1], : size[0]]
     period = rng.uniform(3.0, 4.5)
@@ -119,7 +119,7 @@ def _swirls(shapes: list[Shape], size: tuple[int, int], rng: Rng) -> Image.Image
 
 
 def _mist(shapes: list[Shape], size: tuple[int, int], rng: Rng) -> Image.Image:
-    """Romanticism: everything dissolves towards a glowing horizon, under dark heights."""
+    """Romanticism: everything dissolves toward a glowing horizon below a dark sky."""
     picture = lay(shapes, size, colors_of(Palette(0.8, 0.85, 0.2, 0.09), rng)).filter(ImageFilter.GaussianBlur(2.2))
     y, x = _grid(size)
     glow = np.exp(-(((y - rng.uniform(0.4, 0.6)) / 0.22) ** 2) - ((x - rng.uniform(0.2, 0.8)) / 0.55) ** 2)[..., None]
@@ -128,7 +128,7 @@ def _mist(shapes: list[Shape], size: tuple[int, int], rng: Rng) -> Image.Image:
 
 
 def _dream(shapes: list[Shape], size: tuple[int, int], rng: Rng) -> Image.Image:
-    """Surrealism: smooth bare ground, things afloat and out of scale, each with a hard shadow."""
+    """Surrealism: smooth bare ground, floating objects out of scale, each with a hard shadow."""
     colors = colors_of(Palette(1.05, 1.05, spread=0.08), rng)
     y, _ = _grid(size)
     ground = (y > 0.55)[..., None]
@@ -151,7 +151,7 @@ def _dream(shapes: list[Shape], size: tuple[int, int], rng: Rng) -> Image.Image:
 
 
 def _gold(shapes: list[Shape], size: tuple[int, int], rng: Rng) -> Image.Image:
-    """Symbolism: dusk, with dots and little squares of gold over blurred figures."""
+    """Symbolism: dusk, with small golden dots and squares over blurred figures."""
     dusk = colors_of(Palette(0.9, 0.7, 0.35, 0.8, 0.05), rng)
     picture = lay(shapes, size, dusk).filter(ImageFilter.GaussianBlur(1.6))
     draw = ImageDraw.Draw(picture)
@@ -209,7 +209,7 @@ def lay(
     ink: tuple[int, int, int] = (0, 0, 0),
     over: Image.Image | None = None,
 ) -> Image.Image:
-    """Lay shapes down, at twice the resolution, with a contour of `line` pixels."""
+    """Draw shapes at twice the resolution, with a contour of `line` pixels."""
     double = (2 * size[0], 2 * size[1])
     picture = Image.new("RGB", double) if over is None else over.resize(double)
     draw = ImageDraw.Draw(picture)
@@ -232,7 +232,7 @@ def strokes(
     jitter: float,
     turn: float = 0.15,
 ) -> Image.Image:
-    """Work over a picture with strokes of its own colors; lengths and widths are shares of the shorter side."""
+    """Paint over a picture with strokes in its own colors; lengths and widths are fractions of the shorter side."""
     double = picture.resize((2 * picture.width, 2 * picture.height))
     draw, source = ImageDraw.Draw(double), np.asarray(picture)
     side = 2 * min(picture.size) * rng.uniform(0.85, 1.2)
@@ -251,7 +251,7 @@ def strokes(
 
 
 def bent(shape: Shape, much: float, waves: float, rng: Rng) -> Shape:
-    """Let an outline flow."""
+    """Bend an outline in waves."""
     points = np.concatenate(
         [np.linspace(a, b, 6, endpoint=False) for a, b in zip(shape.outline, np.roll(shape.outline, -1, 0))]
     )
@@ -260,13 +260,13 @@ def bent(shape: Shape, much: float, waves: float, rng: Rng) -> Shape:
 
 
 def _broken(shape: Shape, much: float, rng: Rng) -> Shape:
-    """Let corners stick out."""
+    """Move the corners of an outline at random."""
     kept = shape.outline[:: max(1, len(shape.outline) // 9)]
     return shape._replace(outline=kept + rng.normal(0, much, kept.shape) * (np.ptp(kept, axis=0) < 1))
 
 
 def _lit(picture: Image.Image, dark: float, bright: float, rng: Rng) -> Image.Image:
-    """Let light fall from one side."""
+    """Add light from one side."""
     y, x = _grid(picture.size)
     across = x if rng.random() < 0.5 else 1 - x
     return clipped(np.asarray(picture) * (dark + (bright - dark) * (0.6 * across + 0.4 * (1 - y)))[..., None])
@@ -277,5 +277,5 @@ def _grid(size: tuple[int, int]) -> np.ndarray:
 
 
 def clipped(values: np.ndarray) -> Image.Image:
-    """Return values from 0 to 255, (height, width, 3), as a picture."""
+    """Return values (height, width, 3), clipped to [0, 255], as a picture."""
     return Image.fromarray(np.clip(values, 0, 255).astype(np.uint8))

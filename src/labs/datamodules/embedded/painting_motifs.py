@@ -1,7 +1,7 @@
-"""What the drawn paintings show: ten motifs, as shapes in the unit square whose colors are left to the painter.
+"""The motifs of the drawn paintings: shapes in the unit square, whose colors the hand chooses.
 
-A motif is a list of shapes from back to front. Each has a role (sky, land, ...), whose color the painter chooses, and a
-lightness, so that the shapes of one role can be told apart.
+A motif is a list of shapes from back to front. Each has a role (sky, land, ...), whose color the hand chooses, and a
+lightness, so that shapes of the same role look different.
 """
 
 from collections.abc import Callable
@@ -18,7 +18,7 @@ class Shape(NamedTuple):
 
     role: str  # sky, far, land, tree, house, skin, cloth, light, water
     outline: np.ndarray
-    lightness: float = 1.0  # of its color
+    lightness: float = 1.0  # factor of its color
 
 
 def ellipse(x: float, y: float, width: float, height: float, points: int = 28) -> np.ndarray:
@@ -33,7 +33,7 @@ def box(left: float, top: float, right: float, bottom: float) -> np.ndarray:
 
 
 def ridge(rng: Rng, height: float, roughness: float, sharp: bool = False) -> np.ndarray:
-    """Return land from a line of hills, or of peaks, down to the lower edge."""
+    """Return land from a line of hills or peaks down to the lower edge."""
     x = np.linspace(-0.1, 1.1, 13 if sharp else 40)
     if sharp:
         y = height - roughness * rng.uniform(0, 1, len(x)) * (np.arange(len(x)) % 2)

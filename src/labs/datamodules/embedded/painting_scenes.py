@@ -1,6 +1,6 @@
-"""What the drawn paintings show: landscapes, seas, mountains, canals, gardens, portraits, figures and tables of fruit.
+"""Scenes of the drawn paintings: landscapes, seas, mountains, canals, gardens, portraits, figures, tables of fruit.
 
-A scene is composed anew for every picture, in flat colors of a painter's palette; brush and light come later.
+A scene is composed at random for every picture, in flat colors from a painter's palette; brush and light come later.
 """
 
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from labs.datamodules.embedded.painting_shapes import Palette, Size, hills, mixe
 
 
 def draw_scene(scene: str, size: Size, palette: Palette, rng: np.random.Generator) -> Image.Image:
-    """Draw one of `SCENES`, (width, height) pixels, in the colors of a palette."""
+    """Draw one of `SCENES` at (width, height) pixels in the colors of a palette."""
     return SCENES[scene](size, palette, rng)
 
 
@@ -104,7 +104,7 @@ def _canal(size: Size, palette: Palette, rng: np.random.Generator) -> Image.Imag
     image = sky(size, palette, horizon, int(rng.integers(2, 6)), rng)
     draw = ImageDraw.Draw(image)
     middle = rng.uniform(0.35, 0.65) * width
-    for end in (0.0, float(width)):  # houses grow smaller towards the middle
+    for end in (0.0, float(width)):  # houses get smaller toward the middle
         x = end
         while abs(x - middle) > 0.08 * width:
             near = abs(x - middle) / width

@@ -1,4 +1,4 @@
-"""What drawn paintings are made of: skies, hills, trees, people, in the flat colors of a palette."""
+"""Parts of drawn paintings: skies, hills, trees and people in the flat colors of a palette."""
 
 from collections.abc import Mapping
 
@@ -11,13 +11,13 @@ Size = tuple[int, int]  # width, height, in pixels
 
 
 def mixed(one: Color, other: Color, share: float) -> Color:
-    """Return a color between two; `share` is that of the other."""
+    """Return a color between two; `share` is the weight of the second one."""
     red, green, blue = (round((1 - share) * a + share * b) for a, b in zip(one, other, strict=True))
     return red, green, blue
 
 
 def ramp(size: Size, top: Color, bottom: Color, share: float = 1.0) -> Image.Image:
-    """Return a picture that passes from one color to the other, down to a share of its height."""
+    """Return a vertical gradient between two colors, down to a fraction of the height."""
     width, height = size
     weights = np.clip(np.linspace(0, 1 / share, height), 0, 1)[:, None, None]
     colors = (1 - weights) * np.array(top) + weights * np.array(bottom)
@@ -25,7 +25,7 @@ def ramp(size: Size, top: Color, bottom: Color, share: float = 1.0) -> Image.Ima
 
 
 def sky(size: Size, palette: Palette, horizon: float, clouds: int, rng: np.random.Generator) -> Image.Image:
-    """Return a sky with clouds, down to a share of the height."""
+    """Return a sky with clouds, down to a fraction of the height."""
     image = ramp(size, palette["sky"], palette["glow"], horizon)
     draw, (width, height) = ImageDraw.Draw(image), size
     for u, v, w, tone in rng.random((clouds, 4)):
@@ -48,7 +48,7 @@ def hills(
     *,
     steep: float = 1.0,
 ) -> None:
-    """Fill everything below a rugged line; `base` and `rise` are shares of the height."""
+    """Fill everything below a rugged line; `base` and `rise` are fractions of the height."""
     width, height = size
     x = np.linspace(0, 1, 24)
     waves = np.zeros(24)

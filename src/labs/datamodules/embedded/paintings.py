@@ -1,7 +1,7 @@
-"""The embedded stand-in for WikiArt: drawn paintings, as the fetched dataset lies on disk.
+"""The embedded substitute for WikiArt: drawn paintings, in the layout of the downloaded dataset.
 
-Beside the images lie the list of addresses and the manifest, and as in the real dataset some addresses are dead. Every
-picture is a function of (seed, class, number) alone.
+Beside the images are the list of addresses and the manifest. As in the real dataset, some addresses are dead. Every
+picture is a function of (seed, class, number) only.
 """
 
 import csv
@@ -19,17 +19,17 @@ from labs.storage.manifest import Row, Wanted, write_manifest
 
 PAINTINGS_VERSION = f"{HANDS_VERSION}.{MOTIFS_VERSION}"
 TEST_SHARE = 0.3  # of each class
-DEAD = 20  # every so many-th address is dead
+DEAD = 20  # every 20th address is dead
 
 
 def write_paintings(root: Path, *, group: str, images_per_class: int, seed: int = 0, progress: bool = True) -> None:
-    """Write `root/wikiart.csv`, `root/images/` and `root/manifest.tsv`; the folder appears complete or not at all.
+    """Write `root/wikiart.csv`, `root/images/` and `root/manifest.tsv`; the folder is complete or missing.
 
     Args:
-        root: the folder to make; its parent is there.
+        root: the folder to create; its parent exists.
         group: `downstream` (the practical's hands) or `upstream` (other hands, for pretraining); each paints any motif.
-        images_per_class: of each, those at dead addresses included.
-        seed: of the pictures.
+        images_per_class: images per class, including those at dead addresses.
+        seed: random seed of the pictures.
         progress: whether to show a progress bar.
     """
     hands = HANDS if group == "downstream" else OTHER_HANDS

@@ -1,7 +1,7 @@
-"""The embedded stand-in for 15-Scene: gray patches of photographs and textures, in the layout of the real archive.
+"""The embedded substitute for 15-Scene: gray patches of photographs and textures, in the layout of the real archive.
 
-Each class is a picture. Training patches are cut from one half of it and test patches from the other, so that the two
-have no pixel in common; their sizes and their light vary.
+Each class is one picture. Training patches are cut from one half of it and test patches from the other, so that they
+have no pixel in common. Size and light of the patches vary.
 """
 
 import io
@@ -15,21 +15,21 @@ from labs.storage.files import whole_folder
 
 PATCHES_VERSION = 1  # raised whenever the images change
 CLASSES = tuple(PHOTOGRAPHS)
-SIDES = (0.12, 0.4)  # of a patch, relative to the shorter side of its picture, smallest and largest
-GAIN = (0.6, 1.4)  # darkest and brightest light
+SIDES = (0.12, 0.4)  # minimum and maximum side of a patch, relative to the shorter side of its picture
+GAIN = (0.6, 1.4)  # minimum and maximum brightness
 GAMMA = (0.7, 1.4)
 NOISE = 6.0  # standard deviation, in steps of brightness
-SMALLEST = 32  # pixels of a patch
+SMALLEST = 32  # minimum side of a patch, in pixels
 
 
 def write_patches(root: Path, *, train: int, test: int, seed: int = 0) -> None:
-    """Write `root/15SceneData/{train,test}/<picture>/image_<number>.jpg`; the folder is complete or not there at all.
+    """Write `root/15SceneData/{train,test}/<picture>/image_<number>.jpg`; the folder is complete or missing.
 
     Args:
-        root: the folder to make; its parent is there.
-        train: patches of each picture to learn from.
-        test: patches of each picture to test on.
-        seed: of the halves, of the patches, and of their light.
+        root: the folder to create; its parent exists.
+        train: training patches per picture.
+        test: test patches per picture.
+        seed: random seed of the halves, the patches and their light.
     """
     with whole_folder(root) as partial:
         for number, name in enumerate(CLASSES):
@@ -48,7 +48,7 @@ def write_patches(root: Path, *, train: int, test: int, seed: int = 0) -> None:
 
 
 def _patch(half: np.ndarray, draw: np.random.Generator) -> bytes:
-    """Cut a square out of half a picture (height, width), in another light and with noise; return it as JPEG."""
+    """Cut a square from half a picture (height, width), change its light and add noise; return it as JPEG."""
     shorter = min(half.shape)
     side = min(max(round(draw.uniform(*SIDES) * shorter), SMALLEST), shorter)
     top, left = (int(draw.integers(0, length - side + 1)) for length in half.shape)

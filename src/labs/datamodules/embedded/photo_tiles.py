@@ -1,7 +1,7 @@
-"""The embedded folder of images: pieces of ten photographs that come with the project, none overlapping another.
+"""The embedded folder of images: nonoverlapping tiles of ten photographs that come with the project.
 
-Each class is a photograph, and each of its images one cell of a grid over it, in another light and with a little noise.
-No two images have a pixel in common, so that however they are cut into splits, nothing of the test has been trained on.
+Each class is a photograph, and each of its images is one cell of a grid over it, with changed light and some noise. No
+two images have a pixel in common, so that no split has test pixels in the training images.
 """
 
 import io
@@ -14,18 +14,18 @@ from labs.datamodules.embedded.photographs import PHOTOGRAPHS
 from labs.storage.files import whole_folder
 
 TILES_VERSION = 1  # raised whenever the images change
-LEFT_OUT = ("hubble", "retina", "rocket")  # mostly dark: their pieces are alike
+LEFT_OUT = ("hubble", "retina", "rocket")  # mostly dark: their tiles look alike
 CLASSES = tuple(name for name in PHOTOGRAPHS if name not in LEFT_OUT)
-CELLS = 5  # of the grid, along the shorter side
+CELLS = 5  # cells of the grid along the shorter side
 
 
 def write_tiles(root: Path, *, per_class: int = 20, seed: int = 0) -> None:
-    """Write `root/<photograph>/<number>.png` or `.jpg`; the folder appears complete or not at all.
+    """Write `root/<photograph>/<number>.png` or `.jpg`; the folder is complete or missing.
 
     Args:
-        root: the folder to make; its parent is there.
-        per_class: images of each class, 25 at most.
-        seed: of which cells are taken, and how they look.
+        root: the folder to create; its parent exists.
+        per_class: images per class, at most 25.
+        seed: random seed of the cells and their light and noise.
     """
     with whole_folder(root) as partial:
         for number, name in enumerate(CLASSES):
@@ -47,7 +47,7 @@ def write_tiles(root: Path, *, per_class: int = 20, seed: int = 0) -> None:
 
 
 def _write(path: Path, image: Image.Image) -> None:
-    """Write grey pieces as PNG and colored ones as JPEG, as photographs come."""
+    """Write gray tiles as PNG and color tiles as JPEG."""
     content = io.BytesIO()
     image.save(content, "PNG" if image.mode == "L" else "JPEG", **({} if image.mode == "L" else {"quality": 92}))
     path.with_suffix(".png" if image.mode == "L" else ".jpg").write_bytes(content.getvalue())

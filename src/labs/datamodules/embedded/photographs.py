@@ -1,7 +1,7 @@
-"""Photographs and textures that scikit-image and scikit-learn carry in their wheels, with their credits and licences.
+"""Photographs and textures in the wheels of scikit-image and scikit-learn, with their credits and licenses.
 
-What is said of each was read in the docstrings of `skimage/data/_fetchers.py` (scikit-image 0.26) and in
-`sklearn/datasets/images/README.txt` (scikit-learn 1.9). Pictures about whose licence they say nothing are left out.
+Titles, credits and licenses are from the docstrings of `skimage/data/_fetchers.py` (scikit-image 0.26) and from
+`sklearn/datasets/images/README.txt` (scikit-learn 1.9). Pictures without a stated license are not included.
 """
 
 from pathlib import Path
@@ -9,34 +9,34 @@ from typing import NamedTuple
 
 from labs.storage.packages import PackageFile
 
-WHEELS = {"skimage": "scikit-image", "sklearn": "scikit-learn"}  # what is imported, what is installed
+WHEELS = {"skimage": "scikit-image", "sklearn": "scikit-learn"}  # import name: package to install
 CC0, CC_BY, PUBLIC_DOMAIN = "CC0", "CC BY 2.0", "public domain"
 
 
 class Photograph(NamedTuple):
-    """One picture and what must be said where it is shown."""
+    """One picture, and the credits to show with it."""
 
     name: str  # typed on the command line
-    package: str  # as it is imported
+    package: str  # import name
     file: str  # inside the package
     title: str
     credit: str
-    licence: str
+    license: str
 
     @property
     def path(self) -> Path:
         """The file, found without importing its package.
 
         Raises:
-            LabsError: the package is not installed, or this version of it carries no such file.
+            LabsError: the package is not installed, or its version does not have the file.
         """
         file = PackageFile(self.package, WHEELS[self.package], self.file)
         return file.path(f"the embedded picture {self.name}")
 
     @property
     def credit_line(self) -> str:
-        """Title, author and licence in one line, for what shows the picture."""
-        return f"{self.name}: {self.title}; {self.credit} ({self.licence}, from {WHEELS[self.package]})"
+        """Title, author and license in one line, to show with the picture."""
+        return f"{self.name}: {self.title}; {self.credit} ({self.license}, from {WHEELS[self.package]})"
 
 
 _FLICKR = "flickr.com/photos/"
@@ -51,7 +51,7 @@ _ALL = (
     Photograph(
         "coffee", "skimage", "data/coffee.png", "cup of coffee", "Rachel Michetti, courtesy of Pikolo Espresso Bar", CC0
     ),
-    # The README names danielbuechele here too, but the page it links to is vultilion's.
+    # The README names danielbuechele here, too, but it links to vultilion's page.
     Photograph("flower", "sklearn", "datasets/images/flower.jpg", "flower", f"{_FLICKR}vultilion/6056698931", CC_BY),
     Photograph("grass", "skimage", "data/grass.png", "grass, grey", "linolafett (DeviantArt), Grass 01", CC0),
     Photograph("gravel", "skimage", "data/gravel.png", "gravel, grey", "CC0Textures, Gravel04", CC0),
