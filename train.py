@@ -1,6 +1,6 @@
 """Run a practical: compose the recipe, check it, seed, build, fit, test.
 
-python train.py experiment=cub_layer1_frozen trainer.devices=1
+python train.py experiment=cub_layer1_frozen
 python train.py --help
 """
 
@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 import hydra
 from omegaconf import DictConfig, OmegaConf
 
-from labs.cli import command_line
+from labs.cli import command_line, past_hydra
 
 if TYPE_CHECKING:
     from labs.runs.life import Run
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="train")
+@past_hydra
 def main(cfg: DictConfig) -> None:
     """Train the composed recipe and say where the results are."""
     from hydra.core.hydra_config import HydraConfig

@@ -17,7 +17,9 @@ from omegaconf import DictConfig, OmegaConf
 from project import ROOT
 
 from labs.cli.check import check_recipe
-from labs.cli.help import header, help_text, register_resolvers
+from labs.cli.help import overview
+from labs.cli.options import header
+from labs.cli.resolvers import register_resolvers
 from labs.cli.overrides import expand
 from labs.practicals import sheet_of
 

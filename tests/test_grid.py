@@ -20,7 +20,7 @@ from filelock import FileLock
 from omegaconf import OmegaConf
 from project import ROOT
 
-from labs.cli.help import cell_name
+from labs.cli.resolvers import cell_name
 from labs.modules.classifier import Classifier
 
 pytestmark = pytest.mark.usefixtures("undrawn")

@@ -14,7 +14,7 @@ from project import ROOT
 from recipes import described
 
 from labs import LabsError
-from labs.cli.help import practical_of
+from labs.cli.options import practical_of
 from labs.practicals import Sheet, sheet_of, sheets
 from labs.reporting.published import load_published
 from labs.runs.recipe import flat

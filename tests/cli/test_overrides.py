@@ -10,8 +10,8 @@ from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
 from project import ROOT
 
-from labs.cli.help import register_resolvers
 from labs.cli.overrides import expand
+from labs.cli.resolvers import register_resolvers
 
 HOME = str(Path.home())
 

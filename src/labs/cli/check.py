@@ -29,6 +29,10 @@ NOT_TYPED = {
 }
 
 
+class MisfitError(LabsError):
+    """A constructor has no use for a setting of the recipe: choices of different practicals may be mixed."""
+
+
 def check_recipe(cfg: DictConfig) -> None:
     """Check every setting's name and type against the signature of the `_target_` it goes to.
 
@@ -40,6 +44,8 @@ def check_recipe(cfg: DictConfig) -> None:
     for name in ("resume", "rerun", "trust", "draw_architecture", "channels_last", "compile"):
         if not isinstance(cfg[name], bool):
             raise LabsError(f"{name}={cfg[name]}: expected true or false.")
+    if not isinstance(cfg.pretrained, str):
+        raise LabsError(f"pretrained={_typed(cfg.pretrained)}: expected the name of weights; type weights=random.")
     if cfg.compile and "execution" not in cfg.callbacks:
         raise LabsError("compile=true: nothing is compiled in this practical; leave it out.")
     _check_trainer(cfg)
@@ -83,9 +89,9 @@ def _check_trainer(cfg: DictConfig) -> None:
     for name in ("callbacks", "logger"):
         for key, node in cfg[name].items():
             if node is not None and not (OmegaConf.is_config(node) and "_target_" in node):
-                raise LabsError(
-                    f"{name}.{key}: the recipe has settings for it, but {name}= brings nothing of that name. Leave "
-                    f"{name}= out, or type {name}.{key}=null."
+                raise MisfitError(
+                    f"{name}.{key}: the recipe has settings for it, but the chosen {name} have nothing of that name. "
+                    f"Leave {name}= out, or type {name}.{key}=null."
                 )
 
 
@@ -163,7 +169,7 @@ def _check_call(node: dict[str, Any], key: str) -> None:
         elif not takes_any and name not in ("_target_", "_partial_", "_convert_", "_recursive_", "_args_"):
             close = difflib.get_close_matches(str(name), names, n=1)
             hint = f"did you mean {key}.{close[0]}?" if close else f"it takes {', '.join(names)}."
-            raise LabsError(f"{key}.{name}: {target.rpartition('.')[2]} takes no argument '{name}'; {hint}")
+            raise MisfitError(f"{key}.{name}: {target.rpartition('.')[2]} takes no argument '{name}'; {hint}")
 
 
 @cache  # the cells of a grid call the same constructors

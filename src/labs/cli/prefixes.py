@@ -3,7 +3,7 @@
 import re
 
 from labs import LabsError
-from labs.cli.help import config_folder, options_of
+from labs.cli.options import config_folder, options_of
 
 GRAMMAR = "write key=value, such as trainer.max_epochs=5"
 

@@ -1,6 +1,7 @@
-"""What a terminal, a pipe or a file that knows few letters does with the others."""
+"""Print where not every letter can be printed, and where nobody reads on."""
 
 import io
+import os
 import sys
 
 
@@ -8,3 +9,11 @@ def print_everywhere() -> None:
     """Write a question mark for a letter that standard output cannot take, instead of failing when the work is done."""
     if isinstance(sys.stdout, io.TextIOWrapper):  # standard error replaces such letters by itself
         sys.stdout.reconfigure(errors="replace")
+
+
+def show(page: str) -> None:
+    """Print a page, of which a pipe such as `| head` may read the beginning only."""
+    try:
+        print(page, flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the interpreter flushes once more as it ends

@@ -8,7 +8,7 @@ import pytest
 
 from labs import LabsError
 from labs.cli.grid.cells import write_plan
-from labs.cli.help import cell_name
+from labs.cli.resolvers import cell_name
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from labs.cli.check import check_data
 from labs.cli.describe import describe
 from labs.cli.explain import missing_key, unknown_key
 from labs.cli.overrides import quote
+from labs.cli.short_forms import with_long_names
 from labs.runs.directory import FORMAT, read_facts, shown_path
 from labs.runs.processes import is_occupied
 from labs.runs.recipe import Recipe, is_part
@@ -198,7 +199,7 @@ def _composed(loader: ConfigLoader, config: DictConfig, job_overrides: Sequence[
     """
     found: list[DictConfig] = []
     refused: dict[str, list[list[str]]] = {}
-    for overrides in map(list, job_overrides):
+    for overrides in map(with_long_names, job_overrides):
         try:
             found.append(loader.load_sweep_config(config, overrides))
         except ConfigCompositionException as error:

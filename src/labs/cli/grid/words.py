@@ -6,10 +6,10 @@ start. So it is given the words that say what the grid is and how it runs; all o
 
 import sys
 
-from hydra._internal.utils import get_args_parser
-
 from labs import LabsError
-from labs.cli.help import config_folder
+from labs.cli.bare_words import parser
+from labs.cli.options import config_folder
+from labs.cli.short_forms import named_layers, with_long_names
 from labs.runs.recipe import THE_CALL, is_part
 
 _typed: list[str] = []  # the arguments of the command that runs
@@ -19,12 +19,12 @@ def of_the_grid(arguments: list[str]) -> list[str]:
     """Return the arguments without the words that only cells understand, which are kept for `of_the_cells`.
 
     Flags come first, wherever they were typed. A command that is no grid, or shows a recipe instead of running it,
-    keeps all its words.
+    keeps all its words, with long names in place of short forms; those of cells are replaced cell by cell.
 
     Raises:
-        LabsError: the recipe of several cells is asked for.
+        LabsError: the recipe of several cells is asked for, or the experiment has no setting of a short form.
     """
-    options = get_args_parser().parse_intermixed_args(arguments)
+    options = parser().parse_intermixed_args(arguments)
     if options.multirun and (options.cfg or options.info):
         raise LabsError(
             "-m with --cfg or --info: every cell of a grid has a recipe of its own; type the words of one cell and no "
@@ -35,8 +35,12 @@ def of_the_grid(arguments: list[str]) -> list[str]:
         word.startswith(("grid=", "search=", "hydra.mode=")) for word in options.overrides
     )
     runs = is_grid and not (options.cfg or options.info or options.help)
-    _typed[:] = [*flags, *options.overrides] if runs else []
-    return [*flags, *(word for word in options.overrides if not runs or _is_of_the_grid(word))]
+    if not runs:
+        _typed[:] = []
+        return [*flags, *with_long_names(options.overrides)]
+    words = [long for word in options.overrides for long in named_layers(word, is_swept=True)]
+    _typed[:] = [*flags, *words]
+    return [*flags, *filter(_is_of_the_grid, words)]
 
 
 def of_the_cells(words: list[str]) -> list[str]:
@@ -48,7 +52,7 @@ def of_the_cells(words: list[str]) -> list[str]:
     if not _typed:
         return words
     sys.argv[1:] = _typed
-    return list(get_args_parser().parse_args(_typed).overrides)
+    return list(parser().parse_args(_typed).overrides)
 
 
 def _is_of_the_grid(word: str) -> bool:
