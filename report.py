@@ -59,7 +59,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from labs.reporting.terminal import to_terminal
     from labs.reporting.write import write_report
     from labs.runs.directory import shown_path
+    from labs.runs.places import found_folder
 
+    options.paths = [found_folder(path, "PATH") for path in options.paths]
     first = options.paths[0]
     output = options.output or (first if first.is_dir() else first.parent) / "report"
     try:

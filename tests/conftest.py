@@ -34,6 +34,12 @@ def _one_thread() -> None:
     os.environ["OMP_NUM_THREADS"] = "1"  # of the processes that tests start
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _in_the_working_directory() -> None:
+    """Let runs of tests, and the processes that they start, read and write where they are typed."""
+    os.environ |= {"LABS_DATA": "data", "LABS_OUTPUTS": "outputs"}
+
+
 @pytest.fixture(autouse=True)
 def _seeded() -> None:
     """Start each test from the same random numbers, whichever tests ran before it in this process."""

@@ -8,8 +8,8 @@ from hydra import compose, initialize_config_dir
 from project import ROOT
 
 from labs.cli.describe import describe
-from labs.cli.resolvers import register_resolvers
 from labs.cli.overrides import expand
+from labs.cli.resolvers import register_resolvers
 from labs.runs.recipe import Recipe
 
 

@@ -17,10 +17,9 @@ from omegaconf import DictConfig, OmegaConf
 from project import ROOT
 
 from labs.cli.check import check_recipe
-from labs.cli.help import overview
 from labs.cli.options import header
-from labs.cli.resolvers import register_resolvers
 from labs.cli.overrides import expand
+from labs.cli.resolvers import register_resolvers
 from labs.practicals import sheet_of
 
 CONF = ROOT / "conf"
@@ -111,7 +110,7 @@ def test_every_option_says_what_it_does(path: Path) -> None:
 
 
 def test_help_lists_every_experiment_grid_and_axis() -> None:
-    text = help_text(CONF)
+    text = overview()
     for name in (*EXPERIMENTS, *GRIDS, "freeze", "normalization", "precision", "layer1", "sgd"):
         assert name in text
     for page in re.findall(r"\((docs/\w+\.md)\)", text):

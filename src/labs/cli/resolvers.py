@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from omegaconf import OmegaConf
 
 from labs.runs.computed import register_arithmetic
+from labs.runs.places import default_folder
 from labs.runs.recipe import THE_CALL, is_part
 from labs.storage.files import cut
 
@@ -17,6 +18,7 @@ def register_resolvers() -> None:
     """Make `${labs_cell:...}` and the other resolvers of `conf/` known to OmegaConf."""
     register_arithmetic()
     OmegaConf.register_new_resolver("labs_cell", cell_name, replace=True)
+    OmegaConf.register_new_resolver("labs_folder", default_folder, replace=True)
     OmegaConf.register_new_resolver("classes_in", classes_in, replace=True, use_cache=True)
 
 

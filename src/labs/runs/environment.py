@@ -21,6 +21,7 @@ PACKAGES = (
     "scikit-learn",
     "scikit-image",
 )
+NAMED = 10  # files that differ from the commit
 
 
 def environment(device: torch.device | str = "cpu") -> dict[str, object]:
@@ -41,16 +42,28 @@ def environment(device: torch.device | str = "cpu") -> dict[str, object]:
     }
 
 
-def git_commit() -> str | None:
-    """Return the commit of the checkout, with `+changes` if files differ from it; None outside git."""
+def git_commit(folder: Path = Path(__file__).parent) -> str:
+    """Return the commit of the checkout that a folder lies in, with the files that differ from it or are not in it.
+
+    Ignored files do not count; a folder in which no file is tracked counts as one. Outside git it says so.
+    """
 
     def git(*arguments: str) -> str:
-        folder = Path(__file__).parent
         return subprocess.run(
-            ["git", *arguments], cwd=folder, capture_output=True, encoding="utf-8", check=True, timeout=10
-        ).stdout.strip()
+            ["git", *arguments], cwd=folder, capture_output=True, encoding="utf-8", errors="replace", check=True,
+            timeout=10,
+        ).stdout  # fmt: skip
 
     try:
-        return git("rev-parse", "HEAD") + ("+changes" if git("status", "--porcelain", "--untracked-files=no") else "")
+        commit, lines = git("rev-parse", "HEAD").strip(), git("status", "--porcelain").splitlines()
     except (OSError, subprocess.SubprocessError):
-        return None
+        return "not in a git checkout"
+    untracked = [line[3:] for line in lines if line.startswith("??")]
+    modified = [line[3:] for line in lines if not line.startswith("??")]
+    notes = [f"{word}: {_some(names)}" for word, names in (("modified", modified), ("untracked", untracked)) if names]
+    return f"{commit} ({'; '.join(notes)})" if notes else commit
+
+
+def _some(names: list[str]) -> str:
+    more = [f"and {len(names) - NAMED} more"] if len(names) > NAMED else []
+    return ", ".join([*names[:NAMED], *more])

@@ -17,6 +17,7 @@ from labs.nets.eval_mode import evaluating
 from labs.practicals import sheet_of
 from labs.runs.computed import register_arithmetic
 from labs.runs.directory import labels_of, one_line, read_facts
+from labs.runs.newest import chosen_run
 from labs.runs.recipe import without_aliases
 from labs.runs.trained_net import TrainedNet, fixed
 from labs.runs.trusted import check_targets
@@ -28,18 +29,25 @@ AS_IT_WAS = "Type a run directory as train.py left it."
 
 
 def load_run(run_dir: Path | str, *, trust: bool = False) -> TrainedNet:
-    """Load the net of a run that answers about images, as its practical says, with what it was trained on.
+    """Load the net of a run that classifies images, with its classes and its preprocessing.
 
     Args:
-        run_dir: of the run; somebody may have handed it over, so no code that it names is run.
+        run_dir: a run directory, or a folder of runs, such as that of an experiment or of a grid: then the newest
+            finished run counts, and the `run` of the result says which it is. Somebody may have handed the directory
+            over, so no code that it names is run.
         trust: build whatever its recipe names, all the same.
 
     Returns:
-        The net, on the CPU whatever it was trained on, with its classes and its preprocessing.
+        The net, on the CPU whatever it was trained on.
 
     Raises:
         LabsError: the directory is not that of a run, cannot be read, or the run has saved no weights yet.
     """
+    return load_run_directory(chosen_run(run_dir).directory, trust=trust)
+
+
+def load_run_directory(run_dir: Path | str, *, trust: bool = False) -> TrainedNet:
+    """Load the net of one run directory, as `load_run` does."""
     run, run_dir = f"run={run_dir}", typed_path(run_dir, "run")
     cfg = _recipe(run_dir / ".hydra" / "config.yaml", run)
     answers = sheet_of(cfg.practical).answers

@@ -19,6 +19,7 @@ from labs.nets.layer_features import TIMM
 from labs.nets.torchvision_nets import build_net, did_you_mean
 from labs.runs.directory import weights_file
 from labs.runs.given_images import batches_of
+from labs.runs.places import default_folder
 from labs.storage.files import typed_path
 
 IMAGE_SIZE = 224  # pixels; what ImageNet's nets were trained on
@@ -171,16 +172,18 @@ def trained_net(
         weights: `imagenet`, `random`, a run directory, or a file with the weights of a net of 1,000 classes.
         image_size: pixels, height and width of its images; None: 224, or those of the run.
         seed: of random weights.
-        weights_folder: where ImageNet's weight files are downloaded to.
+        weights_folder: where ImageNet's weight files lie, or are downloaded to; None: the folder that `LABS_WEIGHTS` in
+            the environment names, else torch's own cache.
 
     Raises:
         LabsError: an unknown net, weights that are missing, or a run that classifies no images.
     """
     path = typed_path(weights, "weights")
+    weights_folder = weights_folder or default_folder("weights")
     if path.is_dir():
-        from labs.runs.load import load_run  # which returns what is defined here
+        from labs.runs.load import load_run_directory  # which returns what is defined here
 
-        run = load_run(weights)
+        run = load_run_directory(weights)
         if image_size not in (None, run.image_size):
             raise LabsError(
                 f"net.image_size={image_size}: the net of {weights} was trained on {run.image_size} pixels; leave it "

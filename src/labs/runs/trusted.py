@@ -6,7 +6,6 @@ What decides where files are written, or what Hydra does, is typed by the user. 
 
 import re
 import shlex
-import sys
 from collections.abc import Iterator
 from functools import cache
 from importlib import import_module
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from labs import LabsError
+from labs.runs.places import project_folder
 from labs.runs.recipe import is_part
 
 # Names and patterns of settings that no run directory decides; each stands for everything under it, too.
@@ -68,9 +68,7 @@ def is_allowed(target: Any) -> bool:
 @cache
 def named_in_conf() -> frozenset[str]:
     """Return every `_target_` that `conf/` names: the folder beside the program that runs, or that of this checkout."""
-    beside = (Path(sys.argv[0]).resolve().parent, Path(__file__).parents[3])
-    conf = next((folder / "conf" for folder in beside if (folder / "conf" / "train.yaml").is_file()), None)
-    texts = (path.read_text(encoding="utf-8") for path in conf.rglob("*.yaml")) if conf else ()
+    texts = (path.read_text(encoding="utf-8") for path in (project_folder() / "conf").rglob("*.yaml"))
     return frozenset(target for text in texts for target in re.findall(r"^ *_target_: *([\w.]+)", text, re.MULTILINE))
 
 

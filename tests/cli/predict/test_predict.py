@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import os
 import re
 import runpy
 import shutil
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -17,11 +20,14 @@ import pytest
 from image_formats import turned
 from PIL import Image
 from project import ROOT
+from rich.cells import cell_len
+from rich.console import Console
 from trained_run import CLASSES, write_trained_run
 
 from labs import LabsError
 from labs.cli.predict import predict
 from labs.cli.predict.images import named_images
+from labs.cli.predict.tables import Answer, Rows
 from labs.cli.predict.words import read_words
 
 ODD = ("a,b.png", "c=d.png", "e f.png", ":cat: [bold].png", "größe.png")
@@ -52,27 +58,33 @@ def image(path: str | Path, color: str = "olive") -> str:
 @pytest.mark.parametrize(
     ("typed", "said"),
     [
-        ([], "no net is named"),
-        (["nonsense"], "nonsense: there is no such word"),
-        (["run=a", "imag=a.png"], "imag: there is no such word (did you mean image=?); expected"),
+        ([], "no run and no net is named"),
+        (["nonsense"], "no run is named: nonsense is none; type the run directory that train.py printed (such as"),
+        (["coffee", "a.png"], "no run is named: none of coffee, a.png is one; type the run directory"),
+        (["--nonsense"], "--nonsense: there is no such word; type python predict.py <run> <image>"),
+        (["run=a", "imag=a.png"], "imag: there is no such word (did you mean image=?); type"),
+        (["run=a", "coffee", "--csv", "--json"], "--csv and --json cannot both go to standard output; name a file"),
+        (["run=a", "coffee", "csv=a.txt"], "csv=a.txt: expected a file whose name ends in .csv, or --csv alone."),
         (["run=a", "net=b", "image=c"], "run= and net= are two nets; type one of them"),
         (["run=a", "weights=b", "image=c"], "weights= goes with net="),
         (["run=a"], "no image is named"),
         (["run=a", "image=a.png", "top=3", "top=4"], "top= is typed twice; only image= may be."),
         (["run=a", "image=a.png", "top=\u00b2"], "top=\u00b2: expected a whole number from 1."),
         (["run=a", "image=a.png", "top=0"], "top=0: expected a whole number from 1."),
-        (["run=a", "image=a.png,"], "image=a.png,: expected names of files between the commas."),
-        (["run=a", "image"], "image=: expected a value;"),
-        (["run=", "image=a.png"], "run=: expected a value;"),
+        (["net=a", "image=a.png,"], "image=a.png,: expected names of files between the commas."),
+        (["run=a", "--image"], "image=: a value is missing;"),
+        (["run=", "image=a.png"], "run=: a value is missing;"),
+        (["--run", "--csv", "image=a.png"], "run=: a value is missing;"),
         (["run=a", "image=a.png", "trust=yes"], "trust=yes: expected true or false."),
-        (["run=a", "image=coffee", "explain=why"], "explain=why: expected saliency, gradient, guided, integrated"),
+        (["net=a", "image=coffee", "explain=why"], "explain=why: expected saliency, gradient, guided, integrated"),
         (["run=a", "export=onnx", "explain=guided"], "explain=guided: there is no image to explain"),
         (["run=a", "export=tflite"], "export=tflite: expected onnx or torch_export."),
-        (["run=a", "image=cofee"], "image=cofee: there is no such file, folder or embedded photograph (did"),
-        (["run=a", "image=*.jpg"], "image=*.jpg: no file has such a name"),
-        (["run=a", "image=http://x/a.png"], "image=http://x/a.png: an address; download the image"),
-        (["run=a", "image=."], "image=.: no images in this folder; type another, or an image file."),
-        (["run=nowhere", "image=coffee"], "run=nowhere: .hydra/config.yaml is missing, so this is no trained run"),
+        (["net=a", "image=cofee"], "image=cofee: there is no such file, folder or embedded photograph (did"),
+        (["net=a", "image=*.jpg"], "image=*.jpg: no file has such a name"),
+        (["net=a", "image=http://x/a.png"], "image=http://x/a.png: an address; download the image"),
+        (["net=a", "image=."], "image=.: no images in this folder; type another, or an image file."),
+        (["run=nowhere", "image=coffee"], "run=nowhere: there is no such folder; type the run directory"),
+        (["run=.", "image=coffee"], "run=.: .hydra/config.yaml is missing, so this is no trained run"),
         (["net=squeezenett", "image=coffee"], "Unknown net 'squeezenett' (did you mean squeezenet1_"),
         (["net=squeezenet", "weights=nothing", "image=coffee"], "weights=nothing: expected imagenet, random, or a run"),
         (["net=timm/resnet10", "image=coffee"], "net=resnet10: timm "),
@@ -101,10 +113,112 @@ def test_a_folder_that_cannot_be_is_one_line(run: str, out: str, here: Path) -> 
 def test_a_fault_of_ours_is_json_where_json_is_asked_for(
     here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("labs.runs.load.load_run", lambda *args, **options: {}["a"])
+    monkeypatch.setattr("labs.runs.load.load_run_directory", lambda *args, **options: {}["a"])
     with pytest.raises(KeyError):
-        predict(["run=nowhere", "image=coffee", "--json"])
+        predict(["run=.", "image=coffee", "--json"])
     assert json.loads(capsys.readouterr().out) == {"error": "KeyError: 'a'"}
+
+
+THE_SAME = [
+    ["run", "a.png", "b.png", "--top", "2"],
+    ["a.png", "run", "b.png", "--top=2"],
+    ["--run", "run", "--image", "a.png", "b.png", "--top", "2"],
+    ["run=run", "image=a.png,b.png", "top=2"],
+    ["--image", "a.png", "b.png", "top=2", "run"],
+    ["ru*", "*.png", "top=2"],
+]
+
+
+@pytest.mark.parametrize("words", THE_SAME, ids=" ".join)
+def test_words_and_flags_in_any_order_are_one_grammar(words: list[str], here: Path) -> None:
+    (here / "run" / "deep").mkdir(parents=True)
+    (here / "run" / "deep" / "metrics.json").touch()
+    for name in ("a.png", "b.png"):
+        image(name)
+    asked = read_words(words)
+    assert (named_images(asked.images).files, asked.top) == (["a.png", "b.png"], 2)
+    assert asked.run == ("ru*" if "ru*" in words else "run")
+
+
+def test_two_runs_and_two_pictures_need_a_choice(here: Path) -> None:
+    for name in ("one", "two"):
+        (here / name).mkdir()
+        (here / name / "metrics.json").touch()
+    with pytest.raises(LabsError, match=r"^one and two are both runs; type one of them"):
+        read_words(["one", "two", "coffee"])
+    assert read_words(["run=one", "two", "coffee"]).images == ["two", "coffee"]
+
+
+def test_flags_with_and_without_a_value() -> None:
+    asked = read_words(["run=a", "b", "--csv", "--trust", "--json", "c.json", "--no-picture"])
+    assert (asked.csv, asked.json, asked.trust, asked.picture) == ("-", "c.json", True, False)
+    assert asked.is_alone
+    assert read_words(["run=a", "b", "--csv", "c.csv"]).picture
+    assert not read_words(["run=a", "b", "--csv"]).picture
+
+
+def test_the_newest_finished_run_of_a_folder_answers_and_is_named(
+    run: str, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number, name in enumerate(("new", "old", "going", "descent")):
+        shutil.copytree(run, f"outputs/digits/{name}")
+        facts = Path(f"outputs/digits/{name}/metrics.json")
+        if name in ("going", "descent"):
+            change = {"going": {"status": "running"}, "descent": {"practical": "descent"}}[name]
+            facts.write_text(json.dumps(json.loads(facts.read_text()) | change))
+        os.utime(facts, (2_000_000_000 - number, 2_000_000_000 - number))
+    for typed in ("outputs/digits", "digits", "run=outputs"):
+        assert predict([typed, "coffee", "--csv"]) == 0
+        said = "the newest of 2 finished runs in {}; skipped: 1 unfinished, 1 that classify no images"
+        told = f"run  outputs/digits/new  ({said.format(typed.removeprefix('run='))})\n"
+        assert capsys.readouterr().err == told
+    with pytest.raises(LabsError, match=r"^run=outputs/digit: there is no such folder; type .* \(the newest is out"):
+        predict(["run=outputs/digit", "coffee"])
+    shutil.rmtree("outputs/digits/new")
+    shutil.rmtree("outputs/digits/old")
+    with pytest.raises(LabsError, match=r"^run=digits: no run in this folder can classify images \(1 unfinished, 1 "):
+        predict(["run=digits", "coffee"])
+
+
+def test_a_missing_image_or_run_is_reported_before_torch_is_imported(run: str, here: Path) -> None:
+    code = (
+        "import sys\nfrom labs import LabsError\nfrom labs.cli.predict import predict\n"
+        "try: predict(sys.argv[1:])\nexcept LabsError: sys.exit('torch' in sys.modules)\n"
+    )
+    for words in ([run, "gone.png"], ["gone", "coffee"], ["run=gone", "coffee"]):
+        assert subprocess.run([sys.executable, "-c", code, *words], cwd=here).returncode == 0
+
+
+def test_csv_alone_or_to_a_new_file(run: str, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("bad.png").touch()
+    assert predict([run, "coffee", "bad.png", "--csv", "--top", "2"]) == 1
+    rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out, newline="")))
+    assert list(rows[0])[:5] == ["image", "prediction", "confidence", "prediction_2", "confidence_2"]
+    assert [row["image"] for row in rows] == ["coffee", "bad.png"]
+    assert float(rows[0]["confidence"]) >= float(rows[0]["confidence_2"])
+    assert rows[0]["labels"] == "embedded data"
+    assert (rows[1]["prediction"], rows[1]["error"]) == ("", "zero bytes")
+    assert predict([run, "coffee", "--csv", "a.csv", "json=a.json", "--no-picture"]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("coffee  (embedded data)")
+    assert out.endswith("written  a.csv\nwritten  a.json\n")
+    assert json.loads(Path("a.json").read_text())["run"] == run
+    with pytest.raises(LabsError, match=r"^csv=a\.csv: there is such a file already, and it stays as it is"):
+        predict([run, "coffee", "csv=a.csv"])
+
+
+@pytest.mark.parametrize("width", [40, 80, 200])
+def test_rows_fit_the_terminal(width: int) -> None:
+    screen = io.StringIO()
+    console = Console(file=screen, force_terminal=True, width=width, markup=False, highlight=False, emoji=False)
+    names = ["birds/of/north/america/a/very/deep/folder/first.png", "\u4e2d\u4e2d.png"]
+    rows = Rows(names, ["Northern Flicker", "Red-bellied Woodpecker, Melanerpes carolinus"], console)
+    for name in names:
+        rows.add(Answer(name, [("Red-bellied Woodpecker, Melanerpes carolinus", 0.9), ("Northern Flicker", 0.1)], []))
+    lines = screen.getvalue().splitlines()
+    assert len(lines) == 3
+    assert max(map(cell_len, lines)) <= width
+    assert "first.png" in lines[1], "the end of a name tells files apart"
 
 
 def test_trust_only_when_it_is_typed() -> None:
@@ -148,7 +262,7 @@ def test_an_image_gets_a_table_and_a_picture_that_replaces_nothing(
     assert len(list(here.iterdir())) == 3
 
 
-def test_a_folder_gets_a_line_for_each_image_and_a_summary(
+def test_a_folder_gets_a_row_for_each_image_and_a_summary(
     run: str, here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for number in range(13):
@@ -158,10 +272,11 @@ def test_a_folder_gets_a_line_for_each_image_and_a_summary(
     printed = capsys.readouterr()
     assert printed.err == "not read  birds/page.jpg: an HTML page\n"
     lines = printed.out.splitlines()
-    assert [line.partition(": ")[0] for line in lines[:13]] == [f"birds/{number:02}.png" for number in range(13)]
-    assert lines[0].count("%") == 3
-    assert "mean confidence" in lines[14]
-    assert lines[-2] == "13 images answered; 1 could not be read; embedded data"
+    assert lines[0].split() == ["image", "prediction", "confidence", "next"]
+    assert [line.split()[0] for line in lines[1:14]] == [f"birds/{number:02}.png" for number in range(13)]
+    assert lines[1].count("%") == 3
+    assert "mean confidence" in lines[15]
+    assert lines[-2] == "13 images classified; 1 could not be read; embedded data"
     assert lines[-1] == "drawn  made/here/images-answer.png (12 of 13 images)"
 
 
@@ -173,7 +288,7 @@ def test_of_several_images_those_that_can_be_read_are_answered(
     turned(6)(here / "good.png")
     assert predict([f"run={run}", "image=bad.png", "image=good.png", "image=link.png"]) == 1
     printed = capsys.readouterr()
-    assert "good.png  (embedded data; converted: rotated by EXIF)\n" in printed.out
+    assert "1 images classified; 2 could not be read; converted: 1 rotated by EXIF; embedded data\n" in printed.out
     assert printed.err.splitlines()[1] == "not read  link.png: a link to a file that is not there"
     with pytest.raises(LabsError, match=r"^image=bad\.png: not an image that Pillow can read.*\.$"):
         predict([f"run={run}", "image=bad.png"])

@@ -1,10 +1,15 @@
-"""What `predict.py` does: read its words, find the images, answer, draw, export. Mistakes are found before torch is."""
+"""What `predict.py` does: read its words, find the images, answer, draw, export.
 
+Mistakes are found before torch is imported, which takes seconds.
+"""
+
+import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from labs import LabsError
-from labs.cli.predict.words import Asked, read_words
+from labs.cli.predict.words import STDOUT, Asked, read_words
+from labs.runs.directory import shown_path
 
 if TYPE_CHECKING:
     from labs.runs.trained_net import TrainedNet
@@ -13,13 +18,20 @@ IN_CONF = {"squeezenet": "squeezenet1_1"}  # by the name of the option, that of 
 
 
 def predict(arguments: Sequence[str]) -> int:
-    """Answer what was typed; return the exit code: 1 if some of the images could not be read.
+    """Classify the images that were typed; return the exit code: 1 if some of them could not be read.
 
     Raises:
         LabsError: a word is wrong, no net can be had, or no image can be read.
     """
     try:
         asked = read_words(arguments)
+        if asked.run:
+            from labs.runs.newest import chosen_run
+
+            chosen = chosen_run(asked.run)
+            asked.run = shown_path(chosen.directory)
+            if chosen.why:
+                print(f"run  {asked.run}  ({chosen.why})", file=sys.stderr)
         from labs.cli.predict.images import named_images
 
         named = named_images(asked.images)
@@ -36,7 +48,7 @@ def predict(arguments: Sequence[str]) -> int:
 
         return answer(asked, named, net)
     except Exception as error:
-        if "--json" in arguments:
+        if "--json" in arguments or f"json={STDOUT}" in arguments:
             from labs.storage.files import to_json
 
             whose = "" if isinstance(error, LabsError) else f"{type(error).__name__}: "
@@ -47,9 +59,9 @@ def predict(arguments: Sequence[str]) -> int:
 def _net(asked: Asked) -> "TrainedNet":
     """Load the net of a run, or one with ImageNet's classes."""
     if asked.run:
-        from labs.runs.load import load_run
+        from labs.runs.load import load_run_directory
 
-        return load_run(asked.run, trust=asked.trust)
+        return load_run_directory(asked.run, trust=asked.trust)
     from labs.runs.trained_net import trained_net
 
     assert asked.net

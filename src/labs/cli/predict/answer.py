@@ -1,10 +1,10 @@
-"""Ask a net about each image, and say what it answers: in tables, in lines, or as JSON."""
+"""Classify each image, and show the answers: on the terminal, in a picture, as CSV or as JSON."""
 
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -12,34 +12,26 @@ from torch import Tensor
 
 from labs import LabsError
 from labs.cli.predict.images import Named
-from labs.cli.predict.words import Asked
+from labs.cli.predict.tables import Answer, Rows, as_csv, as_json
+from labs.cli.predict.words import STDOUT, WRITTEN, Asked
 from labs.datamodules.image_files import UnreadableImageError, counted
 from labs.runs.trained_net import TrainedNet
-from labs.storage.files import new_file, printable, to_json, typed_path
+from labs.storage.files import new_file, printable, typed_path, write_text
 
-IN_A_LINE = 3  # classes
 IN_A_SUMMARY = 20  # rows
 IN_A_PICTURE = 12  # images
 SOME_UNREAD = 1  # exit code
 
 
-class Answer(NamedTuple):
-    """What a net says of one image, the most probable class first; or why the image cannot be read."""
-
-    file: str
-    classes: list[tuple[str, float]]
-    converted: list[str]
-    error: str = ""
-
-
 def answer(asked: Asked, named: Named, net: TrainedNet) -> int:
-    """Answer about all images, draw, and export; return the exit code.
+    """Classify all images, draw, write, and export; return the exit code.
 
     Raises:
         LabsError: no image can be read, or a file cannot be written.
     """
     folder = _folder(asked.out)
-    console = Console(markup=False, highlight=False, emoji=False, quiet=asked.json)
+    files = {word: _new(word, typed) for word in WRITTEN if (typed := getattr(asked, word)) not in (None, STDOUT)}
+    console = Console(markup=False, highlight=False, emoji=False, quiet=asked.is_alone)
     written: dict[str, Any] = {}
     try:
         answers = _answers(asked, named, net, folder, console, written)
@@ -48,30 +40,38 @@ def answer(asked: Asked, named: Named, net: TrainedNet) -> int:
 
             written["exported"] = str(export_net(net, asked.export, folder))
             console.print(f"exported  {printable(written['exported'])}", soft_wrap=True)
+        for word in WRITTEN:
+            if getattr(asked, word) is not None:
+                text = as_csv(answers, net, asked.top) if word == "csv" else as_json(answers, net, asked.run, written)
+                if word in files:
+                    write_text(files[word], text)
+                    console.print(f"written  {printable(str(files[word]))}", soft_wrap=True)
+                else:
+                    print(text, end="")
     except OSError as error:
         where = printable(str(error.filename or folder))
         raise LabsError(f"{where}: {error.strerror}; type another folder: out=<folder>, or picture=false.") from error
-    if asked.json:
-        content = {"net": net.name, "labels": net.labels, "images": [_plain(one) for one in answers], **written}
-        print(to_json(content), end="")
     return SOME_UNREAD if any(one.error for one in answers) else 0
 
 
 def _answers(
     asked: Asked, named: Named, net: TrainedNet, folder: Path, console: Console, written: dict[str, Any]
 ) -> list[Answer]:
-    """Ask about each image, say the answer at once, and draw; note in `written` what was drawn."""
+    """Classify each image, print the answer at once, and draw; note in `written` what was drawn."""
     answers: list[Answer] = []
     images: list[Tensor] = []  # of the picture
+    rows = Rows(named.files, net.classes, console) if len(named.files) > 1 else None
     for file in named.files:
         found, image = _ask(net, file, asked.top)
         answers.append(found)
         if image is None:
-            if len(named.files) > 1:
+            if rows:
                 print(f"not read  {printable(file)}: {found.error}", file=sys.stderr)
             continue
-        console.print(_line(found) if named.several else _heading(found, net.labels), soft_wrap=True)
-        if not named.several:
+        if rows:
+            rows.add(found)
+        else:
+            console.print(_heading(found, net.labels), soft_wrap=True)
             console.print(_table(found))
         if asked.explain:
             written.setdefault("maps", []).append(str(_explained(net, image, found, asked.explain, folder)))
@@ -82,7 +82,9 @@ def _answers(
         raise LabsError(f"{first}." if len(answers) == 1 else f"none of {len(answers)} images can be read ({first}).")
     answered = [one for one in answers if not one.error]
     if named.several:
-        console.print(*_summary(answers, net.labels), sep="\n")
+        console.print(_counts(answers))
+    if rows:
+        console.print(_notes(answers, net.labels), soft_wrap=True)
     if asked.picture and images:
         written["picture"] = str(_drawn(net, answered[: len(images)], images, folder))
         which = f" ({len(images)} of {len(answered)} images)" if len(images) < len(answered) else ""
@@ -100,11 +102,6 @@ def _ask(net: TrainedNet, file: str, top: int) -> tuple[Answer, Tensor | None]:
     return Answer(file, net.top(net.predict(image)[0], top), converted), image
 
 
-def _line(found: Answer) -> str:
-    classes = ", ".join(f"{name} {share:.1%}" for name, share in found.classes[:IN_A_LINE])
-    return f"{printable(found.file)}: {classes}"
-
-
 def _heading(found: Answer, labels: Sequence[str]) -> str:
     notes = [", ".join(labels), f"converted: {', '.join(found.converted)}" if found.converted else ""]
     return printable(found.file) + (f"  ({'; '.join(filter(None, notes))})" if any(notes) else "")
@@ -117,8 +114,8 @@ def _table(found: Answer) -> Table:
     return table
 
 
-def _summary(answers: Sequence[Answer], labels: Sequence[str]) -> list[Any]:
-    """Return a table of how many images have which class as their first, and lines on what else there is to know."""
+def _counts(answers: Sequence[Answer]) -> Table:
+    """Return a table of the classes that came first, and for how many images."""
     confidence: dict[str, list[float]] = defaultdict(list)
     for one in answers:
         if one.classes:
@@ -130,22 +127,20 @@ def _summary(answers: Sequence[Answer], labels: Sequence[str]) -> list[Any]:
     if len(largest_first) > IN_A_SUMMARY:
         rest = largest_first[IN_A_SUMMARY:]
         table.add_row(f"{len(rest)} other classes", str(sum(len(shares) for _, shares in rest)), "")
+    return table
+
+
+def _notes(answers: Sequence[Answer], labels: Sequence[str]) -> str:
+    """Return one line on what else there is to know of all images."""
     converted = Counter(word for one in answers for word in one.converted)
     unread = sum(bool(one.error) for one in answers)
     notes = {
-        f"{len(answers) - unread} images answered": True,
+        f"{len(answers) - unread} images classified": True,
         f"{unread} could not be read": unread,
         f"converted: {counted(converted)}": converted,
         ", ".join(labels): labels,
     }
-    return [table, "; ".join(note for note, is_so in notes.items() if is_so)]
-
-
-def _plain(found: Answer) -> dict[str, Any]:
-    if found.error:
-        return {"image": found.file, "error": found.error}
-    classes = [{"class": name, "probability": share} for name, share in found.classes]
-    return {"image": found.file, "classes": classes, "converted": found.converted}
+    return "; ".join(note for note, is_so in notes.items() if is_so)
 
 
 def _drawn(net: TrainedNet, answers: Sequence[Answer], images: Sequence[Tensor], folder: Path) -> Path:
@@ -174,6 +169,14 @@ def _explained(net: TrainedNet, image: Tensor, found: Answer, word: str, folder:
     path = new_file(folder, f"{Path(found.file).stem}-{word}", ".png")
     title = f"{name}, {share:.0%}: {MAPS[method]}"
     explained_sheet(image[None], maps, [printable(Path(found.file).stem)], path, title, net.labels)
+    return path
+
+
+def _new(word: str, typed: str) -> Path:
+    """Return the path of a file that was typed, and that is not there yet."""
+    path = typed_path(typed, word)
+    if path.exists():
+        raise LabsError(f"{word}={typed}: there is such a file already, and it stays as it is; type another name.")
     return path
 
 

@@ -9,7 +9,7 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 
 from labs.drawing.curves import PALETTE
-from labs.drawing.step_slides import GREY, INK, corner, draw_slides, over_steps, read_steps, told_of, written
+from labs.drawing.step_slides import GRAY, INK, corner, draw_slides, over_steps, read_steps, told_of, written
 from labs.runs.directory import read_facts
 
 TRAIN, TEST, RIGHT, WRONG = PALETTE[5], PALETTE[0], PALETTE[2], PALETTE[1]
@@ -54,7 +54,7 @@ class _Moving:
         _prepare_losses(losses, steps)
         before = self._output(0, INPUTS)
         answers.plot(INPUTS, before, color="#9aa3ad", lw=2, ls="--", zorder=2)
-        answers.text(-0.37, before[0] + 0.02, "before", fontsize=12, color=GREY, clip_on=True)
+        answers.text(-0.37, before[0] + 0.02, "before", fontsize=12, color=GRAY, clip_on=True)
         self.curve = answers.plot([], [], color=INK, lw=4, zorder=3)[0]
         self.dots = [answers.plot([], [], "o", markersize=15, zorder=5)[0] for _ in BITS]
         self.words = [answers.text(bit, 0, "", fontsize=15, weight="bold", ha="center", va="center") for bit in BITS]
@@ -88,8 +88,8 @@ class _Moving:
 def _prepare_answers(axes: Axes) -> None:
     axes.axhspan(0.5, 2, color=PALETTE[5], alpha=0.13, lw=0)
     axes.axhspan(-2, 0.5, color=PALETTE[4], alpha=0.13, lw=0)
-    axes.text(1.37, 1.26, "answer 1", fontsize=13, color=GREY, va="top", ha="right")
-    axes.text(-0.37, -0.26, "answer 0", fontsize=13, color=GREY, va="bottom")
+    axes.text(1.37, 1.26, "answer 1", fontsize=13, color=GRAY, va="top", ha="right")
+    axes.text(-0.37, -0.26, "answer 0", fontsize=13, color=GRAY, va="bottom")
     axes.scatter(BITS, WANTED, s=750, facecolor="none", edgecolor=INK, linewidth=2, zorder=4)
     axes.set(xlim=(INPUTS[0], INPUTS[-1]), ylim=(-0.3, 1.3))
     axes.set_xlabel("input x", fontsize=13)
