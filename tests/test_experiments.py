@@ -17,6 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 from project import ROOT
 
 from labs.cli.check import check_recipe
+from labs.cli.help import overview
 from labs.cli.options import header
 from labs.cli.overrides import expand
 from labs.cli.resolvers import register_resolvers
