@@ -73,10 +73,14 @@ def test_the_two_commands_open_the_readme_and_are_what_ci_runs() -> None:
         assert command in ci
 
 
-def test_the_files_that_the_pages_link_to_exist() -> None:
+def test_the_files_and_headings_that_the_pages_link_to_exist() -> None:
     for page in PAGES[:1] + sorted((ROOT / "docs").glob("*.md")):
-        for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
-            assert (page.parent / target).resolve().exists(), f"{page.name} links to {target}"
+        for target, heading in re.findall(r"\]\(([^)#:]*)(?:#([^)]+))?\)", page.read_text()):
+            linked = (page.parent / target).resolve() if target else page
+            assert linked.exists(), f"{page.name} links to {target}"
+            titles = re.findall(r"^#+ (.+)$", linked.read_text(), re.MULTILINE) if heading else []
+            anchors = [re.sub(r"[^\w -]", "", title).lower().replace(" ", "-") for title in titles]
+            assert not heading or heading in anchors, f"{page.name} links to {target}#{heading}"
 
 
 def test_the_settings_page_names_every_axis() -> None:
