@@ -175,7 +175,7 @@ def test_a_trial_in_the_folder_of_a_finished_grid_has_a_table_of_its_own(tmp_pat
         shown, earlier = build(grid)
         assert [len(row.runs) for row in shown.rows if row.runs] == [first, first]
         assert [len(row.runs) for row in earlier.rows if row.runs] == [second, second]
-        assert earlier.title == "CUB-200: freezing policy and normalisation (embedded data): earlier runs in grid"
+        assert earlier.title == "CUB-200: freezing policy and normalization (embedded data): earlier runs in grid"
         assert "are no cells of the grid as it was last typed" in earlier.footnotes[0]
         ranked = [{row.name for row in table.rows if row.mark} for table in (shown, earlier)]
         assert not ranked[0] & ranked[1]

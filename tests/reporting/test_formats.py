@@ -1,5 +1,6 @@
 import io
 import re
+from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from labs.reporting.latex import to_latex
 from labs.reporting.markdown import to_markdown
 from labs.reporting.page import render_page
 from labs.reporting.tables import Table, build_tables
+from labs.reporting.terminal import to_terminal
 from labs.reporting.write import write_report
 
 NASTY = "<script>alert(1)</script> | 100% of_this & that $x$ {y} #1 ~ ^ \\ *bold*"
@@ -60,12 +62,31 @@ class Page(HTMLParser):
         self.text += data
 
 
-def test_markdown_has_the_numbers_beside_the_published(tables: list[Table]) -> None:
-    text = to_markdown(tables)
+PUBLISHED = ("14.366", "83.25", "38.066")  # of Table 4; our own numbers are others
+
+
+@pytest.mark.parametrize(
+    "render", [to_markdown, to_latex, lambda tables: render_page(tables, [[]], "today"), lambda t: to_terminal(t, 100)]
+)
+def test_published_numbers_stand_in_a_block_apart(tables: list[Table], render: Callable[[list[Table]], str]) -> None:
+    """Of the real data, and ours are of embedded data: they share no line."""
+    text = render(tables)
+
+    ours, title, theirs = text.partition("Published numbers, of the real data")
+    assert title
+    assert not any(number in ours for number in PUBLISHED)
+    assert all(number in theirs for number in PUBLISHED)
+    words = " ".join(theirs.split())
+    assert "Table 4" in words
+    assert "Measured by others on the real data, not on embedded data." in words
+    assert not any("embedded data" in line for line in theirs.splitlines() if "14.366" in line)
+
+
+def test_markdown_has_the_numbers(tables: list[Table]) -> None:
+    text, _, _ = to_markdown(tables).partition("### Published")
 
     (line,) = [line for line in text.splitlines() if "[cub_full]" in line]
-    assert "**70.00 ± 1.00 [67.52, 72.48] (14.366)**" in line
-    assert "(83.25)" in line
+    assert "**70.00 ± 1.00 [67.52, 72.48]**" in line
     assert "embedded data" in line
     cells = [re.split(r"(?<!\\)\|", line) for line in text.splitlines() if line.startswith("|")]
     assert {len(row) for row in cells} == {10}  # eight columns and the two ends
@@ -76,6 +97,7 @@ def test_markdown_has_the_numbers_beside_the_published(tables: list[Table]) -> N
 def test_latex_is_balanced_and_escaped(tables: list[Table]) -> None:
     text = to_latex(tables)
 
+    assert text.count(r"\begin{table}") == 2
     body = text.split(r"\midrule")[1].split(r"\bottomrule")[0].strip().splitlines()
     runs = text.split(r"\endfoot")[1].split(r"\end{longtable}")[0].strip().splitlines()
     assert len(runs) == 4 + 8  # a line a row, a line a run
@@ -84,7 +106,7 @@ def test_latex_is_balanced_and_escaped(tables: list[Table]) -> None:
     assert all(line.endswith(r"\\") for line in body)
     plain = re.sub(r"\\[\\{}]", "", text)
     assert plain.count("{") == plain.count("}")
-    assert len(re.findall(r"\\begin\{", plain)) == len(re.findall(r"\\end\{", plain)) == 4
+    assert len(re.findall(r"\\begin\{", plain)) == len(re.findall(r"\\end\{", plain)) == 6
     assert not re.search(r"(?<!\\)[%#_]", text.split("\n", 1)[1].replace("{%\n", "{\n"))
     assert r"\multicolumn{3}{c}{TRAINING}" in text
     assert r"70.00 $\pm$ 1.00" in text
@@ -113,7 +135,7 @@ def test_nothing_in_a_run_directory_is_markup_or_a_template(tmp_path: Path) -> N
     page = Page(render_page(tables, draw(tables), said))
 
     assert not {"script", "i"} & set(page.tags)
-    assert page.text.count(said) >= 5  # the date, the label beside the row, over its runs and its picture; the error
+    assert page.text.count(said) >= 4  # the date, the label beside the row and over its runs; the error
     assert "<i></td" not in page.text
     assert "<i><td><script>1<script>" in page.text
     assert "we<b>ird & 'named'/a" in page.text
@@ -156,6 +178,7 @@ def test_write_report_leaves_every_file(tmp_path: Path) -> None:
     markdown = to_markdown(tables)
 
     names = [
+        "answers.md",
         "curves.png",
         "curves_digits_embedded.png",
         "report.html",
@@ -168,11 +191,11 @@ def test_write_report_leaves_every_file(tmp_path: Path) -> None:
     assert "# Each run" not in markdown  # the terminal stays short
     hand_in = (tmp_path / "out" / "table.md").read_text(encoding="utf-8")
     assert all(table in hand_in for table in markdown.split("\n\n"))
-    assert re.findall(r"\]\((.+)\)", hand_in) == names[:2]
+    assert re.findall(r"!\[.*\]\((.+)\)", hand_in) == names[1:3]
     assert "\npython train.py experiment=cub_layer1_frozen normalization=dataset seed=0 data=embedded\n" in hand_in
     assert "| torch " in hand_in
     text = page.read_text(encoding="utf-8")
-    assert text.count("data:image/png;base64,") == 3  # two figures and one thumbnail
+    assert text.count("data:image/png;base64,") == 3  # two figures and one picture
     assert "result.png: it cannot be read" in text
 
 
@@ -215,3 +238,23 @@ def test_numbers_of_every_size_are_written_readably(tmp_path: Path) -> None:
         "-0.500",
     ]
     assert np.isnan(pd.read_csv(io.StringIO(to_csv(build_tables(find_runs([tmp_path])))))["d"]).all()
+
+
+@pytest.mark.parametrize("width", [60, 80, 200])
+def test_a_terminal_gets_lines_that_fit_and_whole_numbers(tables: list[Table], width: int) -> None:
+    text = to_terminal(tables, width)
+
+    assert max(map(len, text.splitlines())) <= width
+    (line,) = [line for line in text.splitlines() if "70.00 ± 1.00" in line]
+    assert line.startswith("Leaving")
+    assert "[67.52, 72.48]" in text
+    assert ("Too narrow for" in text) == (width < 100)
+    titles = " ".join(text.split())
+    assert all(column.title.split()[0] in titles for column in tables[0].columns)  # shown, or named as left out
+
+
+def test_numbers_are_whole_at_any_width(tables: list[Table]) -> None:
+    for width in range(30, 200, 7):
+        text = to_terminal(tables, width)
+        assert "70.00 ± 1.00" in text
+        assert "[67.52, 72.48]" in text

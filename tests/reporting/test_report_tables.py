@@ -17,7 +17,7 @@ from labs.reporting.markdown import to_markdown
 from labs.reporting.published import PublishedTable, load_published
 from labs.reporting.row import Row
 from labs.reporting.tables import Table, build_tables
-from labs.reporting.texts import commands
+from labs.reporting.texts import commands, published_caption
 from labs.reporting.write import write_report
 
 
@@ -207,8 +207,8 @@ def test_embedded_and_online_never_meet(tmp_path: Path) -> None:
     tables = build(tmp_path)
 
     assert [(table.data, table.title) for table in tables] == [
-        ("embedded", "CUB-200: freezing policy and normalisation (embedded data)"),
-        ("online", "CUB-200: freezing policy and normalisation (real data)"),
+        ("embedded", "CUB-200: freezing policy and normalization (embedded data)"),
+        ("online", "CUB-200: freezing policy and normalization (real data)"),
     ]
     for table in tables:
         (row,) = [row for row in table.rows if row.runs]
@@ -408,8 +408,8 @@ def test_a_new_practical_is_one_sheet(tmp_path: Path, monkeypatch: pytest.Monkey
     text = page.read_text(encoding="utf-8")
     assert "Loss by step." in text
     shown = re.findall(r"<figcaption>nst_a, seed (\d), embedded data, ([^<]*)</figcaption>", text)
-    assert shown == [
-        (seed, name) for seed in "01" for name in ("content.png", "images/step_1.png", "images/step_2.png")
+    assert shown == [  # of the first seed of the only row
+        ("0", name) for name in ("content.png", "images/step_1.png", "images/step_2.png")
     ]
 
 
@@ -442,7 +442,7 @@ def test_footnotes_say_what_differs_from_the_hand_out(tmp_path: Path) -> None:
     assert "lr" not in line  # the same
     assert "the epoch is selected on validation images, not on the test images" in line
     assert "240 images for training, 60 for validation and 300 for the test instead of 3033 and 3000" in line
-    assert "hand-out 000" in table.caption
+    assert "hand-out 000" in published_caption(table)
     assert "Table 4" in table.caption
 
 

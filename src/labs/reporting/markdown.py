@@ -53,8 +53,8 @@ def hand_in(
     for found, figures in searches:
         parts += [f"## Search: {found.name}", "\n".join(f"- {_plain(line)}" for line in conclusions(found))]
         parts += _figures(figures, found.name)
-        columns, lines = trials(found)
-        parts.append(_grid([columns, *([_plain(text) for text in line] for line in lines)], left=(-1,)))
+        titles, lines = trials(found)
+        parts.append(_grid([titles, *([_plain(text) for text in line] for line in lines)], left=(-1,)))
     for table, figures in zip(tables, drawings, strict=True):
         parts.append(_table(table).rstrip())
         parts += _figures(figures, table.title)

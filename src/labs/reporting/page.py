@@ -88,9 +88,8 @@ def _pictures(table: Table) -> Iterator[tuple[bytes, str, str]]:
     for row in rows:
         run = row.runs[0]
         found = run.pictures(table.sheet.best_pictures) if best else []
-        for path in (
-            found or run.pictures([name for name in table.sheet.pictures if not name.endswith(".gif")])[:PICTURES]
-        ):
+        still = [name for name in table.sheet.pictures if not name.endswith(".gif")]
+        for path in found or run.pictures(still)[:PICTURES]:
             name = path.relative_to(run.directory).as_posix()
             caption = ", ".join((row.name, f"seed {run.sample}", *run.labels, name))
             yield picture_png(path), caption, f"{name} of {run.place}"

@@ -22,7 +22,7 @@ def _at_best_training_epoch(name: str) -> "Callable[[Run], float | None]":
 
 
 SHEET = Sheet(
-    title="CUB-200: freezing policy and normalisation",
+    title="CUB-200: freezing policy and normalization",
     handout="hand-out 000, question 1",
     docs="docs/cub.md",
     about=(
