@@ -25,7 +25,7 @@ CUTS = {
     "fooling": ("fooling_squeezenet.jpg", 28, 86, 790),
     "class_visualization": ("classvis_maco.png", 0, 71, 900),
     "style_transfer": ("style_transfer.png", 0, 72, 880),
-    "gan": ("dcgan_variations_embedded.png", 258, 41, 182),
+    "gan": ("dcgan_variations_embedded.png", 558, 52, 165),
     "dann": ("domains_embedded.png", 293, 82, 726),
     "neuron": ("neuron_not.gif", 0, 0, 710),
     "descent": ("descent_quartic.gif", 0, 0, 710),
