@@ -111,6 +111,13 @@ def test_every_practical_stands_in_the_readme_with_a_picture_and_a_command() -> 
         assert re.search(rf"^\| \[[^]]+\]\({sheet.docs}\) \|.*`python train\.py", readme, re.MULTILINE), sheet.docs
 
 
+def test_the_page_of_a_practical_begins_with_a_picture_and_then_a_command() -> None:
+    for sheet in filter(of_a_handout, sheets().values()):
+        beginning = (ROOT / sheet.docs).read_text().partition("\n## ")[0]
+        picture, command = beginning.find("\n!["), beginning.find("\npython train.py")
+        assert 0 < picture < command, f"{sheet.docs} begins with neither"
+
+
 def test_the_numbers_of_the_readme_are_those_of_the_pages() -> None:
     rows = re.findall(r"^\| \[[^]]+\]\((docs/\w+\.md)\) \|(.*)$", (ROOT / "README.md").read_text(), re.MULTILINE)
     numbers = [(page, number) for page, row in rows for number in re.findall(r"[\d.]+ ± [\d.]+", row)]
