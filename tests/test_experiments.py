@@ -8,6 +8,7 @@ import itertools
 import json
 import math
 import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -110,7 +111,8 @@ def test_every_option_says_what_it_does(path: Path) -> None:
     assert len(header(path)) > 20
 
 
-def test_help_lists_every_experiment_grid_and_axis() -> None:
+def test_help_lists_every_experiment_grid_and_axis(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", [str(ROOT / "train.py")])
     text = overview()
     for name in (*EXPERIMENTS, *GRIDS, "freeze", "normalization", "precision", "layer1", "sgd"):
         assert name in text

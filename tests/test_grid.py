@@ -372,7 +372,7 @@ def test_a_run_in_the_directory_of_a_finished_one_does_nothing(
     before = (tmp_path / "mine" / "log.tsv").stat().st_mtime_ns
     capsys.readouterr()
     train(*arguments, "hydra.run.dir=mine")
-    assert "nothing was trained; rerun=true starts anew" in capsys.readouterr().out
+    assert "nothing was trained; rerun=true starts it again" in capsys.readouterr().out
     assert (tmp_path / "mine" / "log.tsv").stat().st_mtime_ns == before
     train(*arguments, "hydra.run.dir=mine", "rerun=true")
     assert (tmp_path / "mine" / "log.tsv").stat().st_mtime_ns > before

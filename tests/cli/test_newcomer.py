@@ -48,7 +48,7 @@ GRIDS: list[tuple[str, list[str]]] = [
         "-m experiment=digits_layer1_frozen,dcgan_mnist data=embedded epochs=1",
         ["digits_layer1_frozen, trainer.max_epochs=1", "dcgan_mnist, epochs=1"],
     ),
-    ("quartic_momentum", ["descent_quartic", "descent_momentum"]),
+    ("quartic_momentum", ["module.optimizer.lr=0.01, module.optimizer.momentum=0.5"]),
 ]
 
 # (what is typed, what the page must say)

@@ -70,7 +70,7 @@ def test_places_are_typed_and_never_repeated(word: str, run_dir: Path) -> None:
 @pytest.mark.parametrize("word", ["--config-dir=/tmp", "-cn=mine", "nothing", " hydra.job.name=x"])
 def test_flags_and_what_is_no_override_are_refused(word: str, run_dir: Path) -> None:
     record(run_dir, word)
-    with pytest.raises(LabsError, match=r"its overrides\.yaml holds what is no override"):
+    with pytest.raises(LabsError, match=r"its overrides\.yaml holds a word that cannot be read"):
         expand([f"resume={run_dir}"])
 
 
@@ -102,5 +102,5 @@ def test_what_cannot_be_read_is_one_line(content: bytes, run_dir: Path) -> None:
 
 def test_a_pipe_is_no_recipe(run_dir: Path) -> None:
     os.mkfifo(run_dir / ".hydra" / "overrides.yaml")
-    with pytest.raises(LabsError, match="there is no run to go on with"):
+    with pytest.raises(LabsError, match="there is no run in this directory"):
         expand([f"resume={run_dir}"])

@@ -17,13 +17,13 @@ from typeguard import CollectionCheckStrategy, TypeCheckError, check_type
 from labs import LabsError
 from labs.runs.trusted import check_targets
 
-# Arguments of Lightning's Trainer that the project decides, or that another word says: what to type instead.
+# Arguments of Lightning's Trainer that the project decides, or that have another word: what to type instead.
 NOT_TYPED = {
     "default_root_dir": "hydra.run.dir=<folder>",
     "overfit_batches": "debug=overfit",
     "callbacks": "callbacks.<name>=..., or callbacks.<name>=null to leave one out",
     "logger": "logger=tensorboard, logger=csv or logger=none",
-    "plugins": "nothing: checkpoints are written by a plugin of the project",
+    "plugins": "nothing: a plugin of the project writes checkpoints",
     "barebones": "callbacks.<name>=null and logger=none",
     "use_distributed_sampler": "nothing: the datamodule's own sampler knows the processes",
 }
@@ -36,7 +36,7 @@ class MisfitError(LabsError):
 def check_recipe(cfg: DictConfig) -> None:
     """Check every setting's name and type against the signature of the `_target_` it goes to.
 
-    What needs no signature is checked first, and is answered before anything heavy is imported.
+    Checks that need no signature come first, before anything heavy is imported.
 
     Raises:
         LabsError: a name that the constructor does not take, or a value of another type.
@@ -58,13 +58,13 @@ def check_recipe(cfg: DictConfig) -> None:
 
 
 def check_seed(seed: Any) -> None:
-    """Refuse a seed that is none, before it names a recipe."""
+    """Refuse anything but a seed, before it becomes part of a recipe."""
     if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**32:
         raise LabsError(f"seed={_typed(seed)}: expected a whole number from 0 to {2**32 - 1}, such as seed=1.")
 
 
 def _check_trainer(cfg: DictConfig) -> None:
-    """Refuse a training that cannot be, or has no end, and what has another word."""
+    """Refuse a training that does nothing or has no end, and arguments that have another word."""
     trainer = cfg.trainer
     if str(trainer.max_epochs) == "0":  # false, which equals 0, is a value of the wrong type
         raise LabsError("trainer.max_epochs=0: nothing would be trained; type 1 or more.")
@@ -80,12 +80,12 @@ def _check_trainer(cfg: DictConfig) -> None:
     if trainer.max_epochs in (None, -1) and trainer.max_steps in (None, -1) and trainer.max_time is None:
         raise LabsError(
             f"trainer.max_epochs={_typed(trainer.max_epochs)}: the training would not end; type a number of epochs, "
-            "such as trainer.max_epochs=30, or trainer.max_time=00:01:00:00 (an hour) beside it."
+            "such as epochs=30, or add trainer.max_time=00:01:00:00 (one hour)."
         )
     decided = {"default_root_dir": cfg.paths.run_dir, "use_distributed_sampler": False}
     for name, instead in NOT_TYPED.items():
         if name in trainer and trainer[name] != decided.get(name):
-            raise LabsError(f"trainer.{name}: this is not for the command line; type {instead}.")
+            raise LabsError(f"trainer.{name} cannot be typed; type {instead}.")
     for name in ("callbacks", "logger"):
         for key, node in cfg[name].items():
             if node is not None and not (OmegaConf.is_config(node) and "_target_" in node):
@@ -96,7 +96,7 @@ def _check_trainer(cfg: DictConfig) -> None:
 
 
 def check_data(cfg: DictConfig, choices: Mapping[str, str], sources: Sequence[Any]) -> None:
-    """Refuse `data=embedded` for a dataset that has nothing embedded: its own images would be labelled so.
+    """Refuse `data=embedded` for a dataset without embedded images: its own images would be labeled as embedded.
 
     Args:
         cfg: the recipe.
@@ -104,7 +104,7 @@ def check_data(cfg: DictConfig, choices: Mapping[str, str], sources: Sequence[An
         sources: where Hydra looks for options.
 
     Raises:
-        LabsError: names the file that is missing, or the setting that says the opposite.
+        LabsError: names the missing file, or the setting that contradicts `data`.
     """
     data, datamodule = choices["data"], choices["datamodule"]
     option = f"data/embedded/{datamodule}.yaml"
@@ -116,7 +116,9 @@ def check_data(cfg: DictConfig, choices: Mapping[str, str], sources: Sequence[An
         )
     typed = OmegaConf.select(cfg, "datamodule.embedded")
     if isinstance(typed, bool) and typed != (data == "embedded"):
-        raise LabsError(f"datamodule.embedded={str(typed).lower()}: data={data} says the opposite; choose by data=.")
+        raise LabsError(
+            f"datamodule.embedded={str(typed).lower()}: data={data} contradicts it; leave it out and choose by data=."
+        )
 
 
 def build(node: DictConfig, key: str, **given: Any) -> Any:
@@ -158,7 +160,7 @@ def _check_call(node: dict[str, Any], key: str) -> None:
     try:
         parameters = _parameters(target)
     except Exception as error:
-        raise LabsError(f"{key}._target_={target}: nothing can be imported under this name ({error}).") from error
+        raise LabsError(f"{key}._target_={target}: this cannot be imported ({error}).") from error
     names = [name for name, p in parameters.items() if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
     takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
     for name, value in node.items():

@@ -24,7 +24,7 @@ THE_SEED = "the run's"  # stands for the number in everything that follows the s
 
 
 def run_of(cfg: DictConfig, job: Any) -> Run:
-    """Return the run that a command asks for, in its directory; `job` is Hydra's own configuration."""
+    """Return the run of a command, in its directory; `job` is Hydra's own configuration."""
     try:
         return _run_of(cfg, job)
     except BaseException:
@@ -102,17 +102,17 @@ def _resolved(cfg: DictConfig, weights: str) -> dict[str, Any]:
     known.paths = dict.fromkeys(cfg.paths, "")
     known.seed, known.trial = THE_SEED, None
     if OmegaConf.select(known, FOLD) is not None:
-        known.datamodule.fold = None  # it stands apart, too
+        known.datamodule.fold = None  # recorded on its own, like the seed
     if OmegaConf.is_config(OmegaConf.select(known, "module.net")):  # anything else is refused by its type
         known.module.net.weights = weights
     resolved: Any = OmegaConf.to_container(known, resolve=True)
-    # the seed stands apart; the others by what they lead to
+    # the seed is recorded on its own; the others count by the settings that they lead to
     elsewhere = ("seed", "pretrained", "offline_weights", "sgd_lr_factor", "upstream")
     return {name: value for name, value in resolved.items() if name not in elsewhere}
 
 
 def _weights(cfg: DictConfig, weights: str, choices: Mapping[str, str]) -> tuple[str, str]:
-    """Return what tells weights apart whatever their place, and the content of those of a run."""
+    """Return what identifies weights wherever they lie, and the content of those of a run."""
     if weights == "embedded" and cfg.upstream.experiment is not None:
         return f"embedded: {upstream(cfg, choices['net'])[1].key}", ""
     if weights == "imagenet":
@@ -127,12 +127,14 @@ def _weights(cfg: DictConfig, weights: str, choices: Mapping[str, str]) -> tuple
 
 
 def _settings(cfg: DictConfig, typed: list[str], axes: Mapping[str, str], weights: str) -> dict[str, Any]:
-    """Return what was typed beyond the axes, and what is always told, by its full name."""
+    """Return the settings that were typed beyond the axes, and those that are always recorded, by full name."""
     names = [*sheet_of(cfg.practical).settings, *sorted(o.partition("=")[0].lstrip("+") for o in typed)]
-    apart = ("~", "hydra.", "paths.")
-    names = [name for name in names if name not in axes and name != "seed" and not name.startswith(apart)]
+    others = ("~", "hydra.", "paths.")
+    names = [name for name in names if name not in axes and name != "seed" and not name.startswith(others)]
     found = {name: OmegaConf.select(cfg, name) for name in names}
-    told = {n: OmegaConf.to_container(v) if OmegaConf.is_config(v) else v for n, v in found.items() if v is not None}
-    if "module.net.weights" in told:  # its place is another for each seed; `command` has it
-        told["module.net.weights"] = weights
-    return told
+    settings = {
+        n: OmegaConf.to_container(v) if OmegaConf.is_config(v) else v for n, v in found.items() if v is not None
+    }
+    if "module.net.weights" in settings:  # its path differs from seed to seed; `command` has it
+        settings["module.net.weights"] = weights
+    return settings

@@ -10,7 +10,7 @@ from typing import Any
 import lightning.pytorch as pl
 from filelock import FileLock
 from lightning.pytorch.utilities.model_helpers import is_overridden
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from rich.text import Text
 
@@ -25,21 +25,21 @@ def embedded_weights(cfg: DictConfig, net: str, train: Callable[[DictConfig, Run
 
     The run is `experiment=<cfg.upstream.experiment>` with the net and the image size of `cfg`. Its directory is named
     by its recipe, so a change of the recipe makes new weights; one that was stopped goes on, and processes that need
-    the same weights wait for the first. The run that asks is rehearsed before: what it would be refused for costs no
-    training.
+    the same weights wait for the first. Before that training, the run that needs the weights is rehearsed: if it
+    would be refused, nothing is trained.
 
     Args:
-        cfg: the configuration that asks.
+        cfg: the configuration of the run that needs the weights.
         net: its choice of net, such as `resnet18`.
         train: trains a run in its directory.
 
     Raises:
-        LabsError: the dataset has no embedded weights, or the run that asks cannot be as it is written.
+        LabsError: the dataset has no embedded weights, or the run that needs them would be refused.
     """
     if cfg.upstream.experiment is None:
         raise LabsError(
-            "weights=embedded: these images have no embedded weights; "
-            "add data=embedded, or type weights=imagenet or weights=random."
+            "weights=embedded: there are no embedded weights for these images; type weights=imagenet or weights=random"
+            + ("." if OmegaConf.select(cfg, "datamodule.embedded") else ", or add data=embedded.")
         )
     config, recipe = upstream(cfg, net)
     folder = Path(cfg.paths.data) / "embedded" / "weights" / f"{cfg.upstream.experiment}-{net}-{recipe.key}"
@@ -69,7 +69,7 @@ def rehearse(cfg: DictConfig) -> None:
     """Build a run with random weights and set it up on one device, as far as its first step: nothing is written.
 
     Raises:
-        LabsError: something that only the data, the net or the optimizer can refuse: a pattern that names no parameter.
+        LabsError: a mistake that only the data, the net or the optimizer can find.
     """
     cfg = copy.deepcopy(cfg)
     cfg.module.net.weights = "random"

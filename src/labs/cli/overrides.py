@@ -1,4 +1,4 @@
-"""What the command line understands beyond Hydra's own grammar: short forms, expanded before Hydra sees them."""
+"""Expand what Hydra's grammar does not know: settings by the word of their axis, paths with any name, `resume=`."""
 
 import re
 from pathlib import Path
@@ -22,19 +22,19 @@ AXES = {
 FREE_MAPPINGS = ("module.lr_scale", "callbacks.freeze.unfreeze", "search.space")
 
 
-# Options and values that are called `true`, which Hydra would take for a truth value.
+# Options and values with the name `true`, which Hydra would read as a truth value.
 CALLED_TRUE = ("gan_loss", "module.loss", "lr_find")
 
-# Settings that are folders: a name such as 2026_11 or 1e5 stays as it is typed.
+# Settings that are folders: names such as 2026_11 or 1e5 stay as they are typed.
 FOLDERS = ("paths.data", "paths.outputs", "paths.weights", "hydra.run.dir", "hydra.sweep.dir")
 
-# What is read, and may have any name; several are a sweep.
+# Files and folders that are read, which may have any name; several of them are a sweep.
 PATHS = ("datamodule.source.path",)
 
-# Images and runs that are read: one that exists may have any name, without quotes; else they are values like others.
+# Images and runs that are read: if one exists, it needs no quotes, whatever its name is.
 READ = ("datamodule.images", "datamodule.content", "datamodule.style", "module.photographs", "module.judge.weights")
 
-# Something in quotes, or a number with underscores, which Hydra would take out: 1_000 becomes 1000, and 2026_11 202611.
+# Something in quotes, or a number with underscores, which Hydra would remove: 2026_11 becomes 202611.
 QUOTED_OR_UNDERSCORED = re.compile(
     r"""'(?:\\.|[^'])*'|"(?:\\.|[^"])*"|(?<![^\s,:=[({])[+-]?\d[\d.]*_[\d._]*(?:[eE][+-]?\d+)?(?![^\s,\])}])"""
 )
@@ -54,10 +54,10 @@ def expand(arguments: list[str]) -> list[str]:
     - `datamodule.images=a=b, c.png` needs none where there is such a file.
     - `search.space={optimizer.lr: log(1e-4, 1)}` needs no quotes around a range, and no `search=any`.
     - `weights=<run directory or checkpoint>` starts from the weights of a run.
-    - `run=<run directory>` looks into the net of a run, which is the same.
+    - `run=<run directory>` looks into the net of a run, which means the same.
     - `resume=<run directory>` repeats that run's overrides in that directory, from its last checkpoint.
     - `retry=<run directory>` does, too, but starts anew what has failed and skips what has finished.
-      Whoever made that directory runs no code and chooses no places here, unless `trust=true` is typed.
+      That directory runs no code and chooses no folders, unless `trust=true` is typed.
 
     Raises:
         LabsError: `resume` or `retry` names something that is not a run directory, or is part of a sweep, or
@@ -93,7 +93,7 @@ def expand(arguments: list[str]) -> list[str]:
 
 
 def _as_typed(argument: str) -> str:
-    """Keep what Hydra would change on its way, and say where the home directory is."""
+    """Quote what Hydra would change, and replace `~` by the home directory."""
     key, equals, value = argument.partition("=")
     if "${" in value:
         return argument

@@ -1,4 +1,4 @@
-"""Silence what the libraries say that no user can act on."""
+"""Silence messages of the libraries that no user can act on."""
 
 import logging
 import threading
@@ -8,7 +8,7 @@ _say = threading.excepthook
 
 
 def quiet() -> None:
-    """Keep Lightning's warnings, drop its greetings and the hints that do not apply here."""
+    """Keep Lightning's warnings; drop its greetings and the hints that do not apply here."""
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     logging.getLogger("lightning.fabric").setLevel(logging.WARNING)
     logging.getLogger("hydra.utils").setLevel(logging.CRITICAL)  # errors are explained where they are caught
@@ -27,6 +27,6 @@ def quiet() -> None:
 
 
 def _only_what_is_not_raised_again(hook: threading.ExceptHookArgs) -> None:
-    """Keep silent on a background writer's failure: the next call of the writer raises it."""
+    """Print no failure of a background writer: the next call of the writer raises it."""
     if not isinstance(hook.exc_value, OSError):
         _say(hook)

@@ -1,4 +1,4 @@
-"""Repeat a run from its directory, which somebody may have handed over: it sets the recipe, and nothing else."""
+"""Repeat a run from its directory. Somebody else may have written it, so it sets the recipe and nothing else."""
 
 import re
 import shlex
@@ -25,14 +25,14 @@ def repeat(argument: str, typed: Sequence[str]) -> list[str]:
         typed: all words of the command; what they set is not taken from the directory.
 
     Raises:
-        LabsError: there is no run, nobody can read how it was typed, or it holds words that no directory decides.
+        LabsError: there is no run, its words cannot be read, or they set something that no directory decides.
     """
     key, _, typed_directory = argument.partition("=")
     run_dir = typed_path(typed_directory, key)
     recipe = run_dir / ".hydra" / "overrides.yaml"
     if not recipe.is_file():
         raise LabsError(
-            f"{argument}: there is no run to go on with ({recipe} is missing). "
+            f"{argument}: there is no run in this directory ({recipe} is missing). "
             f"Type the path of a run directory, such as {argument.partition('=')[0]}=outputs/<experiment>/<time>."
         )
     again = {_name(word) for word in typed}
@@ -53,12 +53,12 @@ def _recorded(argument: str, recipe: Path) -> list[str]:
     try:
         words = yaml.safe_load(recipe.read_text(encoding="utf-8"))
         if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
-            raise ValueError("it is no list of words")  # noqa: TRY301
+            raise ValueError("it is not a list of words")  # noqa: TRY301
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         why = str(error).splitlines()[0]
         raise LabsError(
-            f"{argument}: {recipe} cannot be read ({why}), so nobody knows how to repeat the run. "
-            f"Type its whole command and hydra.run.dir={quote(str(recipe.parents[1]))}; metrics.json there has it."
+            f"{argument}: {recipe} cannot be read ({why}), so the run cannot be repeated. "
+            f"Type its whole command, which metrics.json there has, and hydra.run.dir={quote(str(recipe.parents[1]))}."
         ) from error
     return words
 
@@ -70,8 +70,8 @@ def _refuse_what_no_directory_decides(argument: str, run_dir: Path, words: Seque
         is_hydra = name.partition(".")[0] == "hydra"
         if is_hydra or override.is_sweep_override() or override.package or _leads_out_of_conf(override):
             raise LabsError(
-                f"{argument}: its overrides.yaml holds {word}, which no run of labs records. If you know "
-                "where this directory comes from, add trust=true."
+                f"{argument}: its overrides.yaml holds {word}, which no run of labs records. If you trust "
+                "this directory, add trust=true."
             )
         if any(map(is_typed_only, names_in(name, value))) or is_computed(word):
             raise LabsError(
@@ -82,7 +82,7 @@ def _refuse_what_no_directory_decides(argument: str, run_dir: Path, words: Seque
     if links := links_out_of(run_dir):
         raise LabsError(
             f"{argument}: {links[0]} is a link that leads out of the run directory, so the run would write elsewhere. "
-            "If you know where this directory comes from, add trust=true."
+            "If you trust this directory, add trust=true."
         )
 
 
@@ -91,7 +91,7 @@ def _parsed(argument: str, words: Sequence[str]) -> list[Override]:
         return OverridesParser.create().parse_overrides(list(words))
     except HydraException as error:
         raise LabsError(
-            f"{argument}: its overrides.yaml holds what is no override ({str(error).splitlines()[0]}). "
+            f"{argument}: its overrides.yaml holds a word that cannot be read ({str(error).splitlines()[0]}). "
             "If it was edited by hand, write key=value."
         ) from error
 

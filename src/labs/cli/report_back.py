@@ -1,4 +1,4 @@
-"""What a run says when it ends."""
+"""The closing table of a run."""
 
 import shlex
 from pathlib import Path
@@ -13,7 +13,7 @@ from labs.runs.life import Run
 
 
 def say_results(run: Run, outputs: str) -> None:
-    """Print the closing table of metrics, where they are kept, and how to look at them; once for all processes."""
+    """Print the table of final metrics, the run directory, and how to look at it; once for all processes."""
     if not run.is_first:
         return
     facts, sheet = read_facts(run.directory), sheet_of(run.facts["practical"])
@@ -36,9 +36,13 @@ def say_results(run: Run, outputs: str) -> None:
     for warning in facts.get("warnings", ()):
         console.print(Text.assemble(("warning", "bold yellow"), f" {warning}"), soft_wrap=True)
     if run.recorded_before:
-        console.print("recorded before  by an earlier labs: its recipe is known by what was typed", soft_wrap=True)
+        console.print(
+            "recorded before  by an earlier version of labs, which identified runs by their words", soft_wrap=True
+        )
     if not run.is_needed:
-        console.print("finished before  nothing was trained; rerun=true starts anew", highlight=False, soft_wrap=True)
+        console.print(
+            "finished before  nothing was trained; rerun=true starts it again", highlight=False, soft_wrap=True
+        )
     console.print(f"run directory  {shown_path(run.directory)}", highlight=False, soft_wrap=True)
     if (run.directory / sheet.picture).is_file():
         console.print(f"picture        {shown_path(run.directory / sheet.picture)}", highlight=False, soft_wrap=True)

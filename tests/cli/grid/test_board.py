@@ -52,7 +52,7 @@ def test_a_running_cell_is_foretold_by_its_epochs(tmp_path: Path) -> None:
     assert time_left([running, cell(tmp_path, "c", "done", 20)], 4) == pytest.approx(30), "no sooner than the longest"
 
 
-def test_an_earlier_runs_numbers_foretell_nothing(tmp_path: Path) -> None:
+def test_an_earlier_runs_numbers_are_not_used_to_estimate(tmp_path: Path) -> None:
     earlier = cell(tmp_path, "a", "running", 1, status="finished", epochs=40, max_epochs=40, seconds=10.0, metrics={})
     assert time_left([earlier], 1) is None
     assert "epoch" not in shown([earlier])

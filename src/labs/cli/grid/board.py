@@ -1,4 +1,4 @@
-"""How a grid goes: one live line a cell in a terminal, a line at each change anywhere else."""
+"""Show how a grid is going: one live line per cell in a terminal, one line per change anywhere else."""
 
 import sys
 import time
@@ -33,9 +33,9 @@ class Board:
 
     Args:
         title: the name of the grid.
-        cells: all of them; the board reads how they stand.
+        cells: all of them; the board reads their states.
         at_once: how many run side by side.
-        planned: how many there will be, where they are not all known yet.
+        planned: how many cells there will be, if not all of them are known yet.
     """
 
     def __init__(self, title: str, cells: Sequence[Cell], at_once: int, planned: int = 0) -> None:
@@ -50,7 +50,7 @@ class Board:
         )
 
     def __enter__(self) -> Self:
-        """Begin to show; what will be skipped is said at once."""
+        """Begin to show the cells; outside a terminal, print how many will be skipped."""
         if self.console.is_terminal:
             self.live.start()
         else:
@@ -60,12 +60,12 @@ class Board:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Leave the last picture standing."""
+        """Leave the last state on the terminal."""
         if self.console.is_terminal:
             self.live.stop()
 
-    def tell(self, cell: Cell) -> None:
-        """Say that a cell's state changed; a terminal shows it anyway."""
+    def announce(self, cell: Cell) -> None:
+        """Print that a cell's state changed; a terminal shows it anyway."""
         if self.console.is_terminal:
             return
         total = max(len(self.cells), self.planned)
@@ -75,7 +75,7 @@ class Board:
         self._print("  ".join(parts))
 
     def render(self) -> Group:
-        """Return the picture of this moment, cut to the height of the terminal."""
+        """Return the lines of this moment, as many as the terminal has room for."""
         room = max(self.console.height - 6, 3)
         by_interest = sorted(range(len(self.cells)), key=lambda i: FIRST_SHOWN.index(self.cells[i].state))
         lines = [self._line(self.cells[i]) for i in sorted(by_interest[:room])]
@@ -85,7 +85,7 @@ class Board:
         return Group(Text(heading, "bold"), *lines, *([Text(f"and {hidden}", "dim")] if hidden else []))
 
     def _line(self, cell: Cell) -> Text:
-        """Return one line that fits: the name gives way first, then the numbers."""
+        """Return one line that fits the terminal: the name is shortened first, then the numbers."""
         state = cell.state.ljust(max(map(len, STYLES)) + 2)
         progress = Text("  " + "  ".join(_progress(cell)))
         progress.truncate(self.console.width // 2, overflow="ellipsis")
@@ -104,10 +104,10 @@ class Board:
 
 
 def time_left(cells: Sequence[Cell], at_once: int, unknown: int = 0) -> float | None:
-    """Estimate the seconds until the last cell ends, or return None while there is nothing to go by.
+    """Estimate the seconds until the last cell ends; None until there is something to estimate from.
 
-    A cell that runs takes as long as its epochs so far foretell, one that waits as long as the mean of those that
-    were done and of those that run; likewise those that are `unknown` yet.
+    A running cell is estimated from the epochs that it has finished. A waiting cell, or one of the `unknown` cells, is
+    expected to take the mean time of the finished cells or, while there are none, of the running ones.
     """
     now = time.monotonic()
     done = [cell.ended - cell.started for cell in cells if cell.state == "done" and cell.ended and cell.started]
@@ -115,7 +115,7 @@ def time_left(cells: Sequence[Cell], at_once: int, unknown: int = 0) -> float | 
     for cell in cells:
         if cell.state != "running" or cell.started is None:
             continue
-        whole = _foretold(cell.facts())
+        whole = _expected_seconds(cell.facts())
         if whole is not None:
             expected.append(whole[0])
             running.append(whole[1])
@@ -135,8 +135,8 @@ def listed(cells: Sequence[Cell]) -> str:
     return ", ".join(f"{counts[state]} {words.get(state, state)}" for state in STYLES if counts[state])
 
 
-def _foretold(facts: dict[str, Any]) -> tuple[float, float] | None:
-    """Return the seconds that a running cell needs in all, and those still to come, from the epochs so far."""
+def _expected_seconds(facts: dict[str, Any]) -> tuple[float, float] | None:
+    """Return the total and the remaining seconds of a running cell, estimated from its finished epochs."""
     epochs, planned, seconds = (facts.get(name) for name in ("epochs", "max_epochs", "seconds"))
     if facts.get("status") != "running" or not epochs or not planned or planned < 0 or not seconds:
         return None
@@ -157,7 +157,7 @@ def _progress(cell: Cell) -> list[str]:
 
 
 def _metric(facts: dict[str, Any]) -> list[str]:
-    """Return the number that says most: the one that leads, else what is shown while the practical trains."""
+    """Return the most important metric: the leading one, or one that the practical shows while it trains."""
     metrics, sheet = facts.get("metrics", {}), sheet_of(facts.get("practical", ""))
     for name in (sheet.leads, *sheet.watched, *sorted(metrics, key=lambda name: not name.startswith("test/"))):
         if name in metrics:

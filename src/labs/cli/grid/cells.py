@@ -1,4 +1,4 @@
-"""The cells of a grid: what each is, where it lives, and how it stands."""
+"""The cells of a grid: the recipe, the directory and the state of each."""
 
 import shlex
 import time
@@ -34,7 +34,7 @@ State = Literal["waiting", "running", "done", "skipped", "failed", "interrupted"
 class Cell:
     """Hold one cell. `config` is Hydra's, composed for this cell.
 
-    `state` is "skipped" for a cell that had finished before, "elsewhere" for one that another process is training.
+    `state` is "skipped" if the cell had finished before, "elsewhere" if another process is training it.
     `started` and `ended` are seconds of the monotonic clock.
     """
 
@@ -103,12 +103,14 @@ class Cell:
     def end(self, state: State, error: str = "", trace: str = "") -> None:
         """Note how the cell ended; a failure is kept in its directory: `traceback.txt` and a `metrics.json`.
 
-        What is to be typed for it reads its words there, even if the run was stopped before it wrote them.
+        Its words are kept, too, even if the run was stopped before it wrote them: `retry=` reads them there.
         """
         self.state, self.error, self.ended = state, error, time.monotonic()
         if state == "failed" and is_occupied(self.directory):
             self.state = "elsewhere"  # another process was a moment quicker; its directory is not ours
-        with suppress(OSError):  # a full disk, a file where the folder should be: the summary tells it all the same
+        with suppress(
+            OSError
+        ):  # a full disk, a file where the folder should be: the summary names the error all the same
             if self.state in ("failed", "interrupted"):
                 self._keep_words()
             if self.state == "failed":
@@ -137,15 +139,15 @@ class Cell:
 def compose_cells(
     loader: ConfigLoader, config: DictConfig, job_overrides: Sequence[Sequence[str]], first: int
 ) -> list[Cell]:
-    """Compose every cell of a grid, and find out where each lives and whether it has finished.
+    """Compose every cell of a grid, and find out where each one is stored and whether it has finished.
 
-    A cell is told by the key of its recipe: a run of the same recipe in this grid counts, whatever its folder is
+    The key of its recipe identifies a cell: a run of the same recipe in this grid counts, whatever its folder is
     called.
 
     Args:
         loader: Hydra's.
         config: the recipe of the whole grid.
-        job_overrides: one list a cell.
+        job_overrides: one list per cell.
         first: the number of the first cell, when a sweeper launches several batches.
     """
     grid = Path(config.hydra.sweep.dir).absolute()

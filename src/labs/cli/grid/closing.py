@@ -1,4 +1,4 @@
-"""What a grid says when it ends: what is missing and what to type for it, the table, and where the page is."""
+"""The end of a grid: what is missing and what to type for it, the table, and where the page is."""
 
 import shlex
 import sys
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def sum_up(cells: Sequence[Cell], grid: Path, *, interrupted: bool) -> None:
-    """Print what became of the cells and what to type for those without a result; write the report of the others."""
+    """Print how the cells ended and what to type for those without a result; write the report of the others."""
     _say("")
     for cell in cells:
         if cell.state == "failed":
@@ -37,9 +37,11 @@ def sum_up(cells: Sequence[Cell], grid: Path, *, interrupted: bool) -> None:
     _say(f"{grid.name}: {listed(cells).replace('waiting', 'not run')}", "bold")
     _say_what_was_saved(cells)
     if before := sum(cell.facts().get("format", FORMAT) < FORMAT for cell in cells if cell.state == "skipped"):
-        _say(f"{before} of those that were skipped were recorded by an earlier labs and are known by what was typed.")
+        _say(
+            f"{before} of the skipped cells were recorded by an earlier version of labs and identified by their words."
+        )
     if any(cell.state not in ("done", "skipped") for cell in cells):
-        _say("Retry what failed, go on with what was stopped, and skip what is done:")
+        _say("To retry failed cells, go on with stopped ones and skip finished ones, type:")
         _say(f"  {_again(grid)}")
     if not interrupted:
         _write_report(grid)
@@ -51,15 +53,15 @@ def _say(line: str, style: str = "") -> None:
 
 def _say_what_was_saved(cells: Sequence[Cell]) -> None:
     """Sum up what the cells that ran now did not have to compute again."""
-    told = [cell.facts().get("feature_cache", {}) for cell in cells if cell.state == "done"]
-    told = [facts for facts in told if "passes" in facts]
-    if told:
+    caches = [cell.facts().get("feature_cache", {}) for cell in cells if cell.state == "done"]
+    caches = [facts for facts in caches if "passes" in facts]
+    if caches:
         passes, computed, saved = (
-            sum(facts[name] for facts in told) for name in ("passes", "computed_seconds", "saved_seconds")
+            sum(facts[name] for facts in caches) for name in ("passes", "computed_seconds", "saved_seconds")
         )
         _say(
-            f"feature cache: {passes:,} passes through what is frozen were looked up in {len(told)} cells; "
-            f"computing it once took {duration(computed)} and saved about {duration(saved)}"
+            f"feature cache: {len(caches)} cells reused {passes:,} passes through frozen layers; computing them "
+            f"took {duration(computed)} and saved about {duration(saved)}"
         )
 
 
@@ -89,7 +91,7 @@ def _write_report(grid: Path) -> None:
 
 
 def _short(table: "Table") -> Lines:
-    """Return a table's rows with the number that leads, as a terminal has room for; the page has the others."""
+    """Return a table's rows with the leading number only, which fits a terminal; the page has the others."""
     from labs.reporting.texts import cell
 
     leading = table.ranked or next((column for column in table.columns if column.key == table.sheet.leads), None)

@@ -29,13 +29,13 @@ class Run(Protocol):
     at_once: int
 
     def expect(self, count: int) -> None:
-        """Learn how many cells there will be, which decides how many run at once."""
+        """Note how many cells there will be, which decides how many run at once."""
 
     def check(self, cells: Sequence[Cell]) -> None:
         """Raise a `LabsError` if cells cannot be run this way."""
 
     def interruptible(self, halt: threading.Event) -> AbstractContextManager[None]:
-        """Return what a signal to stop means while cells run."""
+        """Return a context in which a signal to stop reaches the running cells."""
 
     def __call__(self, cell: Cell) -> None:
         """Run one cell and note how it ended."""
@@ -50,7 +50,7 @@ def launch(
         run: how to run cells.
         loader: Hydra's.
         config: the recipe of the whole grid.
-        job_overrides: one list a cell.
+        job_overrides: one list per cell.
         first: the number of the first cell.
 
     Raises:
@@ -86,7 +86,7 @@ def check_cells(cells: Sequence[Cell], run: Run) -> None:
 
 
 def run_all(cells: Sequence[Cell], run: Run, board: Board, *, stop: bool) -> None:
-    """Run all cells that are waiting."""
+    """Run all waiting cells."""
     halt = threading.Event()
 
     def one(cell: Cell) -> None:
@@ -103,14 +103,14 @@ def run_all(cells: Sequence[Cell], run: Run, board: Board, *, stop: bool) -> Non
 
 
 def run_cell(cell: Cell, run: Run, board: Board) -> None:
-    """Run a cell, unless another process has begun or finished it in the meantime; how it ended, it says itself."""
+    """Run a cell, unless another process has begun or finished it in the meantime; the cell notes how it ended."""
     cell.look()
     if cell.state != "waiting":
-        board.tell(cell)
+        board.announce(cell)
         return
     try:
         cell.start()
-        board.tell(cell)
+        board.announce(cell)
         run(cell)
     except (KeyboardInterrupt, SystemExit):  # Lightning ends an interrupted run with SystemExit
         cell.end("interrupted")
@@ -118,13 +118,13 @@ def run_cell(cell: Cell, run: Run, board: Board) -> None:
     except OSError as error:  # its directory cannot be written
         cell.end("failed", say_error(error), "".join(traceback.format_exception(error)))
     finally:
-        board.tell(cell)
+        board.announce(cell)
 
 
 class _CellReturn(JobReturn):
     @property
     def return_value(self) -> Any:
-        """Raise the error of a grid with gaps, without Hydra's line on one of its cells: the summary has said it."""
+        """Raise the error of a grid with gaps, without Hydra's line on one of its cells: the summary names them all."""
         if isinstance(self._return_value, Exception):
             raise self._return_value
         return self._return_value

@@ -21,15 +21,17 @@ class SideBySide:
     """Run each cell as the single command that repeats it; what it prints goes to `output.txt` in its directory.
 
     Args:
-        n_jobs: cells at once, as joblib counts: -1 is one a core.
+        n_jobs: cells at once, as joblib counts: -1 is one per core.
 
     Raises:
-        LabsError: `n_jobs` is no number of cells.
+        LabsError: `n_jobs` is not a number of cells.
     """
 
     def __init__(self, n_jobs: int) -> None:
         if isinstance(n_jobs, bool) or not isinstance(n_jobs, int) or n_jobs == 0:
-            raise LabsError(f"hydra.launcher.n_jobs={n_jobs}: expected a whole number of cells, or -1 for one a core.")
+            raise LabsError(
+                f"hydra.launcher.n_jobs={n_jobs}: expected a whole number of cells, or -1 for one per core."
+            )
         self.at_once = self.most = effective_n_jobs(n_jobs)
         self.processes: list[subprocess.Popen[bytes]] = []
         self.received: int | None = None  # the first signal to stop
@@ -62,16 +64,16 @@ class SideBySide:
             code = process.wait()
         with path.open("rb") as output:
             output.seek(begin)
-            said = output.read().decode(errors="replace")
+            printed = output.read().decode(errors="replace")
         if code == 0:
             cell.end("done")
         elif self.received or code - 128 in STOPS or cell.was_interrupted():
             cell.end("interrupted")
         elif code < 0:
-            cell.end("interrupted", f"killed by {signal.Signals(-code).name}, by hand or for want of memory")
+            cell.end("interrupted", f"killed by {signal.Signals(-code).name}, by hand or because memory was full")
         else:
-            told = cell.facts().get("error") if cell.has_written() else None
-            cell.end("failed", told or _last_error(said), said)
+            recorded = cell.facts().get("error") if cell.has_written() else None
+            cell.end("failed", recorded or _last_error(printed), printed)
 
     @contextmanager
     def interruptible(self, halt: Event) -> Iterator[None]:
@@ -100,7 +102,7 @@ class SideBySide:
             raise Stopped(self.received)
 
 
-def _last_error(said: str) -> str:
+def _last_error(printed: str) -> str:
     r"""Return the message that a process ended with: ours, or the last line of a traceback.
 
     Examples:
@@ -110,6 +112,6 @@ def _last_error(said: str) -> str:
         'ZeroDivisionError: division by zero'
     """
     for ours in ("\nlabs.LabsError: ", "\nerror: "):
-        if ours in said:
-            return " ".join(said.rpartition(ours)[2].split())
-    return said.strip().rpartition("\n")[2] or "it ended without a word"
+        if ours in printed:
+            return " ".join(printed.rpartition(ours)[2].split())
+    return printed.strip().rpartition("\n")[2] or "it ended without a message"

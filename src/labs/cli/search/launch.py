@@ -37,7 +37,7 @@ class Search:
         words: what was typed for every trial.
 
     Raises:
-        LabsError: settings of the search cannot be meant, or its folder holds another one.
+        LabsError: a setting of the search is wrong, or its folder holds another search.
     """
 
     def __init__(self, run: Run, loader: ConfigLoader, config: DictConfig, words: Sequence[Override]) -> None:
@@ -54,7 +54,7 @@ class Search:
         """Search, unless a signal stops it; typed again, it goes on.
 
         Raises:
-            LabsError: nothing that was tried has a value.
+            LabsError: no trial has a value.
             SystemExit: a signal stopped it.
         """
         probe = self._composed([], self.settings["seeds"][0])
@@ -105,7 +105,7 @@ class Search:
             error = cell.error if cell.state == "failed" else self._no_value(cell, value)
             if error and cell.state != "failed":
                 cell.state, cell.error = "failed", error
-                board.tell(cell)
+                board.announce(cell)
             if error or pruned:
                 self.study.end(proposal.number, values, pruned=pruned, error=error)
                 if error and self.config.sweep.on_error == "stop":
@@ -127,7 +127,7 @@ class Search:
                 run_cell(cell, self.run, board)
             if cell.state != "elsewhere":
                 return cell
-            board.tell(cell)
+            board.announce(cell)
             while is_occupied(cell.directory) and not self._halt.wait(1):  # a process of a search that was killed
                 pass
             cell.state = "waiting"
@@ -145,10 +145,10 @@ class Search:
     # The best on fresh seeds
 
     def _confirm(self, best: list[str], board: Board) -> None:
-        """Run the best settings, and what was there before the search, on seeds that no trial has seen; test both."""
+        """Run and test the best settings, and those before the search, on seeds that no trial has seen."""
         seeds = self.settings["fresh_seeds"]
-        told = {"winner": expand(best), "before": []}
-        cells = {name: [self._composed(words, seed) for seed in seeds] for name, words in told.items()}
+        words_of_groups = {"winner": expand(best), "before": []}
+        cells = {name: [self._composed(words, seed) for seed in seeds] for name, words in words_of_groups.items()}
         for name, group in cells.items():
             for cell, seed in zip(group, seeds, strict=True):
                 cell.name = ", ".join([name, *(best if name == "winner" else []), f"seed={seed}"])
@@ -169,8 +169,8 @@ def _settings(config: DictConfig) -> dict[str, Any]:
     found: Any = OmegaConf.to_container(config.search, resolve=True)
     if str(found["metric"]).startswith("test/"):
         raise LabsError(
-            f"search.metric={found['metric']}: a search that looks at the test images has none left to test on; type a "
-            "metric of the validation images, such as val/acc."
+            f"search.metric={found['metric']}: a search must not see the test images; type a metric of the validation "
+            "images, such as val/acc."
         )
     for name, allowed in {"direction": ("maximize", "minimize"), "pruner": ("median", "none")}.items():
         if found[name] not in allowed:
@@ -189,7 +189,7 @@ def _fixed(words: Sequence[Override], experiment: str | None) -> tuple[list[str]
     """Return what was typed for every trial, and the seeds of each.
 
     Raises:
-        LabsError: something else than seeds has several values.
+        LabsError: another setting than the seed has several values.
     """
     fixed, seeds = [], []
     for word in words:
@@ -203,8 +203,8 @@ def _fixed(words: Sequence[Override], experiment: str | None) -> tuple[list[str]
         else:
             values = ", ".join(word.sweep_string_iterator())
             raise LabsError(
-                f"{word.input_line}: in a search, only seeds have several values. What is to be varied belongs to its "
-                f"space: 'search.space={{{name}: [{values}]}}'."
+                f"{word.input_line}: in a search, only seeds can have several values. To search over it, type "
+                f"'search.space={{{name}: [{values}]}}'."
             )
     if experiment and not any(word.startswith("experiment=") for word in fixed):
         fixed.insert(0, f"experiment={experiment}")

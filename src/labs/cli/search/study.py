@@ -68,7 +68,7 @@ class Study:
         except (ValueError, KeyError) as error:
             self.close()
             raise LabsError(
-                f"{shown_path(folder / JOURNAL)} is no journal of a search ({error}). {_ELSEWHERE}"
+                f"{shown_path(folder / JOURNAL)} is not the journal of a search ({error}). {_ELSEWHERE}"
             ) from error
         except BaseException:
             self.close()
@@ -141,8 +141,8 @@ class Study:
             for name, value in own.items():
                 self._study.set_user_attr(name, value)
         elif other := [name for name in own if found.get(name) != own[name]]:
-            told = [f"its {name} is {found.get(name)}, not {own[name]}" for name in other if name != "recipe"]
-            why = "; ".join(told) or "its trials share other settings"
+            changes = [f"its {name} is {found.get(name)}, not {own[name]}" for name in other if name != "recipe"]
+            why = "; ".join(changes) or "its trials share other settings"
             raise LabsError(f"{shown_path(self.folder)} holds another search: {why}. {_ELSEWHERE}")
 
     def _write(self) -> None:
