@@ -39,6 +39,7 @@ def test_the_same_image_in_any_form_gets_the_same_answer(net: TrainedNet, tmp_pa
     pixels = net.read(tmp_path / "a.png")[0]
     forms: list[Any] = [
         tmp_path / "a.png", str(tmp_path / "a.png"), [tmp_path / "a.png"], picture(), [picture()], pixels, pixels[None],
+        np.asarray(picture()), [np.asarray(picture())], np.asarray(picture())[None],
         [pixels], pixels.mul(255).round().to(torch.uint8), pixels.double(),
     ]  # fmt: skip
     expected = net(pixels[None]).softmax(1)
@@ -77,6 +78,12 @@ def test_features_are_what_the_layer_gives_before_others_overwrite_it(net: Train
         (torch.full((1, 3, 8, 8), torch.nan), "from nan"),
         (torch.zeros(1, 3, 8, 8, dtype=torch.int64), r"found torch\.int64"),
         ([], "found an empty list"),
+        (
+            np.zeros((8, 8, 3)),
+            r"arrays \(height, width, 3\) of uint8, .*; found an array \(8, 8, 3\) of float64",
+        ),
+        (np.zeros((3, 8, 8), np.uint8), r"found an array \(3, 8, 8\) of uint8"),
+        (np.zeros(8, np.uint8), r"found an array \(8,\) of uint8"),
         (7, "found a int"),
         ([7], "found a int in a list"),
         ("gone.png", r"image=gone\.png: there is no such file"),
@@ -97,5 +104,6 @@ def test_importing_labs_imports_nothing_else() -> None:
     code = "import sys, labs; sys.exit(any(name in sys.modules for name in ('torch', 'numpy', 'hydra', 'PIL')))"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
     assert labs.load_run.__module__ == "labs.runs.load"
+    assert labs.runs_table.__module__ == "labs.reporting.runs_table"
     with pytest.raises(AttributeError, match="has no attribute 'load'"):
         labs.load  # noqa: B018

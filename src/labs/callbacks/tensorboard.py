@@ -72,7 +72,10 @@ class TensorBoardCards(pl.Callback):
 
     @rank_zero_only
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Write the TEXT tab."""
+        """Write the TEXT tab, and hand the recipe to other loggers."""
+        for logger in trainer.loggers:
+            if not isinstance(logger, TensorBoardLogger):
+                logger.log_hyperparams(self._settings())
         table = Path(trainer.default_root_dir) / "freeze.txt"
         frozen = table.read_text(encoding="utf-8").splitlines() if table.is_file() else []
         text = "\n".join(f"    {line}" for line in (self.recipe["command"], "", *frozen))
@@ -99,10 +102,13 @@ class TensorBoardCards(pl.Callback):
         folder = Path(board.get_logdir())
         for earlier in folder.glob(f"*{HPARAMS}"):  # TensorBoard shows the first it finds
             earlier.unlink()
+        metrics = {name: value.item() for name, value in trainer.callback_metrics.items() if name.startswith("test/")}
+        with closing(FileWriter(str(folder), filename_suffix=HPARAMS)) as own:
+            for summary in hparams(self._settings(), metrics):
+                own.add_summary(summary)
+
+    def _settings(self) -> dict[str, Any]:
+        """Return the recipe as one flat table of numbers and texts."""
         settings = {name: self.recipe[name] for name in ("seed", "experiment")}
         settings |= {**self.recipe["choices"], **self.recipe["settings"]}
-        metrics = {name: value.item() for name, value in trainer.callback_metrics.items() if name.startswith("test/")}
-        plain = {name: value if isinstance(value, (int, float)) else str(value) for name, value in settings.items()}
-        with closing(FileWriter(str(folder), filename_suffix=HPARAMS)) as own:
-            for summary in hparams(plain, metrics):
-                own.add_summary(summary)
+        return {name: value if isinstance(value, (int, float)) else str(value) for name, value in settings.items()}

@@ -6,6 +6,7 @@ import math
 import typing
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +23,14 @@ NOT_TYPED = {
     "default_root_dir": "hydra.run.dir=<folder>",
     "overfit_batches": "debug=overfit",
     "callbacks": "callbacks.<name>=..., or callbacks.<name>=null to leave one out",
-    "logger": "logger=tensorboard, logger=csv or logger=none",
+    "logger": "logger=tensorboard, logger=csv, logger=wandb, logger=mlflow, logger=trackio or logger=none",
     "plugins": "nothing: a plugin of the project writes checkpoints",
     "barebones": "callbacks.<name>=null and logger=none",
     "use_distributed_sampler": "nothing: the datamodule's own sampler knows the processes",
 }
+
+
+LOGGER_PACKAGES = ("wandb", "mlflow", "trackio")  # loggers that need a package of their own, of the same name
 
 
 class MisfitError(LabsError):
@@ -49,6 +53,9 @@ def check_recipe(cfg: DictConfig) -> None:
     if cfg.compile and "execution" not in cfg.callbacks:
         raise LabsError("compile=true: nothing is compiled in this practical; leave it out.")
     _check_trainer(cfg)
+    for name in LOGGER_PACKAGES:
+        if cfg.logger.get(name) and find_spec(name) is None:
+            raise LabsError(f"logger={name}: the package {name} is not installed; type pip install {name}.")
     for section in ("datamodule", "module", "trainer", "callbacks", "logger"):
         if OmegaConf.is_config(cfg[section]):
             node = OmegaConf.to_container(cfg[section], resolve=True)

@@ -86,8 +86,8 @@ class TrainedNet:
         """Return class probabilities (batch, classes), of which each row sums to 1.
 
         Args:
-            images: a file, an image of Pillow, a list of them, or a tensor (batch, 3, image_size, image_size) in
-                [0, 1] or of uint8. The net normalizes by itself.
+            images: a file, an image of Pillow, a NumPy array (height, width, 3) of uint8, a list of them, or a tensor
+                (batch, 3, image_size, image_size) in [0, 1] or of uint8. The net normalizes by itself.
 
         Raises:
             LabsError: the net gives what is no number.

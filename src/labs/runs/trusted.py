@@ -20,7 +20,7 @@ from labs.runs.recipe import is_part
 TYPED_ONLY = (
     *("hydra", "paths", "upstream", "trainer.default_root_dir", "trainer.profiler"),
     *("*.dirpath", "*.filename", "*.folder", "*.save_dir", "*.weights_folder"),
-    *("logger.*.name", "logger.*.version", "logger.*.sub_dir", "logger.*.filename_suffix"),
+    "logger.*.*",  # where a logger writes, or sends what
 )
 # Modules of libraries, and of which classes they may be asked beyond those that conf/ names.
 KINDS = {
