@@ -14,7 +14,7 @@ from labs.datamodules.embedded.photographs import PHOTOGRAPHS
 
 PICTURE = Image.open(PHOTOGRAPHS["flower"].path).resize((64, 48))
 RGB = np.asarray(PICTURE)
-GREY = np.asarray(PICTURE.convert("L"))
+GRAY = np.asarray(PICTURE.convert("L"))
 ALPHA = np.tile(np.arange(0, 256, 4, dtype=np.uint8)[:64], (48, 1))  # from transparent on the left to nearly opaque
 HOLE = np.where(np.arange(64) < 20, 0, 255).astype(np.uint8)[None].repeat(48, axis=0)
 ON_WHITE = RGB * (ALPHA[..., None] / 255) + 255 - ALPHA[..., None]
@@ -108,16 +108,16 @@ def palette() -> Image.Image:
 FOUR_COLORS = np.asarray(palette().convert("RGB"))
 FOUR_LEVELS = np.tile(np.arange(64, dtype=np.uint8) // 16, (48, 1))
 CUT = np.where(np.arange(64)[:, None] < 16, np.uint8(255), FOUR_COLORS)
-CUT_GREY = np.where(FOUR_LEVELS == 1, np.uint8(255), FOUR_LEVELS * np.uint8(85))
+CUT_GRAY = np.where(FOUR_LEVELS == 1, np.uint8(255), FOUR_LEVELS * np.uint8(85))
 DEEP = RGB.astype(np.uint16) * 257
-DEEP_GREY = GREY.astype(np.uint16) * 257
-CUT_DEEP = np.where(GREY[0, 0] == GREY, np.uint8(255), GREY)
-BITS = GREY > 99
+DEEP_GRAY = GRAY.astype(np.uint16) * 257
+CUT_DEEP = np.where(GRAY[0, 0] == GRAY, np.uint8(255), GRAY)
+BITS = GRAY > 99
 DITHERED = np.asarray(PICTURE.convert("1").convert("L"))
 CUT_RGB = np.where((RGB[0, 0] == RGB).all(2, keepdims=True), np.uint8(255), RGB)
-HOLE_GREY = np.where(HOLE, GREY, np.uint8(255))
+HOLE_GRAY = np.where(HOLE, GRAY, np.uint8(255))
 DEEP_RGBA = np.concatenate([DEEP, HOLE[..., None] * np.uint16(257)], axis=2)
-DEEP_LA = np.stack([DEEP_GREY, HOLE * np.uint16(257)], axis=2)
+DEEP_LA = np.stack([DEEP_GRAY, HOLE * np.uint16(257)], axis=2)
 CORNER = tuple((DEEP[0, 0] + 3).tolist())
 SLOPE = np.linspace(0, 255, 48 * 64).reshape(48, 64)
 WHITE = "transparent on white"
@@ -131,8 +131,8 @@ KINDS = (
     Kind("AVIF", ".avif", saved(PICTURE, quality=100, subsampling="4:4:4"), "", within=1),
     Kind("JPEG 2000", ".jp2", saved(PICTURE), ""),
     Kind("PPM", ".ppm", saved(PICTURE), ""),
-    Kind("grey JPEG", ".jpg", saved(PICTURE.convert("L"), quality=100), "grey", GREY, within=1),
-    Kind("grey PNG, 2 bits", ".png", png(FOUR_LEVELS, 0, 2), "grey", FOUR_LEVELS * 85),
+    Kind("gray JPEG", ".jpg", saved(PICTURE.convert("L"), quality=100), "gray", GRAY, within=1),
+    Kind("gray PNG, 2 bits", ".png", png(FOUR_LEVELS, 0, 2), "gray", FOUR_LEVELS * 85),
     Kind("black and white PNG", ".png", saved(Image.fromarray(DITHERED).convert("1")), "black and white", DITHERED),
     Kind("black and white TIFF", ".tif", saved(Image.fromarray(BITS)), "black and white", BITS * 255),
     Kind("palette PNG", ".png", saved(palette()), "palette", FOUR_COLORS),
@@ -161,31 +161,31 @@ KINDS = (
     Kind("RGBA PNG, other colors where nothing is seen", ".png", saved(with_alpha(HOLE, 7)), WHITE, WITH_HOLE),
     Kind("RGBA WebP", ".webp", saved(with_alpha(HOLE), lossless=True), WHITE, WITH_HOLE),
     Kind(
-        "grey PNG with alpha",
+        "gray PNG with alpha",
         ".png",
         saved(Image.merge("LA", [PICTURE.convert("L"), Image.fromarray(HOLE)])),
-        "grey, transparent on white",
-        HOLE_GREY,
+        "gray, transparent on white",
+        HOLE_GRAY,
     ),
     Kind(
-        "grey PNG, 2 bits, one level transparent",
+        "gray PNG, 2 bits, one level transparent",
         ".png",
         png(FOUR_LEVELS, 0, 2, (1,)),
-        "grey, transparent on white",
-        CUT_GREY,
+        "gray, transparent on white",
+        CUT_GRAY,
     ),
     Kind(
         "RGB PNG, one color transparent", ".png", saved(PICTURE, transparency=tuple(RGB[0, 0].tolist())), WHITE, CUT_RGB
     ),
-    Kind("16-bit grey PNG", ".png", saved(Image.fromarray(DEEP_GREY)), "grey, 16 bits to 8", GREY),
+    Kind("16-bit gray PNG", ".png", saved(Image.fromarray(DEEP_GRAY)), "gray, 16 bits to 8", GRAY),
     Kind(
-        "16-bit grey PNG, one level transparent",
+        "16-bit gray PNG, one level transparent",
         ".png",
-        png(DEEP_GREY, 0, 16, (int(DEEP_GREY[0, 0]),)),
-        "grey, 16 bits to 8, transparent on white",
+        png(DEEP_GRAY, 0, 16, (int(DEEP_GRAY[0, 0]),)),
+        "gray, 16 bits to 8, transparent on white",
         CUT_DEEP,
     ),
-    Kind("16-bit grey PNG with alpha", ".png", png(DEEP_LA, 4, 16), "16 bits to 8, transparent on white", HOLE_GREY),
+    Kind("16-bit gray PNG with alpha", ".png", png(DEEP_LA, 4, 16), "16 bits to 8, transparent on white", HOLE_GRAY),
     Kind("16-bit RGB PNG", ".png", png(DEEP, 2, 16), "16 bits to 8"),
     Kind(
         "16-bit RGB PNG, one color transparent",
@@ -195,15 +195,15 @@ KINDS = (
         CUT_RGB,
     ),
     Kind("16-bit RGBA PNG", ".png", png(DEEP_RGBA, 6, 16), "16 bits to 8, transparent on white", WITH_HOLE),
-    Kind("16-bit grey PGM", ".pgm", saved(Image.fromarray(DEEP_GREY)), "grey, 16 bits to 8", GREY),
-    Kind("16-bit grey TIFF", ".tif", tiff(DEEP_GREY), "grey, 16 bits to 8", GREY),
-    Kind("16-bit grey TIFF, the other byte order", ".tif", tiff(DEEP_GREY, byteorder=">"), "grey, 16 bits to 8", GREY),
+    Kind("16-bit gray PGM", ".pgm", saved(Image.fromarray(DEEP_GRAY)), "gray, 16 bits to 8", GRAY),
+    Kind("16-bit gray TIFF", ".tif", tiff(DEEP_GRAY), "gray, 16 bits to 8", GRAY),
+    Kind("16-bit gray TIFF, the other byte order", ".tif", tiff(DEEP_GRAY, byteorder=">"), "gray, 16 bits to 8", GRAY),
     Kind(
-        "16-bit grey TIFF where 0 is white",
+        "16-bit gray TIFF where 0 is white",
         ".tif",
-        tiff(65535 - DEEP_GREY, photometric="miniswhite"),
-        "grey, 16 bits to 8",
-        GREY,
+        tiff(65535 - DEEP_GRAY, photometric="miniswhite"),
+        "gray, 16 bits to 8",
+        GRAY,
     ),
     Kind("16-bit RGB TIFF", ".tif", tiff(DEEP, photometric="rgb"), "16 bits to 8"),
     Kind(
@@ -213,14 +213,14 @@ KINDS = (
         "16 bits to 8, transparent on white",
         WITH_HOLE,
     ),
-    Kind("32-bit grey TIFF, 0 to 65535", ".tif", tiff(DEEP_GREY.astype(np.uint32)), "grey, 32 bits to 8", GREY),
-    Kind("float grey TIFF, 0 to 1", ".tif", tiff(GREY.astype(np.float32) / 255), "grey, floats to 8 bits", GREY),
-    Kind("float grey TIFF, 0 to 255", ".tif", tiff(GREY.astype(np.float32)), "grey, floats to 8 bits", GREY),
+    Kind("32-bit gray TIFF, 0 to 65535", ".tif", tiff(DEEP_GRAY.astype(np.uint32)), "gray, 32 bits to 8", GRAY),
+    Kind("float gray TIFF, 0 to 1", ".tif", tiff(GRAY.astype(np.float32) / 255), "gray, floats to 8 bits", GRAY),
+    Kind("float gray TIFF, 0 to 255", ".tif", tiff(GRAY.astype(np.float32)), "gray, floats to 8 bits", GRAY),
     Kind(
-        "float grey TIFF, other values",
+        "float gray TIFF, other values",
         ".tif",
         tiff(5 * SLOPE.astype(np.float32) - 9),
-        "grey, floats to 8 bits",
+        "gray, floats to 8 bits",
         SLOPE,
         within=0.5,
     ),
@@ -282,7 +282,7 @@ REFUSED = (
         "not an image that Pillow can read",
         None,
     ),
-    Kind("float TIFF of 64 bits", ".tif", tiff(GREY.astype(np.float64)), "not an image that Pillow can read", None),
+    Kind("float TIFF of 64 bits", ".tif", tiff(GRAY.astype(np.float64)), "not an image that Pillow can read", None),
     Kind(
         "float TIFF with a value that is no number", ".tif", tiff(np.full((9, 9), np.nan, np.float32)), "damaged", None
     ),
@@ -291,7 +291,7 @@ REFUSED = (
         "a link to a file that was deleted",
         ".png",
         lambda path: path.symlink_to("gone.png"),
-        "a link to a file that is not there",
+        "a broken link",
         None,
     ),
     Kind("a folder called like an image", ".png", Path.mkdir, "a folder", None),

@@ -63,15 +63,15 @@ def test_any_classifiers_experiment_takes_them_as_they_are_typed(
 @pytest.mark.parametrize(
     ("typed", "said"),
     [
-        ("datamodule.source.path=nowhere", "datamodule.source.path=nowhere: there is no such folder or file here"),
-        ("datamodule.source.path=a=b, c", "datamodule.source.path=a=b, c: there is no such folder"),
-        ("datamodule.source.path=", "which images? Type the folder that holds them"),
-        ("datamodule.source.path=notes.txt", "this is a file, neither a folder of images nor a table"),
-        ("datamodule.source.path=few", "class b has one image to learn from, b/0.png; add images"),
-        ("datamodule.source.path=few/a", "holds 3 files, such as 0.png, and no class folders"),
-        ("datamodule.source.path=labels.csv", "line 2: nowhere.jpg: there is no such file"),
-        ("datamodule.source.path=few data=embedded", "data=embedded brings images of its own"),
-        ("datamodule.source.near=2 data=embedded", "datamodule.source.near=2: expected a share"),
+        ("datamodule.source.path=nowhere", "datamodule.source.path=nowhere: no such folder or file in"),
+        ("datamodule.source.path=a=b, c", "datamodule.source.path=a=b, c: no such folder"),
+        ("datamodule.source.path=", "which images? Type their folder"),
+        ("datamodule.source.path=notes.txt", "this file is neither a folder of images nor a table"),
+        ("datamodule.source.path=few", "class b has only one training image, b/0.png; add images"),
+        ("datamodule.source.path=few/a", "has 3 files, such as 0.png, but no class folders"),
+        ("datamodule.source.path=labels.csv", "line 2: nowhere.jpg: no such file"),
+        ("datamodule.source.path=few data=embedded", "data=embedded uses its own images"),
+        ("datamodule.source.near=2 data=embedded", "datamodule.source.near=2: expected a fraction"),
     ],
 )
 def test_mistakes_are_one_line_and_leave_nothing(

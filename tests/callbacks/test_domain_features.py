@@ -213,7 +213,7 @@ def test_mistakes() -> None:
         DomainFeatures(method=cast(Any, "umap"))
     with pytest.raises(LabsError, match=r"callbacks\.features\.images=1: expected 2 or more"):
         DomainFeatures(images=1)
-    with pytest.raises(LabsError, match="DomainFeatures does not go with ImagePair: it needs images of two domains"):
+    with pytest.raises(LabsError, match="DomainFeatures does not work with ImagePair: it needs images from two"):
         DomainFeatures().setup(
             cast(
                 Any,

@@ -27,7 +27,7 @@ def test_a_method_that_predicts_nothing_gets_no_pictures(monkeypatch: pytest.Mon
 
 def test_data_without_classes_is_refused() -> None:
     trainer: Any = SimpleNamespace(datamodule=object())
-    with pytest.raises(LabsError, match="Pictures does not go with object: it needs labelled images"):
+    with pytest.raises(LabsError, match="Pictures does not work with object: it needs labeled images"):
         Pictures().setup(trainer, pl.LightningModule(), "fit")
 
 

@@ -151,7 +151,7 @@ def test_a_practical_of_one_domain_is_refused(tmp_path: Path) -> None:
         augment={"crop_scale": None, "flip": False}, embedded=True,
     )  # fmt: skip
     classifier = Classifier(net=small_net(), num_classes=CLASSES, optimizer=SGD)
-    with pytest.raises(LabsError, match="Selections does not go with ImageClassification: it needs images"):
+    with pytest.raises(LabsError, match="Selections does not work with ImageClassification: it needs images"):
         small_trainer(tmp_path, callbacks=[Selections(metric=METRIC)]).fit(classifier, data)
 
 

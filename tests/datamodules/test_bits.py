@@ -43,7 +43,7 @@ def test_bits_and_their_order_are_those_of_seed_and_epoch() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"test_fraction": 1.0}, "datamodule.test_fraction=1.0: expected a share between 0 and 1"),
+        ({"test_fraction": 1.0}, "datamodule.test_fraction=1.0: expected a fraction in \\(0, 1\\)"),
         ({"batch_size": 0}, "datamodule.batch_size=0: expected 1 bit or more"),
         ({"count": 3}, "datamodule.count=3: too few bits"),
     ],

@@ -102,8 +102,8 @@ class TestEmbedded:
         for _ in range(2):  # the second time from the store
             source.load(SIZE)
             said = " ".join(capsys.readouterr().out.split())
-            found = "1 file outside the classes; converted: 1 grey)"
-            assert f"drawn birds (2010 layout): read {COUNT} images of 3 classes (passed over: " in said
+            found = "1 file outside the classes; converted: 1 gray)"
+            assert f"drawn birds (2010 layout): read {COUNT} images of 3 classes (skipped: " in said
             assert said.endswith(found)
 
     @pytest.mark.parametrize("edition", EDITIONS)
@@ -203,7 +203,7 @@ class TestSplits:
         source, images = planted(tmp_path, trees, edition, split="official")
         lines = (images.parent / file).read_text().splitlines()
         (images.parent / file).write_text("\n".join(lines[1:]) + "\n")
-        with pytest.raises(LabsError, match="does not name 1 images") as raised:
+        with pytest.raises(LabsError, match="lacks 1 images") as raised:
             source.load(SIZE)
         assert lines[0].split()[-1] in str(raised.value)
 
@@ -243,7 +243,7 @@ class TestIncomplete:
                 (folder / f"{image}.jpg").touch()
         with pytest.raises(
             LabsError,
-            match=rf"found {module.COUNTS[there]} images, CUB-200 \({wanted}\) has {module.COUNTS[wanted]}.*edition",
+            match=rf"found {module.COUNTS[there]} images; CUB-200 \({wanted}\) has {module.COUNTS[wanted]}.*edition",
         ):
             CUB200(folder=str(tmp_path), edition=wanted).load(SIZE)
 
@@ -268,7 +268,7 @@ class TestUnreadable:
         self, broken: tuple[str, Path], trees: Path, tmp_path: Path, split: str
     ) -> None:
         whole = planted(tmp_path / "whole", trees, split=split)[0].load(SIZE)
-        with pytest.warns(UserWarning, match="left out 1 unreadable images"):
+        with pytest.warns(UserWarning, match="skipped 1 unreadable images"):
             loaded = embedded(tmp_path, skip_unreadable=True, split=split).load(SIZE)
         assert set(whole.names) - set(loaded.names) == {broken[0]}
         assert loaded.names == [name for name in whole.names if name != broken[0]]
@@ -276,13 +276,13 @@ class TestUnreadable:
         side = dict(zip(whole.names, whole.is_test))
         assert [side[name] for name in loaded.names] == loaded.is_test.tolist()
 
-    @pytest.mark.filterwarnings("ignore:left out")
+    @pytest.mark.filterwarnings("ignore:skipped")
     def test_it_is_mentioned_by_every_run(self, broken: tuple[str, Path], tmp_path: Path) -> None:
         embedded(tmp_path, skip_unreadable=True).load(SIZE)
-        with pytest.warns(UserWarning, match="left out 1 unreadable images"):
+        with pytest.warns(UserWarning, match="skipped 1 unreadable images"):
             embedded(tmp_path, skip_unreadable=True).load(SIZE)
 
-    @pytest.mark.filterwarnings("ignore:left out")
+    @pytest.mark.filterwarnings("ignore:skipped")
     @pytest.mark.parametrize(("side", "rows"), [("test", slice(0, 15)), ("training", slice(15, None))])
     def test_a_class_that_would_lose_one_side_is_named(
         self, trees: Path, tmp_path: Path, side: str, rows: slice
@@ -299,7 +299,7 @@ class TestUnreadable:
         file = sorted(images.glob("002*/[!.]*.jpg"))[3]
         file.unlink()
         file.symlink_to("nowhere.jpg")
-        with pytest.raises(LabsError, match=rf"1 of 54 images cannot be read:\n  {file}: a link to a file that is not"):
+        with pytest.raises(LabsError, match=rf"1 of 54 images cannot be read:\n  {file}: a broken link"):
             embedded(tmp_path).load(SIZE)
 
 
@@ -374,14 +374,14 @@ class TestOnline:
         assert len(loaded.classes) == 200
 
         next((tmp_path / "data").glob("cub200_2010/images/images/117.Bird/*")).unlink()
-        with pytest.raises(LabsError, match=r"found 399 images, CUB-200 \(2010\) has 400"):
+        with pytest.raises(LabsError, match=r"found 399 images; CUB-200 \(2010\) has 400"):
             CUB200(folder=str(tmp_path / "data"), split="official").load(8)
 
         (tmp_path / "data" / "cub200_2010" / "images" / "images" / "117.Bird" / "a.webp").write_bytes(jpeg)
         assert len(CUB200(folder=str(tmp_path / "data"), split="official", num_classes=2).load(8).names) == 4
 
         (tmp_path / "data" / "cub200_2010" / "images" / "images" / "118.Bird" / "b.jpeg").write_bytes(jpeg)
-        with pytest.raises(LabsError, match=r"found 401 images, CUB-200 \(2010\) has 400"):  # of all, not of the two
+        with pytest.raises(LabsError, match=r"found 401 images; CUB-200 \(2010\) has 400"):  # of all, not of the two
             CUB200(folder=str(tmp_path / "data"), split="official", num_classes=2).load(8)
 
     @pytest.mark.parametrize("edition", EDITIONS)

@@ -16,13 +16,13 @@ def test_every_digit_of_scikit_learn_is_there_once(tmp_path: Path) -> None:
     assert images.classes == [str(digit) for digit in range(10)]
     assert np.array_equal(images.labels, data.target[rows])
     assert images.labels.dtype == np.int64
-    # Inks from 0 to 16 become grey levels from 0 to 255; at 8 pixels nothing is resized.
+    # Inks from 0 to 16 become gray levels from 0 to 255; at 8 pixels nothing is resized.
     assert images.pixels.dtype == np.uint8
     for channel in range(3):
         assert np.abs(images.pixels[:, channel] - data.images[rows] * 255 / 16).max() <= 0.5
 
 
-def test_chosen_digits_are_labelled_in_the_order_typed(tmp_path: Path) -> None:
+def test_chosen_digits_are_labeled_in_the_order_typed(tmp_path: Path) -> None:
     data = load_digits()
     images = Digits(digits=[7, 2], train_per_class=20, embedded=True, folder=str(tmp_path)).load(16)
     rows = [int(name.removeprefix("digit_")) for name in images.names]
@@ -53,9 +53,9 @@ def test_two_loads_are_equal(tmp_path: Path) -> None:
     ("options", "message"),
     [
         ({"embedded": False}, "type data=embedded"),
-        ({"digits": [3]}, "two or more different digits"),
-        ({"digits": [3, 3]}, "two or more different digits"),
-        ({"digits": [3, 10]}, "two or more different digits"),
+        ({"digits": [3]}, "at least two different digits"),
+        ({"digits": [3, 3]}, "at least two different digits"),
+        ({"digits": [3, 10]}, "at least two different digits"),
         ({"train_per_class": 1}, "expected 2 to 150"),
         ({"train_per_class": 151}, "expected 2 to 150"),
     ],

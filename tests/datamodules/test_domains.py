@@ -109,7 +109,7 @@ class TestLabels:
     def test_its_labels_cannot_be_asked_for(self, labeled: Any, other: Any, tmp_path: Path) -> None:
         data = ready(tmp_path, labeled=labeled)
         assert (data.labeled, data.unlabeled) == (labeled, other)
-        with pytest.raises(LabsError, match=f"the {other}'s training images have no labels here"):
+        with pytest.raises(LabsError, match=f"the {other}'s training images have no labels"):
             data.batch("train", other, torch.arange(3))
         assert data._parts["train", other].labels is None
         count = data.count("train", labeled)
@@ -181,7 +181,7 @@ class TestNormalisation:
             assert torch.allclose(batch.images * std + mean, images.float() / 255, atol=1e-6)
 
     def test_a_source_of_one_channel_gets_three(self, tmp_path: Path) -> None:
-        data = ready(tmp_path, source=Drawn("grey", tmp_path, channels=1))
+        data = ready(tmp_path, source=Drawn("gray", tmp_path, channels=1))
         images = data.batch("test", "source", torch.arange(4)).images
         assert images.shape == (4, 3, SIZE, SIZE)
         pixels = data._parts["test", "source"].host
@@ -246,8 +246,8 @@ class TestRefused:
         [
             ({"batch_size": 0}, r"datamodule\.batch_size=0: expected 1 or more"),
             ({"image_size": 0}, r"datamodule\.image_size=0: expected 1 or more"),
-            ({"validation_fraction": 1.0}, r"datamodule\.validation_fraction=1\.0: expected a share between 0 and 1"),
-            ({"num_classes": 10}, r"datamodule\.num_classes=10: there are 4 classes in both.*num_classes=4"),
+            ({"validation_fraction": 1.0}, r"datamodule\.validation_fraction=1\.0: expected a fraction in \(0, 1\)"),
+            ({"num_classes": 10}, r"datamodule\.num_classes=10: found 4 classes in both.*num_classes=4"),
             ({"batch_size": 37}, r"batch_size=37: the source domain, dark, has 36 training images.*batch_size=36"),
         ],
     )
@@ -259,9 +259,9 @@ class TestRefused:
     @pytest.mark.parametrize(
         ("domain", "options", "said"),
         [
-            ("target", {"classes": 5}, r"dark has the classes corner 0, .*\(5 in all\): two domains must show"),
-            ("source", {"classes": 3}, r"wrong has the classes corner 0, corner 1, corner 2, bright corner 0"),
-            ("target", {"train": 0}, r"the target domain, wrong, has no training images; it needs some"),
+            ("target", {"classes": 5}, r"need the same classes, but .*dark has corner 0, .*\(5 in all\)"),
+            ("source", {"classes": 3}, r"wrong has corner 0, corner 1, corner 2 and bright has corner 0"),
+            ("target", {"train": 0}, r"the target domain, wrong, has no training images; choose another"),
             ("source", {"train": 0}, r"the source domain, wrong, has no training images"),
             ("target", {"test": 0}, r"the target domain, wrong, has no test images"),
             ("source", {"train": 0, "test": 0}, r"the source domain, wrong, has no training images"),
@@ -276,12 +276,12 @@ class TestRefused:
     def test_a_batch_larger_than_a_processs_share(self, tmp_path: Path) -> None:
         data = domains(tmp_path, batch_size=20)
         data.trainer = cast(Any, SimpleNamespace(world_size=2, lightning_module=None))
-        with pytest.raises(LabsError, match=r"has 18 training images for a process; type datamodule\.batch_size=18"):
+        with pytest.raises(LabsError, match=r"has 18 training images per process; type datamodule\.batch_size=18"):
             data.setup("fit")
 
     def test_a_classifier_on_two_domains(self, tmp_path: Path) -> None:
         module = Classifier(net=small_net(), num_classes=CLASSES, optimizer=SGD)
-        with pytest.raises(LabsError, match="Domains does not go with Classifier: it needs a method that learns"):
+        with pytest.raises(LabsError, match="Domains does not work with Classifier: it needs a method that learns"):
             small_trainer(tmp_path).fit(module, domains(tmp_path))
 
     def test_domain_adaptation_on_one_dataset(self, tmp_path: Path) -> None:

@@ -36,7 +36,7 @@ def photographs() -> list[Image.Image]:
         lambda image: ImageEnhance.Brightness(image).enhance(1.15),
         lambda image: image.convert("L").convert("RGB"),
     ],
-    ids=["worse", "smaller", "brighter", "grey"],
+    ids=["worse", "smaller", "brighter", "gray"],
 )
 def test_a_photograph_and_its_altered_copy_are_near_and_no_two_photographs(
     photographs: list[Image.Image], copy: Callable[[Image.Image], Image.Image]

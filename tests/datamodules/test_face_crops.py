@@ -52,8 +52,8 @@ def test_a_box_is_cut_from_the_pixels_as_they_are_stored(
 def test_what_cannot_be_cut_says_why(photograph: Path, tmp_path: Path) -> None:
     faces = [face((70, 5, 90, 35), 1), face((-9, -9, -1, -1), 2), face((57, 5, 80, 35), 3)]
     assert cut_faces(faces, {faces[0].photograph: photograph}, tmp_path / "faces") == [
-        "its box lies outside the photograph (70,5,90,35 of 60x40 pixels)",
-        "its box lies outside the photograph (-9,-9,-1,-1 of 60x40 pixels)",
+        "its box is outside the photograph (70,5,90,35 of 60x40 pixels)",
+        "its box is outside the photograph (-9,-9,-1,-1 of 60x40 pixels)",
         "its box is smaller than 8 pixels (57,5,60,35)",
     ]
     assert cut_faces(faces[:1], {faces[0].photograph: "404 Not Found"}, tmp_path / "faces") == ["404 Not Found"]

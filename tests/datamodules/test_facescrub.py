@@ -71,7 +71,7 @@ class TestEmbedded:
         assert found is not None
         assert {skipped.why for skipped in found.skipped} == set(LOST)
         assert found.skipped[0].name == "facescrub_actors.txt, line 2 (Cleo Fernhollow)"
-        assert found.notes == ["Cleo Fernhollow is left out, with 1 of 10 images needed"]
+        assert found.notes == ["Cleo Fernhollow is left out: has 1 of 10 required images"]
 
     def test_nothing_is_asked_for(self, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("LABS_OFFLINE", "1")
@@ -91,13 +91,13 @@ class TestEmbedded:
             ({"train_per_person": 0}, "train_per_person=0: expected 1 or more"),
             ({"rest_per_person": 1}, "rest_per_person=1: expected 2 or more"),
             ({"workers": 0}, "workers=0: expected 1 or more"),
-            ({"near": 1.0}, "near=1.0: expected a share"),
+            ({"near": 1.0}, "near=1.0: expected a fraction"),
             ({"drawn_per_person": 17}, "expected 18 to 1000"),
             ({"people": "csc411"}, "people=csc411: expected csc321_2016, csc411_2017, csc411_2018, all, a number, or"),
-            ({"people": "csc411_2018"}, "do not name Lorraine Bracco, .*They name 3 people: Ada Quillmoor"),
-            ({"people": 4}, "the lists name 3 people; type 2 to 3, or all"),
-            ({"people": ["Ada Quillmoor", "Nobody"]}, "do not name Nobody"),
-            ({"people": ["Ada Quillmoor"]}, "expected two names or more"),
+            ({"people": "csc411_2018"}, "do not contain Lorraine Bracco, .*They contain 3 people: Ada Quillmoor"),
+            ({"people": 4}, "the lists have 3 people; type 2 to 3, or all"),
+            ({"people": ["Ada Quillmoor", "Nobody"]}, "do not contain Nobody"),
+            ({"people": ["Ada Quillmoor"]}, "expected at least two names"),
         ],
     )
     def test_mistakes(self, data: Path, options: dict[str, Any], message: str) -> None:
@@ -155,7 +155,7 @@ class TestOnline:
         here, _ = online
         for file in here.glob("*.txt"):
             file.write_text(file.read_text().replace(".jpg", ".gone"))
-        with pytest.raises(LabsError, match=r"0 of 3 people have enough images(.|\n)*Most often: 404(.|\n)*retry=true"
+        with pytest.raises(LabsError, match=r"0 of 3 people have enough(.|\n)*Most common reason: 404(.|\n)*retry=true"
                            r"(.|\n)*data=embedded"):  # fmt: skip
             FaceScrub(folder=str(tmp_path), **SMALL).load(16)
         monkeypatch.setenv("LABS_OFFLINE", "1")

@@ -62,8 +62,8 @@ def test_a_name_leads_to_no_place_outside_the_folder(tmp_path: Path) -> None:
         (LINE.replace("147,111,348,312", "147 111 348 312"), "expected a box x1,y1,x2,y2 in pixels"),
         (LINE.replace("147,111,348,312", "1,2,3"), "expected a box"),
         (LINE.replace(SHA, "abc"), "expected a SHA-256 with 64 hex digits, found 'abc'"),
-        (LINE.replace("2789", "1").replace(SHA, "0" * 64), r"line 1 are different photographs of one name and number"),
-        (LINE.replace("111,", "112,"), r"line 2: this line and .*line 1 are different faces of one name and number"),
+        (LINE.replace("2789", "1").replace(SHA, "0" * 64), r"line 1 are different photographs with the same"),
+        (LINE.replace("111,", "112,"), r"line 2: this line and .*line 1 are different faces with the same name"),
     ],
 )
 def test_a_line_that_cannot_be_one_is_named(tmp_path: Path, line: str, message: str) -> None:

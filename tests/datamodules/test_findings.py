@@ -19,7 +19,7 @@ def images() -> LabeledImages:
     findings = Findings(
         place="photos",
         skipped=[Skipped(f"{n}.txt", "no image") for n in range(50)],
-        converted=[["grey"] if n < 40 else [] for n in range(count)],
+        converted=[["gray"] if n < 40 else [] for n in range(count)],
         copies=[[n, n + 4] for n in range(0, count - 4, 2)],
         near_copies=[],
         notes=["[bold]"],
@@ -43,6 +43,6 @@ def test_the_screen_shows_the_most_telling_and_the_file_has_all(
     assert "0.txt, 1.txt, 2.txt, ..." in printed
     assert "49.txt" in report
     assert "49.txt" not in printed
-    assert "data.txt has them" in printed
+    assert "data.txt lists them" in printed
     assert "note: [bold]" in printed
     assert " val " not in printed, "which is the test again"

@@ -68,10 +68,10 @@ class TestMessy:
         assert words == {
             "animated.gif": ["palette", "first frame of 2"],
             "cmyk.Jpeg": ["CMYK"],
-            "grey.PNG": ["grey"],
+            "grey.PNG": ["gray"],
             "palette.gif": ["palette"],
             "rotated.jpg": ["rotated by EXIF"],
-            "sixteen.tiff": ["grey", "16 bits to 8"],
+            "sixteen.tiff": ["gray", "16 bits to 8"],
             "transparent.webp": ["transparent on white"],
         }
 
@@ -169,7 +169,7 @@ class TestSplits:
         fill(tmp_path / "photos" / "b", 2, 1)
         for number in range(5):
             shutil.copy(tmp_path / "photos/b/0.png", tmp_path / f"photos/b/again {number}.png")
-        with pytest.raises(LabsError, match="class b has 6 images to cut, all of them copies"):
+        with pytest.raises(LabsError, match="class b cannot be split: all 6 images are copies"):
             source(tmp_path / "photos", tmp_path).load(SIZE)
 
 
@@ -183,9 +183,7 @@ class TestMistakes:
         pages.mkdir()
         for name in ("1.jpg", "2.jpg"):
             (pages / name).write_text("<html>")
-        with pytest.raises(
-            LabsError, match=r"class c has no image that can be read: c/1\.jpg is an HTML page; 2 files"
-        ):
+        with pytest.raises(LabsError, match=r"class c has no readable image: c/1\.jpg is an HTML page; 2 files"):
             source(tmp_path / "photos", tmp_path).load(SIZE)
 
     def test_no_image_at_all(self, tmp_path: Path) -> None:
@@ -200,11 +198,11 @@ class TestMistakes:
     @pytest.mark.parametrize(
         ("settings", "message"),
         [
-            ({"path": None}, r"which images\? Type the folder"),
-            ({"path": ""}, r"which images\? Type the folder"),
-            ({"path": "a", "embedded": True}, "data=embedded brings images of its own"),
-            ({"path": "a", "test_fraction": 0}, "test_fraction=0: expected a share"),
-            ({"path": "a", "near": 1.0}, "near=1.0: expected a share"),
+            ({"path": None}, r"which images\? Type their folder"),
+            ({"path": ""}, r"which images\? Type their folder"),
+            ({"path": "a", "embedded": True}, "data=embedded uses its own images"),
+            ({"path": "a", "test_fraction": 0}, "test_fraction=0: expected a fraction"),
+            ({"path": "a", "near": 1.0}, "near=1.0: expected a fraction"),
         ],
     )
     def test_settings(self, tmp_path: Path, settings: dict[str, Any], message: str) -> None:

@@ -32,11 +32,11 @@ def test_a_messy_folder_has_three_classes_and_says_what_was_passed_over(tmp_path
     skipped = {skip.name: skip.why for skip in listing.skipped}
     hidden = {"__MACOSX", "cat/.DS_Store", "cat/._0.png", "cat/.ipynb_checkpoints", "cat/Thumbs.db"}
     assert {name for name, why in skipped.items() if "hidden" in why} == hidden
-    assert skipped["loose.png"] == "in no class folder"
-    assert skipped["cat/dangling.png"] == "a link that leads nowhere"
-    assert skipped["cat/loop"] == "a link back to a folder it lies in"
+    assert skipped["loose.png"] == "not in a class folder"
+    assert skipped["cat/dangling.png"] == "a broken link"
+    assert skipped["cat/loop"] == "a link to one of its own parent folders"
     notes = "\n".join(listing.notes)
-    assert "empty class/ holds no files" in notes
+    assert "empty class/ has no files" in notes
     assert "2 folders are one class, été" in notes
 
 
@@ -68,22 +68,22 @@ def test_names_that_no_terminal_can_show(tmp_path: Path) -> None:
 
 def test_classes_that_differ_in_capitals_are_pointed_out(tmp_path: Path) -> None:
     touch(tmp_path, "Cat/1.jpg", "Cat/2.jpg", "cat/1.jpg", "cat/2.jpg")
-    assert "Cat, cat differ in capital letters" in list_images(str(tmp_path)).notes[0]
+    assert "Cat, cat differ only in capital letters" in list_images(str(tmp_path)).notes[0]
 
 
 @pytest.mark.parametrize(
     ("names", "message"),
     [
-        ((), "the folder holds no images"),
-        (("a/.hidden.jpg", "b/._1.jpg"), "the folder holds no images"),
-        (("1.jpg", "2.jpg"), "holds 2 files, such as 1.jpg, and no class folders"),
-        (("a/1.jpg", "a/2.jpg"), "all 2 files are of one class, a; two or more are needed"),
-        (("p/a/1.jpg", "p/b/2.jpg"), r"of one class, p; .*Did you mean datamodule\.source\.path=.*/p\?"),
-        (("a/1.jpg", "b/1.jpg", "b/2.jpg"), "class a has one image to learn from, a/1.jpg; add images"),
-        (("train/a/1.jpg", "train/b/1.jpg", "notes/1.jpg"), r"holds train and other folders \(notes\)"),
-        (("train/a/1.jpg", "Train/b/1.jpg"), "Train and train name one split twice"),
-        (("test/a/1.jpg", "test/b/1.jpg"), "no train folder to learn from"),
-        (("train/a/1.jpg", "train/b/1.jpg", "test/1.jpg"), "test/ holds 1 files, such as 1.jpg, and no class folders"),
+        ((), "the folder has no images"),
+        (("a/.hidden.jpg", "b/._1.jpg"), "the folder has no images"),
+        (("1.jpg", "2.jpg"), "has 2 files, such as 1.jpg, but no class folders"),
+        (("a/1.jpg", "a/2.jpg"), "all 2 files are in one class, a; at least two are needed"),
+        (("p/a/1.jpg", "p/b/2.jpg"), r"in one class, p; .*Did you mean datamodule\.source\.path=.*/p\?"),
+        (("a/1.jpg", "b/1.jpg", "b/2.jpg"), "class a has only one training image, a/1.jpg; add images"),
+        (("train/a/1.jpg", "train/b/1.jpg", "notes/1.jpg"), r"the folder has train and other folders \(notes\)"),
+        (("train/a/1.jpg", "Train/b/1.jpg"), "Train and train are the same split"),
+        (("test/a/1.jpg", "test/b/1.jpg"), "no train folder"),
+        (("train/a/1.jpg", "train/b/1.jpg", "test/1.jpg"), "test/ has 1 files, such as 1.jpg, but no class folders"),
         (
             ("train/a/1.jpg", "train/a/2.jpg", "train/b/1.jpg", "train/b/2.jpg", "test/c/1.jpg"),
             "class c has no training images",
@@ -101,9 +101,9 @@ def test_what_cannot_be_meant_is_one_line(tmp_path: Path, names: tuple[str, ...]
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda path: None, "there is no such folder or file here"),
-        (lambda path: path.write_text("PK"), "this is a file, neither a folder of images nor a table"),
-        (lambda path: path.symlink_to("nowhere"), "there is no such folder or file here"),
+        (lambda path: None, "no such folder or file in"),
+        (lambda path: path.write_text("PK"), "this file is neither a folder of images nor a table"),
+        (lambda path: path.symlink_to("nowhere"), "no such folder or file in"),
     ],
     ids=["missing", "a file", "a dangling link"],
 )

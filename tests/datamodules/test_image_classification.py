@@ -111,7 +111,7 @@ class TestSplits:
         assert np.bincount([row // 20 for row in val]).tolist() == [3, 3, 3, 3]  # a fifth of 15 each
         assert data.labels == ["embedded data"]
 
-    def test_validation_on_the_test_set_is_labelled(self, tmp_path: Path) -> None:
+    def test_validation_on_the_test_set_is_labeled(self, tmp_path: Path) -> None:
         data = ready(tmp_path, validation="test", embedded=False)
         assert np.array_equal(data.rows["val"], data.rows["test"])
         assert len(data.rows["train"]) == 60
@@ -134,7 +134,7 @@ class TestSplits:
 
 
 class TestWhatTheNetSees:
-    def test_evaluation_takes_the_centre_and_normalises(self, tmp_path: Path) -> None:
+    def test_evaluation_takes_the_center_and_normalizes(self, tmp_path: Path) -> None:
         look, data = trained(tmp_path, epochs=1, resize=11, image_size=8, normalization="imagenet", augment=CROP_FLIP)
         stored = torch.from_numpy(data.source.load(11).pixels).float() / 255
         mean, std = (torch.tensor(values)[:, None, None] for values in FIXED["imagenet"][1:])

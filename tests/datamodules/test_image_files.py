@@ -14,7 +14,7 @@ from PIL import Image
 from labs.datamodules.image_files import UnreadableImageError, image_files, read_rgb
 
 ROOT = Path(__file__).parents[2]
-RAMP = np.tile(np.arange(256, dtype=np.uint8), (16, 1))  # (16, 256): every grey level
+RAMP = np.tile(np.arange(256, dtype=np.uint8), (16, 1))  # (16, 256): every gray level
 
 
 def read(path: Path) -> np.ndarray:
@@ -83,7 +83,7 @@ def test_levels_between_those_of_8_bits_are_rounded(tmp_path: Path) -> None:
     assert np.abs(read(tmp_path / "a.png")[..., 0] - between / 257).max() <= 0.5
 
 
-def test_grey_of_32_bits(tmp_path: Path) -> None:
+def test_gray_of_32_bits(tmp_path: Path) -> None:
     for values, expected in (
         (RAMP, RAMP),
         (RAMP.astype(int) * 1000, RAMP),
@@ -94,7 +94,7 @@ def test_grey_of_32_bits(tmp_path: Path) -> None:
         assert (read(tmp_path / "a.tif")[..., 0] == expected).all()
 
 
-def test_pillow_itself_would_cut_off_16_bit_grey() -> None:
+def test_pillow_itself_would_cut_off_16_bit_gray() -> None:
     """Why the reader converts by itself; when this fails, Pillow has learned it."""
     deep = Image.fromarray(RAMP.astype(np.int32) * 257)
     assert (np.asarray(deep.convert("RGB"))[:, 1:] == 255).all()
@@ -117,7 +117,7 @@ def test_between_one_and_two_times_the_limit_is_no_warning(
 
 def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "a.png")
-    with pytest.raises(UnreadableImageError, match="there is no such file"):
+    with pytest.raises(UnreadableImageError, match="no such file"):
         read_rgb(tmp_path / "a.png")
 
 

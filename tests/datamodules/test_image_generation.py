@@ -144,9 +144,9 @@ def test_held_out_images_never_train_and_only_they_are_tested(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"batch_size": 1}, "datamodule.batch_size=1: expected 2 or more"),
-        ({"channels": 1}, "datamodule.channels=1: images of noise have 3; type datamodule.channels=3"),
-        ({"num_classes": 10}, "datamodule.num_classes=10: there are 3 classes in noise; type datamodule.num_classes=3"),
+        ({"batch_size": 1}, "datamodule.batch_size=1: batch norm needs several images"),
+        ({"channels": 1}, "datamodule.channels=1: the images of noise have 3; type datamodule.channels=3"),
+        ({"num_classes": 10}, "datamodule.num_classes=10: found 3 classes in noise; type datamodule.num_classes=3"),
     ],
 )
 def test_mistakes(options: dict[str, Any], words: str) -> None:
@@ -164,7 +164,7 @@ def test_a_checkpoint_of_other_images_is_refused() -> None:
 
 def test_facts_of_a_run(capsys: pytest.CaptureFixture[str]) -> None:
     data = made()
-    assert f"noise: {TRAIN} to imitate, {TEST} to measure against" in capsys.readouterr().out
+    assert f"noise: {TRAIN} for training, {TEST} held out for the metrics" in capsys.readouterr().out
     facts = data.facts()
     assert facts["credits"] == ["Noise, by a generator"]
     assert facts["counts"] == {"train": TRAIN, "test": TEST}

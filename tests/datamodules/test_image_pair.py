@@ -148,7 +148,7 @@ def test_a_trainer_fits_tests_and_resumes(tmp_path: Path) -> None:
     assert all(isinstance(batch, Pairs) and batch.contents.shape == (2, 3, 32, 32) for batch in module.seen)
     trainer(4).fit(module, image_pair(), ckpt_path=tmp_path / "last.ckpt")
     assert len(module.seen) == 5
-    with pytest.raises(LabsError, match="the checkpoint was made of other pictures"):
+    with pytest.raises(LabsError, match="the checkpoint was made from other pictures"):
         trainer(4).fit(module, image_pair(style=["ihc", "gravel"]), ckpt_path=tmp_path / "last.ckpt")
 
 
@@ -189,21 +189,21 @@ def test_what_it_prints(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     ready(style=["hubble", "gravel", "ihc"])
     assert capsys.readouterr().out.splitlines() == [
         "astronaut with hubble, gravel, ihc: 3 pairs at 32x32 (embedded data)",
-        "style hubble: 87 % of it is left after the cut to the content's shape",
+        "style hubble: cropped to 87 % of its area to match the content's shape",
     ]
     small = drawn(tmp_path / "small.png", 16, 12)
     ready(pairs=[["astronaut", small]], embedded=False)
     assert capsys.readouterr().out.splitlines() == [
         "astronaut_small: 1 pair at 32x32",
-        f"style {small}: 75 % of it is left after the cut to the content's shape, "
-        "and it is enlarged 2.7 times, and its strokes with it",
+        f"style {small}: cropped to 75 % of its area to match the content's shape, "
+        "and enlarged 2.7 times, including its brush strokes",
     ]
-    grey = str(tmp_path / "grey.png")
-    Image.new("LA", (32, 32)).save(grey)
-    ready(pairs=[[grey, grey]], embedded=False)
+    gray = str(tmp_path / "gray.png")
+    Image.new("LA", (32, 32)).save(gray)
+    ready(pairs=[[gray, gray]], embedded=False)
     assert capsys.readouterr().out.splitlines()[1:] == [
-        f"content {grey}: converted (grey, transparent on white)",
-        f"style {grey}: converted (grey, transparent on white)",
+        f"content {gray}: converted (gray, transparent on white)",
+        f"style {gray}: converted (gray, transparent on white)",
     ]
 
 
@@ -212,14 +212,14 @@ def test_what_it_prints(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     [
         ({"image_size": 15}, "image_size=15: expected 16 to 4096"),
         ({"image_size": 4097}, "image_size=4097: expected 16 to 4096"),
-        ({"content": []}, r"datamodule.content=\[\]: expected a picture or more"),
-        ({"style": []}, r"datamodule.style=\[\]: expected a picture or more"),
-        ({"pairs": []}, "expected a content and a style each"),
-        ({"pairs": [["a", "b"], ["c"]]}, "expected a content and a style each"),
-        ({"pairs": ["ab"]}, "expected a content and a style each"),
-        ({"content": ["camera", "camera"]}, "the pair camera, gravel is there more than once"),
-        ({"style": ["a.jpg", "./a.jpg"]}, "the pair astronaut, a.jpg is there more than once"),
-        ({"pairs": [["a", "b"], ["b", "a"], ["a", "b"]]}, "the pair a, b is there more than once"),
+        ({"content": []}, r"datamodule.content=\[\]: expected at least one picture"),
+        ({"style": []}, r"datamodule.style=\[\]: expected at least one picture"),
+        ({"pairs": []}, "expected pairs of content and style"),
+        ({"pairs": [["a", "b"], ["c"]]}, "expected pairs of content and style"),
+        ({"pairs": ["ab"]}, "expected pairs of content and style"),
+        ({"content": ["camera", "camera"]}, "the pair camera, gravel is repeated"),
+        ({"style": ["a.jpg", "./a.jpg"]}, "the pair astronaut, a.jpg is repeated"),
+        ({"pairs": [["a", "b"], ["b", "a"], ["a", "b"]]}, "the pair a, b is repeated"),
     ],
 )
 def test_mistakes_that_need_no_file(options: dict[str, Any], message: str) -> None:
@@ -236,17 +236,17 @@ def test_mistakes_that_need_no_file(options: dict[str, Any], message: str) -> No
         ({"content": "thin.png"}, r"datamodule.content=thin.png: smaller than 8 pixels \(40x1, height x width\)"),
         ({"style": "thin.png"}, "datamodule.style=thin.png: smaller than 8 pixels"),
         ({"content": "thin.png", "crop": "square"}, "datamodule.content=thin.png: smaller than 8 pixels"),
-        ({"content": "long.png"}, r"long.png: 20x81 pixels .* more than 4 times the other; .*datamodule.crop=square"),
+        ({"content": "long.png"}, r"long.png: 20x81 pixels .* more than 4 times .*datamodule.crop=square"),
         (
             {"content": ["camera", "long.png", "china"]},
             "long.png: 20x81 pixels",
         ),
         (
             {"content": ["camera", "china"]},
-            r"must have one size; found \(height x width\) 32x32 \(camera\) and 32x47 \(china\): "
-            "type datamodule.crop=square, or run them apart with -m datamodule.content=camera,china$",
+            r"need the same size, found \(height x width\) 32x32 \(camera\) and 32x47 \(china\); "
+            "type datamodule.crop=square, or run each alone with -m datamodule.content=camera,china$",
         ),
-        ({"pairs": [["camera", "ihc"], ["china", "ihc"]]}, "must have one size; .*, or run each alone$"),
+        ({"pairs": [["camera", "ihc"], ["china", "ihc"]]}, "need the same size, .*, or run each alone$"),
     ],
 )
 def test_mistakes_in_pictures(

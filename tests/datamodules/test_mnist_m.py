@@ -28,7 +28,7 @@ COUNTS = {"train": 12, "test": 5}
 
 @pytest.fixture
 def mnist_arrays(mnist_arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Blacken most of the images, as those of MNIST are; 1 is the faintest grey of a stroke."""
+    """Blacken most of the images, as those of MNIST are; 1 is the faintest gray of a stroke."""
     for name, values in mnist_arrays.items():
         if "images" in name:
             values[values > 60] = 0
@@ -252,7 +252,7 @@ def ganin(tmp_path: Path, pictures: dict[str, np.ndarray]) -> Path:
 def save_tensors(folder: Path, pictures: dict[str, np.ndarray], form: str = "last", **options: Any) -> Path:
     folder.mkdir()
     for split, images in pictures.items():
-        shown = {"last": images, "first": images.transpose(0, 3, 1, 2), "grey": images[..., 0]}[form]
+        shown = {"last": images, "first": images.transpose(0, 3, 1, 2), "gray": images[..., 0]}[form]
         pair = (torch.from_numpy(shown.copy()), torch.arange(len(images)) % 10)
         torch.save(pair if form == "last" else list(pair), folder / f"mnist_m_{split}.pt", **options)
     return folder
@@ -271,12 +271,12 @@ class TestCopy:
         assert len(set(images.names)) == 17
         assert load(tmp_path / "data", 32, copy=str(ganin / inside)).pixels.shape == (17, 3, 32, 32)
 
-    @pytest.mark.parametrize("form", ["last", "first", "grey"])
+    @pytest.mark.parametrize("form", ["last", "first", "gray"])
     def test_two_files_of_torch(self, pictures: dict[str, np.ndarray], tmp_path: Path, form: str) -> None:
         folder = save_tensors(tmp_path / "tensors", pictures, form)
         images = load(tmp_path / "data", copy=str(folder))
         expected = np.concatenate(list(pictures.values())).transpose(0, 3, 1, 2)
-        assert np.array_equal(images.pixels, expected if form != "grey" else expected[:, [0, 0, 0]])
+        assert np.array_equal(images.pixels, expected if form != "gray" else expected[:, [0, 0, 0]])
         assert images.labels.tolist() == [*range(10), 0, 1, *range(5)]
         assert (images.names[0], images.names[-1]) == ("train_00000", "test_00004")
         assert load(tmp_path / "data", 16, copy=str(folder)).pixels.shape == (17, 3, 16, 16)
@@ -310,11 +310,11 @@ class TestCopy:
             for number in range(9):
                 (path / f"{number}.txt").touch()
         found = {
-            "missing": "nothing there",
-            "empty": "a folder of nothing",
-            "other": r"a folder of 0\.txt, .*5\.txt, \.\.\.",
-            "half": r"a folder of mnist_m_train\.pt;",
-            "file": "a file; unpack it first",
+            "missing": "no such folder",
+            "empty": "found an empty folder",
+            "other": r"found 0\.txt, .*5\.txt, \.\.\.",
+            "half": r"found mnist_m_train\.pt;",
+            "file": "this is a file; unpack it first",
         }[kind]
         pattern = (
             rf"^datamodule\.target\.copy={path}: {found}.*mnist_m_test_labels\.txt.*datamodule\.target\.copy=<folder>"

@@ -57,7 +57,7 @@ def test_a_folder_is_read_with_its_subfolders_evenly_spread(folder: Path, capsys
     whole.setup("test")
     assert len(whole.names) == 7
     assert whole.names[-1] == "Cat-0_2"  # a disk may know no capitals
-    assert "1 grey" in capsys.readouterr().out
+    assert "1 gray" in capsys.readouterr().out
     batches = list(whole.test_dataloader())
     assert torch.cat([batch.positions for batch in batches]).tolist() == list(range(7))
     torch.testing.assert_close(torch.cat([batch.images for batch in batches]), whole.pixels)

@@ -23,7 +23,7 @@ SIZE = 12
 
 @pytest.fixture
 def files(tmp_path: Path) -> list[Path]:
-    """Nine pictures of random colours, none of them square, of three modes and two formats."""
+    """Nine pictures of random colors, none of them square, of three modes and two formats."""
     draw = np.random.default_rng(0)
     (tmp_path / "images").mkdir()
     paths = []

@@ -71,9 +71,9 @@ def test_who_hands_over_what(kind: type, served: dict[str, Any]) -> None:
         if name in HANDED_OVER[kind]:
             assert handed_over(trainer, kind, to=self_) is data
         else:
-            with pytest.raises(LabsError, match=f"Asks does not go with {type(data).__name__}: it needs [a-z]") as said:
+            with pytest.raises(LabsError, match=f"Asks does not work with {type(data).__name__}: it needs") as said:
                 handed_over(trainer, kind, to=self_)
-            assert "Leave callbacks=, module= and datamodule= out, or type the experiment=..." in str(said.value)
+            assert "Remove callbacks=, module= and datamodule=, or type the experiment=..." in str(said.value)
             assert "\n" not in str(said.value)
 
 
@@ -96,13 +96,13 @@ def test_methods_are_told_from_each_other() -> None:
     assert needed(adapting, AdaptsDomains, by=self_) is adapting
     classifier = Classifier(net=small_net(), num_classes=CLASSES, optimizer=SGD)
     for kind in (AdaptsDomains, MakesSamples, MakesPictures):
-        with pytest.raises(LabsError, match="Asks does not go with Classifier: it needs a method that"):
+        with pytest.raises(LabsError, match="Asks does not work with Classifier: it needs a method that"):
             needed(classifier, kind, by=self_)
 
 
 def test_a_method_on_other_data_is_refused_before_it_trains(served: dict[str, Any], tmp_path: Path) -> None:
     adapting = DANN(net=small_net(), num_classes=CLASSES, optimizer=SGD)
-    with pytest.raises(LabsError, match="DANN does not go with ImageClassification: it needs images of two domains"):
+    with pytest.raises(LabsError, match="DANN does not work with ImageClassification: it needs images from"):
         small_trainer(tmp_path, num_sanity_val_steps=1).fit(adapting, served["classification"])
 
 

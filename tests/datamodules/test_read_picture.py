@@ -37,13 +37,13 @@ def test_a_file_that_is_called_like_an_embedded_picture(tmp_path: Path, monkeypa
     [
         ("gravle", r"no such file, .* \(did you mean gravel\?\)\. Embedded pictures: astronaut, .*, rocket\.$"),
         ("Astronaut.png", r"no such file, .* \(did you mean astronaut\?\)"),
-        ("holiday/xyz.jpg", r"no such file, and no embedded picture of this name\. Embedded pictures: astronaut"),
+        ("holiday/xyz.jpg", r"no such file, and no embedded picture with this name\. Embedded pictures: astronaut"),
         ("", "no such file"),
         ("a\0b", "no such file"),
         ("https://example.org/a.jpg", "an address; download the picture"),
         ("~no_such_user_here/a.jpg", "cannot be opened"),
-        ("folder", "a folder; type the path of one picture, such as datamodule.style=folder/picture.jpg"),
-        ("text.jpg", "not an image that Pillow can read; save it anew as JPEG or PNG, or type another picture"),
+        ("folder", "this is a folder; type one picture, such as datamodule.style=folder/picture.jpg"),
+        ("text.jpg", "not an image that Pillow can read; save it again as JPEG or PNG, or type another picture"),
         ("empty.png", "zero bytes; save"),
         ("half.jpg", r"truncated \(.*truncated.*\); save"),
         ("huge.png", "more than [0-9]+ million pixels; save"),
@@ -77,8 +77,8 @@ def test_resize_is_that_of_torchvision(height: int, width: int) -> None:
 
 @pytest.mark.parametrize(("height", "width"), [(20, 90), (90, 20), (40, 40), (400, 500)])
 def test_cover_keeps_proportions_and_cuts_evenly(height: int, width: int) -> None:
-    """A picture whose colours are its coordinates: the cut keeps the centre, and both steps are of one scale."""
-    row, column = np.mgrid[0:height, 0:width] + 0.5  # centres of pixels
+    """A picture whose colors are its coordinates: the cut keeps the center, and both steps are of one scale."""
+    row, column = np.mgrid[0:height, 0:width] + 0.5  # centers of pixels
     coordinates = np.stack([255 * row / height, 255 * column / width, 0 * row], axis=2).astype(np.uint8)
     covered = np.asarray(cover(Image.fromarray(coordinates), 40, 60)).astype(float)
     assert covered.shape == (40, 60, 3)

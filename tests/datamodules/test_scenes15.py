@@ -77,12 +77,15 @@ def test_train_and_test_of_the_folder_are_kept(around: str, tmp_path: Path) -> N
 def test_other_counts_are_said_of_the_users_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     scenes(class_folders(tmp_path / "root")).load(8)
     said = " ".join(capsys.readouterr().out.split())
-    assert "found 15 images of 3 classes, 15-Scene has 4,485 of 15 (bedroom 5 for 216, suburb 5 for 241" in said
+    assert (
+        "found 15 images in 3 classes; 15-Scene has 4,485 in 15 (bedroom 5 instead of 216, suburb 5 instead of 241"
+        in said
+    )
 
 
 def test_other_counts_are_refused_in_the_archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scenes15.Scenes15, "_online", lambda self: class_folders(tmp_path / "archive"))
-    with pytest.raises(LabsError, match=r"15-Scene has 4,485 of 15 .*Delete the folder"):
+    with pytest.raises(LabsError, match=r"15-Scene has 4,485 in 15 .*Delete the folder"):
         scenes(None).load(8)
 
 
@@ -137,13 +140,13 @@ def huge(root: Path) -> None:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (empty, "the folder holds no images"),
-        (of_one_class, "of one class, bedroom; two or more are needed"),
-        (too_few, "class CALsuburb has 3 images; 3 are to learn from, and none would be left"),
+        (empty, "the folder has no images"),
+        (of_one_class, "in one class, bedroom; at least two are needed"),
+        (too_few, "class CALsuburb has 3 images: 3 are for training, so none would be left"),
         (html, "image_0002.jpg: an HTML page"),
         (of_one_pixel, "image_0002.jpg: smaller than 8 pixels"),
         (huge, "image_0002.png: (more than .* million pixels|damaged|not an image)"),
-        (lambda root: None, "there is no such folder"),
+        (lambda root: None, "no such folder"),
     ],
 )
 def test_bad_folders_are_refused(make: Any, message: str, tmp_path: Path) -> None:
@@ -154,7 +157,7 @@ def test_bad_folders_are_refused(make: Any, message: str, tmp_path: Path) -> Non
 
 def test_unreadable_images_can_be_left_out(tmp_path: Path) -> None:
     html(tmp_path / "root")
-    with pytest.warns(UserWarning, match="left out 1 unreadable"):
+    with pytest.warns(UserWarning, match="skipped 1 unreadable"):
         images = scenes(tmp_path / "root", skip_unreadable=True).load(8)
     assert len(images.labels) == 14
 
@@ -167,5 +170,5 @@ def test_embedded_patches_are_read_as_any_folder(tmp_path: Path) -> None:
     assert np.bincount(images.labels[images.is_test]).tolist() == [1] * 13
     other = Scenes15(path=None, folder=str(tmp_path), embedded=True, train_per_class=2, test_per_class=1, seed=1)
     assert (other.load(16).pixels != images.pixels).any()
-    with pytest.raises(LabsError, match="data=embedded brings images of its own"):
+    with pytest.raises(LabsError, match="data=embedded uses its own images"):
         Scenes15(path="mine", folder=str(tmp_path), embedded=True)

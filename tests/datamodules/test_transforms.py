@@ -83,7 +83,7 @@ class TestDraws:
         assert torch.equal(images, stored_images())
 
     @pytest.mark.parametrize("kind", ["flip", "crop", "all"])
-    def test_colour_leaves_the_geometry_as_it_was(self, kind: str) -> None:
+    def test_color_leaves_the_geometry_as_it_was(self, kind: str) -> None:
         for epoch in range(3):
             plain = epoch_of(transforms(KINDS[kind] | {"color": None}), epoch)
             faint = epoch_of(transforms(KINDS[kind] | {"color": 1e-6}), epoch)
@@ -91,14 +91,14 @@ class TestDraws:
             strong = epoch_of(transforms(KINDS[kind] | {"color": 0.5}), epoch)
             assert (strong - plain).abs().amax(dim=(1, 2, 3)).min() > 0.01
 
-    def test_crops_and_colours_are_drawn_apart(self) -> None:
+    def test_crops_and_colors_are_drawn_separately(self) -> None:
         count = 1000
         ramp = torch.linspace(0, 255, STORED).to(torch.uint8).expand(STORED, STORED)
         ramps, positions = torch.stack([ramp, ramp.T, ramp]).expand(count, -1, -1, -1), torch.arange(count)
         height_or_width = transforms(KINDS["crop"]).training(ramps, positions, 0, count).std(dim=(2, 3))
         slope = transforms(KINDS["flip"]).training(ramps, positions, 0, count)[:, 0, 0].diff().mean(dim=1)
-        grey = torch.full_like(ramps, 100)
-        brightness = transforms(KINDS["color"]).training(grey, positions, 0, count).mean(dim=(1, 2, 3))
+        gray = torch.full_like(ramps, 100)
+        brightness = transforms(KINDS["color"]).training(gray, positions, 0, count).mean(dim=(1, 2, 3))
         area = height_or_width[:, 0] * height_or_width[:, 1]
         related = torch.corrcoef(torch.stack([brightness, area, slope]))
         assert related.fill_diagonal_(0).abs().max() < 0.15
@@ -143,14 +143,14 @@ class TestViews:
 
 class TestImages:
     @pytest.mark.parametrize("kind", KINDS)
-    def test_evaluation_is_the_normalised_centre(self, kind: str) -> None:
+    def test_evaluation_is_the_normalized_center(self, kind: str) -> None:
         seen = transforms(KINDS[kind], normalization=IMAGENET).evaluation(stored_images())
-        centre = tv.center_crop(stored_images() / 255, [SIZE, SIZE])
-        expected = tv.normalize(centre, list(IMAGENET.mean), list(IMAGENET.std))
+        center = tv.center_crop(stored_images() / 255, [SIZE, SIZE])
+        expected = tv.normalize(center, list(IMAGENET.mean), list(IMAGENET.std))
         torch.testing.assert_close(seen, expected, rtol=0, atol=1e-5)
 
     @pytest.mark.parametrize("kind", KINDS)
-    def test_training_is_normalised_last(self, kind: str) -> None:
+    def test_training_is_normalized_last(self, kind: str) -> None:
         raw = epoch_of(transforms(KINDS[kind]), 2)
         assert 0 <= raw.min() < raw.max() <= 1
         assert raw.shape == (COUNT, 3, SIZE, SIZE)
@@ -158,9 +158,9 @@ class TestImages:
         seen = epoch_of(transforms(KINDS[kind], normalization=IMAGENET), 2)
         torch.testing.assert_close(seen, expected, rtol=0, atol=1e-5)
 
-    def test_flip_alone_mirrors_the_centre_or_leaves_it(self) -> None:
-        centre = tv.center_crop(stored_images() / 255, [SIZE, SIZE])
-        for image, seen in zip(centre, epoch_of(transforms(KINDS["flip"]), 0)):
+    def test_flip_alone_mirrors_the_center_or_leaves_it(self) -> None:
+        center = tv.center_crop(stored_images() / 255, [SIZE, SIZE])
+        for image, seen in zip(center, epoch_of(transforms(KINDS["flip"]), 0)):
             assert torch.equal(seen, image) or torch.equal(seen, tv.hflip(image))
 
     def test_images_of_one_channel(self) -> None:
@@ -212,22 +212,22 @@ class TestMistakes:
     @pytest.mark.parametrize(
         ("augment", "message"),
         [
-            ({"colour": 0.3}, "augment.colour: there is no such setting; they are crop_scale, flip, color, views"),
+            ({"colour": 0.3}, "augment.colour: unknown setting; expected one of crop_scale, flip, color, views"),
             *[
-                ({"crop_scale": scale}, r"augment.crop_scale=.*: expected two shares .* such as \[0.5,1.0\]")
+                ({"crop_scale": scale}, r"augment.crop_scale=.*: expected two fractions .* such as \[0.5,1.0\]")
                 for scale in ([], [0.5], [0.5, 0.7, 1.0], [1.0, 0.5], [0.0, 1.0], [-0.5, 1.0], [0.5, 1.1])
             ],
-            ({"crop_scale": [float("nan"), 1.0]}, "augment.crop_scale=.*: expected two shares"),
+            ({"crop_scale": [float("nan"), 1.0]}, "augment.crop_scale=.*: expected two fractions"),
             *[
-                ({"color": color}, f"augment.color={color}: expected a share between 0 and 1, such as 0.3, or null")
+                ({"color": color}, rf"augment.color={color}: expected a fraction in \(0, 1\), such as 0.3, or null")
                 for color in (0, 0.0, 1, 1.0, -0.2, 30, True, "strong", float("nan"))
             ],
             *[
                 ({"flip": True, "views": views}, f"augment.views={views}: expected a whole number from 1, or null")
                 for views in (0, -1, 2.0, 2.5, "two")
             ],
-            ({"views": 4}, "augment.views=4: nothing is drawn here; type augment=crop_flip, too"),
-            ({**NONE, "views": 1}, "augment.views=1: nothing is drawn here; type augment=crop_flip"),
+            ({"views": 4}, "augment.views=4: no augmentation is random; type augment=crop_flip, too"),
+            ({**NONE, "views": 1}, "augment.views=1: no augmentation is random; type augment=crop_flip"),
         ],
         ids=lambda value: str(value) if isinstance(value, dict) else "",
     )

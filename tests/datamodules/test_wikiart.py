@@ -97,7 +97,7 @@ def test_a_list_of_one_s_own_and_no_image_of_it(at_home: ArchiveServer, tmp_path
     (tmp_path / "gone/wikiart.csv").write_text(course(at_home).replace(".jpg,1,", ".jpg?,1,"))
     for entry in at_home.entries.values():
         entry.status = 410
-    with pytest.raises(LabsError, match=r"none of its 24 images could be fetched: .*: 4\d\d .*data=embedded"):
+    with pytest.raises(LabsError, match=r"none of its 24 images could be downloaded: .*: 4\d\d .*data=embedded"):
         WikiArt(folder=str(tmp_path / "data"), path=str(tmp_path / "gone")).load(16)
 
 
@@ -149,13 +149,13 @@ def test_one_list_and_class_folders(gallery: Path, tmp_path: Path) -> None:
 
 
 LISTS: list[tuple[str, str]] = [
-    ("images/2.jpg\n", r"line 1: 'images/2.jpg': expected a path, a blank and a label"),
-    ("images/2.jpg 4\nimages/9.jpg 4\n", "line 2: images/9.jpg: there is no such file"),
-    ("images/2.jpg 4\nimages/2.jpg 8\n", "line 2: images/2.jpg stands in .*line 1 already"),
-    ("images/2.jpg 4\nimages/4.jpg 4\n", "all images are of one style, Neoclassicism"),
-    ("images/2.jpg 4\n" + "a" * 300 + ".jpg 4\n", "line 2: a+.jpg: there is no such file"),
-    ("images/2.jpg " + "9" * 5000 + "\n", "all images are of one style, 9999"),
-    ("\n", "the list names no images"),
+    ("images/2.jpg\n", r"line 1: 'images/2.jpg': expected a path, a space and a label"),
+    ("images/2.jpg 4\nimages/9.jpg 4\n", "line 2: images/9.jpg: no such file"),
+    ("images/2.jpg 4\nimages/2.jpg 8\n", "line 2: images/2.jpg is already in .*line 1"),
+    ("images/2.jpg 4\nimages/4.jpg 4\n", "all images have one style, Neoclassicism"),
+    ("images/2.jpg 4\n" + "a" * 300 + ".jpg 4\n", "line 2: a+.jpg: no such file"),
+    ("images/2.jpg " + "9" * 5000 + "\n", "all images have one style, 9999"),
+    ("\n", "the list has no images"),
 ]
 
 
@@ -172,10 +172,10 @@ TABLES: list[tuple[str, str]] = [
     (f"{HEADER}1,p,http://a,2\n", "line 2: a row needs image_id, image_url, label, _split"),
     (f"{HEADER}1,p,http://a,2,train,more\n", "line 2: a row needs"),
     (f"{HEADER}1,p,http://a,2,dev\n", "line 2: _split is 'dev'"),
-    (f"{HEADER}../1,p,http://a,2,train\n", r"line 2: image_id '\.\./1' names no file"),
-    (f"{HEADER}a,p,http://a,2,train\nA,p,http://b,2,train\n", "line 3: image_id A stands in line 2 already"),
+    (f"{HEADER}../1,p,http://a,2,train\n", r"line 2: image_id '\.\./1' cannot be a file name"),
+    (f"{HEADER}a,p,http://a,2,train\nA,p,http://b,2,train\n", "line 3: image_id A is already in line 2"),
     ("\xff\xfe\0", "column image_id is missing"),
-    (f"{HEADER}{'a' * 300},p,http://a,2,train\n", "line 2: image_id 'a+' names no file"),
+    (f"{HEADER}{'a' * 300},p,http://a,2,train\n", "line 2: image_id 'a+' cannot be a file name"),
     (f"{HEADER}1,p,http://a/{'a' * 200_000},2,train\n", "cannot be read as a list of addresses"),
 ]
 
@@ -195,9 +195,9 @@ def test_lists_of_addresses_that_cannot_be_meant(tmp_path: Path, text: str, said
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"path": "nowhere"}, "there is no such folder or file"),
+        ({"path": "nowhere"}, "no such folder or file"),
         ({"paintings": 3}, "paintings=3: expected 20 or more"),
-        ({"embedded": True, "path": "x"}, "data=embedded draws paintings"),
+        ({"embedded": True, "path": "x"}, "data=embedded uses drawn paintings"),
     ],
 )
 def test_options_that_cannot_be(tmp_path: Path, options: dict[str, Any], said: str) -> None:
@@ -213,7 +213,7 @@ def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
 
 
 def test_an_empty_folder(tmp_path: Path) -> None:
-    with pytest.raises(LabsError, match="the folder holds no images"):
+    with pytest.raises(LabsError, match="the folder has no images"):
         WikiArt(folder=str(tmp_path / "data"), path=str(tmp_path)).load(16)
 
 

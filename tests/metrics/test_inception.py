@@ -24,7 +24,7 @@ class FakeDistance:
 
     def update(self, images: Tensor, *, real: bool) -> None:
         assert images.dtype == torch.uint8
-        assert images.shape[1] == 3, "Inception takes colour images"
+        assert images.shape[1] == 3, "Inception takes color images"
         self.seen[real].append(images)
 
     def compute(self) -> Tensor:
@@ -66,7 +66,7 @@ def test_a_named_file_must_be_there(tmp_path: Path) -> None:
 def test_every_image_is_looked_at_once_on_its_side(tmp_path: Path) -> None:
     (tmp_path / "own.pth").touch()
     with warnings.catch_warnings():
-        warnings.simplefilter("error")  # colour images get no warning
+        warnings.simplefilter("error")  # color images get no warning
         inception_distance(images(120, 3, 1), images(60, 3, 2), str(tmp_path / "own.pth"))
     fake, real = (torch.cat(FakeDistance.last.seen[is_real]) for is_real in (False, True))
     assert torch.equal(fake, images(120, 3, 1))
@@ -74,7 +74,7 @@ def test_every_image_is_looked_at_once_on_its_side(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("fake_inception")
-def test_warns_about_grey_images_and_shows_them_as_colour(tmp_path: Path) -> None:
+def test_warns_about_gray_images_and_shows_them_as_color(tmp_path: Path) -> None:
     (tmp_path / "own.pth").touch()
     with pytest.warns(UserWarning, match="says little about gray images"):
         inception_distance(images(3, 1, 1), images(3, 1, 2), str(tmp_path / "own.pth"))

@@ -154,7 +154,7 @@ def test_larger_images_are_judged_as_their_averages(tmp_path: Path) -> None:
     small = torch.from_numpy(images.pixels[:20])
     doubled = small.repeat_interleave(2, -1).repeat_interleave(2, -2)
     torch.testing.assert_close(judge(doubled), judge(small))
-    # other pixels with the same averages, up to half a grey level
+    # other pixels with the same averages, up to half a gray level
     noise = torch.randint(-20, 21, (20, 1, 32, 32), generator=torch.Generator().manual_seed(0))
     uneven = doubled.int().clamp(20, 235)
     reference = judge(uneven.byte())

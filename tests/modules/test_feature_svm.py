@@ -206,7 +206,7 @@ def test_images_of_one_class_are_refused(tmp_path: Path, monkeypatch: Any) -> No
 
 def test_training_needs_validation_images(tmp_path: Path) -> None:
     data = data_in(tmp_path)
-    with pytest.raises(LabsError, match=r"validation=none: training selects an epoch"):
+    with pytest.raises(LabsError, match=r"validation=none: training needs a validation split"):
         data.setup("fit")
 
 

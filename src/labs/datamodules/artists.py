@@ -12,7 +12,7 @@ from labs import LabsError
 from labs.datamodules.embedded.painters import PAINTERS_VERSION, write_artists
 from labs.datamodules.image_files import image_files
 from labs.datamodules.pixels import decode_images
-from labs.datamodules.sources import LabeledImages, say_found
+from labs.datamodules.sources import LabeledImages, print_found
 from labs.storage.files import typed_path, written_once
 
 # The hand-out's Table 1.
@@ -30,23 +30,23 @@ PAINTINGS = {
     "Richard Wilson": 23,
 }
 KEY = "datamodule.source.path"
-PLACES = (".", "artists", "art_data/artists")  # where the artists' folders may lie in what was typed
-INSTEAD = "Without the paintings, add data=embedded to the same command: drawn by the project, labelled so."
+PLACES = (".", "artists", "art_data/artists")  # where the artists' folders may be inside `path`
+INSTEAD = "Without the paintings, add data=embedded to the same command: it uses drawn ones, and the results say so."
 
 
 class Artists:
-    """Read a folder of paintings, one folder for each artist; nothing is downloaded, the course hands it out.
+    """Read paintings from one folder per artist; nothing is downloaded, because only the course hands out the files.
 
-    Labels follow the sorted names of the folders. The artists and the number of their paintings are compared with the
-    hand-out's table; a folder whose name is none of the table is read all the same, with a word. Files that end too
-    early are read as far as they go, with a warning that names them: the set has some.
+    Labels follow the sorted folder names. The artists and their numbers of paintings are compared with the hand-out's
+    table; a folder with another name is used, too, with a warning. The dataset has some truncated files: their readable
+    part is used, with a warning that names them.
 
     Args:
-        folder: of all datasets.
-        path: of the folder that holds the artists' folders, or `art_data`; None: `<folder>/art_data/artists`.
-        embedded: paint pictures in eleven hands instead, in the same layout and numbers.
-        check_counts: refuse an artist with another number of paintings than the table has.
-        skip_unreadable: leave out files that cannot be read at all.
+        folder: folder of all datasets.
+        path: folder that contains the artists' folders, or `art_data`; None: `<folder>/art_data/artists`.
+        embedded: use drawn paintings in eleven styles instead, in the same layout and numbers.
+        check_counts: raise an error if an artist's number of paintings differs from the table.
+        skip_unreadable: skip files that cannot be read at all.
     """
 
     def __init__(
@@ -58,19 +58,19 @@ class Artists:
         check_counts: bool = True,
         skip_unreadable: bool = False,
     ) -> None:
-        path = path or None  # nothing after the equals sign
+        path = path or None  # an empty value counts as none
         if embedded and path is not None:
-            raise LabsError(f"{KEY}={path}: data=embedded brings paintings of its own; leave data=embedded out.")
+            raise LabsError(f"{KEY}={path}: data=embedded uses its own paintings; remove data=embedded or the path.")
         self.folder, self.path, self.embedded = Path(folder), path, embedded
         self.check_counts, self.skip_unreadable = check_counts, skip_unreadable
         self.name = "drawn paintings" if embedded else "artists"
         self.cache = self.folder / "cache"
 
     def load(self, size: int) -> LabeledImages:
-        """Return the paintings at `size` pixels; none of them is a test image: `datamodule.fold` cuts them.
+        """Return the paintings at `size` pixels, without a test set: `datamodule.fold` selects it.
 
         Raises:
-            LabsError: there is no such folder, artists or paintings are missing, or an image cannot be decoded.
+            LabsError: the folder, artists or paintings are missing, or an image cannot be decoded.
         """
         root = self._embedded() if self.embedded else self._given()
         artists = sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith((".", "__")))
@@ -88,7 +88,7 @@ class Artists:
         pixels, kept, converted = decode_images(
             files, size, self.cache / "pixels", skip_unreadable=self.skip_unreadable, read_truncated=True
         )
-        say_found(self.name, len(kept), len(artists), {"files": passed_over}, converted)
+        print_found(self.name, len(kept), len(artists), {"files": passed_over}, converted)
         return LabeledImages(
             pixels=pixels,
             labels=np.array(labels, dtype=np.int64)[kept],
@@ -101,16 +101,17 @@ class Artists:
         root = self.folder / "art_data" / "artists" if self.path is None else typed_path(self.path, KEY)
         if not root.is_dir():
             raise LabsError(
-                f"{root}: the folder of the paintings is not there. The course hands it out (art_data/artists, with a "
-                f"folder of each of 11 artists), no download is known: put it there, or type {KEY}=<folder>. {INSTEAD}"
+                f"{root}: the folder of paintings is missing. It cannot be downloaded; the course hands it out "
+                f"(art_data/artists, with a folder for each of 11 artists). Put it there, or type {KEY}=<folder>. "
+                f"{INSTEAD}"
             )
         for place in PLACES:
             folders = [path for path in (root / place).glob("*") if path.is_dir()]
             if any(known(path.name) for path in folders) or len(folders) == len(PAINTINGS):
                 return root / place
         raise LabsError(
-            f"{root}: no folders of artists, such as {', '.join(list(PAINTINGS)[:3])}; type "
-            f"{KEY}=<folder that holds them>. {INSTEAD}"
+            f"{root}: found no folders of artists, such as {', '.join(list(PAINTINGS)[:3])}; type "
+            f"{KEY}=<folder that contains them>. {INSTEAD}"
         )
 
     def _embedded(self) -> Path:
@@ -119,7 +120,7 @@ class Artists:
 
 
 def known(name: str) -> str | None:
-    """Return the artist of the table whom a folder is called after, however it is spelled.
+    """Return the artist in the table whose name the folder has, in any spelling.
 
     Examples:
         >>> known("JMW_Turner"), known("Cézanne"), known("paul-gauguin"), known("Paul Klee")
@@ -134,17 +135,17 @@ def check_table(root: Path, found: Mapping[str, int], *, check_counts: bool) -> 
     """Compare folders of paintings with the hand-out's table.
 
     Args:
-        root: of the folders.
-        found: number of images of each folder.
-        check_counts: refuse another number of paintings of an artist whose name is known.
+        root: folder that contains the artists' folders.
+        found: number of images in each folder.
+        check_counts: raise an error if an artist's number of paintings differs from the table.
 
     Raises:
-        LabsError: artists are missing, there are too many or two of one name, or the numbers are others.
+        LabsError: the artists or, with `check_counts`, their numbers of paintings differ from the table.
     """
     artists = {folder: known(folder) for folder in found}
     empty = [folder for folder, number in found.items() if number == 0]
     if empty:
-        raise LabsError(f"{root / empty[0]}: the artist's folder holds no images; put the paintings back.")
+        raise LabsError(f"{root / empty[0]}: the artist's folder has no images; put the paintings back.")
     if len(found) != len(PAINTINGS) or len({*artists.values()} - {None}) < len([*filter(None, artists.values())]):
         missing = ", ".join(artist for artist in PAINTINGS if artist not in artists.values()) or "none"
         raise LabsError(
@@ -153,7 +154,7 @@ def check_table(root: Path, found: Mapping[str, int], *, check_counts: bool) -> 
         )
     strange = [folder for folder, artist in artists.items() if artist is None]
     if strange:
-        warnings.warn(f"{', '.join(strange)}: no artist of the hand-out's table; read all the same", stacklevel=3)
+        warnings.warn(f"{', '.join(strange)}: not in the hand-out's table of artists, but used", stacklevel=3)
     other = [
         f"{folder} {found[folder]} instead of {PAINTINGS[artist]}"
         for folder, artist in artists.items()
@@ -161,8 +162,8 @@ def check_table(root: Path, found: Mapping[str, int], *, check_counts: bool) -> 
     ]
     if other and check_counts:
         raise LabsError(
-            f"{root}: other numbers of paintings than the hand-out's table has: {'; '.join(other)}. Put the set back "
-            "as it came, or read it as it is: datamodule.source.check_counts=false."
+            f"{root}: the numbers of paintings differ from the hand-out's table: {'; '.join(other)}. Restore the "
+            "original files, or type datamodule.source.check_counts=false to use the folder as it is."
         )
 
 

@@ -1,4 +1,4 @@
-"""Batches of uint8 images, taken whole by their positions: no Python per image."""
+"""Batches of uint8 images, indexed by position a whole batch at a time, without Python code per image."""
 
 from typing import Any, NamedTuple, TypeVar
 
@@ -12,24 +12,24 @@ T = TypeVar("T")
 
 
 class Batch(NamedTuple):
-    """A batch as the training step sees it."""
+    """A batch of labeled images."""
 
-    images: Tensor  # (batch, channels, height, width); uint8 from the loader, normalised floats in the step
+    images: Tensor  # (batch, channels, height, width); uint8 from the loader, normalized floats in the step
     labels: Tensor  # (batch,) int64
-    positions: Tensor  # (batch,) int64: where each image stands in its split
+    positions: Tensor  # (batch,) int64: index of each image in its split
 
 
 class Unlabeled(NamedTuple):
-    """Images of a training batch whose labels training must not see: it has no place for them."""
+    """Images of a training batch whose labels training must not see: there is no field for labels."""
 
-    images: Tensor  # (batch, channels, height, width), normalised
-    positions: Tensor  # (batch,) int64: where each image stands among the unlabelled ones
+    images: Tensor  # (batch, channels, height, width), normalized
+    positions: Tensor  # (batch,) int64: index of each image in the unlabeled training split
 
 
 class DomainBatch(NamedTuple):
-    """What a step of domain adaptation learns from: labelled images of one domain, the source, and others of another.
+    """A training batch of domain adaptation: labeled images of one domain and unlabeled images of the other.
 
-    For the upper bound the labelled domain is the target (`labs.datamodules.domains`).
+    The labeled domain is the source; for the upper bound it is the target (`labs.datamodules.domains`).
     """
 
     labeled: Batch
@@ -37,7 +37,7 @@ class DomainBatch(NamedTuple):
 
 
 class Positions(Dataset[Tensor]):
-    """Stand for images that are on the device already: indexing takes a batch of positions and returns them."""
+    """A dataset that returns the positions themselves, because the images are already on the device."""
 
     def __init__(self, count: int) -> None:
         self.count = count
@@ -50,22 +50,22 @@ class Positions(Dataset[Tensor]):
 
 
 class PairedPositions(Dataset[tuple[Tensor, Tensor]]):
-    """Stand for two sets of images that are on the device already, as `Positions` does for one."""
+    """A dataset that returns pairs of positions, for two sets of images that are already on the device."""
 
     def __getitem__(self, pair: tuple[list[int], list[int]]) -> tuple[Tensor, Tensor]:
         return torch.as_tensor(pair[0]), torch.as_tensor(pair[1])
 
 
 class Resident:
-    """A split's images that batches of positions are gathered from, kept on the device where they fit.
+    """The images or features of a split, kept on the device if they fit, and indexed by batches of positions.
 
-    Positions are best given on the CPU, with a device to gather on, so that nothing waits for the device.
+    Pass positions on the CPU, together with the device of the result, so that nothing waits for the device.
 
     Args:
-        values: (views * images, ...): the images themselves, or what a part of a net makes of them.
-        labels: (images,) int64; None: there are none to ask for.
-        views: how many versions of each image there are, one after the other.
-        dtype: what the bits of `values` mean, where NumPy has no name for it (bfloat16).
+        values: images or features, (views * images, ...).
+        labels: (images,) int64, or None if training must not see them.
+        views: number of versions of each image, stored one after the other.
+        dtype: type of the bits in `values` if NumPy does not have it (bfloat16).
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class Resident:
         return len(self.host) // self.views
 
     def values(self, positions: Tensor, device: torch.device | None = None, epoch: int = 0) -> Tensor:
-        """Return the values at (batch,) positions, on a device or on theirs; an epoch takes view epoch % views."""
+        """Return the values at positions (batch,), on `device` or on theirs; the view is epoch % views."""
         device = device or positions.device
         if self.device != device:
             self.device, self.labels = device, None if self.labels is None else self.labels.to(device)
@@ -93,7 +93,7 @@ class Resident:
         return values if self.dtype is None else values.view(self.dtype)
 
     def batch(self, positions: Tensor, device: torch.device | None = None, epoch: int = 0) -> Batch:
-        """Return the values and the labels at (batch,) positions, as `values` does."""
+        """Return the values and the labels at positions (batch,); see `values`."""
         values = self.values(positions, device, epoch)
         positions = positions.to(values.device, non_blocking=True)
         assert self.labels is not None, "images without labels: ask for their values"
@@ -101,12 +101,12 @@ class Resident:
 
 
 def fits(values: np.ndarray, device: torch.device) -> bool:
-    """Say whether an array may live in a GPU's memory: it takes a quarter of what is free, at most."""
+    """Return whether an array may be kept in a GPU's memory: at most a quarter of the free memory is used."""
     return device.type == "cuda" and values.nbytes <= torch.cuda.mem_get_info(device)[0] // 4
 
 
 class StoredImages(Dataset[Batch]):
-    """A split of a uint8 store (images, channels, height, width); indexing takes a whole batch of positions."""
+    """A split of a uint8 store (images, channels, height, width), indexed by a whole batch of positions."""
 
     def __init__(self, pixels: np.ndarray, labels: np.ndarray, rows: np.ndarray) -> None:
         self.pixels, self.labels, self.rows = pixels, labels, rows
@@ -120,10 +120,10 @@ class StoredImages(Dataset[Batch]):
 
 
 def loader(images: Dataset[T], batches: Sampler[Any], num_workers: int = 0) -> DataLoader[T]:
-    """Wrap a split and its batches in a DataLoader that fetches a whole batch at once.
+    """Return a DataLoader for a split and its batches, which fetches a whole batch at once.
 
-    It draws from a generator of its own. Otherwise each epoch would take a number from the global one, before or after
-    that was seeded for the epoch, depending on whether the run has just been resumed.
+    It has its own random generator. Otherwise each epoch would draw a number from the global generator, before or after
+    it is seeded for the epoch, depending on whether the run was just resumed.
     """
     return DataLoader(
         images,
@@ -137,5 +137,5 @@ def loader(images: Dataset[T], batches: Sampler[Any], num_workers: int = 0) -> D
 
 
 def split_of(trainer: pl.Trainer | None) -> str:
-    """Say which split the batches of this moment are of."""
+    """Return the split that the trainer is currently using."""
     return "train" if trainer and trainer.training else "test" if trainer and trainer.testing else "val"

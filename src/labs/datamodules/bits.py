@@ -1,4 +1,4 @@
-"""Random bits, 0 or 1, and what NOT makes of them: the smallest data set that a neuron can learn from."""
+"""Random bits, 0 or 1, with their NOT as labels: the smallest dataset that a neuron can learn from."""
 
 from typing import Any, NamedTuple
 
@@ -17,11 +17,11 @@ class BitBatch(NamedTuple):
 
     inputs: Tensor  # (batch, 1): 0 or 1
     labels: Tensor  # (batch, 1): 1 - inputs
-    positions: Tensor  # (batch,) int64: where each bit stands in its split
+    positions: Tensor  # (batch,) int64: index of each bit in its split
 
 
 class StoredBits(Dataset[BitBatch]):
-    """A split of bits (count, 1); indexing takes a whole batch of positions."""
+    """A split of bits (count, 1), indexed by a whole batch of positions."""
 
     def __init__(self, bits: Tensor) -> None:
         self.bits = bits
@@ -37,16 +37,16 @@ class StoredBits(Dataset[BitBatch]):
 class Bits(pl.LightningDataModule):
     """Draw random bits and split them; there is nothing to download.
 
-    Both splits have the same two inputs, since there are no others: a loss on held-out bits that is low says nothing
-    about inputs that were never seen.
+    Both splits contain the same two inputs, because there are no others. A low loss on held-out bits therefore says
+    nothing about unseen inputs.
 
     Args:
-        count: of bits in all.
-        test_fraction: share of them that is held out.
-        batch_size: bits in a batch.
-        seed: of the bits and of their order.
-        embedded: whether this run is labeled as the offline one; the bits are the same.
-        shuffle: take the training bits in another order in each epoch.
+        count: number of bits.
+        test_fraction: fraction of bits that is held out.
+        batch_size: bits per batch.
+        seed: random seed of the bits and their order.
+        embedded: whether to label the run as embedded data; the bits are the same.
+        shuffle: whether to shuffle the training bits in each epoch.
     """
 
     def __init__(
@@ -54,36 +54,36 @@ class Bits(pl.LightningDataModule):
     ) -> None:
         super().__init__()
         if not 0 < test_fraction < 1:
-            raise LabsError(f"datamodule.test_fraction={test_fraction}: expected a share between 0 and 1, such as 0.2.")
+            raise LabsError(f"datamodule.test_fraction={test_fraction}: expected a fraction in (0, 1), such as 0.2.")
         if batch_size < 1:
             raise LabsError(f"datamodule.batch_size={batch_size}: expected 1 bit or more.")
         held_out = round(count * test_fraction)
         if held_out < 2 or count - held_out < 2:
-            raise LabsError(f"datamodule.count={count}: too few bits to learn from and to test; type 100, say.")
+            raise LabsError(f"datamodule.count={count}: too few bits to train and test on; type 100, for example.")
         self.batch_size, self.seed, self.embedded, self.shuffle = batch_size, seed, embedded, shuffle
         bits = torch.randint(2, (count, 1), generator=generator(seed)).float()
         self.splits = {"train": StoredBits(bits[held_out:]), "test": StoredBits(bits[:held_out])}
 
     @property
     def labels(self) -> list[str]:
-        """What every number and picture of this run must carry."""
+        """The labels that every number and picture of this run must show."""
         return ["embedded data"] if self.embedded else []
 
     def facts(self) -> dict[str, Any]:
-        """Say what `metrics.json` tells of the data."""
+        """Return the facts about the data for `metrics.json`."""
         return {"labels": self.labels, "counts": {split: len(bits) for split, bits in self.splits.items()}}
 
     def train_dataloader(self) -> DataLoader[BitBatch]:
-        """Serve the training bits in an order that is a function of (seed, epoch)."""
+        """Load the training bits in an order that is a function of (seed, epoch)."""
         bits = self.splits["train"]
         order = EpochBatches(len(bits), self.batch_size, shuffle=self.shuffle, seed=self.seed, **share(self.trainer))
         return loader(bits, order)
 
     def val_dataloader(self) -> DataLoader[BitBatch]:
-        """Serve the held-out bits, all in one batch: they are watched while the neuron learns, and choose nothing."""
+        """Load the held-out bits, all in one batch: they monitor training and select nothing."""
         bits = self.splits["test"]
         return loader(bits, EpochBatches(len(bits), len(bits), shuffle=False))
 
     def test_dataloader(self) -> DataLoader[BitBatch]:
-        """Serve the held-out bits, all in one batch."""
+        """Load the held-out bits, all in one batch."""
         return self.val_dataloader()

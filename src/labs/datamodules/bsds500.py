@@ -1,4 +1,4 @@
-"""BSDS500, 500 photographs of the outdoors (Arbelaez et al. 2011): the backgrounds of MNIST-M."""
+"""BSDS500, 500 outdoor photographs (Arbelaez et al. 2011): the backgrounds of MNIST-M."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ from filelock import FileLock
 
 from labs import LabsError
 from labs.datamodules.image_files import UnreadableImageError, image_files, read_rgb
-from labs.datamodules.small_images import fetch_or_say_embedded
+from labs.datamodules.small_images import fetch_or_suggest_embedded
 from labs.storage.fetch import Archive
 from labs.storage.unpack import unpack
 
@@ -26,22 +26,22 @@ def list_pictures(folder: Path, split: str) -> list[Path]:
     """Return the image files of a split (`train`, `val` or `test`), sorted; download and unpack them the first time.
 
     Args:
-        folder: of all datasets; this one takes `<folder>/BSDS500/`.
+        folder: folder of all datasets; this one uses `<folder>/BSDS500/`.
         split: one of `COUNTS`.
 
     Raises:
-        LabsError: the archive is missing and cannot be downloaded, is not the expected one, or pictures were removed.
+        LabsError: the archive cannot be downloaded or is not the expected one, or pictures were removed.
     """
     unpacked = folder / "BSDS500" / ARCHIVE.name.partition(".")[0]
     unpacked.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{unpacked}.lock"):
         if not unpacked.exists():
-            unpack(fetch_or_say_embedded(ARCHIVE, unpacked.parent), unpacked, expected=_IMAGES)
-    pictures, _ = image_files(unpacked / _IMAGES / split)  # beside them lies a Thumbs.db
+            unpack(fetch_or_suggest_embedded(ARCHIVE, unpacked.parent), unpacked, expected=_IMAGES)
+    pictures, _ = image_files(unpacked / _IMAGES / split)  # the folder also has a Thumbs.db
     if len(pictures) != COUNTS[split]:
         raise LabsError(
             f"{unpacked / _IMAGES / split}: found {len(pictures)} pictures, expected {COUNTS[split]}; "
-            f"delete {unpacked.absolute()} and run again to unpack it anew."
+            f"delete {unpacked.absolute()} and run again to unpack it again."
         )
     return pictures
 
@@ -55,4 +55,4 @@ def read_picture(file: Path) -> np.ndarray:
     try:
         return np.asarray(read_rgb(file)[0])
     except UnreadableImageError as error:
-        raise LabsError(f"{error}; delete {file.parents[5]} and run again to unpack it anew.") from error
+        raise LabsError(f"{error}; delete {file.parents[5]} and run again to unpack it again.") from error

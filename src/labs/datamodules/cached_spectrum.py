@@ -17,20 +17,20 @@ from labs.runs.load import load_data
 from labs.runs.trained_net import TrainedNet
 from labs.storage.stores import digest, stored_or_held
 
-MOST = 2000  # images that are measured; more change little
-VERSION = 1  # of how they are measured
+MOST = 2000  # maximum number of images to measure; more change little
+VERSION = 1  # change it when the measurement changes
 
 
 def spectrum_of(net: TrainedNet, photographs: Sequence[str], folder: str) -> tuple[Spectrum, str]:
-    """Measure the training images of a net's run, or photographs where it is of none, at the size that the net sees.
+    """Measure the training images of a net's run, or photographs if the net has no run, at the net's input size.
 
     Args:
-        net: that has seen such images.
+        net: the net whose images to measure.
         photographs: names of embedded photographs, or image files.
-        folder: where datasets are; the result is kept in `<folder>/spectra`.
+        folder: folder of all datasets; the result is kept in `<folder>/spectra`.
 
     Returns:
-        The spectrum, and in words what was measured.
+        The spectrum, and a description of the measured images.
 
     Raises:
         LabsError: there are no images.

@@ -12,8 +12,8 @@ from labs.storage.stores import digest
 
 
 def cached_statistics(pixels: np.ndarray, rows: np.ndarray, cache: Path, key: Sequence[object]) -> Normalization:
-    """Measure once for each key (dataset, split, size) and content, and read the result from `cache` afterwards."""
-    words = (str(part).replace("/", "_")[-80:] for part in (*key, digest(pixels, rows)))  # a name may hold a path
+    """Measure once per key (dataset, split, size) and content; read the result from `cache` afterwards."""
+    words = (str(part).replace("/", "_")[-80:] for part in (*key, digest(pixels, rows)))  # a name may contain a path
     file = cache / ("-".join(words) + ".json")
     try:
         stored = json.loads(file.read_text(encoding="utf-8"))

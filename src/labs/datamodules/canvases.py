@@ -1,4 +1,4 @@
-"""Where pictures begin that a method makes by itself: in images, or in nothing but noise."""
+"""Starting points for methods that generate pictures: images, or noise."""
 
 from typing import Any
 
@@ -10,13 +10,13 @@ from labs.datamodules.photos import Photos
 
 
 class Canvases(Photos):
-    """Hand over the images that pictures begin in; an epoch is one step of the method.
+    """Provide the images that pictures start from; an epoch is one step of the method.
 
     Args:
-        images: as in `Photos`; None: there are none, and pictures begin in noise.
-        count: images at most that are taken, evenly spread, of a folder.
-        embedded: whether this run is the offline one, and is labeled so.
-        folder: where the datasets of runs are.
+        images: as in `Photos`, or None to start from noise.
+        count: maximum number of images to use from a folder, evenly spaced.
+        embedded: whether to label the run as embedded data.
+        folder: folder of all datasets.
     """
 
     def __init__(self, *, images: str | list[str] | None, count: int, embedded: bool, folder: str) -> None:
@@ -25,18 +25,18 @@ class Canvases(Photos):
         )
 
     def setup(self, stage: str) -> None:
-        """Read the images, if there are any."""
+        """Read the images, if any."""
         if self.sources is not None:
             super().setup(stage)
 
     def facts(self) -> dict[str, Any]:
-        """Say what `metrics.json` tells of the data: nothing is counted, the method makes the pictures."""
+        """Return the facts about the data for `metrics.json`, without counts: the method generates the pictures."""
         return {**super().facts(), "counts": {}}
 
     def train_dataloader(self) -> DataLoader[Tensor]:
-        """Serve one batch, which says nothing."""
-        return DataLoader([torch.zeros(())], batch_size=None)  # type: ignore[arg-type]  # a list does as a dataset
+        """Load one empty batch."""
+        return DataLoader([torch.zeros(())], batch_size=None)  # type: ignore[arg-type]  # a list works as a dataset
 
     def test_dataloader(self) -> DataLoader[Tensor]:
-        """Serve one batch, which says nothing."""
+        """Load one empty batch."""
         return self.train_dataloader()

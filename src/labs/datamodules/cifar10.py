@@ -1,4 +1,4 @@
-"""CIFAR-10, 60,000 pictures of ten kinds of things (Krizhevsky 2009), or digits on photographs in its place."""
+"""CIFAR-10, 60,000 images of ten classes (Krizhevsky 2009), or digits on photographs as an offline substitute."""
 
 import warnings
 from pathlib import Path
@@ -8,7 +8,7 @@ import numpy as np
 import torchvision
 
 from labs.datamodules.mnist_m import MNISTM
-from labs.datamodules.small_images import digests, fetch_or_say_embedded, labeled, sized_pixels
+from labs.datamodules.small_images import digests, fetch_or_suggest_embedded, labeled, sized_pixels
 from labs.datamodules.sources import LabeledImages
 from labs.storage.fetch import Archive
 
@@ -18,16 +18,16 @@ ARCHIVE = Archive(
     sha256="6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce",
     size=170_498_071,
 )
-COUNT = 60_000  # images in it
+COUNT = 60_000  # images
 
 
 class CIFAR10:
-    """Read CIFAR-10's own archive, 50,000 training and 10,000 test images; or digits of MNIST on photographs.
+    """Read the original archive of CIFAR-10, 50,000 training and 10,000 test images; or MNIST digits on photographs.
 
     Args:
-        embedded: take digits of MNIST on photographs (`labs.datamodules.mnist_m`): ten classes and three channels
-            too, but not the same task.
-        folder: of all datasets; the archive lies in it, where torchvision puts it.
+        embedded: use MNIST digits on photographs (`labs.datamodules.mnist_m`), which also have ten classes and three
+            channels, but are not the same task.
+        folder: folder of all datasets; the archive is in it, where torchvision puts it.
     """
 
     channels = 3
@@ -40,24 +40,24 @@ class CIFAR10:
         self.cache = self.folder / "cache"
 
     def load(self, size: int) -> LabeledImages:
-        """Return the images at `size` pixels, three channels; CIFAR-10 stays as it is at 32 pixels.
+        """Return the images at `size` pixels with three channels; at 32 pixels, CIFAR-10 is not resized.
 
         Raises:
-            LabsError: the archive is missing and cannot be downloaded, or is not the expected one.
+            LabsError: the archive cannot be downloaded, or is not the expected one.
         """
         return self.stand_in.load(size) if self.stand_in else self._online(size)
 
     def _online(self, size: int) -> LabeledImages:
-        fetch_or_say_embedded(ARCHIVE, self.folder)
+        fetch_or_suggest_embedded(ARCHIVE, self.folder)
         pixels, facts = sized_pixels(digests(ARCHIVE), (COUNT, 3, size, size), self.cache, self._unpack)
         return labeled(pixels, facts["labels"], facts["classes"])
 
     def _unpack(self) -> tuple[np.ndarray, dict[str, Any]]:
-        """Return all images at 32 pixels, with the labels of each split and what these mean."""
+        """Return all images at 32 pixels, with the labels of each split and the class names."""
         with warnings.catch_warnings():
-            # Some NumPy 2.4 warn of every array pickled by Python 2: https://github.com/pytorch/vision/issues/9340
+            # NumPy 2.4 may warn about arrays pickled by Python 2: https://github.com/pytorch/vision/issues/9340
             warnings.filterwarnings("ignore", message=r"dtype\(\): align should be passed")
-            # "download" finds the verified archive, so that it unpacks without asking the network
+            # "download" finds the verified archive and unpacks it without using the network
             parts = [torchvision.datasets.CIFAR10(self.folder, train=train, download=True) for train in (True, False)]
         pixels = np.concatenate([part.data for part in parts]).transpose(0, 3, 1, 2)
         return pixels, {"labels": [part.targets for part in parts], "classes": parts[0].classes}

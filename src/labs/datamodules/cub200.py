@@ -12,7 +12,7 @@ from labs import LabsError
 from labs.datamodules.embedded.birds import BIRDS_VERSION, expected_count, write_cub200
 from labs.datamodules.image_files import image_files
 from labs.datamodules.pixels import decode_images
-from labs.datamodules.sources import LabeledImages, say_found
+from labs.datamodules.sources import LabeledImages, print_found
 from labs.datamodules.splits import first_k
 from labs.storage.fetch import Archive, fetch
 from labs.storage.unpack import unpack
@@ -46,21 +46,22 @@ ARCHIVE_2011 = Archive(
     size=1_150_585_339,
 )
 COUNTS = {2010: 6_033, 2011: 11_788}  # images of all 200 classes
+INSTEAD = "Without the dataset, add data=embedded to the same command: it uses drawn birds, and the results say so."
 CLASS_FOLDER = re.compile(r"\d{3}\..+")
 
 
 class CUB200:
-    """Read CUB-200 from its own archive layout, downloaded and verified or drawn.
+    """Read CUB-200 in the layout of its archives, either downloaded and verified, or drawn.
 
     Args:
-        folder: of all datasets; this one takes `<folder>/cub200_<edition>/`, or `<folder>/embedded/` when drawn.
+        folder: folder of all datasets; this one uses `<folder>/cub200_<edition>/`, or `<folder>/embedded/` if drawn.
         edition: 2010 (6,033 images) or 2011 (11,788 images).
         split: `first15` (the first 15 sorted file names of each class are the test set; hand-out 000) or `official`.
-        num_classes: use the first so many classes of 200.
+        num_classes: number of classes to use, the first ones of 200.
         embedded: draw birds instead of downloading photographs.
-        skip_unreadable: leave out images that cannot be decoded.
-        images_per_class: of the drawn birds, about.
-        group: of the drawn species: `downstream` for the practical, `upstream` for pretraining.
+        skip_unreadable: skip images that cannot be decoded.
+        images_per_class: approximate number of drawn images per class.
+        group: group of drawn species: `downstream` for the practical, `upstream` for pretraining.
     """
 
     def __init__(
@@ -90,8 +91,8 @@ class CUB200:
         """Return the images at `size` pixels, with the chosen test set.
 
         Raises:
-            LabsError: the archive is missing, incomplete or another one, a class is empty, or an image cannot be
-            decoded.
+            LabsError: the archive is missing, incomplete or not the expected one, a class is empty, or an image cannot
+                be decoded.
         """
         images, lists = self._embedded() if self.embedded else self._online()
         files, labels, classes, others = list_images(images, self.num_classes)
@@ -107,11 +108,11 @@ class CUB200:
                 raise LabsError(
                     f"class {classes[min(emptied)]} has no {side} image that can be read; replace its files."
                 )
-        say_found(self.name, len(kept), len(classes), others, converted)
+        print_found(self.name, len(kept), len(classes), others, converted)
         return LabeledImages(pixels, labels[kept], [names[row] for row in kept], classes, is_test[kept])
 
     def _count(self, images: Path, found: int) -> None:
-        """Refuse another number of images than the edition has; fewer classes are counted where all of them lie."""
+        """Check the number of images of the edition; with fewer classes, count those of all 200 classes if present."""
         expected = COUNTS[self.edition]
         if self.embedded:
             expected = expected_count(self.num_classes, self.images_per_class)
@@ -122,7 +123,7 @@ class CUB200:
             found = sum(len(image_files(folder)[0]) for folder in folders)
         if found != expected:
             raise LabsError(
-                f"{images}: found {found} images, {self.name} has {expected}. Is it the other edition "
+                f"{images}: found {found} images; {self.name} has {expected}. Is it the other edition "
                 f"(datamodule.source.edition=2010 or 2011)? Otherwise delete the folder and run again."
             )
 
@@ -151,7 +152,7 @@ class CUB200:
         return unpacked / "images", unpacked if self.edition == 2011 else root / "lists"
 
     def _official(self, names: list[str], lists: Path) -> np.ndarray:
-        """Read which images are for testing: `lists/test.txt` in 2010, `train_test_split.txt` in 2011."""
+        """Read the official test set: `lists/test.txt` in 2010, `train_test_split.txt` in 2011."""
 
         def lines(name: str) -> list[str]:
             return (lists / name).read_text(encoding="utf-8").splitlines()
@@ -166,18 +167,18 @@ class CUB200:
             test = {path for number, path in paths.items() if flags[number] == "0"}
         missing = [name for name in names if name not in known]
         if missing:
-            raise LabsError(f"{lists}: the official split does not name {len(missing)} images, such as {missing[0]}.")
+            raise LabsError(f"{lists}: the official split lacks {len(missing)} images, such as {missing[0]}.")
         return np.array([name in test for name in names])
 
 
 def list_images(root: Path, num_classes: int) -> tuple[list[Path], np.ndarray, list[str], Counter[str]]:
-    """List the image files of the first classes under `root`, sorted, without hidden files (macOS `._*`) and strays.
+    """List the image files of the first classes under `root`, sorted, without hidden (macOS `._*`) and other files.
 
     Returns:
-        Files, labels (images,) int64 from 0, the class names, and how many strays there are, in words.
+        Files, labels (images,) int64 from 0, class names, and counts of the other files by description.
 
     Raises:
-        LabsError: fewer class folders than `num_classes`, or a class without an image.
+        LabsError: there are fewer class folders than `num_classes`, or a class has no images.
     """
     folders, others = class_folders(root)
     if len(folders) < num_classes:
@@ -190,7 +191,7 @@ def list_images(root: Path, num_classes: int) -> tuple[list[Path], np.ndarray, l
         found, strays = image_files(folder)
         if not found:
             raise LabsError(
-                f"{folder}: the class has no images; delete the dataset's folder and run again to unpack it anew."
+                f"{folder}: the class has no images; delete the dataset's folder and run again to unpack it again."
             )
         files += found
         labels += [label] * len(found)
@@ -199,10 +200,10 @@ def list_images(root: Path, num_classes: int) -> tuple[list[Path], np.ndarray, l
 
 
 def class_folders(root: Path) -> tuple[list[Path], Counter[str]]:
-    """List the folders that are called like classes, sorted; and count what else is there, in words.
+    """List the class folders, sorted, and count everything else by description.
 
     Raises:
-        LabsError: they are not numbered from 001 on, each once.
+        LabsError: the class folders are not numbered consecutively from 001.
     """
     folders, others = [], Counter[str]()
     for path in sorted(root.iterdir()) if root.is_dir() else []:
@@ -217,13 +218,13 @@ def class_folders(root: Path) -> tuple[list[Path], Counter[str]]:
             before = f" after {folders[number - 2].name}" if number > 1 else ""
             raise LabsError(
                 f"{root}: found the class folder {folder.name}{before}, expected number {number:03d}; remove it if it "
-                "is a copy, or delete the dataset's folder and run again to unpack it anew."
+                "is a copy, or delete the dataset's folder and run again to unpack it again."
             )
     return folders, others
 
 
 def _unpacked(archive: Archive, root: Path) -> Path:
-    """Return the folder of an archive's contents, downloading and unpacking it if need be."""
+    """Return the folder of an archive's contents; download and unpack it if needed."""
     folder = root / archive.name.partition(".")[0]
     root.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{folder}.lock"):
@@ -231,7 +232,6 @@ def _unpacked(archive: Archive, root: Path) -> Path:
             try:
                 path = fetch(archive, root)
             except LabsError as error:
-                instead = "Without the dataset, add data=embedded to the same command: small, offline, labelled so."
-                raise LabsError(f"{error}\n{instead}") from error
+                raise LabsError(f"{error}\n{INSTEAD}") from error
             unpack(path, folder)
     return folder

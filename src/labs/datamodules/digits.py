@@ -1,4 +1,4 @@
-"""The handwritten digits that scikit-learn carries: 1,797 real images of 8x8 pixels (Alpaydin and Kaynak 1998)."""
+"""The handwritten digits in scikit-learn: 1,797 real images of 8x8 pixels (Alpaydin and Kaynak 1998)."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,18 +15,18 @@ class Digits:
     """Read some of the ten digits; the first images of each are for training, the rest for testing.
 
     Args:
-        digits: which digits, in the order of their labels.
-        train_per_class: training images of each digit.
-        embedded: must be true: there is nothing to download.
-        folder: for what is computed from the images.
+        digits: the digits to read, in the order of their labels.
+        train_per_class: training images per digit.
+        embedded: must be true, because there is nothing to download.
+        folder: folder for what is computed from the images.
     """
 
     def __init__(self, *, digits: Sequence[int], train_per_class: int, embedded: bool, folder: str) -> None:
         if not embedded:
-            raise LabsError("the digits come with scikit-learn, there is nothing online; type data=embedded.")
+            raise LabsError("these digits come with scikit-learn and are not downloaded; type data=embedded.")
         if len(digits) < 2 or len(set(digits)) < len(digits) or not set(digits) <= set(range(10)):
             raise LabsError(
-                f"datamodule.source.digits={list(digits)}: expected two or more different digits from 0 to 9."
+                f"datamodule.source.digits={list(digits)}: expected at least two different digits from 0 to 9."
             )
         if not 2 <= train_per_class <= 150:
             raise LabsError(
@@ -37,7 +37,7 @@ class Digits:
         self.cache = Path(folder) / "cache"
 
     def load(self, size: int) -> LabeledImages:
-        """Return the digits at `size` pixels, three equal channels."""
+        """Return the digits at `size` pixels, with three equal channels."""
         sized, labels = read_digits(size)
         order = [np.flatnonzero(labels == digit) for digit in self.digits]
         rows = np.concatenate(order)
@@ -51,10 +51,10 @@ class Digits:
 
 
 def read_digits(size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return all the digits, (1797, size, size) uint8 from 0 to 255, resized bilinearly, and which they are, int64."""
+    """Return all digits, (1797, size, size) uint8 in [0, 255], resized bilinearly, and their labels, int64."""
     data = load_digits()
-    grey = np.round(data.images * 255 / 16).astype(np.uint8)
+    gray = np.round(data.images * 255 / 16).astype(np.uint8)
     sized = np.stack(
-        [np.asarray(Image.fromarray(image).resize((size, size), Image.Resampling.BILINEAR)) for image in grey]
+        [np.asarray(Image.fromarray(image).resize((size, size), Image.Resampling.BILINEAR)) for image in gray]
     )
     return sized, data.target.astype(np.int64)

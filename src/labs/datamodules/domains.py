@@ -1,4 +1,4 @@
-"""Two datasets of the same classes side by side: one that training sees with its labels, one without."""
+"""Two datasets with the same classes: training sees the labels of one, but not of the other."""
 
 from typing import Any, Literal
 
@@ -32,29 +32,29 @@ DOMAINS: tuple[Domain, Domain] = ("source", "target")
 
 
 class Domains(pl.LightningDataModule):
-    """Serve batches of two domains, normalised alike; the labels of one of them never reach training.
+    """Load batches from two domains with the same normalization; the labels of one domain never reach training.
 
-    A training batch is a `DomainBatch`: `batch_size` labelled images and as many of the other domain, which have no
-    field for labels; an epoch is one or more passes over the larger domain. Validation and test have two loaders, the
-    source's and the target's, whose labels measure. The validation splits are cut from the training splits, seeded and
-    stratified; images that show one thing (`LabeledImages.groups`) stay on one side of the cut. All images lie on the
-    device as uint8, where they fit, and a batch is an index into them.
+    A training batch is a `DomainBatch`: `batch_size` labeled images, and as many images of the other domain without a
+    field for labels. An epoch is one or more passes over the larger domain. Validation and test have two loaders, for
+    the source and the target, with labels for the metrics. The validation splits are seeded, stratified parts of the
+    training splits; images of the same object (`LabeledImages.groups`) stay in the same split. All images are kept on
+    the device as uint8 if they fit, and a batch indexes into them.
 
     Args:
-        source: where the images come from whose labels are there.
-        target: where the others come from, of the same classes.
-        num_classes: checked against both.
-        image_size: pixels, height and width.
-        batch_size: images of each domain in a step, on each device.
+        source: dataset of the labeled domain.
+        target: dataset of the other domain, with the same classes.
+        num_classes: number of classes, checked against both datasets.
+        image_size: height and width in pixels.
+        batch_size: images per domain, step and device.
         normalization: `dataset` (measured on the training images of both domains, each counting half), `imagenet`,
-            `half` ([-0.5, 0.5]) or `none` ([0, 1]); the same for both domains, so that it tells nothing of them.
-        embedded: whether the images are the offline ones.
-        labeled: the domain whose labels train; `target` gives the upper bound, and is written on the run.
-        shuffle: take the training images in another order in each pass.
-        passes: over the images of the larger domain in an epoch.
-        validation_fraction: share of each class that is cut from the training splits.
-        split_seed: of that cut.
-        seed: of the data order.
+            `half` ([-0.5, 0.5]) or `none` ([0, 1]); the same for both domains, so that it does not reveal the domain.
+        embedded: whether the images are embedded data.
+        labeled: the domain whose labels are used for training; `target` gives the upper bound, and labels the run.
+        shuffle: whether to shuffle the training images in each pass.
+        passes: passes over the images of the larger domain per epoch.
+        validation_fraction: fraction of each class that is held out from the training splits.
+        split_seed: random seed of that split.
+        seed: random seed of the data order.
     """
 
     def __init__(
@@ -88,8 +88,8 @@ class Domains(pl.LightningDataModule):
         self.unlabeled: Domain = "target" if labeled == "source" else "source"
         self.normalization: Normalization | None = None  # known after setup
         self._loaded: dict[Domain, LabeledImages] = {}
-        self._parts: dict[tuple[str, Domain], Resident] = {}  # of a split and a domain (images, 3, size, size) uint8
-        self._truth = torch.empty(0)  # labels of the unlabelled training images; see `accuracy_of`
+        self._parts: dict[tuple[str, Domain], Resident] = {}  # by split and domain, (images, 3, size, size) uint8
+        self._truth = torch.empty(0)  # labels of the unlabeled training images; see `accuracy_of`
 
     @property
     def dataset(self) -> str:
@@ -98,12 +98,12 @@ class Domains(pl.LightningDataModule):
 
     @property
     def labels(self) -> list[str]:
-        """What every number of a run on this data must carry."""
+        """The labels that every number of a run on this data must show."""
         notes = {"embedded data": self.embedded, "trained on target labels": self.labeled == "target"}
         return [note for note, true in notes.items() if true]
 
     def facts(self) -> dict[str, Any]:
-        """Say what `metrics.json` tells of the data; `test` counts the target's test images."""
+        """Return the facts about the data for `metrics.json`; `test` counts the target's test images."""
         counts = {f"{split} {domain}": len(part) for (split, domain), part in self._parts.items()}
         return {
             "labels": self.labels,
@@ -115,15 +115,15 @@ class Domains(pl.LightningDataModule):
         }
 
     def prepare_data(self) -> None:
-        """Download or draw and decode, once, before the processes of a run part ways."""
+        """Download or draw and decode the images, once, before the processes of a run start."""
         self._load()
 
     def setup(self, stage: str) -> None:
-        """Check that the domains fit each other, cut the splits, and measure the normalisation.
+        """Check that the domains match, split them, and measure the normalization.
 
         Raises:
-            LabsError: a method that does not adapt, domains of different classes, a domain without training or test
-                images, or one with fewer images than a batch.
+            LabsError: the method does not adapt domains, the domains have different classes, or one of them has no
+                training or test images or fewer images than a batch.
         """
         if self.trainer and self.trainer.lightning_module is not None:
             needed(self.trainer.lightning_module, AdaptsDomains, by=self)
@@ -135,7 +135,7 @@ class Domains(pl.LightningDataModule):
         for domain in DOMAINS:
             self._check_size(domain, len(rows[domain]["train"]))
         self.classes = images["target"].classes
-        self.names = images["target"].names  # of what is predicted
+        self.names = images["target"].names  # of the images that are predicted
         self.rows = {"test": rows["target"]["test"]}
         self.images = {"test": StoredImages(images["target"].pixels, images["target"].labels, self.rows["test"])}
         self.split_hash = "-".join(split_hash(images[domain].names, rows[domain])[:8] for domain in DOMAINS)
@@ -160,22 +160,22 @@ class Domains(pl.LightningDataModule):
             )
 
     def train_dataloader(self) -> DataLoader[tuple[Tensor, Tensor]]:
-        """Serve pairs of positions, in an order that is a function of (seed, epoch)."""
+        """Load pairs of positions, in an order that is a function of (seed, epoch)."""
         counts = (self.count("train", self.labeled), self.count("train", self.unlabeled))
         order: dict[str, Any] = {"shuffle": self.shuffle, "passes": self.passes, "seed": self.seed}
         batches = PairedBatches(counts, self.batch_size, **order | share(self.trainer))
         return loader(PairedPositions(), batches)
 
     def val_dataloader(self) -> list[DataLoader[Tensor]]:
-        """Serve the positions of the validation images of the source, and of the target."""
+        """Load the positions of the validation images of the source, and of the target."""
         return [self._in_order("val", domain) for domain in DOMAINS]
 
     def test_dataloader(self) -> list[DataLoader[Tensor]]:
-        """Serve the positions of the test images of the source, and of the target."""
+        """Load the positions of the test images of the source, and of the target."""
         return [self._in_order("test", domain) for domain in DOMAINS]
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> DomainBatch | Batch:
-        """Take the images at the positions of a batch, on the device that trains, and normalise them."""
+        """Gather the images at the positions of a batch on the training device, and normalize them."""
         split = split_of(self.trainer)
         if split != "train":
             return self.batch(split, DOMAINS[dataloader_idx], batch, device)
@@ -183,31 +183,31 @@ class Domains(pl.LightningDataModule):
         return DomainBatch(self.batch(split, self.labeled, labeled, device), self.unlabeled_images(unlabeled, device))
 
     def batch(self, split: str, domain: Domain, positions: Tensor, device: torch.device | None = None) -> Batch:
-        """Return normalised images of a split, with their labels, on a device or that of positions.
+        """Return normalized images of a split with their labels, on `device` or that of the positions.
 
         Raises:
-            LabsError: training images whose labels training must not see.
+            LabsError: training must not see the labels of these images.
         """
         if (split, domain) == ("train", self.unlabeled):
-            raise LabsError(f"the {domain}'s training images have no labels here: take unlabeled_images(positions).")
+            raise LabsError(f"the {domain}'s training images have no labels; use unlabeled_images(positions).")
         batch = self._parts[split, domain].batch(positions, device)
         return batch._replace(images=self.normalizer(batch.images.float().div(255)))
 
     def unlabeled_images(self, positions: Tensor, device: torch.device | None = None) -> Unlabeled:
-        """Return normalised training images of the unlabelled domain, on a device or that of positions."""
+        """Return normalized training images of the unlabeled domain, on `device` or that of the positions."""
         images = self._parts["train", self.unlabeled].values(positions, device)
         return Unlabeled(self.normalizer(images.float().div(255)), positions.to(images.device, non_blocking=True))
 
     def count(self, split: str, domain: Domain) -> int:
-        """Return how many images a split of a domain has."""
+        """Return the number of images in a split of a domain."""
         return len(self._parts[split, domain])
 
     def accuracy_of(self, positions: Tensor, preds: Tensor) -> float:
-        """Return the share of right predictions of unlabelled training images: an oracle to report, never to train."""
+        """Return the accuracy on unlabeled training images: an oracle for reports, never for training."""
         return float((self._truth[positions.cpu()] == preds.cpu()).float().mean()) if len(positions) else float("nan")
 
     def state_dict(self) -> dict[str, Any]:
-        """Save what a prediction needs beside the weights, as plain numbers and words."""
+        """Return what predictions need in addition to the weights, as numbers and strings."""
         assert self.normalization is not None
         return {
             "normalization": self.normalization.as_dict(),
@@ -219,7 +219,7 @@ class Domains(pl.LightningDataModule):
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Refuse to go on from a checkpoint that was trained on other images."""
+        """Refuse to resume from a checkpoint that was trained on other images."""
         check_same_data(state_dict, self.state_dict(), "split_hash", "image_size", "labeled")
 
     def _load(self) -> dict[Domain, LabeledImages]:
@@ -232,7 +232,7 @@ class Domains(pl.LightningDataModule):
         if self.batch_size > mine:
             raise LabsError(
                 f"datamodule.batch_size={self.batch_size}: the {domain} domain, {self.sources[domain].name}, has "
-                f"{mine} training images for a process; type datamodule.batch_size={max(mine, 1)}."
+                f"{mine} training images per process; type datamodule.batch_size={max(mine, 1)}."
             )
 
     def _measure(self, images: LabeledImages, domain: Domain, rows: np.ndarray) -> Normalization:

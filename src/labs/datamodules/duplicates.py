@@ -1,4 +1,4 @@
-"""Copies among images: exact ones by their pixels, near ones by a perceptual hash; both must not be cut apart."""
+"""Find copies among images: exact ones by their pixels, near ones by a hash. Splits keep copies together."""
 
 import hashlib
 from collections.abc import Sequence
@@ -8,40 +8,40 @@ from PIL import Image
 
 from labs.storage.bars import image_bar
 
-GRID = 16  # places in each direction where the hash looks
-STEP = 2  # grey levels by which neighbors must differ to count as brighter or darker
-LEAST = 16  # steps that two images must have between them: a plain picture is like every other
-NEAR = 0.2  # share of steps that differ in near copies, at most
-_BLOCK = 128  # rows compared at once
+GRID = 16  # positions of the hash in each direction
+STEP = 2  # gray levels by which neighbors must differ to count as brighter or darker
+LEAST = 16  # minimum number of steps in two images together, because all plain images are alike
+NEAR = 0.2  # maximum fraction of steps that differ between near copies
+_BLOCK = 128  # rows to compare at once
 
 
 def content_of(image: Image.Image) -> str:
-    """Return a digest of an image's size and pixels: equal for one picture in two formats."""
+    """Return a digest of an image's size and pixels: equal for the same picture in two formats."""
     return hashlib.blake2b(image.tobytes(), key=str(image.size).encode(), digest_size=16).hexdigest()
 
 
 def hash_of(image: Image.Image) -> str:
-    """Return a perceptual hash, in hexadecimal: where an image of 17x17 grey pixels becomes brighter or darker.
+    """Return a perceptual hash in hexadecimal: where an image of 17x17 gray pixels becomes brighter or darker.
 
-    A difference hash ("dHash") in both directions. A step counts if it is larger than `STEP` grey levels, so that
-    plain areas say nothing. Another size, format or quality, and a little more light, change few steps.
+    It is a difference hash ("dHash") in both directions. A step counts if it is larger than `STEP` gray levels, so that
+    plain areas add nothing. A change of size, format, quality or brightness changes only a few steps.
     """
-    grey = np.asarray(image.convert("L").resize((GRID + 1, GRID + 1), Image.Resampling.BOX)).astype(int)
-    right, down = (grey[:, 1:] - grey[:, :-1])[:GRID], (grey[1:] - grey[:-1])[:, :GRID]
+    gray = np.asarray(image.convert("L").resize((GRID + 1, GRID + 1), Image.Resampling.BOX)).astype(int)
+    right, down = (gray[:, 1:] - gray[:, :-1])[:GRID], (gray[1:] - gray[:-1])[:, :GRID]
     bits = np.concatenate([(sign * steps > STEP).ravel() for steps in (right, down) for sign in (1, -1)])
     return np.packbits(bits).tobytes().hex()
 
 
 def groups_of(contents: Sequence[str], hashes: Sequence[str], near: float) -> tuple[np.ndarray, np.ndarray]:
-    """Group images that are copies of one another, or of a common copy.
+    """Group images that are copies of each other, directly or through other copies.
 
     Args:
-        contents: of each image, as `content_of` returns it.
-        hashes: of each image, as `hash_of` returns it.
-        near: share of the steps of either image that may differ in near copies, in [0, 1); 0: exact copies alone.
+        contents: results of `content_of`, one per image.
+        hashes: results of `hash_of`, one per image.
+        near: maximum fraction of steps that differ between near copies, in [0, 1); 0 finds exact copies only.
 
     Returns:
-        The groups by exact copies, and by exact or near copies: two arrays (images,) int64, numbered from 0.
+        The groups of exact copies, and of exact or near copies: two arrays (images,) int64, numbered from 0.
     """
     _, first, exact = np.unique(contents, return_index=True, return_inverse=True)
     if near <= 0 or len(first) < 2:
@@ -51,9 +51,9 @@ def groups_of(contents: Sequence[str], hashes: Sequence[str], near: float) -> tu
 
 
 def _connected(hashes: np.ndarray, near: float) -> np.ndarray:
-    """Return the group of each hash (images, words): those that are near, directly or through others."""
+    """Return the group of each hash (images, words): near hashes, directly or through others, are in one group."""
     steps = np.bitwise_count(hashes).sum(axis=1).astype(np.int64)
-    order = np.argsort(steps, kind="stable")  # only hashes of nearly as many steps can be near
+    order = np.argsort(steps, kind="stable")  # only hashes with similar numbers of steps can be near
     ordered, counts = hashes[order], steps[order]
     group = np.arange(len(hashes))
     with image_bar() as bar:
@@ -74,15 +74,15 @@ def _connected(hashes: np.ndarray, near: float) -> np.ndarray:
 
 
 def _join(group: np.ndarray, ones: np.ndarray, others: np.ndarray) -> None:
-    """Make one group of each pair's two, in place."""
+    """Merge the two groups of each pair, in place."""
     pairs = np.stack([group[ones], group[others]], axis=1)
     for one, other in np.unique(pairs[pairs[:, 0] != pairs[:, 1]], axis=0):
-        one_now, other_now = group[one], group[other]  # a group is named by one of its members
+        one_now, other_now = group[one], group[other]  # a group is named after one of its members
         group[group == max(one_now, other_now)] = min(one_now, other_now)
 
 
 def sets_of(groups: np.ndarray) -> list[list[int]]:
-    """Return the members of each group of two or more, by their rows.
+    """Return the rows of each group that has two or more members.
 
     Examples:
         >>> sets_of(np.array([0, 1, 0, 2, 1, 0]))

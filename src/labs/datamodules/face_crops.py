@@ -1,4 +1,4 @@
-"""Cut faces out of photographs, once: `faces/` beside `images/`, with a table of what became of each."""
+"""Crop faces from photographs, once: `faces/` beside `images/`, with a table of outcomes."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -15,15 +15,15 @@ HEAD = ("face", "person", "photograph", "sha256", "box", "cut", "status", "why",
 
 
 def cut_faces(faces: Sequence[Face], photographs: Mapping[str, Path | str], folder: Path) -> list[str]:
-    """Cut each face out of its photograph into `folder`; return why one is not there, nothing where it is.
+    """Crop each face from its photograph into `folder`; return why it failed, or an empty string, for each.
 
-    A box is in the pixels of the file as they are stored, so that a photograph is not turned by its EXIF tag. It is
-    clamped to the photograph. What an earlier call has cut by the same box out of the same file is left as it is.
+    A box refers to the pixels as stored in the file, so that a photograph is not rotated by its EXIF tag. It is clamped
+    to the photograph. A face that an earlier call cropped from the same file with the same box is left unchanged.
 
     Args:
         faces: Lines of the lists.
-        photographs: By name, where each is, or why it is not there.
-        folder: Where the faces go, with the table.
+        photographs: The path of each photograph by name, or why it is missing.
+        folder: Folder of the cropped faces and the table.
     """
     kept = _read(folder / TABLE)
     rows: list[tuple[str, ...]] = [()] * len(faces)
@@ -40,7 +40,7 @@ def cut_faces(faces: Sequence[Face], photographs: Mapping[str, Path | str], fold
         rows[number] = (*known, _words(done) if done else "", "failed" if why else "ok", why, face.place)
 
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool, image_bar() as bar:
-        for _ in bar.track(pool.map(cut, range(len(faces))), len(faces), description="cutting faces"):
+        for _ in bar.track(pool.map(cut, range(len(faces))), len(faces), description="cropping faces"):
             pass
     wanted = {face.crop for face in faces}
     others = [row for name, row in kept.items() if name not in wanted]
@@ -52,14 +52,14 @@ def cut_faces(faces: Sequence[Face], photographs: Mapping[str, Path | str], fold
 
 
 def cut_face(photograph: Path, box: Box, target: Path) -> tuple[Box | None, str]:
-    """Cut one face; return the box that was taken, and why there is none."""
+    """Crop one face; return the clamped box, or None and the reason."""
     try:
         image, _ = read_rgb(photograph, upright=False)
     except UnreadableImageError as error:
         return None, error.why
     left, top, right, bottom = clamped(box, image.size)
     if right <= left or bottom <= top:
-        return None, f"its box lies outside the photograph ({_words(box)} of {image.width}x{image.height} pixels)"
+        return None, f"its box is outside the photograph ({_words(box)} of {image.width}x{image.height} pixels)"
     if min(right - left, bottom - top) < LEAST_PIXELS:
         return None, f"its box is smaller than {LEAST_PIXELS} pixels ({_words((left, top, right, bottom))})"
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -79,7 +79,7 @@ def clamped(box: Box, size: tuple[int, int]) -> Box:
 
 
 def _read(table: Path) -> dict[str, tuple[str, ...]]:
-    """Return the rows of the table by face; one that is torn or foreign is passed over."""
+    """Return the rows of the table by face; skip incomplete or invalid rows."""
     if not table.is_file():
         return {}
     rows = (tuple(line.split("\t")) for line in table.read_text(encoding="utf-8", errors="replace").split("\n")[1:])

@@ -1,4 +1,4 @@
-"""FaceScrub (Ng and Winkler 2014): faces of actors, fetched from the addresses that its lists name; or drawn faces."""
+"""FaceScrub (Ng and Winkler 2014): faces of actors, downloaded from the addresses in its lists; or drawn faces."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,7 +18,7 @@ from labs.datamodules.image_files import fault_of
 from labs.datamodules.sources import LabeledImages
 from labs.storage.fetch_many import Wanted, fetch_many
 
-# The six people of each year of the Toronto course that hand-out 001 is adapted from.
+# The six people of each year of the Toronto course from which hand-out 001 is adapted.
 COURSES = {
     "csc321_2016": (
         *("Gerard Butler", "Daniel Radcliffe", "Michael Vartan"),
@@ -37,25 +37,26 @@ ALL = "all"
 
 
 class FaceScrub:
-    """Read the lists, fetch the photographs, cut the faces, and split them person by person.
+    """Read the lists, download the photographs, crop the faces, and split them for each person.
 
-    A photograph is kept only if the SHA-256 of what its host sends is that of the list. What failed is not asked for
-    again by itself, so that the data set stays the same from run to run.
+    A photograph is kept only if its SHA-256 is the one in the list. Failed downloads are repeated only with `retry`, so
+    that the dataset stays the same from run to run.
 
     Args:
-        folder: of all datasets; this one takes `<folder>/facescrub/` with the lists, `images/` and `faces/`, or
-            `<folder>/embedded/` when drawn.
-        num_classes: people that the net tells apart; another number with enough images is an error that says so.
-        people: who: a course (`csc321_2016`, `csc411_2017`, `csc411_2018`), `all` in the lists, the first so many of
-            them by name, or a list of names.
-        train_per_person: images of each person for training; the rest is cut in two halves, validation and test.
-        rest_per_person: images that a person must have beyond those.
-        split_seed: of the draw.
-        near: share of steps of brightness in which near copies may differ, which stay on one side; 0: exact copies.
-        retry: ask once more for what failed before.
-        workers: connections at a time.
-        embedded: draw faces instead.
-        drawn_per_person: of the drawn people, lines in the lists.
+        folder: folder of all datasets; this one uses `<folder>/facescrub/` with the lists, `images/` and `faces/`, or
+            `<folder>/embedded/` if drawn.
+        num_classes: number of people that the net distinguishes; as many must have enough images.
+        people: whom to use: a course (`csc321_2016`, `csc411_2017`, `csc411_2018`), `all`, a number (the first ones in
+            alphabetical order), or a list of names.
+        train_per_person: training images per person; half of the others are for validation, half for testing.
+        rest_per_person: minimum number of those other images per person.
+        split_seed: random seed of the split.
+        near: maximum fraction of brightness steps that differ between near copies, which stay in the same split; 0
+            finds exact copies only.
+        retry: whether to retry failed downloads of earlier runs.
+        workers: simultaneous connections.
+        embedded: use drawn faces instead.
+        drawn_per_person: lines per drawn person in the lists.
     """
 
     def __init__(
@@ -81,12 +82,12 @@ class FaceScrub:
             if value < least:
                 raise LabsError(f"datamodule.source.{name}={value}: expected {least} or more.")
         if not 0 <= near < 1:
-            raise LabsError(f"datamodule.source.near={near}: expected a share from 0 to below 1, such as 0.2.")
+            raise LabsError(f"datamodule.source.near={near}: expected a fraction from 0 to below 1, such as 0.2.")
         needed = train_per_person + rest_per_person
         if embedded and not needed + 8 <= drawn_per_person <= 1000:
             raise LabsError(
-                f"datamodule.source.drawn_per_person={drawn_per_person}: expected {needed + 8} to 1000, as "
-                f"{needed} images of a person are needed and a few are lost as on the web."
+                f"datamodule.source.drawn_per_person={drawn_per_person}: expected {needed + 8} to 1000, because "
+                f"{needed} images per person are needed and a few are lost, as on the web."
             )
         self.root, self.num_classes, self.people = Path(folder), num_classes, people
         self.train_per_person, self.least = train_per_person, needed
@@ -99,8 +100,8 @@ class FaceScrub:
         """Return the faces at `size` pixels, with their three splits.
 
         Raises:
-            LabsError: the lists are not there or cannot be meant, or there are not `num_classes` people with enough
-                images.
+            LabsError: the lists are missing or not valid, or the number of people with enough images is not
+                `num_classes`.
         """
         folder = self._drawn() if self.embedded else self.root / "facescrub"
         faces = chosen(read_lists(folder), self.people)
@@ -112,14 +113,14 @@ class FaceScrub:
         kept = [face for face in there if face.person in enough]
         listed = [Listed(folder / "faces" / face.crop, face.crop, face.person, None) for face in kept]
         read = read_files(listed, size, self.cache / "pixels")
-        if read.unreadable:  # cut by us: somebody has damaged them
+        if read.unreadable:  # cropped by us and damaged later
             name = kept[read.unreadable[0][0]].crop
             raise LabsError(f"{folder / 'faces' / name}: {read.unreadable[0][1]}. Delete it and run again.")
         classes = sorted(enough)
         labels = np.array([classes.index(face.person) for face in kept], dtype=np.int64)
         exact, groups = groups_of(read.contents, read.hashes, self.near)
         splits = three_ways(labels, groups, self.train_per_person, self.split_seed)
-        notes = [f"{person} is left out, with {count} of {self.least} images needed" for person, count in few.items()]
+        notes = [f"{person} is left out: has {count} of {self.least} required images" for person, count in few.items()]
         return LabeledImages(
             pixels=read.pixels,
             labels=labels,
@@ -139,7 +140,7 @@ class FaceScrub:
         )
 
     def _fetch(self, faces: Sequence[Face], folder: Path) -> dict[str, Path | str]:
-        """Return where each photograph is, or why it is not there."""
+        """Return the path of each photograph, or why it is missing."""
         wanted = {face.photograph: Wanted(face.url, face.photograph, face.sha256) for face in faces}
         try:
             outcomes = fetch_many(
@@ -150,27 +151,27 @@ class FaceScrub:
         return {outcome.wanted.name: outcome.path or outcome.why for outcome in outcomes}
 
     def _check_people(self, enough: Sequence[str], few: dict[str, int], reasons: Sequence[str]) -> None:
-        """Refuse another number of people than the net was built for."""
+        """Raise an error unless the number of people is the one that the net was built for."""
         if len(enough) == self.num_classes:
             return
         names = ", ".join(f"{person} ({count})" for person, count in few.items())
-        lost = f" {len(few)} are left out, with fewer than {self.least} images: {names}." if few else ""
+        lost = f" {len(few)} are left out because they have fewer than {self.least} images: {names}." if few else ""
         if len(enough) < 2:
             common = max(set(reasons), key=list(reasons).count, default="")
             raise LabsError(
-                f"{self.name}: {len(enough)} of {len(enough) + len(few)} people have enough images.{lost} Most often: "
-                f"{common or 'there are no more lines'}. To ask once more for what failed, type "
-                "datamodule.source.retry=true; for fewer images, type datamodule.source.train_per_person=30.\n"
+                f"{self.name}: only {len(enough)} of {len(enough) + len(few)} people have enough images.{lost} Most "
+                f"common reason: {common or 'there are no more lines'}. To retry failed downloads, type "
+                "datamodule.source.retry=true. To use fewer images, type datamodule.source.train_per_person=30.\n"
                 f"{INSTEAD}"
             )
         raise LabsError(
-            f"{self.name}: there are {len(enough)} people with enough images, and the net was built for "
+            f"{self.name}: {len(enough)} people have enough images, but the net was built for "
             f"{self.num_classes}.{lost} Type datamodule.num_classes={len(enough)}."
         )
 
     def _drawn(self) -> Path:
-        """Return the folder of the drawn faces, which are written once."""
-        people = self.num_classes + 1  # and one with too few images
+        """Return the folder of the drawn faces; draw them on the first call."""
+        people = self.num_classes + 1  # one more, who has too few images
         folder = self.root / "embedded" / f"faces_{people}x{self.drawn_per_person}_v{FACES_VERSION}"
         folder.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{folder}.lock"):
@@ -180,16 +181,16 @@ class FaceScrub:
 
 
 def chosen(faces: Sequence[Face], people: str | int | Sequence[str]) -> list[Face]:
-    """Return the faces of the people that are asked for.
+    """Return the faces of the requested people.
 
     Raises:
-        LabsError: The lists do not name somebody, or the word is no course.
+        LabsError: The lists lack a person, or the course is unknown.
     """
     known = sorted({face.person for face in faces})
     key = f"datamodule.source.people={people if isinstance(people, (str, int)) else list(people)}"
     if isinstance(people, int):
         if not 2 <= people <= len(known):
-            raise LabsError(f"{key}: the lists name {len(known)} people; type 2 to {len(known)}, or {ALL}.")
+            raise LabsError(f"{key}: the lists have {len(known)} people; type 2 to {len(known)}, or {ALL}.")
         asked = known[:people]
     elif isinstance(people, str):
         if people not in (ALL, *COURSES):
@@ -198,30 +199,31 @@ def chosen(faces: Sequence[Face], people: str | int | Sequence[str]) -> list[Fac
     else:
         asked = list(people)
         if len(set(asked)) < 2:
-            raise LabsError(f"{key}: expected two names or more.")
+            raise LabsError(f"{key}: expected at least two names.")
     by_name = {name.casefold(): name for name in known}
     missing = [name for name in asked if name.casefold() not in by_name]
     if missing:
         more = ", ..." if len(known) > 8 else ""
         raise LabsError(
-            f"{key}: the lists do not name {', '.join(missing)}. They name {len(known)} people: "
-            f"{', '.join(known[:8])}{more}. Put the other list there, too, or type other names."
+            f"{key}: the lists do not contain {', '.join(missing)}. They contain {len(known)} people: "
+            f"{', '.join(known[:8])}{more}. Add the other list, too, or type other names."
         )
     names = {by_name[name.casefold()] for name in asked}
     return [face for face in faces if face.person in names]
 
 
 def three_ways(labels: np.ndarray, groups: np.ndarray, train: int, seed: int) -> np.ndarray:
-    """Draw the split of each image: of each person `train` for training (0), then validation (1) and test (2) in turn.
+    """Draw the split of each image: `train` images per person for training (0), the rest alternate between 1 and 2.
 
-    Copies stay on one side: of a group that no longer fits into the training images, all go to the rest.
+    Split 1 is for validation and 2 for testing. Copies stay together: a group that no longer fits into the training
+    images goes to the rest as a whole.
 
     Examples:
         >>> np.bincount(three_ways(np.zeros(90, int), np.arange(90), 70, seed=0)).tolist()
         [70, 10, 10]
     """
     splits = np.empty(len(labels), dtype=np.int64)
-    taken: dict[int, int] = {}  # group: split; a group may have images of several people
+    taken: dict[int, int] = {}  # split of each group; a group may have images of several people
     draw = np.random.default_rng(seed)
     for label in np.unique(labels):
         counts = [0, 0, 0]
@@ -238,7 +240,7 @@ def three_ways(labels: np.ndarray, groups: np.ndarray, train: int, seed: int) ->
 
 
 def _with_enough(faces: Sequence[Face], there: Sequence[Face], least: int) -> tuple[list[str], dict[str, int]]:
-    """Return who has enough images, and how many the others have."""
+    """Return the people with enough images, and the number of images of each of the others."""
     counts = dict.fromkeys(sorted({face.person for face in faces}), 0)
     for face in there:
         counts[face.person] += 1

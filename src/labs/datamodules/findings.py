@@ -1,4 +1,4 @@
-"""What a reader of a user's images found: images of each class and split, what was skipped or converted, and copies."""
+"""The report on a user's images: images per class and split, skipped and converted files, and copies."""
 
 import io
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,24 +15,24 @@ from labs.datamodules.folder_listing import Skipped
 if TYPE_CHECKING:
     from labs.datamodules.sources import LabeledImages
 
-FEW = 5  # training images of a class: fewer are pointed out
-SHOWN = 30  # classes and sets of copies that are printed; the files in the run directory have all
-LEAKED = "copies of training images in the test"  # what the numbers of such a run carry
+FEW = 5  # classes with fewer training images are marked
+SHOWN = 30  # classes and sets of copies to print; the files in the run directory have all of them
+LEAKED = "copies of training images in the test"  # the label of such a run
 
 
 class Findings(NamedTuple):
-    """What a reader says beside the images; rows are those of the images."""
+    """What reading the images found, apart from the images; rows are those of the images."""
 
-    place: str  # as it was typed
+    place: str  # as typed by the user
     skipped: list[Skipped]
-    converted: list[list[str]]  # what was done to each image, in words
-    copies: list[list[int]]  # rows of images that are the same
-    near_copies: list[list[int]]  # rows of images that are the same or nearly so
+    converted: list[list[str]]  # the conversions of each image
+    copies: list[list[int]]  # rows of identical images
+    near_copies: list[list[int]]  # rows of identical or nearly identical images
     notes: list[str]
 
 
 def counts_of(found: Findings, rows: Mapping[str, np.ndarray]) -> dict[str, int]:
-    """Return what `metrics.json` tells of what was found."""
+    """Return the counts for `metrics.json`."""
     train, test = (set(rows[split].tolist()) for split in ("train", "test"))
     return {
         "files skipped": len(found.skipped),
@@ -45,12 +45,12 @@ def counts_of(found: Findings, rows: Mapping[str, np.ndarray]) -> dict[str, int]
 
 @rank_zero_only
 def print_report(images: "LabeledImages", rows: Mapping[str, np.ndarray]) -> None:
-    """Print what was found, in short."""
+    """Print a short report."""
     _console().print(*_report(images, rows, SHOWN), sep="\n")
 
 
 def documents_of(images: "LabeledImages", rows: Mapping[str, np.ndarray]) -> dict[str, str]:
-    """Return the files of the run directory: the whole report, and a table with a row for each file found."""
+    """Return the files for the run directory: the full report, and a table with one row per file."""
     text = io.StringIO()
     _console(file=text, width=160).print(*_report(images, rows, None), sep="\n")
     return {"data.txt": text.getvalue(), "data.tsv": _table(images, rows)}
@@ -70,7 +70,7 @@ def _report(images: "LabeledImages", rows: Mapping[str, np.ndarray], most: int |
     done = [Skipped(name, word) for name, words in zip(images.names, found.converted) for word in words]
     if done:
         count = sum(map(bool, found.converted))
-        parts.append(_by_words(f"Converted to upright RGB of 8 bits: {count} images", _grouped(done), most))
+        parts.append(_by_words(f"Converted to upright 8-bit RGB: {count} images", _grouped(done), most))
     near = [copies for copies in found.near_copies if copies not in found.copies]
     for what, sets in (("Copies", found.copies), ("Near copies", near)):
         parts += _copies(what, sets, images, split_of, most)
@@ -80,7 +80,7 @@ def _report(images: "LabeledImages", rows: Mapping[str, np.ndarray], most: int |
 
 
 def _split_of(images: "LabeledImages", rows: Mapping[str, np.ndarray]) -> list[str]:
-    """Return the split of each image; with `datamodule.validation=test` that is both, and called test."""
+    """Return the split of each image; with `datamodule.validation=test` an image is in both, and counts as test."""
     splits = [""] * len(images.names)
     for split in ("train", "val", "test"):
         for row in rows[split]:
@@ -89,7 +89,7 @@ def _split_of(images: "LabeledImages", rows: Mapping[str, np.ndarray]) -> list[s
 
 
 def _classes(images: "LabeledImages", rows: Mapping[str, np.ndarray], most: int | None) -> Table:
-    """Return the table of images by class and split; of many classes the smallest."""
+    """Return the table of images by class and split; of many classes, show only the smallest."""
     shown = [split for split in rows if split != "val" or not np.array_equal(rows["val"], rows["test"])]
     counts = {split: np.bincount(images.labels[rows[split]], minlength=len(images.classes)) for split in shown}
     order = np.arange(len(images.classes))
@@ -99,7 +99,7 @@ def _classes(images: "LabeledImages", rows: Mapping[str, np.ndarray], most: int 
     table.add_column()
     if most is not None and len(order) > most:
         order = np.argsort(counts["train"], kind="stable")[:most]
-        table.title = f"Images of the {most} smallest of {len(images.classes)} classes; data.txt has all"
+        table.title = f"Images in the {most} smallest of {len(images.classes)} classes; data.txt lists all"
     for label in order:
         few = counts["train"][label] < FEW
         notes = ["few"] if few else []
@@ -112,7 +112,7 @@ def _classes(images: "LabeledImages", rows: Mapping[str, np.ndarray], most: int 
 
 
 def _grouped(items: Iterable[Skipped]) -> dict[str, list[str]]:
-    """Return names by reason, the most frequent first; what stands in parentheses is of one file."""
+    """Return the names by reason, most frequent reason first; text in parentheses belongs to a single file."""
     groups: dict[str, list[str]] = {}
     for name, why in items:
         groups.setdefault(why.partition(" (")[0], []).append(name)
@@ -131,7 +131,7 @@ def _by_words(title: str, groups: Mapping[str, Sequence[str]], most: int | None)
 def _copies(
     what: str, sets: Sequence[Sequence[int]], images: "LabeledImages", split_of: Sequence[str], most: int | None
 ) -> list[RenderableType]:
-    """Return the table of one kind of copies; those that lie in several splits or classes first."""
+    """Return the table of one kind of copies; sets in several splits or classes come first."""
     if not sets:
         return []
     marked = []
@@ -149,12 +149,12 @@ def _copies(
         more = f", ... ({len(names)} in all)" if len(listed) < len(names) else ""
         table.add_row(Text(", ".join(listed) + more), Text(", ".join(marks), style="bold red"))
     if most is not None and len(marked) > most:
-        table.add_row(f"... ({len(marked)} in all; data.txt has them)", "")
+        table.add_row(f"... ({len(marked)} in all; data.txt lists them)", "")
     return [table]
 
 
 def _table(images: "LabeledImages", rows: Mapping[str, np.ndarray]) -> str:
-    """Write a row for each file: where it is, its class and split, and what was done with it."""
+    """Return one row per file: its path, class and split, and what was done with it."""
     found = images.findings
     assert found is not None
     same_as: dict[int, str] = {}

@@ -1,4 +1,4 @@
-"""Images of your own: class folders, `train/`, `val/` and `test/` with class folders, or a table of path and label."""
+"""Your own images: class folders, `train/`, `val/` and `test/` with class folders, or a table of paths and labels."""
 
 from pathlib import Path
 from typing import Literal
@@ -17,22 +17,22 @@ from labs.storage.files import written_once
 
 
 class Folder:
-    """Read a folder or a table of images; say what was found, and what was left out and why.
+    """Read a folder or a table of images; report what was found, what was skipped, and why.
 
-    Where the user has no test images, a share is cut, stratified and seeded. Copies, exact and near, stay on one side.
+    If the user has no test images, a stratified, seeded part is held out. Exact and near copies stay in the same split.
 
     Args:
-        path: of the folder, or of a .csv or .tsv file.
-        folder: of all datasets, for what is computed from the images; the embedded ones are written there.
-        embedded: read pieces of photographs that come with the project instead.
-        test_fraction: share of each class that is cut to test on.
-        split_seed: of that cut.
-        near: share of the steps of brightness in which near copies may differ (`labs.datamodules.duplicates`); 0
-            looks for exact copies alone.
-        path_column: of a table.
-        label_column: of a table.
-        split_column: of a table; it need not be there.
-        other_columns: `refuse` or `ignore` further columns of a table.
+        path: a folder, or a .csv or .tsv file.
+        folder: folder of all datasets, for computed files and the embedded images.
+        embedded: use patches of photographs that come with the project instead.
+        test_fraction: fraction of each class that is held out for testing.
+        split_seed: random seed of that split.
+        near: maximum fraction of brightness steps that differ between near copies (`labs.datamodules.duplicates`); 0
+            finds exact copies only.
+        path_column: name of a table's column of paths.
+        label_column: name of a table's column of labels.
+        split_column: name of a table's column of splits, which is optional.
+        other_columns: `refuse` or `ignore` other columns of a table.
     """
 
     def __init__(
@@ -49,17 +49,17 @@ class Folder:
         split_column: str = "split",
         other_columns: Literal["refuse", "ignore"] = "refuse",
     ) -> None:
-        path = path or None  # nothing after the equals sign
+        path = path or None  # an empty value counts as none
         if embedded and path is not None:
             raise LabsError(
-                f"{KEY}={path}: data=embedded brings images of its own; leave data=embedded out to read yours, offline "
-                "with net=efficientnet_lite0 weights=imagenet."
+                f"{KEY}={path}: data=embedded uses its own images; remove data=embedded to use yours. Offline, add "
+                "net=efficientnet_lite0 weights=imagenet."
             )
         if not embedded and path is None:
-            raise LabsError(f"{KEY}: which images? Type the folder that holds them, such as {KEY}=my_photos.")
+            raise LabsError(f"{KEY}: which images? Type their folder, for example {KEY}=my_photos.")
         for name, value in {"test_fraction": test_fraction, "near": near}.items():
             if not 0 <= value < 1 or (name, value) == ("test_fraction", 0):
-                raise LabsError(f"datamodule.source.{name}={value}: expected a share between 0 and 1, such as 0.2.")
+                raise LabsError(f"datamodule.source.{name}={value}: expected a fraction between 0 and 1, such as 0.2.")
         self.path, self.embedded, self.near = path, embedded, near
         self.test_fraction, self.split_seed = test_fraction, split_seed
         self.columns, self.other_columns = (path_column, label_column, split_column), other_columns
@@ -68,10 +68,10 @@ class Folder:
         self.name = "pieces of photographs" if path is None else Path(path).expanduser().resolve().name
 
     def load(self, size: int) -> LabeledImages:
-        """Return the images at `size` pixels, with the user's splits where there are some.
+        """Return the images at `size` pixels, with the user's splits, if any.
 
         Raises:
-            LabsError: the folder or the table cannot be meant, or a class has no image that can be read.
+            LabsError: the folder or the table is not valid, or a class has no readable image.
         """
         path = str(self._written()) if self.path is None else self.path
         listing = list_images(path, self.columns, self.other_columns)
@@ -81,7 +81,7 @@ class Folder:
         )
 
     def _written(self) -> Path:
-        """Return the folder of the embedded images, which are written once."""
+        """Return the folder of the embedded images; write them on the first call."""
         root = self.folder / "embedded" / f"photo_tiles_v{TILES_VERSION}"
         return written_once(root, write_tiles)
 
@@ -89,19 +89,19 @@ class Folder:
 def read_listing(
     listing: Listing, size: int, cache: Path, *, place: str, near: float, fraction: float = 0.2, seed: int = 0
 ) -> LabeledImages:
-    """Read what was listed, and cut a test set where it has none.
+    """Read the listed images, and hold out a test set if there is none.
 
     Args:
-        listing: of the images.
-        size: pixels of the images that are returned.
+        listing: the images to read.
+        size: height and width of the returned images, in pixels.
         cache: folder of decoded images.
-        place: where they are, as it was typed.
-        near: share of the steps of brightness in which near copies may differ; 0 looks for exact copies alone.
-        fraction: share of each class that is cut to test on.
-        seed: of that cut.
+        place: where the images are, as typed by the user.
+        near: maximum fraction of brightness steps that differ between near copies; 0 finds exact copies only.
+        fraction: fraction of each class that is held out for testing.
+        seed: random seed of that split.
 
     Raises:
-        LabsError: a class has no image that can be read.
+        LabsError: a class has no readable image.
     """
     read = read_files(listing.files, size, cache)
     files = [listing.files[row] for row in read.kept]
@@ -136,11 +136,11 @@ def read_listing(
 
 
 def _check_readable(listing: Listing, readable: set[str], skipped: list[Skipped]) -> None:
-    """Refuse a class of which no image is left."""
+    """Raise an error if no image of a class can be read."""
     for label in sorted(set(listing.classes) - readable):
         names = [file.name for file in listing.files if file.label == label]
         why = next(skip.why for skip in skipped if skip.name in names)
         raise LabsError(
-            f"class {label} has no image that can be read: {names[0]} is {why}; {len(names)} files in all. Replace "
-            "them, or take the class out."
+            f"class {label} has no readable image: {names[0]} is {why}; {len(names)} files in all. Replace "
+            "them, or remove the class."
         )

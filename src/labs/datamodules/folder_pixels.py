@@ -1,4 +1,4 @@
-"""Decode the user's images once, and note of each what was converted, its content and its perceptual hash."""
+"""Decode the user's images once, and record the conversions, content and perceptual hash of each."""
 
 import hashlib
 import os
@@ -17,25 +17,25 @@ from labs.datamodules.image_files import READER, UnreadableImageError, read_rgb
 from labs.storage.bars import image_bar
 from labs.storage.stores import stored_or_held
 
-VERSION = 2  # of what is noted; raised whenever that changes
+VERSION = 2  # raised whenever the recorded facts change
 
 
 class Read(NamedTuple):
-    """What was read of files; `converted`, `contents` and `hashes` go by the rows of `pixels`."""
+    """Decoded files; `converted`, `contents` and `hashes` have one entry per row of `pixels`."""
 
-    pixels: np.ndarray  # (images, 3, size, size) uint8, memory-mapped where the disk has room
-    kept: list[int]  # which files they are of
-    unreadable: list[tuple[int, str]]  # which are not, and why
-    converted: list[list[str]]  # in words
-    contents: list[str]  # of `labs.datamodules.duplicates`, as the hashes
+    pixels: np.ndarray  # (images, 3, size, size) uint8, memory-mapped if the disk has room
+    kept: list[int]  # index of the file of each row
+    unreadable: list[tuple[int, str]]  # index of each unreadable file, and why
+    converted: list[list[str]]  # descriptions of conversions
+    contents: list[str]  # from `labs.datamodules.duplicates`, like `hashes`
     hashes: list[str]
 
 
 def read_files(files: Sequence[Listed], size: int, cache: Path) -> Read:
-    """Decode images to squares of `size` pixels, leaving out what cannot be read, unless a store has them already.
+    """Decode images to squares of `size` pixels, skipping unreadable files, unless a store already has them.
 
-    The store is keyed by names, lengths and modification times of the files. Copies are looked for in the images as
-    they are stored by the user, so that they are the same for every size.
+    The store's key is made of names, lengths and modification times of the files. Copies are found in the user's
+    original images, so that they are the same for every size.
 
     Raises:
         LabsError: none of the files is an image.
@@ -56,14 +56,14 @@ def _key(files: Sequence[Listed], size: int) -> str:
         try:
             status = file.path.stat()
             stamp = f"{status.st_size} {status.st_mtime_ns}"
-        except OSError:  # gone meanwhile: the reader says so
+        except OSError:  # deleted since: the reader reports it
             stamp = "none"
         hashed.update(f"{file.name} {stamp}\n".encode())
     return hashed.hexdigest()[:24]
 
 
 def _decode(files: Sequence[Listed], size: int, pixels: np.ndarray) -> dict[str, Any]:
-    """Fill `pixels` in threads (Pillow decodes outside Python's lock); return what there is to know of the files."""
+    """Fill `pixels` in threads (Pillow decodes outside Python's lock); return the facts about the files."""
     notes: dict[int, tuple[list[str], str, str]] = {}
     unreadable: dict[int, str] = {}
 

@@ -1,4 +1,4 @@
-"""Labelled images in three splits: cut, normalised, batched and augmented, wherever they come from."""
+"""Labeled images from any source: split, normalized, batched and augmented."""
 
 import hashlib
 from collections.abc import Iterator
@@ -15,42 +15,42 @@ from labs.datamodules.batches import Batch, Positions, Resident, StoredImages, f
 from labs.datamodules.cached_statistics import cached_statistics
 from labs.datamodules.findings import LEAKED, counts_of, documents_of, print_report
 from labs.datamodules.orders import EpochBatches, share
-from labs.datamodules.sources import LabeledImages, Source, check_classes, tell
+from labs.datamodules.sources import LabeledImages, Source, check_classes, print_splits
 from labs.datamodules.splits import check_fraction, check_same_data, folds_of, split_hash, three_splits
 from labs.datamodules.transforms import Transforms
 from labs.functional.normalization import FIXED, Normalization
 from labs.storage.stores import content
 
-EVALUATED = 16 * 2**20  # bytes of features that are evaluated at once
+EVALUATED = 16 * 2**20  # bytes of features to evaluate at once
 
 
 class ImageClassification(pl.LightningDataModule):
-    """Serve a source's images as normalised batches of one size.
+    """Load a dataset's images as normalized batches of one size.
 
-    The validation split is cut from the training split, stratified and seeded; with `validation="test"` the test set is
-    looked at in every epoch, as hand-outs sometimes do, and the run is labelled so. Crops, mirror images and
-    normalisation run batched on the device that trains, and are a pure function of (seed, epoch, image).
+    The validation split is a stratified, seeded part of the training split. With `validation="test"` the test set is
+    evaluated in every epoch, as in some hand-outs, and the run is labeled "selected on test". Crops, flips and
+    normalization run batched on the training device and are a pure function of (seed, epoch, image).
 
     Args:
-        source: where the images come from.
-        num_classes: classes that the net tells apart; checked against the source.
-        image_size: pixels, height and width of what the net sees.
-        resize: pixels, height and width of what is stored; None is `image_size`, or 8/7 of it where crops are taken.
-        batch_size: images an optimizer step, on each device.
-        shuffle: take the training images in another order in each epoch.
+        source: the dataset.
+        num_classes: number of classes, checked against the source.
+        image_size: height and width of the net's input, in pixels.
+        resize: height and width of the stored images; None is `image_size`, or 8/7 of it with random crops.
+        batch_size: images per optimizer step and device.
+        shuffle: whether to shuffle the training images in each epoch.
         normalization: `imagenet`, `dataset` (measured on the training split), `half` ([-0.5, 0.5]) or `none` ([0, 1]).
-        augment: as `labs.datamodules.transforms.Transforms` takes it.
-        validation: `train` cuts the validation split from the training split, `test` uses the test set, `none` cuts
-            nothing, for methods that select nothing.
-        validation_fraction: share of each class that is cut.
-        split_seed: of that cut, and of the folds.
-        fold: test on this one of `folds` parts of all images, counted from 0, and train on the others, whatever test
-            images the source has; None: on those of the source.
-        folds: how many parts there are.
-        stratified: cut each class into folds by itself.
-        seed: of the data order and the augmentation.
-        num_workers: loader processes; 0 is fastest for images that are decoded already.
-        embedded: whether the source's images are the offline ones.
+        augment: settings of `labs.datamodules.transforms.Transforms`.
+        validation: `train` holds out a part of the training split, `test` uses the test set, and `none` has no
+            validation split, for methods that select nothing.
+        validation_fraction: fraction of each class to hold out.
+        split_seed: random seed of that split, and of the folds.
+        fold: cross-validation: test on this one of `folds` parts of all images, counted from 0, and train on the
+            others, ignoring the source's test set; None uses the source's test set.
+        folds: number of parts.
+        stratified: whether to divide each class into folds separately.
+        seed: random seed of the data order and the augmentation.
+        num_workers: loader processes; 0 is fastest, because the images are already decoded.
+        embedded: whether the source's images are embedded data.
     """
 
     def __init__(
@@ -85,12 +85,11 @@ class ImageClassification(pl.LightningDataModule):
                 raise LabsError(f"datamodule.{name}={value}: expected {least} or more.")
         if folds < 2 or (fold is not None and not 0 <= fold < folds):
             raise LabsError(
-                f"datamodule.fold={fold}: with datamodule.folds={folds} (2 or more) there are the folds 0 to "
-                f"{folds - 1}."
+                f"datamodule.fold={fold}: expected 0 to {folds - 1}, because datamodule.folds={folds} (2 or more)."
             )
         if resize < image_size:
             raise LabsError(
-                f"datamodule.resize={resize}: images are stored smaller than the net sees them "
+                f"datamodule.resize={resize}: stored images are smaller than the net's input "
                 f"(datamodule.image_size={image_size}); type datamodule.resize={image_size} or more."
             )
         check_fraction(validation_fraction)
@@ -103,11 +102,11 @@ class ImageClassification(pl.LightningDataModule):
         self.normalization: Normalization | None = None  # known after setup
         self.shuffle = shuffle
         self._loaded: LabeledImages | None = None
-        self._content = ""  # names the pixels, once somebody asks
-        self._resident: dict[str, Resident] = {}  # splits that are gathered by position, on the device that trains
-        self.documents: dict[str, str] = {}  # files of the run directory that say what was found, by name
-        self.found: dict[str, int] = {}  # the same in counts
-        self.served: set[str] = set()  # of those, the ones that hold features in place of images
+        self._content = ""  # digest of the pixels, computed when needed
+        self._resident: dict[str, Resident] = {}  # splits that are indexed by position on the training device
+        self.documents: dict[str, str] = {}  # reports for the run directory, by file name
+        self.found: dict[str, int] = {}  # their counts
+        self.served: set[str] = set()  # splits that load features instead of images
 
     @property
     def dataset(self) -> str:
@@ -116,7 +115,7 @@ class ImageClassification(pl.LightningDataModule):
 
     @property
     def labels(self) -> list[str]:
-        """What every number of a run on this data must carry."""
+        """The labels that every number of a run on this data must show."""
         notes = {
             "embedded data": self.embedded,
             "selected on test": self.validation == "test",
@@ -125,7 +124,7 @@ class ImageClassification(pl.LightningDataModule):
         return [note for note, true in notes.items() if true]
 
     def facts(self) -> dict[str, Any]:
-        """Say what `metrics.json` tells of the data."""
+        """Return the facts about the data for `metrics.json`."""
         return {
             "labels": self.labels,
             "counts": {split: len(rows) for split, rows in self.rows.items()},
@@ -137,13 +136,15 @@ class ImageClassification(pl.LightningDataModule):
         }
 
     def prepare_data(self) -> None:
-        """Download or draw and decode, once, before the processes of a run part ways."""
+        """Download or draw and decode the images, once, before the processes of a run start."""
         self._loaded = self._loaded or self.source.load(self.resize)
 
     def setup(self, stage: str) -> None:
-        """Cut the splits and choose the normalisation."""
+        """Split the images and choose the normalization."""
         if stage == "fit" and self.validation == "none":
-            raise LabsError("datamodule.validation=none: training selects an epoch; type datamodule.validation=train.")
+            raise LabsError(
+                "datamodule.validation=none: training needs a validation split; type datamodule.validation=train."
+            )
         if self.normalization is not None:
             return
         images = self._loaded = self._loaded or self.source.load(self.resize)
@@ -153,7 +154,7 @@ class ImageClassification(pl.LightningDataModule):
             cut = folds_of(images.labels, self.folds, self.split_seed, stratified=self.stratified, groups=images.groups)
             images = images._replace(is_test=cut == self.fold, is_val=None)
         if not images.is_test.any():
-            raise LabsError(f"{self.source.name} has no test images of its own: type datamodule.fold=0.")
+            raise LabsError(f"{self.source.name} has no test set; type datamodule.fold=0.")
         self.rows = three_splits(images, self.validation, self.validation_fraction, self.split_seed)
         self.split_hash = split_hash(images.names, self.rows)
         self.images = {split: StoredImages(images.pixels, images.labels, rows) for split, rows in self.rows.items()}
@@ -168,28 +169,28 @@ class ImageClassification(pl.LightningDataModule):
             print_report(images, self.rows)
             self.documents, self.found = documents_of(images, self.rows), counts_of(images.findings, self.rows)
         measured = self.normalization if self.normalization_name == "dataset" else None
-        tell(self.source.name, self.rows, len(self.classes), self.labels, measured)
+        print_splits(self.source.name, self.rows, len(self.classes), self.labels, measured)
 
     def train_dataloader(self) -> DataLoader[Batch]:
-        """Serve the training split in an order that is a function of (seed, epoch)."""
+        """Load the training split in an order that is a function of (seed, epoch)."""
         return self._loader("train", shuffle=self.shuffle)
 
     def val_dataloader(self) -> DataLoader[Batch]:
-        """Serve the validation split in order."""
+        """Load the validation split in order."""
         return self._loader("val")
 
     def test_dataloader(self) -> DataLoader[Batch]:
-        """Serve the test split in order."""
+        """Load the test split in order."""
         return self._loader("test")
 
     def transfer_batch_to_device(self, batch: Batch | Tensor, device: torch.device, dataloader_idx: int) -> Any:
-        """Move a batch to the device, or gather there what came as positions."""
+        """Move a batch to the device; if it is positions, gather their images or features there."""
         if isinstance(batch, Tensor):
             return self._resident[split_of(self.trainer)].batch(batch, device, self._epoch())
         return super().transfer_batch_to_device(batch, device, dataloader_idx)
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
-        """Crop, mirror and normalise images on the device that trains; features are ready."""
+        """Crop, flip and normalize images on the training device; features are left unchanged."""
         split = split_of(self.trainer)
         if split in self.served:
             return batch
@@ -197,24 +198,24 @@ class ImageClassification(pl.LightningDataModule):
         return batch._replace(images=self.transformed(batch.images, batch.positions, epoch))
 
     def transformed(self, images: Tensor, positions: Tensor, epoch: int | None) -> Tensor:
-        """Return stored images as the net sees them: (batch, channels, image_size, image_size), normalised.
+        """Return the net's input for stored images: (batch, channels, image_size, image_size), normalized.
 
         Args:
             images: uint8 (batch, channels, height, width).
-            positions: (batch,) where each stands in its split.
-            epoch: of training, counted from 0; None for evaluation.
+            positions: index of each image in its split, (batch,).
+            epoch: training epoch, counted from 0; None for evaluation.
         """
         if epoch is None:
             return self.transforms.evaluation(images)
         return self.transforms.training(images, positions, epoch, len(self.rows["train"]))
 
     def every(self, split: str, device: torch.device, views: int | None = None) -> Iterator[Tensor]:
-        """Yield all images of a split as the net sees them, in order, batch by batch.
+        """Yield the net's input for all images of a split, in order, batch by batch.
 
         Args:
             split: `train`, `val` or `test`.
-            device: where they are transformed.
-            views: of training images; one view after the other. None: as evaluation sees them.
+            device: device to transform them on.
+            views: number of augmented views of training images, one view after the other; None: as in evaluation.
         """
         batches = torch.arange(len(self.rows[split])).split(self.batch_size)
         for epoch in range(views) if views else (None,):
@@ -223,27 +224,27 @@ class ImageClassification(pl.LightningDataModule):
                 yield self.transformed(images, positions.to(device), epoch)
 
     def key(self, split: str, views: int | None = None) -> dict[str, Any]:
-        """Say what the images that `every` yields depend on, in plain words and numbers."""
+        """Return everything that the images of `every` depend on, as strings and numbers."""
         assert self._loaded is not None
         rows = hashlib.sha256(self.rows[split].tobytes()).hexdigest()
         self._content = self._content or content(self._loaded.pixels)
         return {"pixels": self._content, "rows": rows, "views": views, **self.transforms.key(views)}
 
     def serve_features(self, split: str, features: np.ndarray, *, dtype: torch.dtype, views: int | None) -> None:
-        """Serve, from the next loader on, features in place of a split's images.
+        """Load features instead of a split's images, starting with the next loader.
 
         Args:
             split: `train`, `val` or `test`.
             features: (views * images, ...) in the order of `every`.
-            dtype: what their bits mean.
-            views: as in `every`; an epoch takes view epoch % views.
+            dtype: type of their bits.
+            views: as in `every`; an epoch uses view epoch % views.
         """
         labels = self.images[split].labels[self.rows[split]]
         self._resident[split] = Resident(features, labels, views=views or 1, dtype=dtype)
         self.served.add(split)
 
     def state_dict(self) -> dict[str, Any]:
-        """Save what a prediction needs beside the weights, as plain numbers and words."""
+        """Return what predictions need in addition to the weights, as numbers and strings."""
         assert self.normalization is not None
         return {
             "normalization": self.normalization.as_dict(),
@@ -254,7 +255,7 @@ class ImageClassification(pl.LightningDataModule):
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Refuse to go on from a checkpoint whose splits were others."""
+        """Refuse to resume from a checkpoint with different splits."""
         check_same_data(state_dict, self.state_dict(), "split_hash")
 
     def _epoch(self) -> int:

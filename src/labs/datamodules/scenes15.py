@@ -1,4 +1,4 @@
-"""15-Scene: 4,485 gray photographs of 15 kinds of places (Lazebnik, Schmid and Ponce, CVPR 2006), or gray patches."""
+"""15-Scene: 4,485 gray photographs of 15 scene categories (Lazebnik, Schmid and Ponce, CVPR 2006), or gray patches."""
 
 import re
 from collections import Counter
@@ -14,7 +14,7 @@ from labs.datamodules.embedded.photo_patches import CLASSES, PATCHES_VERSION, wr
 from labs.datamodules.folder_listing import KEY, LEFTOVERS, SPLITS, Listing, list_images
 from labs.datamodules.image_files import suffixes
 from labs.datamodules.pixels import decode_images
-from labs.datamodules.sources import LabeledImages, say, say_found
+from labs.datamodules.sources import LabeledImages, print_found, say
 from labs.storage.fetch import Archive, fetch
 from labs.storage.files import typed_path, written_once
 from labs.storage.unpack import unpack
@@ -43,28 +43,28 @@ IMAGES = {
     "tallbuilding": 356,
     "office": 215,
     "store": 315,
-}  # of each class, without the letters of who collected it (MITcoast, CALsuburb, PARoffice)
-TRAIN = 100  # images of each class in the usual protocol; the other 2,985 are for testing
-DEPTH = 4  # folders that an archive may put around the classes
+}  # per class, without the collector's prefix (MITcoast, CALsuburb, PARoffice)
+TRAIN = 100  # training images per class in the usual protocol; the other 2,985 are for testing
+DEPTH = 4  # maximum number of nested folders around the classes
 
 
 class Scenes15:
-    """Read 15-Scene from any of the layouts in circulation, downloaded or a folder of the user's.
+    """Read 15-Scene in any common layout, downloaded or from the user's folder.
 
-    Class folders (`MITcoast/`, or numbered from `00` on), or `train/` and `test/` with class folders; either may lie
-    inside further folders, such as `15SceneData/`. Where the folder has no `train/` and `test/`, the training images of
-    each class are drawn. Gray becomes three equal channels.
+    The layout is class folders (`MITcoast/`, or numbered from `00`), or `train/` and `test/` with class folders. Either
+    can be inside other folders, such as `15SceneData/`. Without `train/` and `test/`, the training images of each class
+    are drawn at random. Gray becomes three equal channels.
 
     Args:
         path: the folder with the images; None: the archive, which is downloaded and verified.
-        folder: of all datasets.
-        split: `drawn` draws the training images by `seed`, `first` takes the first file names of each class. Without
+        folder: folder of all datasets.
+        split: `drawn` draws the training images by `seed`, `first` uses the first file names of each class. Without
             effect for a folder with `train/` and `test/`.
-        train_per_class: training images of each class that are drawn, or cut from pictures.
-        test_per_class: patches to test on, of each picture; for the embedded ones alone.
-        seed: of the draw, or of the embedded patches.
-        embedded: cut gray patches from photographs that come with the project instead.
-        skip_unreadable: leave out images that cannot be decoded.
+        train_per_class: training images, or embedded training patches, per class.
+        test_per_class: embedded test patches per class; without effect on photographs.
+        seed: random seed of the split, or of the embedded patches.
+        embedded: use gray patches of photographs that come with the project instead.
+        skip_unreadable: skip images that cannot be decoded.
     """
 
     def __init__(
@@ -79,9 +79,9 @@ class Scenes15:
         embedded: bool = False,
         skip_unreadable: bool = False,
     ) -> None:
-        path = path or None  # nothing after the equals sign
+        path = path or None  # an empty value counts as none
         if embedded and path is not None:
-            raise LabsError(f"{KEY}={path}: data=embedded brings images of its own; leave one of the two out.")
+            raise LabsError(f"{KEY}={path}: data=embedded uses its own images; remove one of the two.")
         for name, value, least in (("train_per_class", train_per_class, 2), ("test_per_class", test_per_class, 1)):
             if value < least:
                 raise LabsError(f"datamodule.source.{name}={value}: expected {least} or more.")
@@ -92,10 +92,11 @@ class Scenes15:
         self.cache = self.folder / "cache"
 
     def load(self, size: int) -> LabeledImages:
-        """Return the images at `size` pixels, with the test images of the folder or those that are not drawn.
+        """Return the images at `size` pixels; the test set is that of the folder, or all images not drawn for training.
 
         Raises:
-            LabsError: there are no images, of one class only, too few of a class, or some that cannot be decoded.
+            LabsError: there are no images, only one class, too few images in a class, or images that cannot be
+                decoded.
         """
         root = self._embedded() if self.embedded else typed_path(self.path, KEY) if self.path else self._online()
         listing = list_images(str(inner_folder(root)))
@@ -107,9 +108,7 @@ class Scenes15:
         if listing.splits:
             is_test = np.array([file.split == "test" for file in files])
             if not is_test.any():
-                raise LabsError(
-                    f"{root}: it has train/, and no images in test/; add test/, or take train/ as the folder."
-                )
+                raise LabsError(f"{root}: there are no images in test/; add some, or type the train/ folder instead.")
         else:
             is_test = ~chosen(
                 names, labels, self.train_per_class, classes, self.seed if self.split == "drawn" else None
@@ -120,13 +119,11 @@ class Scenes15:
         )
         for side, rows in (("training", ~is_test), ("test", is_test)):
             if emptied := set(range(len(classes))) - set(labels[kept][rows[kept]].tolist()):
-                raise LabsError(
-                    f"{root}: class {classes[min(emptied)]} has no {side} image that can be read; add some."
-                )
+                raise LabsError(f"{root}: class {classes[min(emptied)]} has no readable {side} image; add some.")
         others = Counter(skip.why for skip in listing.skipped)
-        others["no image"] += len(listing.files) - len(files)
-        said = {word: count for word, count in converted.items() if word != "grey"}  # all of them are
-        say_found(self.name, len(kept), len(classes), others, said)
+        others["not an image"] += len(listing.files) - len(files)
+        unusual = {word: count for word, count in converted.items() if word != "gray"}  # all of them are gray
+        print_found(self.name, len(kept), len(classes), others, unusual)
         is_val = np.array([file.split == "val" for file in files])[kept]
         return LabeledImages(
             pixels,
@@ -138,12 +135,14 @@ class Scenes15:
         )
 
     def _count(self, listing: Listing, labels: np.ndarray, classes: list[str], is_test: np.ndarray) -> None:
-        """Refuse an archive with other images than 15-Scene has; of the user's folder, say what is different."""
+        """Compare the images with 15-Scene: raise an error for the archive, print a note for the user's folder."""
         if self.embedded:
             return
         found = dict(zip(map(plain_name, classes), np.bincount(labels).tolist(), strict=True))
         wrong = [
-            f"{name} {found[name]} for {count}" for name, count in IMAGES.items() if found.get(name, count) != count
+            f"{name} {found[name]} instead of {count}"
+            for name, count in IMAGES.items()
+            if found.get(name, count) != count
         ]
         wrong += [f"no {name}" for name in IMAGES if name not in found and set(IMAGES) & set(found)]
         total, tested = sum(IMAGES.values()), int(is_test.sum())
@@ -151,10 +150,10 @@ class Scenes15:
             if listing.splits and tested != total - TRAIN * len(IMAGES):
                 say(f"15-Scene: {tested:,} of {total:,} images are for testing, usually 2,985", [])
             return
-        what = f"{listing.root}: found {len(labels):,} images of {len(classes)} classes, 15-Scene has {total:,} of 15"
+        what = f"{listing.root}: found {len(labels):,} images in {len(classes)} classes; 15-Scene has {total:,} in 15"
         what += f" ({', '.join(wrong[:4])}{', ...' * (len(wrong) > 4)})" if wrong else ""
         if self.path is None:
-            raise LabsError(f"{what}. Delete the folder {listing.root} and run again to unpack it anew.")
+            raise LabsError(f"{what}. Delete the folder {listing.root} and run again to unpack it again.")
         say(f"note: {what}", [])
 
     def _online(self) -> Path:
@@ -168,14 +167,15 @@ class Scenes15:
                 except LabsError as error:
                     instead = (
                         f"If you have the images in any layout, type {KEY}=<folder>. "
-                        "Without them, add data=embedded to the same command: small, offline, labelled so."
+                        "Without them, add data=embedded to the same command: it uses gray patches of photographs, "
+                        "and the results say so."
                     )
                     raise LabsError(f"{error}\n{instead}") from error
                 unpack(archive, unpacked)
         return unpacked
 
     def _embedded(self) -> Path:
-        """Return the folder of the embedded patches, which are written once."""
+        """Return the folder of the embedded patches; write them on the first call."""
         count = f"{self.train_per_class}+{self.test_per_class}"
         root = self.folder / "embedded" / f"photo_patches_{count}_seed{self.seed}_v{PATCHES_VERSION}"
         write = partial(write_patches, train=self.train_per_class, test=self.test_per_class, seed=self.seed)
@@ -183,7 +183,7 @@ class Scenes15:
 
 
 def inner_folder(root: Path) -> Path:
-    """Return the folder of the classes, or of `train/` and `test/`: archives put one or more folders around them."""
+    """Return the folder of the classes, or of `train/` and `test/`: archives often nest them in other folders."""
     for _ in range(DEPTH):
         if not root.is_dir():
             break
@@ -196,7 +196,7 @@ def inner_folder(root: Path) -> Path:
 
 
 def plain_name(name: str) -> str:
-    """Return the name of a class as all archives have it.
+    """Return a class name without the differences between archives.
 
     Examples:
         >>> [plain_name(name) for name in ("MITinsidecity", "PARoffice", "living room", "03")]
@@ -206,13 +206,13 @@ def plain_name(name: str) -> str:
 
 
 def chosen(names: list[str], labels: np.ndarray, count: int, classes: list[str], seed: int | None) -> np.ndarray:
-    """Mark `count` images of each class to learn from: drawn by `seed`, or with None the first names in order.
+    """Mark `count` training images per class: drawn by `seed`, or the first names in order if it is None.
 
     Returns:
         A boolean array (images,).
 
     Raises:
-        LabsError: a class has no more images than that, and none would be left to test on.
+        LabsError: a class has no more than `count` images, so that none would be left for testing.
     """
     marked = np.zeros(len(names), dtype=bool)
     draw = None if seed is None else np.random.default_rng(seed)
@@ -220,8 +220,8 @@ def chosen(names: list[str], labels: np.ndarray, count: int, classes: list[str],
         members = np.array(sorted(np.flatnonzero(labels == label), key=lambda row: names[int(row)]))
         if len(members) <= count:
             raise LabsError(
-                f"class {classes[label]} has {len(members)} images; {count} are to learn from, and none would be left "
-                f"to test on. Add images, or type datamodule.source.train_per_class={max(len(members) // 2, 2)}."
+                f"class {classes[label]} has {len(members)} images: {count} are for training, so none would be left "
+                f"for testing. Add some, or type datamodule.source.train_per_class={max(len(members) // 2, 2)}."
             )
         marked[(members if draw is None else draw.permutation(members))[:count]] = True
     return marked

@@ -1,4 +1,4 @@
-"""What the sources of small pictures (MNIST, MNIST-M, CIFAR-10) share: their archives, and stores of their pixels."""
+"""Shared code for datasets of small images (MNIST, MNIST-M, CIFAR-10): their archives, and stores of their pixels."""
 
 import hashlib
 import json
@@ -14,24 +14,24 @@ from labs.datamodules.sources import LabeledImages
 from labs.storage.fetch import Archive, fetch
 from labs.storage.stores import stored_or_held
 
-VERSION = 1  # of how pixels are read, padded and resized: other pixels from the same files are another version
+VERSION = 1  # of reading, padding and resizing; raised when the same files give different pixels
 
 
-def fetch_or_say_embedded(archive: Archive, folder: Path) -> Path:
-    """Return the path of a verified archive in `folder`, downloading it if it is not there.
+def fetch_or_suggest_embedded(archive: Archive, folder: Path) -> Path:
+    """Return the path of a verified archive in `folder`; download it if it is missing.
 
     Raises:
-        LabsError: as `labs.storage.fetch.fetch`, with the way to do without the dataset.
+        LabsError: see `labs.storage.fetch.fetch`; the message also suggests data=embedded.
     """
     try:
         return fetch(archive, folder)
     except LabsError as error:
-        instead = "Without the dataset, add data=embedded to the same command: small, offline, labelled so."
+        instead = "Without the dataset, add data=embedded to the same command: it is offline, and the results say so."
         raise LabsError(f"{error}\n{instead}") from error
 
 
 def digests(*archives: Archive) -> dict[str, str]:
-    """Return what each archive must be, by name: what pixels are made from."""
+    """Return the expected digest of each archive by name, to identify what pixels are made from."""
     return {archive.name: f"{archive.algorithm} {archive.digest}" for archive in archives}
 
 
@@ -41,16 +41,16 @@ def sized_pixels(
     cache: Path,
     read: Callable[[], tuple[np.ndarray, Mapping[str, Any]]],
 ) -> tuple[np.ndarray, Mapping[str, Any]]:
-    """Return a dataset's pixels at one size from a store, reading and resizing them only when there is none.
+    """Return a dataset's pixels at one size from a store; read and resize them only if there is none.
 
     Args:
-        made_from: what tells these pixels from others, as plain words and numbers; it is kept with them.
+        made_from: what identifies these pixels, as strings and numbers; it is stored with them.
         shape: (images, channels, size, size).
-        cache: the source's; the stores lie in `<cache>/pixels/`.
-        read: returns all pixels at their own size, uint8, and facts to keep with them.
+        cache: the source's cache; the stores are in `<cache>/pixels/`.
+        read: returns all pixels at their original size, uint8, and facts to store with them.
 
     Returns:
-        The pixels, memory-mapped where the disk has room, and the facts.
+        The pixels, memory-mapped if the disk has room, and the facts.
     """
     recipe = {"version": VERSION, "size": shape[-1], "made_from": made_from}
     key = hashlib.sha256(json.dumps(recipe).encode()).hexdigest()[:24]
@@ -64,7 +64,7 @@ def sized_pixels(
 
 
 def labeled(pixels: np.ndarray, labels: Sequence[Any], classes: Sequence[str]) -> LabeledImages:
-    """Put a training and a test set together: `labels` are those of each, `pixels` of both, in this order."""
+    """Combine a training and a test set: `labels` is a list for each, `pixels` is for both, in this order."""
     train, test = (np.asarray(part, dtype=np.int64) for part in labels)
     names = [f"{split}_{row:05d}" for split, part in (("train", train), ("test", test)) for row in range(len(part))]
     is_test = np.arange(len(pixels)) >= len(train)

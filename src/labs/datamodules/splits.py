@@ -1,4 +1,4 @@
-"""Split rules: pure functions of names, labels and groups."""
+"""Rules for splitting images: pure functions of names, labels and groups."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -13,14 +13,14 @@ from labs.datamodules.sources import LabeledImages
 def first_k(names: Sequence[str], labels: np.ndarray, k: int = 15, classes: Sequence[str] = ()) -> np.ndarray:
     """Mark the first `k` file names of each class, in ascending order, as test images.
 
-    Hand-out 000, question 1, with k = 15; the sort is by code points, as Python sorts strings. `classes` are the names
-    that errors use.
+    This is hand-out 000, question 1, with k = 15. Names are sorted by code points, as Python sorts strings. `classes`
+    are the class names for error messages.
 
     Returns:
         A boolean array (images,), True for test images.
 
     Raises:
-        LabsError: a class has no more than `k` images, so that nothing would be left to train on.
+        LabsError: a class has no more than `k` images, so that none would be left for training.
 
     Examples:
         >>> first_k(["b", "a", "c"], np.array([0, 0, 0]), k=2).tolist()
@@ -31,8 +31,8 @@ def first_k(names: Sequence[str], labels: np.ndarray, k: int = 15, classes: Sequ
         members = sorted(np.flatnonzero(labels == label), key=lambda row: names[int(row)])
         if len(members) <= k:
             raise LabsError(
-                f"class {_name(label, classes)} has {len(members)} images; the first {k} are its test set, none is "
-                "left to train on. Add images to its folder, or type datamodule.source.split=official."
+                f"class {_name(label, classes)} has {len(members)} images: the first {k} are its test set, so none "
+                "is left for training. Add images to its folder, or type datamodule.source.split=official."
             )
         is_test[members[:k]] = True
     return is_test
@@ -41,22 +41,22 @@ def first_k(names: Sequence[str], labels: np.ndarray, k: int = 15, classes: Sequ
 def stratified_holdout(
     labels: np.ndarray, fraction: float, seed: int, classes: Sequence[str] = (), groups: np.ndarray | None = None
 ) -> np.ndarray:
-    """Mark a share of every class, drawn by `seed`, as held out; at least one image of each class stays on either side.
+    """Mark a fraction of every class, drawn by `seed`, as held out; both parts get at least one image of each class.
 
-    Of a group all images are held out, or none; it counts as one image, of the class of its first.
+    A group is held out as a whole or not at all. It counts as one image, with the class of its first image.
 
     Args:
-        labels: class of each image, shape (images,).
-        fraction: share to hold out, in (0, 1).
-        seed: of the draw; the same seed gives the same images on every machine.
-        classes: their names, for errors.
-        groups: of each image, shape (images,); None: each image is one.
+        labels: class of each image, (images,).
+        fraction: fraction to hold out, in (0, 1).
+        seed: random seed; the same seed gives the same images on every machine.
+        classes: class names for error messages.
+        groups: group of each image, (images,); None: each image is its own group.
 
     Returns:
         A boolean array (images,), True for images held out.
 
     Raises:
-        LabsError: a fraction outside (0, 1), or a class of one image or group.
+        LabsError: the fraction is outside (0, 1), or a class has only one image or group.
     """
     check_fraction(fraction)
     if groups is not None:
@@ -69,8 +69,8 @@ def stratified_holdout(
         members = np.flatnonzero(labels == label)
         if len(members) < 2:
             raise LabsError(
-                f"class {_name(label, classes)} has one training image: it cannot be cut into training and validation. "
-                "Add images to it, or leave the class out."
+                f"class {_name(label, classes)} has one training image, too few to split into training and validation. "
+                "Add images to it, or remove the class."
             )
         count = min(max(round(fraction * len(members)), 1), len(members) - 1)
         held_out[draw.permutation(members)[:count]] = True
@@ -80,20 +80,20 @@ def stratified_holdout(
 def folds_of(
     labels: np.ndarray, folds: int, seed: int, *, stratified: bool = True, groups: np.ndarray | None = None
 ) -> np.ndarray:
-    """Return the fold of each image, drawn by `seed`: every image is in one of them, from 0 to `folds` - 1.
+    """Return the fold of each image, from 0 to `folds` - 1, drawn by `seed`.
 
-    Of `n` images of a class fold 0 has `n // folds`, and what is left over goes to the other folds in turn, class after
-    class. Of a group all images are in one fold; it counts as one image, of the class of its first.
+    If a class has `n` images, fold 0 gets `n // folds` of them, and the remainder goes to the other folds in turn,
+    class after class. A group is in one fold as a whole. It counts as one image, with the class of its first image.
 
     Args:
-        labels: class of each image, shape (images,).
-        folds: how many.
-        seed: of the draw.
-        stratified: cut each class by itself; otherwise all images together, whatever they show.
-        groups: of each image, shape (images,); None: each image is one.
+        labels: class of each image, (images,).
+        folds: number of folds.
+        seed: random seed.
+        stratified: whether to divide each class separately; otherwise all images are divided together.
+        groups: group of each image, (images,); None: each image is its own group.
 
     Returns:
-        An array (images,) of whole numbers.
+        An integer array (images,).
 
     Examples:
         >>> np.bincount(folds_of(np.repeat([0, 1], [7, 12]), folds=5, seed=0)).tolist()
@@ -116,13 +116,13 @@ def folds_of(
 
 
 def _check_groups(labels: np.ndarray, of_groups: np.ndarray, classes: Sequence[str]) -> None:
-    """Refuse a class whose images are all copies of one another, or of images of other classes."""
+    """Raise an error if all images of a class are copies of each other, or of images in other classes."""
     for label in np.unique(labels):
         images, groups = (int((found == label).sum()) for found in (labels, of_groups))
         if groups < 2 <= images:
             raise LabsError(
-                f"class {_name(label, classes)} has {images} images to cut, all of them copies of one another or of "
-                "images of other classes, which must stay together. Add other images to it, or leave the class out."
+                f"class {_name(label, classes)} cannot be split: all {images} images are copies of each other or of "
+                "images in other classes, and copies must stay together. Add other images, or remove the class."
             )
 
 
@@ -131,13 +131,13 @@ def _name(label: int, classes: Sequence[str]) -> str:
 
 
 def check_fraction(fraction: float) -> None:
-    """Refuse a validation fraction outside (0, 1)."""
+    """Raise an error if a validation fraction is outside (0, 1)."""
     if not 0 < fraction < 1:
-        raise LabsError(f"datamodule.validation_fraction={fraction}: expected a share between 0 and 1, such as 0.1.")
+        raise LabsError(f"datamodule.validation_fraction={fraction}: expected a fraction in (0, 1), such as 0.1.")
 
 
 def check_same_data(saved: Mapping[str, Any], here: Mapping[str, Any], *keys: str) -> None:
-    """Refuse to go on from a checkpoint whose datamodule had another state than this run's, in one of the keys."""
+    """Refuse to resume from a checkpoint whose datamodule differs from this run's in one of the keys."""
     for key in keys:
         if saved[key] != here[key]:
             raise LabsError(
@@ -147,7 +147,7 @@ def check_same_data(saved: Mapping[str, Any], here: Mapping[str, Any], *keys: st
 
 
 def split_hash(names: Sequence[str], splits: dict[str, np.ndarray]) -> str:
-    """Return a digest of which image is in which split; two runs are comparable when it is the same."""
+    """Return a digest of which image is in which split; runs with the same digest are comparable."""
     digest = hashlib.sha256()
     for split, rows in sorted(splits.items()):
         digest.update(f"{split}:{len(rows)}\n".encode())
@@ -157,16 +157,16 @@ def split_hash(names: Sequence[str], splits: dict[str, np.ndarray]) -> str:
 
 
 def three_splits(images: LabeledImages, validation: str, fraction: float, seed: int) -> dict[str, np.ndarray]:
-    """Return the rows of the training, the validation and the test split.
+    """Return the rows of the training, validation and test splits.
 
     Args:
-        images: of a source.
-        validation: `train` takes the source's own validation images; where it has none, a share of the training images
-            is cut, stratified by class, of a group all or none. Groups of the same classes, in the same order, are cut
-            alike, so that two sources that show the same things hold out the same. `test` is the test split again;
-            `none` leaves out the validation split, and what the source has of it.
-        fraction: share of each class that is cut.
-        seed: of that cut.
+        images: images of a source.
+        validation: `train` uses the source's validation images; if there are none, a stratified part of the training
+            images is held out, with whole groups. Two sources with equal groups and classes, in the same order, hold
+            out the same groups. `test` uses the test split for validation, too. `none` has no validation split, and
+            ignores the source's.
+        fraction: fraction of each class to hold out.
+        seed: random seed of that split.
     """
     is_val = np.zeros(len(images.labels), dtype=bool) if images.is_val is None else images.is_val
     train, val, test = (np.flatnonzero(rows) for rows in (~images.is_test & ~is_val, is_val, images.is_test))

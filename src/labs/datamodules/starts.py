@@ -1,4 +1,4 @@
-"""Where points begin that roll down a curve: at places that are typed, or at random ones."""
+"""Starting points for descents on a curve: given or random."""
 
 from typing import Any
 
@@ -14,15 +14,15 @@ MOST = 10_000
 
 
 class Starts(pl.LightningDataModule):
-    """Hand over where points begin, in one batch, (points,); there is nothing to download.
+    """Provide starting points in one batch, (points,); there is nothing to download.
 
     Args:
-        points: where; None: at random places.
-        count: of random places.
-        low: the least random place.
-        high: the greatest.
-        seed: of random places.
-        embedded: whether this run is labeled as the offline one; the points are the same.
+        points: the starting points, or None for random ones.
+        count: number of random points.
+        low: lower end of the random points.
+        high: upper end of the random points.
+        seed: random seed of the points.
+        embedded: whether to label the run as embedded data; the points are the same.
     """
 
     def __init__(
@@ -43,19 +43,19 @@ class Starts(pl.LightningDataModule):
 
     @property
     def labels(self) -> list[str]:
-        """What every number and picture of this run must carry."""
+        """The labels that every number and picture of this run must show."""
         return ["embedded data"] if self.embedded else []
 
     def facts(self) -> dict[str, Any]:
-        """Say what `metrics.json` tells of the data."""
+        """Return the facts about the data for `metrics.json`."""
         return {"labels": self.labels, "counts": {}, "starts": len(self.starts)}
 
     def train_dataloader(self) -> DataLoader[Tensor]:
-        """Serve the starts, in one batch."""
-        return DataLoader([self.starts], batch_size=None)  # type: ignore[arg-type]  # a list does as a dataset
+        """Load the starting points, in one batch."""
+        return DataLoader([self.starts], batch_size=None)  # type: ignore[arg-type]  # a list works as a dataset
 
     def test_dataloader(self) -> DataLoader[Tensor]:
-        """Serve the starts, in one batch."""
+        """Load the starting points, in one batch."""
         return self.train_dataloader()
 
 

@@ -1,4 +1,4 @@
-"""A table of images, a .csv or .tsv file: their paths, their classes and, if it has such a column, their splits."""
+"""A table of images, a .csv or .tsv file with their paths, their classes and, optionally, their splits."""
 
 import csv
 import difflib
@@ -13,13 +13,12 @@ from labs.storage.files import printable
 
 
 def in_table(table: Path, typed: str, columns: Sequence[str], others: str) -> Listing:
-    """List the images that a table names; see `labs.datamodules.folder_listing.list_images`.
+    """List the images in a table; see `labs.datamodules.folder_listing.list_images`.
 
     Paths are relative to the table's folder, or absolute.
 
     Raises:
-        LabsError: The table cannot be read, lacks a column, has an unknown one, or names a file that is not there or
-            one twice.
+        LabsError: The table cannot be read, a column is missing or unknown, or a file is missing or listed twice.
     """
     rows = _rows(table, typed)
     header = [name.strip() for name in next(rows, (0, []))[1]]
@@ -30,20 +29,20 @@ def in_table(table: Path, typed: str, columns: Sequence[str], others: str) -> Li
         where = f"{typed}, line {number}"
         if len(row) != len(header):
             raise LabsError(
-                f"{where}: {len(row)} values under {len(header)} columns; put quotes around a value that has a "
-                "separator in it."
+                f"{where}: {len(row)} values for {len(header)} columns; put quotes around a value that contains a "
+                "separator."
             )
         if not row[path].strip() or not row[label].strip():
             raise LabsError(f"{where}: {columns[0 if not row[path].strip() else 1]} is empty; fill it in.")
         file = find_file(table.parent, row[path])
         if file is None:
             raise LabsError(
-                f"{where}: {row[path]}: there is no such file in {table.parent.absolute()}; paths in the table are "
-                "relative to its own folder."
+                f"{where}: {row[path]}: no such file in {table.parent.absolute()}; paths are relative to the folder of "
+                "the table."
             )
         place = os.path.realpath(file)
         if place in lines:
-            raise LabsError(f"{where}: {row[path]} stands in line {lines[place]} already; list each image once.")
+            raise LabsError(f"{where}: {row[path]} is already in line {lines[place]}; list each image once.")
         lines[place] = number
         word = None if split is None else row[split].strip()
         if word is not None and word.lower() not in SPLITS:
@@ -51,14 +50,14 @@ def in_table(table: Path, typed: str, columns: Sequence[str], others: str) -> Li
         name = printable(Path(os.path.normpath(row[path])).as_posix())
         listing.files.append(Listed(file, name, class_name(row[label]), None if word is None else SPLITS[word.lower()]))
     if not listing.files:
-        raise LabsError(f"{typed}: the table names no images; write a line with path and label for each.")
+        raise LabsError(f"{typed}: the table has no images; write one line with path and label per image.")
     if listing.splits and "train" not in listing.splits:
-        raise LabsError(f"{typed}: no line of {columns[2]} is train; there is nothing to learn from.")
+        raise LabsError(f"{typed}: column {columns[2]} has no train in any line, so there is nothing to train on.")
     return listing
 
 
 def _rows(table: Path, typed: str) -> Iterator[tuple[int, list[str]]]:
-    """Yield the number and the values of each line that is not empty; separated by what the first line is most."""
+    """Yield the number and values of each nonempty line; the separator is the most frequent one in the first line."""
     try:
         with table.open(encoding="utf-8-sig", newline="") as file:
             first = file.readline()
@@ -68,45 +67,43 @@ def _rows(table: Path, typed: str) -> Iterator[tuple[int, list[str]]]:
                 if any(value.strip() for value in row):
                     yield reader.line_num, row
     except UnicodeDecodeError as error:
-        raise LabsError(
-            f"{typed}: the table is not written in UTF-8 ({error.reason}); save it as CSV UTF-8."
-        ) from error
+        raise LabsError(f"{typed}: the table is not in UTF-8 ({error.reason}); save it as CSV UTF-8.") from error
     except csv.Error as error:
-        raise LabsError(f"{typed}, line {reader.line_num}: no line of a table ({error}).") from error
+        raise LabsError(f"{typed}, line {reader.line_num}: not a valid line of a table ({error}).") from error
     except OSError as error:
         raise LabsError(f"{typed}: cannot be read ({error.strerror}).") from error
 
 
 def _columns(header: Sequence[str], typed: str, columns: Sequence[str], others: str) -> tuple[int, int, int | None]:
-    """Return where path, class and split stand."""
+    """Return the indices of the columns for path, class and split."""
     there = f"the table has the columns {', '.join(header) or '(none)'}"
     for name, what in zip(columns[:2], ("path", "label")):
         if name not in header:
             raise LabsError(
-                f"{typed}: column {name} is missing; {there}. Write {name} into its first line, or type "
+                f"{typed}: column {name} is missing; {there}. Add {name} to its first line, or type "
                 f"datamodule.source.{what}_column=<the column's name>."
             )
     if twice := [name for name in columns if header.count(name) > 1]:
-        raise LabsError(f"{typed}: column {twice[0]} is there twice; {there}.")
+        raise LabsError(f"{typed}: column {twice[0]} occurs twice; {there}.")
     unknown = [name for name in header if name not in columns]
     if unknown and others == "refuse":
         close = difflib.get_close_matches(unknown[0], columns, n=1)
         hint = f" (did you mean {close[0]}?)" if close else ""
         raise LabsError(
-            f"{typed}: unknown column {', '.join(unknown)}{hint}; {', '.join(columns)} are known. Take it out, rename "
-            "it, or type datamodule.source.other_columns=ignore."
+            f"{typed}: unknown column {', '.join(unknown)}{hint}; the known ones are {', '.join(columns)}. Remove it, "
+            "rename it, or type datamodule.source.other_columns=ignore."
         )
     path, label = (header.index(name) for name in columns[:2])
     return path, label, header.index(columns[2]) if columns[2] in header else None
 
 
 def find_file(folder: Path, written: str) -> Path | None:
-    """Return the file that a table or list names, whichever way its accents are stored here and there."""
+    """Return a file that is named in a table or list, whichever way its accents are stored."""
     for name in dict.fromkeys((written, written.strip(), *(unicodedata.normalize(f, written) for f in ("NFC", "NFD")))):
         path = folder / Path(name).expanduser()
         try:
             if path.is_file():
                 return path
-        except (OSError, ValueError):  # a name too long, or one with a zero in it
+        except (OSError, ValueError):  # a name that is too long or contains a zero byte
             continue
     return None

@@ -1,4 +1,4 @@
-"""What happens to stored images before the net sees them, batched, on the device that trains."""
+"""Transforms from stored images to the net's input, batched on the training device."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,26 +15,27 @@ SETTINGS = ("crop_scale", "flip", "color", "views")
 
 
 class Transforms:
-    """Crop, mirror, change colours and normalise: for training as drawn, for evaluation the centre as it is.
+    """Crop, flip, change colors and normalize: at random for training; only a center crop for evaluation.
 
-    What is drawn is a pure function of (seed, epoch, position of the image), whatever the workers, devices and batches.
+    Random numbers are a pure function of (seed, epoch, position of the image), independent of workers, devices and
+    batches.
 
     Args:
-        image_size: pixels, height and width of what the net sees.
-        augment: `crop_scale` (smallest and largest share of the area, or None), `flip`, `color` (largest change of
-            brightness, contrast and saturation as a share, or None), and `views`: None draws anew in each epoch, a
-            number K draws K times and repeats them, epoch by epoch.
-        seed: of the draws.
+        image_size: height and width of the net's input, in pixels.
+        augment: `crop_scale` (minimum and maximum fraction of the area, or None), `flip`, `color` (maximum change of
+            brightness, contrast and saturation as a fraction, or None), and `views`: None draws new random numbers in
+            each epoch, a number K draws K times and repeats these, epoch by epoch.
+        seed: random seed.
 
     Raises:
-        LabsError: a setting that there is not, or out of its range.
+        LabsError: a setting is unknown or out of range.
     """
 
     def __init__(self, image_size: int, augment: Mapping[str, Any], seed: int) -> None:
         given = dict.fromkeys(SETTINGS) | dict(augment)
         unknown = [name for name in given if name not in SETTINGS]
         if unknown:
-            raise LabsError(f"augment.{unknown[0]}: there is no such setting; they are {', '.join(SETTINGS)}.")
+            raise LabsError(f"augment.{unknown[0]}: unknown setting; expected one of {', '.join(SETTINGS)}.")
         self.image_size, self.seed = image_size, seed
         self.crop_scale: Any = given["crop_scale"]
         self.flip: Any = bool(given["flip"]) if given["flip"] is None else given["flip"]
@@ -42,45 +43,45 @@ class Transforms:
         self.views: Any = given["views"]
         if self.crop_scale is not None and not _is_range(self.crop_scale):
             raise LabsError(
-                f"augment.crop_scale={self.crop_scale}: expected two shares of the area in order, such as [0.5,1.0]."
+                f"augment.crop_scale={self.crop_scale}: expected two fractions in order, such as [0.5,1.0]."
             )
         if not isinstance(self.flip, bool):
             raise LabsError(f"augment.flip={self.flip}: expected true or false.")
         if self.color is not None and not (_is_number(self.color) and 0 < self.color < 1):
-            raise LabsError(f"augment.color={self.color}: expected a share between 0 and 1, such as 0.3, or null.")
+            raise LabsError(f"augment.color={self.color}: expected a fraction in (0, 1), such as 0.3, or null.")
         if self.views is not None and not (isinstance(self.views, int) and _is_number(self.views) and self.views >= 1):
-            raise LabsError(f"augment.views={self.views}: expected a whole number from 1, or null for new ones always.")
+            raise LabsError(f"augment.views={self.views}: expected a whole number from 1, or null to never repeat.")
         if self.views is not None and not self.random:
-            raise LabsError(f"augment.views={self.views}: nothing is drawn here; type augment=crop_flip, too.")
-        self.normalizer: Normalizer | None = None  # known once the data is
-        self._draws: tuple[int, Tensor] | None = None  # (view, uniform numbers of all training images)
+            raise LabsError(f"augment.views={self.views}: no augmentation is random; type augment=crop_flip, too.")
+        self.normalizer: Normalizer | None = None  # known after setup
+        self._draws: tuple[int, Tensor] | None = None  # (view, uniform random numbers of all training images)
 
     @property
     def random(self) -> bool:
-        """Whether training images are changed by what is drawn."""
+        """Whether training images are changed at random."""
         return self.crop_scale is not None or self.flip or self.color is not None
 
     @property
     def repeats(self) -> int | None:
-        """After how many epochs training images are the same again: 1 where nothing is drawn, None where never."""
+        """The number of epochs until training images repeat: 1 without augmentation, None for never."""
         return self.views if self.random else 1
 
     def view(self, epoch: int) -> int:
-        """Say which draws an epoch takes."""
+        """Return the view that an epoch uses."""
         return epoch % self.repeats if self.repeats else epoch
 
     def normalize_by(self, normalization: Normalization) -> None:
-        """Choose mean and standard deviation."""
+        """Set the mean and standard deviation."""
         self.normalizer = Normalizer(normalization)
 
     def training(self, images: Tensor, positions: Tensor, epoch: int, count: int) -> Tensor:
-        """Return training images as an epoch sees them.
+        """Return the net's input for training images in an epoch.
 
         Args:
             images: uint8 (batch, channels, height, width).
-            positions: (batch,) where each stands in the training split.
-            epoch: counted from 0.
-            count: images of the training split.
+            positions: index of each image in the training split, (batch,).
+            epoch: training epoch, counted from 0.
+            count: number of training images.
         """
         pixels = images.float().div(255)
         draws = self._of_view(self.view(epoch), count, images.device)[positions] if self.random else None
@@ -92,11 +93,11 @@ class Transforms:
         return self._normalized(pixels)
 
     def evaluation(self, images: Tensor) -> Tensor:
-        """Return uint8 images (batch, channels, height, width) as validation and test see them."""
+        """Return the net's input for uint8 images (batch, channels, height, width) in validation and test."""
         return self._normalized(center_crop(images.float().div(255), self.image_size))
 
     def key(self, views: int | None) -> dict[str, Any]:
-        """Say in plain words what images depend on: those of evaluation, or some views of training."""
+        """Return everything that evaluation images, or training images with some views, depend on."""
         assert self.normalizer is not None
         drawn = {"seed": self.seed, **{name: getattr(self, name) for name in SETTINGS}} if views else None
         return {"size": self.image_size, "statistics": self.normalizer.statistics.tolist(), "drawn": drawn}
@@ -106,9 +107,9 @@ class Transforms:
         return self.normalizer(pixels)
 
     def _of_view(self, view: int, count: int, device: torch.device) -> Tensor:
-        """Return the uniform numbers of all training images, drawn on the CPU, kept on the device."""
+        """Return the uniform random numbers of all training images, drawn on the CPU and kept on the device."""
         if self._draws is None or self._draws[0] != view or len(self._draws[1]) != count:
-            source = generator(self.seed + 1_000_003, view)  # apart from the generator of the order
+            source = generator(self.seed + 1_000_003, view)  # differs from the generator of the order
             geometry = torch.rand(count, DRAWS, generator=source)
             colors = torch.rand(count, COLOR_DRAWS, generator=source)
             self._draws = (view, torch.cat([geometry, colors], dim=1).to(device))

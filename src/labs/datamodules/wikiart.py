@@ -1,7 +1,7 @@
-"""WikiArt, paintings of ten styles (CS-587 of the University of Crete): images from a list of addresses, or your own.
+"""WikiArt, paintings in ten styles (CS-587, University of Crete): images from a list of addresses, or your own.
 
-The course hands out a list of 10,000 addresses with labels and splits; the names of the styles are not in it, and are
-inferred from the painters and years behind each label.
+The course provides a list of 10,000 addresses with labels and splits. It does not contain the names of the styles,
+which are inferred from the painters and years of each label.
 """
 
 import csv
@@ -21,7 +21,7 @@ from labs.datamodules.embedded.paintings import PAINTINGS_VERSION, write_paintin
 from labs.datamodules.folder import read_listing
 from labs.datamodules.folder_listing import KEY, SPLITS, Listed, Listing, Skipped, Split, class_name, list_images
 from labs.datamodules.image_files import fault_of
-from labs.datamodules.small_images import fetch_or_say_embedded
+from labs.datamodules.small_images import fetch_or_suggest_embedded
 from labs.datamodules.sources import LabeledImages
 from labs.datamodules.table_listing import find_file
 from labs.storage.fetch import Archive
@@ -43,8 +43,8 @@ LIST = Archive(
     size=281_433,
 )
 COLUMNS = ("image_id", "image_url", "label", "_split")
-INSTEAD = "Without them, add data=embedded to the same command: small, offline, labelled so."
-LONGEST = 200  # bytes of an image_id, which names a file
+INSTEAD = "Without them, add data=embedded to the same command: it uses drawn paintings, and the results say so."
+LONGEST = 200  # maximum bytes of an image_id, which becomes a file name
 LISTS: dict[str, Split] = {"train.txt": "train", "test.txt": "test"}
 
 
@@ -61,14 +61,15 @@ class WikiArt:
     """Read paintings and their styles.
 
     Args:
-        folder: of all datasets; this one takes `<folder>/wikiart/`, or `<folder>/embedded/` when drawn.
-        path: None fetches the course's list and its images. Otherwise a list of addresses of the same columns (.csv or
-            .csv.gz), a list of `path label` (.txt), or a folder that holds such files or class folders.
-        paintings: of a list of addresses, take so many, drawn with seed 0 as the course's script does; None is all.
-        retry: ask again for the addresses that failed before.
-        embedded: draw paintings instead of fetching them.
-        group: of the drawn hands: `downstream` for the practical, `upstream` for pretraining.
-        images_per_class: of the drawn paintings.
+        folder: folder of all datasets; this one uses `<folder>/wikiart/`, or `<folder>/embedded/` if drawn.
+        path: None downloads the course's list and its images. Otherwise a list of addresses with the same columns (.csv
+            or .csv.gz), a list of `path label` (.txt), or a folder that contains such files or class folders.
+        paintings: number of paintings to use from a list of addresses, drawn with seed 0 as in the course's script;
+            None uses all.
+        retry: whether to retry failed downloads of earlier runs.
+        embedded: draw paintings instead of downloading them.
+        group: group of drawn styles: `downstream` for the practical, `upstream` for pretraining.
+        images_per_class: number of drawn paintings per class.
     """
 
     def __init__(
@@ -82,9 +83,9 @@ class WikiArt:
         group: Literal["downstream", "upstream"] = "downstream",
         images_per_class: int = 68,
     ) -> None:
-        path = path or None  # nothing after the equals sign
+        path = path or None  # an empty value counts as none
         if embedded and path is not None:
-            raise LabsError(f"{KEY}={path}: data=embedded draws paintings; leave data=embedded out to read yours.")
+            raise LabsError(f"{KEY}={path}: data=embedded uses drawn paintings; remove data=embedded to use yours.")
         for name, number, least in (("paintings", paintings, 20), ("images_per_class", images_per_class, 10)):
             if number is not None and number < least:
                 raise LabsError(f"datamodule.source.{name}={number}: expected {least} or more.")
@@ -96,10 +97,10 @@ class WikiArt:
         self.cache = self.folder / "cache"
 
     def load(self, size: int) -> LabeledImages:
-        """Return the images at `size` pixels, with the test images of the lists.
+        """Return the images at `size` pixels, with the test set of the lists.
 
         Raises:
-            LabsError: A list cannot be read, or a style has no image that can be.
+            LabsError: A list cannot be read, or a style has no readable image.
         """
         listing = self._listing()
         return read_listing(listing, size, self.cache / "pixels", place=self.path or str(listing.root), near=0)
@@ -109,7 +110,7 @@ class WikiArt:
             return self._fetched(self._drawn() / "wikiart.csv", None)
         if self.path is None:
             root = self.folder / "wikiart"
-            return self._fetched(fetch_or_say_embedded(LIST, root), self.paintings)
+            return self._fetched(fetch_or_suggest_embedded(LIST, root), self.paintings)
         path, typed = typed_path(self.path, KEY), f"{KEY}={self.path}"
         if path.is_dir():
             found = [path / name for name in ("wikiart.csv", "wikiart.csv.gz", *LISTS) if (path / name).is_file()]
@@ -123,7 +124,7 @@ class WikiArt:
         return list_images(self.path)
 
     def _fetched(self, table: Path, paintings: int | None) -> Listing:
-        """List the images of a list of addresses, fetching those that are neither there nor known to be gone."""
+        """List the images of a list of addresses; download missing ones, except those that failed before."""
         rows = read_addresses(table)
         if paintings is not None and paintings < len(rows):
             rows = [rows[place] for place in np.random.RandomState(0).permutation(len(rows))[:paintings]]
@@ -141,7 +142,7 @@ class WikiArt:
                 listing.files.append(Listed(outcome.path, name, style(row.label), row.split))
         if not listing.files:
             raise LabsError(
-                f"{table}: none of its {len(rows)} images could be fetched: {outcomes[0].wanted.url}: "
+                f"{table}: none of its {len(rows)} images could be downloaded: {outcomes[0].wanted.url}: "
                 f"{outcomes[0].why}. {INSTEAD}"
             )
         _check_styles(listing, str(table))
@@ -153,7 +154,7 @@ class WikiArt:
 
 
 def style(label: str) -> str:
-    """Return the name of a label.
+    """Return the style's name for a label.
 
     Examples:
         >>> style("4"), style("Cubism")
@@ -163,10 +164,10 @@ def style(label: str) -> str:
 
 
 def read_addresses(table: Path) -> list[Address]:
-    """Read a list of addresses, packed or not.
+    """Read a list of addresses, compressed or not.
 
     Raises:
-        LabsError: It is no such list, lacks a column, or a row cannot be meant.
+        LabsError: The file is not such a list, lacks a column, or has a row that is not valid.
     """
     try:
         check_file(table)
@@ -181,7 +182,7 @@ def _addresses(reader: "csv.DictReader[str]", table: Path) -> Iterator[Address]:
     missing = [name for name in COLUMNS if name not in (reader.fieldnames or ())]
     if missing:
         raise LabsError(
-            f"{table}: column {missing[0]} is missing; expected {', '.join(COLUMNS)}. For a table of files type "
+            f"{table}: column {missing[0]} is missing; expected {', '.join(COLUMNS)}. For a table of files, type "
             "datamodule=folder."
         )
     seen: dict[str, int] = {}
@@ -191,11 +192,11 @@ def _addresses(reader: "csv.DictReader[str]", table: Path) -> Iterator[Address]:
             raise LabsError(f"{where}: a row needs {', '.join(COLUMNS)}, one value under each column.")
         number, url, label, split = (value.strip() for value in values)
         if not re.fullmatch(r"[\w-][\w.-]*", number) or cut(number, LONGEST) != number:
-            raise LabsError(f"{where}: image_id {number!r} names no file; expected few letters, digits, - and _.")
+            raise LabsError(f"{where}: image_id {number!r} cannot be a file name; expected letters, digits, - and _.")
         if split.lower() not in SPLITS:
             raise LabsError(f"{where}: _split is {split!r}; expected train or test.")
         if number.lower() in seen:
-            raise LabsError(f"{where}: image_id {number} stands in line {seen[number.lower()]} already.")
+            raise LabsError(f"{where}: image_id {number} is already in line {seen[number.lower()]}.")
         seen[number.lower()] = reader.line_num
         yield Address(number, url, label, SPLITS[split.lower()])
     if not seen:
@@ -203,13 +204,13 @@ def _addresses(reader: "csv.DictReader[str]", table: Path) -> Iterator[Address]:
 
 
 def in_lists(path: Path, typed: str) -> Listing:
-    """List the images of `train.txt` and `test.txt`, or of one list, whose test images are then still to be cut.
+    """List the images of `train.txt` and `test.txt`, or of one list without splits.
 
-    A line is `path label`; the label follows the last blank, so that paths may hold blanks. Paths are absolute, or
+    A line is `path label`; the label follows the last space, so that paths may contain spaces. Paths are absolute, or
     relative to the list's folder.
 
     Raises:
-        LabsError: A line has no label, a file is not there, or one is named twice.
+        LabsError: A line has no label, or a file is missing or listed twice.
     """
     pair = [path.with_name(name) for name in LISTS]
     paths = pair if path in pair and all(file.is_file() for file in pair) else [path]
@@ -219,14 +220,14 @@ def in_lists(path: Path, typed: str) -> Listing:
         for where, name, label in _lines(file):
             image = find_file(path.parent, name)
             if image is None:
-                raise LabsError(f"{where}: {name}: there is no such file in {path.parent.absolute()}.")
+                raise LabsError(f"{where}: {name}: no such file in {path.parent.absolute()}.")
             if image in seen:
-                raise LabsError(f"{where}: {name} stands in {seen[image]} already; list each image once.")
+                raise LabsError(f"{where}: {name} is already in {seen[image]}; list each image once.")
             seen[image] = where
             split = LISTS[file.name] if len(paths) > 1 else None
             listing.files.append(Listed(image, printable(name), style(label), split))
     if not listing.files:
-        raise LabsError(f"{typed}: the list names no images; write a line with path and label for each.")
+        raise LabsError(f"{typed}: the list has no images; write one line with path and label per image.")
     _check_styles(listing, typed)
     return listing
 
@@ -242,10 +243,10 @@ def _lines(file: Path) -> Iterator[tuple[str, str, str]]:
             continue
         name, blank, label = line.strip().rpartition(" ")
         if not blank or not name.strip():
-            raise LabsError(f"{file}, line {number}: {line.strip()!r}: expected a path, a blank and a label.")
+            raise LabsError(f"{file}, line {number}: {line.strip()!r}: expected a path, a space and a label.")
         yield f"{file}, line {number}", name.strip().strip('"'), label
 
 
 def _check_styles(listing: Listing, where: str) -> None:
     if len(listing.classes) < 2:
-        raise LabsError(f"{where}: all images are of one style, {listing.classes[0]}; a net needs at least two.")
+        raise LabsError(f"{where}: all images have one style, {listing.classes[0]}; at least two are needed.")

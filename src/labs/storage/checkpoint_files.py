@@ -23,7 +23,7 @@ def read_checkpoint(file: Path, device: torch.device | str | None = "cpu") -> di
     if file.exists() and not file.is_file():  # opening a pipe would wait forever
         raise LabsError(f"{file} cannot be read as a checkpoint: it is not a file.")
     try:
-        with file.open("rb") as opened:  # torch reads file names as UTF-8, whatever the locale
+        with file.open("rb") as opened:  # torch would read the name as UTF-8, whatever the locale
             content: Any = torch.load(opened, map_location=device, weights_only=True)
     except Exception as error:  # a truncated or malicious file can raise anything
         raise LabsError(f"{file} cannot be read as a checkpoint: {_reason(file, error)}.") from error
