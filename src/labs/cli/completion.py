@@ -18,7 +18,7 @@ BASH = r"""_labs_complete() {
     if [[ "$COMP_CWORD" -gt 1 && "${program##*/}" == train.py && -f "$program" ]]; then
         local IFS=$'\n'
         COMPREPLY=($("${COMP_WORDS[0]}" "$program" --complete "${COMP_WORDS[@]:2:COMP_CWORD-1}" 2> /dev/null))
-        [[ "${COMPREPLY[0]}" == *[=./] ]] && compopt -o nospace
+        [[ "${COMPREPLY[0]}" == *[=./] ]] && compopt -o nospace 2> /dev/null
     fi
     [[ ${#COMPREPLY[@]} -gt 0 || "$word" != *=* ]] || COMPREPLY=($(compgen -f -P "${word%%=*}=" -- "${word#*=}"))
     [[ ${#COMPREPLY[@]} -gt 0 ]] || COMPREPLY=($(compgen -f -- "$word"))

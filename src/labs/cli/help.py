@@ -107,7 +107,7 @@ def _examples() -> str:
 
 
 def _lines(group: str, names: Sequence[str]) -> list[str]:
-    return [f"    {name:<24}{header(file_of(group, name))}" for name in names]
+    return [f"    {name:<23} {header(file_of(group, name))}" for name in names]
 
 
 def _axes() -> Iterator[str]:
@@ -165,7 +165,7 @@ def _experiment(name: str) -> str:
         option = str(choices.get(group))
         if group in NO_PAGE or option not in options_of(group) or group in ("experiment", "grid", "search"):
             continue
-        lines.append(f"  {f'{group}={option}':<24}{header(file_of(group, option))}")
+        lines.append(f"  {f'{group}={option}':<22}  {header(file_of(group, option))}")
         if group not in ("callbacks", "logger", "trainer", "data"):
             lines += _settings(group, option, recipe)
     return "\n".join([*lines, "", f"Everything else: python train.py experiment={name} --cfg job"])
@@ -186,8 +186,8 @@ def _settings(group: str, option: str, recipe: Any) -> Iterator[str]:
         if OmegaConf.is_dict(value) or "folder" in key:  # settings of their own, or a place
             continue
         shown = str(value).lower() if isinstance(value, bool) else "null" if value is None else value
-        typed = f"    {group}.{key}={shown}"
-        yield f"{typed:<44}{note}".rstrip() if note else typed
+        shown = f"[{','.join(map(str, value))}]" if OmegaConf.is_list(value) else shown
+        yield f"{f'    {group}.{key}={shown}':<42}  {note}".rstrip()
 
 
 def _notes(text: str) -> dict[str, str]:
