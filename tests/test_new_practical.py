@@ -71,7 +71,7 @@ def typed_in_turn(project: Path, *commands: tuple[str, ...]) -> str:
 
 def typed(project: Path, program: str, *arguments: str) -> str:
     process = started(project, program, *arguments)
-    said, complaint = process.communicate(timeout=240)
+    said, complaint = process.communicate(timeout=600)
     assert process.returncode == 0, complaint + said
     return said
 

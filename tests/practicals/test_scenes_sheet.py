@@ -61,7 +61,7 @@ def test_the_closing_table_has_the_seconds_of_each_part(tmp_path: Path) -> None:
     }  # fmt: skip
     lines = SHEET.results({"metrics": metrics}, tmp_path)
     assert ["accuracy", "60.00 %"] in lines
-    assert ["features of an image", "25,088"] in lines
+    assert ["features per image", "25,088"] in lines
     assert ["inner products (s)", "1.50"] in lines
     assert not [line for line in lines if "components" in line[0]]
     assert SHEET.results({"metrics": {"test/acc": 0.5}, "counts": {"test": 2}}, tmp_path)[0][0] == "split"

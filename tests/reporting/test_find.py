@@ -63,7 +63,10 @@ def test_missing_cells_stand_in_their_rows_or_in_one_of_their_own(tmp_path: Path
         ("finished", 2, 1),
     ]
     assert rows["cub_full"].notes == ["seed 2: not run yet"]
-    assert rows["cub_scratch"].notes == ["seed 0 running, or killed before it could say so", "seeds 1, 2: not run yet"]
+    assert rows["cub_scratch"].notes == [
+        "seed 0 running, or killed before it could record its end",
+        "seeds 1, 2: not run yet",
+    ]
     assert rows["cub_conv_frozen"].notes == ["seeds 0, 1, 2: not run yet"]
     assert [line.status for line in table.lines] == ["running", *["missing"] * 5, "finished", "finished", "missing"]
     (title, first), *others = commands(table)
@@ -155,7 +158,7 @@ def test_a_run_of_another_recipe_than_its_cells_is_broken(tmp_path: Path, key: s
     (run,) = find_runs([tmp_path / "grid"])
 
     assert run.status == status
-    assert ("its grid plans another recipe here" in run.error) == (status == "broken")
+    assert ("its grid plans a different recipe here" in run.error) == (status == "broken")
 
 
 def test_a_trial_in_the_folder_of_a_finished_grid_has_a_table_of_its_own(tmp_path: Path) -> None:
@@ -176,7 +179,7 @@ def test_a_trial_in_the_folder_of_a_finished_grid_has_a_table_of_its_own(tmp_pat
         assert [len(row.runs) for row in shown.rows if row.runs] == [first, first]
         assert [len(row.runs) for row in earlier.rows if row.runs] == [second, second]
         assert earlier.title == "CUB-200: freezing policy and normalization (embedded data): earlier runs in grid"
-        assert "are no cells of the grid as it was last typed" in earlier.footnotes[0]
+        assert "the grid as it was last typed has no such cells" in earlier.footnotes[0]
         ranked = [{row.name for row in table.rows if row.mark} for table in (shown, earlier)]
         assert not ranked[0] & ranked[1]
         absent = [row.title for table in (shown, earlier) for row in table.rows if row.status == "not run"]

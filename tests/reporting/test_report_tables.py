@@ -334,7 +334,7 @@ def test_rows_of_different_datasets_are_not_compared(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "rule"),
     [
-        ([{}, {}], "selected on validation images, apart from the test images (max val/acc)."),
+        ([{}, {}], "selected on validation images, separate from the test images (max val/acc)."),
         ([{"best_epoch": None}, {"best_epoch": None}], "The last epoch was tested."),
         ([{}, {"best_epoch": None}], "(max val/acc). Where nothing was monitored, the last epoch was tested."),
         ([{"labels": ["selected on test"]}] * 2, "selected on the test images themselves (max val/acc)."),

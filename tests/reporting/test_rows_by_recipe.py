@@ -71,4 +71,6 @@ def test_runs_of_an_earlier_labs_are_said_to_be_so(tmp_path: Path) -> None:
     write_run(tmp_path / "a", "cub_full", recipe=RECIPE)
     write_run(tmp_path / "b", "cub_full", seed=1)
     (table,) = build_tables(find_runs([tmp_path]))
-    assert "1 of 2 runs were recorded by an earlier labs: their rows go by what was typed." in table.footnotes
+    assert (
+        "1 of 2 runs come from an earlier version of labs; their rows are named by what was typed." in table.footnotes
+    )

@@ -170,24 +170,23 @@ class Sheet:
         docs: its page.
         about: one sentence on what that part of the hand-out asks for.
         questions: those of the hand-out that a report answers, in order.
-        leads: the metric that stands in a grid's line; rows are ranked by it if `ranks`.
-        watched: metrics that stand there while it trains; the first that a run has.
+        leads: the metric shown in a grid's line; rows are ranked by it if `ranks`.
+        watched: metrics shown there while it trains; the first that a run has.
         columns: of its table; none: every final metric that a run recorded.
         caption: what the columns are.
         published: the package that holds the hand-out's table, `published.yaml`; empty: there is none.
         settings: full names of the settings that are recorded whether they were typed or not.
         files: what a run leaves beyond the common files, as patterns in the run directory.
-        pictures: patterns of the pictures that stand in the report, of every row where none is best; the first is the
-            one that is shown first.
-        best_pictures: patterns of those that stand there for the best row, in place of `pictures`.
+        pictures: patterns of the pictures in the report, for tables without a ranking; the first is shown first.
+        best_pictures: patterns of the pictures of the best row, which replace `pictures` in ranked tables.
         plots: the figures of its table.
         panels: the curves that come first, with their titles; others follow by name.
-        observations: writes which of the hand-out's findings the rows confirm, as footnotes.
-        results: writes the table that stands at the end of a run, its heading first, from `metrics.json` and the run
+        observations: writes which of the hand-out's findings the rows confirm.
+        results: writes the table at the end of a run, its heading first, from `metrics.json` and the run
             directory.
         draw: draws the picture that is shown first, from the run directory and the metrics; None: callbacks do.
-        predicts: the metric that `predictions.csv` tells of; empty: a run predicts no classes.
-        answers: the checkpoint that answers about an image, `best` or `last`; None: none does.
+        predicts: the metric that `predictions.csv` is about; empty: a run predicts no classes.
+        answers: the checkpoint that classifies an image, `best` or `last`; None: none does.
         try_out: overrides that make a run small enough to try.
     """
 

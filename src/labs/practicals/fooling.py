@@ -1,4 +1,4 @@
-"""Fooling images: what a net says of images that were changed a little, as computed and once they are saved."""
+"""Fooling images: what a net says about slightly changed images, as computed and after saving."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -71,9 +71,9 @@ SHEET = Sheet(
     ),
     caption=(
         "A problem is an image and a target. Fooled: the share of problems whose changed image the net takes for the "
-        "target: in the form that the run asks for (`module.survive`), as computed, saved in 8 bits, and as JPEG; "
-        "intervals are over problems. Images that the net takes for the target before any change are counted apart. "
-        "Steps, sizes (of pixels in [0, 1]) and confidence are means over those that fool in the form asked for."
+        "target, in the form that the run asks for (`module.survive`), as computed, saved in 8 bits, and as JPEG. "
+        "Intervals are over problems. Images that the net takes for the target before any change are counted "
+        "separately. Steps, sizes (of pixels in [0, 1]) and confidence are means over the images that fool the net."
     ),
     settings=(
         "module.net.name",

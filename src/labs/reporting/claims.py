@@ -26,11 +26,11 @@ class Claim:
 def verdict(margins: Sequence[float], spread: float) -> str:
     """Say whether a claim holds in these runs.
 
-    It holds if every seed says so and the mean margin is larger than the spread; it does not hold if the same is true
-    of the opposite. Anything else undecided, and neither can a claim of one seed, whose spread is unknown.
+    It holds if every seed agrees and the mean margin is larger than the spread. It does not hold if the same is true
+    of the opposite. Everything else is undecided, and so is a claim with one seed, whose spread is unknown.
 
     Args:
-        margins: a number a seed, by how much the claim holds; below zero it does not. Of "lower" it is the difference.
+        margins: one number per seed: by how much the claim holds. Below zero it does not hold.
         spread: the larger of the two rows' standard deviations over these seeds.
 
     Examples:
@@ -45,7 +45,7 @@ def verdict(margins: Sequence[float], spread: float) -> str:
 
 
 def judge(rows: Sequence[Row], claim: Claim) -> str | None:
-    """Say whether a claim holds in these rows (`verdict`), with the numbers; None if they cannot tell.
+    """Say whether a claim holds in these rows (`verdict`), with the numbers; None if they lack what it needs.
 
     Rows are compared over the seeds that both have; only rows with the same overrides are compared.
     """

@@ -21,7 +21,7 @@ LEGEND_WIDTH = 60  # letters of a legend entry in one of two columns
 
 @dataclass(frozen=True)
 class Curve:
-    """Hold the logs of one row, one a seed; rows of one `family` share a colour, not a line style."""
+    """Hold the logs of one row, one per seed; rows of one `family` share a color, not a line style."""
 
     name: str
     family: str
@@ -29,7 +29,7 @@ class Curve:
 
 
 def draw_rows(rows: Sequence[Row], title: str) -> bytes | None:
-    """Draw the curves of the rows that have some; labels of every row stand above, those of some beside the names."""
+    """Draw the curves of the rows that have any; labels that all rows share stand above, others beside the names."""
     drawn = [row for row in rows if any(run.log is not None for run in row.runs)]
     common = [label for label in (drawn[0].labels if drawn else ()) if all(label in row.labels for row in drawn)]
     curves = [
@@ -63,16 +63,16 @@ def comparison_png(
     drawn = [column for found in (*pairs, *alone) for column in found]
     entries = [textwrap.fill(curve.name, LEGEND_WIDTH) for curve in curves]
     legend_height = 0.15 * sum(entry.count("\n") + 1.5 for entry in entries) / 2
-    wide = 2 if pairs else min(3, len(drawn))  # a row a quantity, where it has training and validation
+    wide = 2 if pairs else min(3, len(drawn))  # one row per quantity, where it has training and validation
     tall = -(-len(drawn) // wide)
     figure, panels = new_figure(tall, wide, (5.0 * wide, 3.0 * tall + legend_height + 1.0), title, labels)
     flat = [axes for row in panels for axes in row]
     places = dict(zip(drawn, flat, strict=False))
     handles: list[Line2D] = []
-    for curve, entry, (colour, style) in zip(curves, entries, _looks(curves), strict=True):
-        handles.append(Line2D([], [], color=colour, linestyle=style, label=entry))
+    for curve, entry, (color, style) in zip(curves, entries, _looks(curves), strict=True):
+        handles.append(Line2D([], [], color=color, linestyle=style, label=entry))
         for column, axes in places.items():
-            _band(axes, curve.logs, column, factors[column], colour, style)
+            _band(axes, curve.logs, column, factors[column], color, style)
     for panel, found in columns.items():
         limit_together([places[column] for column in found], panel)
         for column in found:
@@ -88,7 +88,7 @@ def comparison_png(
 
 
 def _looks(curves: Sequence[Curve]) -> list[tuple[str, Any]]:
-    """Return the colour and line style of each row: a colour a family where that tells all rows apart."""
+    """Return the color and line style of each row: one color per family where that tells all rows apart."""
     families = list(dict.fromkeys(curve.family for curve in curves))
     sizes = Counter(curve.family for curve in curves)
     if len(families) in range(2, len(PALETTE) + 1) and max(sizes.values()) <= len(LINE_STYLES):
@@ -97,12 +97,12 @@ def _looks(curves: Sequence[Curve]) -> list[tuple[str, Any]]:
         for curve in curves:
             places.append((families.index(curve.family), seen[curve.family]))
             seen[curve.family] += 1
-    else:  # a colour a row, and the next line style when the colours are used up
+    else:  # one color per row, and the next line style when the colors are used up
         places = [(row % len(PALETTE), row // len(PALETTE) % len(LINE_STYLES)) for row in range(len(curves))]
-    return [(PALETTE[colour], LINE_STYLES[style]) for colour, style in places]
+    return [(PALETTE[color], LINE_STYLES[style]) for color, style in places]
 
 
-def _band(axes: Axes, logs: Sequence[pd.DataFrame], column: str, factor: float, colour: str, style: Any) -> None:
+def _band(axes: Axes, logs: Sequence[pd.DataFrame], column: str, factor: float, color: str, style: Any) -> None:
     logs = [measured_rows(log, column).set_index("epoch") for log in logs if column in log]
     if not logs:
         return
@@ -110,7 +110,7 @@ def _band(axes: Axes, logs: Sequence[pd.DataFrame], column: str, factor: float, 
     together = pd.concat([log[column] for log in logs], axis=1, join="inner") * factor
     mean = together.mean(axis=1, skipna=False)
     marker = "o" if len(mean) == 1 else ""
-    axes.plot(mean.index, mean, color=colour, linestyle=style, linewidth=1.6, marker=marker, markersize=4)
+    axes.plot(mean.index, mean, color=color, linestyle=style, linewidth=1.6, marker=marker, markersize=4)
     if together.shape[1] > 1:
         low, high = together.min(axis=1), together.max(axis=1)
-        axes.fill_between(mean.index, low, high, color=colour, alpha=0.15, linewidth=0)
+        axes.fill_between(mean.index, low, high, color=color, alpha=0.15, linewidth=0)

@@ -19,7 +19,7 @@ class Drawing:
 def draw(tables: Sequence[Table]) -> list[list[Drawing]]:
     """Draw the plots of every table that have data.
 
-    The first figure of a name gets the bare name, such as `curves.png`; those of further tables are told apart by the
+    The first figure of a name gets the bare name, such as `curves.png`; those of further tables are named by their
     table: `curves_<practical>_<data>.png`.
     """
     taken: set[str] = set()

@@ -35,7 +35,7 @@ class RunLine:
 
 
 def each_run(rows: Sequence[Row], column: Column | None) -> list[RunLine]:
-    """List the runs of all rows, by seed; McNemar's test is for test accuracy, which is what predictions tell of."""
+    """List the runs of all rows, by seed. McNemar's test is for test accuracy, which is what predictions are about."""
     lines = [
         RunLine(row, run, estimate_of_run(run, column) if column and run.finished else None)
         for row in rows

@@ -98,7 +98,7 @@ def final_value(name: str, value: object) -> float:
 
 
 def read_log(path: Path) -> pd.DataFrame | None:
-    """Read `log.tsv`, one row an epoch; None if the run left none."""
+    """Read `log.tsv`, one row per epoch; None if the run left none."""
     if not path.is_file():
         return None
     log = _read_numbers(path)
@@ -110,7 +110,7 @@ def read_log(path: Path) -> pd.DataFrame | None:
 
 
 def read_predictions(path: Path) -> pd.DataFrame | None:
-    """Read `predictions.csv`; None if there is none that tells label and prediction of every image."""
+    """Read `predictions.csv`; None if none has the label and the prediction of every image."""
     if not path.is_file():
         return None
     table = _read_table(path, dtype={"name": str, "label": str, "prediction": str}, keep_default_na=False)

@@ -15,7 +15,7 @@ def find_runs(paths: Sequence[Path]) -> list[Run]:
     """Read every run directory under the paths, each once, in the order of their names.
 
     A cell that a grid's `cells.json` plans and that has no `metrics.json` yet becomes a run of status "missing"; a
-    `cells.json` that cannot be read becomes a broken one, so that it is told and hides nothing.
+    `cells.json` that cannot be read becomes a broken one, so that the report mentions it and hides nothing.
 
     Raises:
         LabsError: A path does not exist, or holds no run.
@@ -68,7 +68,8 @@ def _cells(plan: Path, place: str, runs: dict[Path, Run]) -> Iterator[Run]:
         plans.append(planned)
         run = runs.get(planned.directory.resolve(), planned)
         if run.key and planned.key and run.key != planned.key:
-            reason = f"its grid plans another recipe here ({PLAN} has key {planned.key}, metrics.json {run.key})"
+            keys = f"{PLAN} has key {planned.key}, metrics.json {run.key}"
+            reason = f"the grid plans a different recipe for this directory ({keys})"
             run = replace(run, status="broken", error=reason)
         yield replace(run, grid_command=command)
     if len(plans) == len(cells) > 0:  # else nobody knows what the grid is

@@ -1,4 +1,4 @@
-"""Rows of a table: runs of one recipe, one a seed and fold, with their numbers summarised."""
+"""Rows of a table: runs of one recipe, one per seed and fold, with their numbers summarized."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -15,7 +15,7 @@ from labs.runs.recipe import flat
 
 ENDINGS = {
     "begun": "begun, or killed before its first result",
-    "running": "running, or killed before it could say so",
+    "running": "running, or killed before it could record its end",
 }
 
 
@@ -62,7 +62,7 @@ def group_by_recipe(runs: Iterable[Run]) -> list[list[Run]]:
 
 
 def estimate_of_run(run: Run, column: Column) -> Estimate | None:
-    """Summarise one run: accuracies on test images and shares of trials with Wilson's interval, others as they are."""
+    """Summarize one run: accuracies on test images and shares of trials with Wilson's interval, others as they are."""
     value = column.value(run)
     if value is None:
         return None
@@ -97,7 +97,7 @@ def _row(group: list[Run], columns: Sequence[Column], published: Sequence[Publis
         facts = {**flat(least.recipe), "experiment": least.experiment, **least.choices, **least.overrides}
         row.published = next((line for line in published if line.matches(facts, least.typed)), None)
     for column in columns:
-        _summarise(row, column)
+        _summarize(row, column)
     row.notes += [_tell(run, row) for run in others if run.status != MISSING]
     missing = [run.sample for run in others if run.status == MISSING and run.sample not in row.samples]
     row.notes += [f"{_listed(missing)}: not run yet"] if missing else []
@@ -126,7 +126,7 @@ def _one_run_a_sample(finished: Sequence[Run]) -> tuple[list[Run], list[Run], li
 
 
 def _note_other_seeds(rows: Sequence[Row]) -> None:
-    """Say which seeds a row lacks that other rows have, unless its notes tell of a run without numbers."""
+    """Say which seeds a row lacks that other rows have, unless its notes mention a run without numbers."""
     known = {sample for row in rows for sample in row.samples}
     for row in rows:
         absent = known - {run.sample for run in row.every_run}
@@ -147,7 +147,7 @@ def _tell(run: Run, row: Row) -> str:
     return f"{seed}{ending}{reason}{trace}{again}"
 
 
-def _summarise(row: Row, column: Column) -> None:
+def _summarize(row: Row, column: Column) -> None:
     values = {run.sample: column.value(run) for run in row.runs}
     present = [value for value in values.values() if value is not None]
     if not present:

@@ -64,11 +64,11 @@ def compare(best: Row, other: Row, column: Column) -> Comparison:
     if one.low is None or one.high is None or two.low is None or two.high is None:
         return Comparison("one run: no interval")
     overlap = one.low <= two.high and two.low <= one.high
-    return Comparison(f"95 % intervals {'overlap' if overlap else 'apart'}", overlap=overlap)
+    return Comparison(f"95 % intervals {'overlap' if overlap else 'do not overlap'}", overlap=overlap)
 
 
 def same_images(first: Run, second: Run, column: Column) -> tuple[list[bool], list[bool]] | None:
-    """Return which images two runs got right, if the column tells of predictions and both predicted the same images."""
+    """Return which images two runs got right, if the column is about predictions and both predicted the same images."""
     if column.key != sheet_of(first.practical).predicts or first.predictions is None or second.predictions is None:
         return None
     one, two = (

@@ -13,7 +13,7 @@ NOT_RUN = "not run"
 class Row:
     """Hold one row.
 
-    `runs` are the finished runs that its numbers come from, one a seed and fold; `others` are those without numbers;
+    `runs` are the finished runs that its numbers come from, one per seed and fold; `others` are those without numbers;
     `older` are finished runs of a seed that has a newer one. `status` is "finished" where there are numbers,
     otherwise what the runs say, or "not run". The ranking sets `mark` ("best", "tie" or ""), `p_value` and `rival`,
     the row with the best value, which the others are compared with.
@@ -36,7 +36,7 @@ class Row:
 
     @property
     def name(self) -> str:
-        """Return the title with every choice that tells the row from its neighbours."""
+        """Return the title with every choice that tells the row from its neighbors."""
         return ", ".join([self.title, *self.details])
 
     @property

@@ -1,4 +1,4 @@
-"""What a search has found, from the `search.json` that it leaves: its best trial, and what that is worth."""
+"""What a search has found, from the `search.json` that it leaves: its best trial, and how good that is."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -92,7 +92,7 @@ def read_search(folder: Path) -> Found:
 
 
 def conclusions(found: Found) -> list[str]:
-    """Say what was found, and what it is worth."""
+    """Say what was found, and how good it is."""
     best = found.best
     if best is None:
         return ["No trial has a value."]
@@ -104,11 +104,11 @@ def conclusions(found: Found) -> list[str]:
         f"Best: trial {best.number}, {found.metric} {_shown(found.metric, best.value)} with {told}.",
     ]
     if not found.winner:
-        return [*lines, "Its settings were not run on fresh seeds, so nobody knows what they are worth."]
+        return [*lines, "Its settings were not run on fresh seeds, so nobody knows how good they are."]
     lines.append(
-        f"That number is the {'highest' if found.maximize else 'lowest'} of {done} and chosen for it, so it is too "
-        "good on average (the winner's curse). What the settings are worth is in the runs on fresh seeds "
-        f"({_seeds(found.winner)}), each tested once:"
+        f"This trial was chosen because its number is the {'highest' if found.maximize else 'lowest'} of {done}, so "
+        "the number is too good on average (the winner's curse). How good the settings are, the runs on fresh seeds "
+        f"show ({_seeds(found.winner)}), each tested once:"
     )
     for name, runs in {"these settings": found.winner, "the experiment as it stands": found.before}.items():
         measured = {key for run in runs.values() for key in run}

@@ -55,12 +55,12 @@ def wilson_interval(successes: int, total: int, confidence: float = CONFIDENCE) 
 
 
 def over_seeds(values: Sequence[float]) -> Estimate:
-    """Summarise one value a seed: the mean and, from two seeds on, the deviation and the t interval.
+    """Summarize one value a seed: the mean and, from two seeds on, the deviation and the t interval.
 
     A value that is not finite (a loss that diverged) makes the mean NaN, so that it cannot pass unseen.
     """
     if not values:
-        raise ValueError("no value to summarise")
+        raise ValueError("there is no value to summarize")
     if not np.all(np.isfinite(values)):
         return Estimate(mean=float("nan"), n=len(values))
     if len(values) == 1:
@@ -72,7 +72,7 @@ def over_seeds(values: Sequence[float]) -> Estimate:
 
 
 def over_images(accuracy: float, images: int) -> Estimate:
-    """Summarise the accuracy, in [0, 1], of one run on a number of test images, with Wilson's interval."""
+    """Summarize the accuracy, in [0, 1], of one run on a number of test images, with Wilson's interval."""
     low, high = wilson_interval(round(accuracy * images), images)
     return Estimate(accuracy, 1, None, low, high, "wilson")
 
@@ -88,7 +88,7 @@ def by_fold(folds: Sequence[int | None], values: Sequence[float]) -> list[float]
 
 
 def over_folds(values: Sequence[float], folds: int) -> Estimate:
-    """Summarise one value a fold of cross-validation: the mean, the deviation and a corrected t interval.
+    """Summarize one value per fold of cross-validation: the mean, the deviation and a corrected t interval.
 
     Any two of k training sets share most of their images, so that the values are not independent, and Student's
     interval is too short. The variance of the mean is taken as (1/n + 1/(k - 1)) s^2 in place of s^2/n, 1/(k - 1) being
@@ -112,7 +112,7 @@ def over_folds(values: Sequence[float], folds: int) -> Estimate:
 
 
 def _share_of_folds(count: int, folds: int) -> float:
-    """Return by how much the variance of a mean over folds is larger than were they independent."""
+    """Return by how much the variance of a mean over folds is larger than if they were independent."""
     return 1 + count / (folds - 1)
 
 

@@ -152,47 +152,47 @@ def _selection(rows: Sequence[Row]) -> str:
     last = "" if len(selected) == len(used) else " Where nothing was monitored, the last epoch was tested."
     if all(on_test):
         return f"The tested epoch was selected on the test images themselves{by}.{last}"
-    rule = f"The tested epoch was selected on validation images, apart from the test images{by}"
+    rule = f"The tested epoch was selected on validation images, separate from the test images{by}"
     return rule + (f", except in rows labelled '{SELECTED_ON_TEST}'." if any(on_test) else ".") + last
 
 
 def _footnotes(table: Table, ranked: Column | None) -> Iterable[str]:
-    """Yield what a reader must know to read the numbers right."""
+    """Yield what a reader must know to read the numbers correctly."""
     used = [run for row in table.rows for run in row.runs]
     if table.apart:
         yield (
-            f"These runs lie in {table.apart} and are no cells of the grid as it was last typed (cells.json), so they "
-            "are not compared with those; type the earlier command again, and they stand in its table."
+            f"These runs are in {table.apart}, but the grid as it was last typed has no such cells (cells.json), so they "
+            "are not compared with its cells. Type the earlier command again to bring them back into its table."
         )
     estimates = [estimate for row in table.rows for estimate in row.estimates.values()]
     if any(estimate.interval == "folds" for estimate in estimates):
         yield (
-            "Of several folds, ± is the standard deviation over folds (each the mean of its seeds). Their training "
-            "images overlap, so that folds are not independent: [low, high] is the 95 % t interval corrected for that "
-            "(Nadeau and Bengio 2003), wider than that of as many seeds would be."
+            "Where a row has several folds, ± is the standard deviation over folds (each is the mean of its seeds). "
+            "Folds share training images and are not independent, so [low, high] is a corrected 95 % t interval "
+            "(Nadeau and Bengio 2003). It is wider than the interval of as many seeds."
         )
     if any(estimate.n > 1 and estimate.interval != "folds" for estimate in estimates):
         yield "± is the standard deviation over seeds, [low, high] the 95 % t interval of their mean."
     if any(estimate.interval == "wilson" for estimate in estimates):
-        yield "A row of one run has the 95 % Wilson interval over test images, without the spread of seeds."
+        yield "A row with one run has the 95 % Wilson interval over its test images, without the spread over seeds."
     if any(row.mark for row in table.rows) and ranked is not None:
         yield (
-            f"Rows are compared with the {'highest' if ranked.better == 'higher' else 'lowest'} {ranked.key} "
-            "among rows of the same labels and test images: paired t test over common seeds; for single runs "
-            "McNemar's test on their predictions, else overlap of the 95 % intervals; p-values corrected for "
-            f"the number of rows (Holm), level {SIGNIFICANCE:g}. "
-            "≈ marks a tie: these runs cannot tell the rows apart, more seeds may. "
-            "Only a best row without a tie is bold."
+            f"Each row is compared with the row that has the {'highest' if ranked.better == 'higher' else 'lowest'} "
+            f"{ranked.key} among rows with the same labels and test images. The test is the paired t test over common "
+            "seeds. For single runs it is McNemar's test on their predictions, or else the overlap of the 95 % "
+            f"intervals. p-values are corrected for the number of rows (Holm); the level is {SIGNIFICANCE:g}. "
+            "≈ marks a tie: these runs cannot tell the rows apart, but more seeds may. "
+            "The best row is bold only if it has no tie."
         )
         yield from _settings_that_differ([row for row in table.rows if row.rival or row.mark])
     if table.data == "embedded":
         yield (
-            "Embedded data: a small offline stand-in for the real dataset; its numbers compare with each other only."
+            "Embedded data is a small offline stand-in for the real dataset. Compare its numbers only with each other."
         )
     if any(SELECTED_ON_TEST in run.labels for run in used):
         yield "Selected on test: the epoch was chosen on the test images, which flatters the result."
     if before := sum(not run.recipe for run in used):
-        yield f"{before} of {len(used)} runs were recorded by an earlier labs: their rows go by what was typed."
+        yield f"{before} of {len(used)} runs come from an earlier version of labs; their rows are named by what was typed."
     common = _common_choices(used)
     if common and len(used) > 1:
         yield f"The same in every row: {common}."

@@ -14,8 +14,8 @@ from labs.reporting.tables import Table
 
 ABSENT = "\N{EN DASH}"
 COMMANDS_TITLE = "Commands that make these rows again"
-FINDINGS_TITLE = "What these runs say of the questions"
-PUBLISHED_TITLE = "Published numbers, of the real data"
+FINDINGS_TITLE = "Do the hand-out's findings hold in these runs?"
+PUBLISHED_TITLE = "Published numbers, on the real data"
 RUNS_TITLE = "Each run"
 
 
@@ -65,7 +65,7 @@ def published_caption(table: Table) -> str:
     if not table.published:
         return ""
     labels = f", {', '.join(table.published.labels)}" if table.published.labels else ""
-    ours = "on embedded data" if table.data == "embedded" else "in these runs"
+    ours = "on the embedded data of these runs" if table.data == "embedded" else "in these runs"
     return f"Source: {table.published.source}{labels}. Measured by others on the real data, not {ours}."
 
 
@@ -98,11 +98,11 @@ def runs_caption(table: Table) -> str:
     """Say what the numbers of single runs are."""
     parts = []
     if any(line.estimate and line.estimate.interval for line in table.lines):
-        parts.append("In brackets the 95 % Wilson interval over test images.")
+        parts.append("Brackets give the 95 % Wilson interval over the test images.")
     if any(line.p_value is not None for line in table.lines):
         parts.append(
-            "McNemar's p compares a run's predictions with those of the best row's run of the same seed on the same "
-            "images, corrected for the number of runs compared (Holm)."
+            "McNemar's p compares a run's predictions with those of the best row's run with the same seed, on the same "
+            "images. It is corrected for the number of runs that are compared (Holm)."
         )
     return " ".join(parts)
 
@@ -128,6 +128,15 @@ def run_cells(table: Table, line: RunLine) -> list[str]:
     ]
     texts += [_cell(line.estimate, table.ranked).joined()] if table.ranked else []
     return [*texts, ABSENT if line.p_value is None else f"{line.p_value:.2g}", run.place]
+
+
+def pictures_title(table: Table, best: Row | None) -> str:
+    """Say of which rows the pictures are."""
+    if best is None or table.ranked is None or len([row for row in table.rows if row.runs]) == 1:
+        return "Pictures"
+    return (
+        f"Pictures of the row with the {'highest' if table.ranked.better == 'higher' else 'lowest'} {table.ranked.key}"
+    )
 
 
 def recorded(tables: Sequence[Table]) -> list[Run]:
@@ -162,9 +171,9 @@ def count(runs: Sequence[Run]) -> str:
 
 
 def commands(table: Table) -> list[tuple[str, list[str]]]:
-    """Return the commands that make a table again: of the whole grid, then row by row, a run each."""
+    """Return the commands that make a table again: that of the whole grid, then one per run, row by row."""
     grids = dict.fromkeys(run.grid_command for run in recorded([table]) if run.grid_command)
-    found = [("The whole grid (runs that are finished are not repeated)", list(grids))]
+    found = [("The whole grid (finished runs are not repeated)", list(grids))]
     found += [(row.name, [run.command for run in row.every_run if run.command]) for row in table.rows]
     return [(name, list(dict.fromkeys(lines))) for name, lines in found if lines]
 
@@ -187,7 +196,10 @@ def _cell(estimate: Estimate | None, column: Column) -> Cell:
         return Cell(ours="NaN")
     interval = ""
     if column.interval and estimate.low is not None and estimate.high is not None:
-        interval = f"[{_value(estimate.low, column, True)}, {_value(estimate.high, column, True)}]"
+        low, high = estimate.low, estimate.high
+        if column.unit == "percent":  # a t interval of two seeds can leave the range that shares have
+            low, high = max(low, 0.0), min(high, 1.0)
+        interval = f"[{_value(low, column, True)}, {_value(high, column, True)}]"
     return Cell(
         ours=_value(estimate.mean, column, estimate.n > 1),
         spread="" if estimate.std is None else f"± {_spread(estimate.std, column)}",

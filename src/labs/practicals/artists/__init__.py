@@ -94,8 +94,8 @@ SHEET = Sheet(
     ),
     caption=(
         "The accuracies of the last epoch show how far a net overfits. Tested are the weights of the epoch that did "
-        "best in validation, on the test images and on the same images moved, lit otherwise, turned and inverted. "
-        "The largest class has 15.5 % of the paintings."
+        "best in validation, on the test images, and on the same images moved, brighter, darker, "
+        "turned and inverted. The largest class has 15.5 % of the paintings."
     ),
     published=__name__,
     settings=(*SETTINGS, "datamodule.fold", "module.net.dropout"),

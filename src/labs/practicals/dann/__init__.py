@@ -44,9 +44,9 @@ SHEET = Sheet(
         SECONDS,
     ),
     caption=(
-        "Accuracies on test images. Domain accuracy: how well the domain head tells source from target, 50 % by "
-        "chance. Chosen: target accuracy of the epoch that a criterion picks; the oracle picks by labels of the "
-        "target's validation images, which nobody has who needs to adapt."
+        "Accuracies are on test images. Domain accuracy is how well the domain head tells source from target; chance "
+        "is 50 %. Chosen: the target accuracy of the epoch that a criterion picks. The oracle picks by the labels of "
+        "the target's validation images, which nobody who needs to adapt has."
     ),
     published=__name__,
     settings=(*SETTINGS, "module.reversal.weight", "module.batch_norm"),

@@ -26,8 +26,8 @@ def observations(rows: Sequence[Row]) -> list[str]:
     said += [told for claim in _CLAIMS if (told := judge(rows, claim)) is not None]
     said += _choices(adapting)
     rule = (
-        "A claim holds if every seed says so and the means differ by more than the larger standard deviation over "
-        "seeds; ± is that deviation, in parentheses after a mean stand the seeds' lowest and highest value."
+        "A claim holds if every seed agrees and the means differ by more than the larger standard deviation over "
+        "seeds. ± is that deviation. Parentheses after a mean give the seeds' lowest and highest value."
     )
     return [*([rule] if said else []), *said, *_missing(rows, adapting)]
 

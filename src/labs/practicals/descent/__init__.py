@@ -56,8 +56,8 @@ SHEET = Sheet(
         SECONDS,
     ),
     caption=(
-        "Of all points of a run: at the minimum, within 0.01 of x = 1.5; stalled, elsewhere with a slope of at most "
-        "0.01; not settled, where it is steeper; lost, no longer a number. The lowest value there is: f(1.5) = 0.3125."
+        "Shares of all points of a run. At the minimum: within 0.01 of x = 1.5. Stalled: elsewhere, where the slope "
+        "is at most 0.01. Not settled: where it is steeper. Lost: no longer a number. The minimum is f(1.5) = 0.3125."
     ),
     settings=("module.optimizer.lr", "module.optimizer.momentum", "steps", "datamodule.points"),
     files=("steps.tsv",),

@@ -58,7 +58,7 @@ SHEET = Sheet(
             note="Roughness: the mean step between neighboring weights of a unit, in mean weights; noise has 2.8.",
         ),
     ),
-    caption="Training and validation accuracy are those of the epoch that is tested, the best on validation images.",
+    caption="Training and validation accuracy are those of the tested epoch, the one with the best validation.",
     files=(
         *CLASSIFIED,
         "images/hidden_units.png",

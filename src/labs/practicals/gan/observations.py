@@ -17,9 +17,9 @@ def observations(rows: Sequence[Row]) -> list[str]:
     """Say of each observation of hand-out 002 (2-de, questions 5 and 6) whether it holds in these runs."""
     said = [told for claim in _CLAIMS if (told := judge(rows, claim)) is not None]
     rule = (
-        "An observation of hand-out 002 holds if every seed says so and the means differ by more than the larger "
+        "An observation of hand-out 002 holds if every seed agrees and the means differ by more than the larger "
         f"standard deviation over seeds; little is less than {LITTLE:g} of the other FID. Losses are those of the last "
-        "tenth of the iterations. After each mean the seeds' lowest and highest value."
+        "tenth of the iterations. Parentheses after a mean give the seeds' lowest and highest value."
     )
     return [rule, *said] if said else []
 
@@ -51,7 +51,7 @@ _CLAIMS = (
         "More discriminator filters keep the generator's loss high",
         "dcgan_ndf128", _BASE, "its loss", _GENERATOR, higher,
     ),
-    Claim("PyTorch's initialisation changes the FID little", "dcgan_default_init", _BASE, "FID", _FID, _alike),
+    Claim("PyTorch's initialization changes the FID little", "dcgan_default_init", _BASE, "FID", _FID, _alike),
     Claim("The true loss has a worse FID", "dcgan_true_loss", _BASE, "FID", _FID, higher),
     Claim("A learning rate ten times as high has a worse FID", "dcgan_lr_x10", _BASE, "FID", _FID, higher),
     Claim(

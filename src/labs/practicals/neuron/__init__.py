@@ -8,7 +8,7 @@ from labs.practicals import SECONDS, SETTINGS, Column, Question, Sheet, later
 
 
 def _results(facts: Mapping[str, Any], run_dir: Path) -> list[list[str]]:
-    """Return what was measured on the held-out bits, and what was learnt."""
+    """Return what was measured on the held-out bits, and what was learned."""
     metrics = facts["metrics"]
     right = f"{metrics['test/right_from']:,.0f}" if "test/right_from" in metrics else "not at the end"
     return [
@@ -41,8 +41,8 @@ SHEET = Sheet(
         SECONDS,
     ),
     caption=(
-        "On held-out bits, which are the same two inputs as the training bits. The loss of a sigmoid is the "
-        "cross-entropy, that of a linear neuron the squared error: they do not compare."
+        "Measured on held-out bits, which are the same two inputs as the training bits. The loss of a sigmoid is the "
+        "cross-entropy, that of a linear neuron the squared error, so the two cannot be compared."
     ),
     settings=("module.activation", *SETTINGS),
     files=("steps.tsv",),

@@ -1,4 +1,4 @@
-"""15-Scene: linear machines on features of trained nets."""
+"""15-Scene: linear SVMs on features of trained nets."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -34,7 +34,7 @@ def _results(facts: Mapping[str, Any], run_dir: Path) -> list[list[str]]:
     lines = [["measured", "value"]]
     for name, words in {"acc": "accuracy", "mean_acc": "mean of the classes", "fitted_acc": "training images"}.items():
         lines.append([words, f"{100 * metrics[f'test/{name}']:.2f} %"])
-    lines.append(["features of an image", f"{metrics['test/width']:,.0f}"])
+    lines.append(["features per image", f"{metrics['test/width']:,.0f}"])
     lines.append(["C", f"{metrics['test/C']:g}"])
     for name, words in SECONDS_OF.items():
         if f"test/{name}" in metrics:
@@ -74,8 +74,8 @@ SHEET = Sheet(
         ),
     ),
     caption=(
-        "Seconds of the features and of their inner products are what it took to compute them once; runs that ask "
-        "again read them. A head that was trained has no C and no such seconds."
+        "Seconds of the features and of their inner products are the time to compute them once; later runs read them "
+        "from disk. A trained head has no C and no such times."
     ),
     published=__name__,
     settings=(*SETTINGS, "module.C", "module.pca"),

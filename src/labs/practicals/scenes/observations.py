@@ -1,4 +1,4 @@
-"""Features and linear machines in the report: what hand-out 002 (2-a, question 11) saw, and whether it holds here."""
+"""Features and linear SVMs in the report: what hand-out 002 (2-a, question 11) saw, and whether it holds here."""
 
 from collections.abc import Sequence
 
@@ -33,7 +33,7 @@ def observations(rows: Sequence[Row]) -> list[str]:
     """Say of each of the hand-out's findings whether it holds in these rows."""
     said = [told for claim in CLAIMS if (told := judge(rows, claim)) is not None]
     said += [told for experiment in dict.fromkeys(row.experiment for row in rows) if (told := _c(rows, experiment))]
-    rule = "A claim holds if every seed says so and the means differ by more than the larger deviation over seeds."
+    rule = "A claim holds if every seed agrees and the means differ by more than the larger deviation over seeds."
     offline = any(run.data == "embedded" for row in rows for run in row.runs)
     stand_in = "Here other nets stand for VGG16 and ResNet-50: each run's labels name its net and layer."
     return [*([rule] if said else []), *([stand_in] if said and offline else []), *said]

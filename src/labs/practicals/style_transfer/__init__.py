@@ -44,16 +44,16 @@ SHEET = Sheet(
         Column("test/content", "content", "lower", group="Losses"),
         Column("test/style_start", "style at the start", "neither", group="Losses"),
         Column("test/style", "style", "lower", group="Losses"),
-        Column("test/content_lost", "content lost", "lower", group="By the same layers"),
-        Column("test/style_left", "style left", "lower", group="By the same layers"),
+        Column("test/content_lost", "content lost", "lower", group="By the tutorial's layers"),
+        Column("test/style_left", "style left", "lower", group="By the tutorial's layers"),
         Column("test/ssim", "SSIM", "higher", group="Without a net"),
         SECONDS,
     ),
     caption=(
-        "Means over the pictures of a run. Losses are sums over the row's own layers before the two weights; the "
-        "start is the first evaluation. Content lost is 0 for the content and 1 "
-        "for the style, style left the other way round, both by the layers of PyTorch's tutorial. SSIM compares "
-        "with the content, without a net."
+        "Means over the pictures of a run. Losses are sums over the row's own layers, before the two weights. The "
+        "start is the first evaluation. Content lost is 0 for the content image and 1 for the style image; style left "
+        "is the other way round. Both are measured by the layers of PyTorch's tutorial. SSIM compares the picture "
+        "with the content image, without a net."
     ),
     published=__name__,
     settings=(

@@ -1,9 +1,9 @@
-"""AlexNet on WikiArt: which layers begin anew and train."""
+"""AlexNet on WikiArt: which layers are trained from scratch."""
 
 from labs.practicals import CLASSIFIED, SECONDS, SETTINGS, Column, Question, Sheet
 
 SHEET = Sheet(
-    title="WikiArt: which layers of AlexNet begin anew and train",
+    title="WikiArt: which layers of AlexNet to train from scratch",
     handout="hand-out 003, part 2a",
     docs="docs/wikiart.md",
     about="Assignment 2a teaches AlexNet ten styles of painting by training its last layers anew.",
