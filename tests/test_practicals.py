@@ -15,7 +15,7 @@ from recipes import described
 
 from labs import LabsError
 from labs.cli.options import practical_of
-from labs.practicals import Sheet, sheet_of, sheets
+from labs.practicals import HANDOUTS, Sheet, sheet_of, sheets
 from labs.reporting.published import load_published
 from labs.runs.recipe import flat
 
@@ -125,6 +125,21 @@ def test_published_rows_are_repeated_by_experiments(name: str) -> None:
         assert row.matches(facts, ()), f"{row.name}: its experiment is another recipe"
     percent = {column.key for column in sheets()[name].columns if column.unit == "percent"}
     assert all(0 <= value <= 1 for row in table.rows for key, value in row.values.items() if key in percent)
+
+
+@pytest.mark.parametrize("name", [name for name, sheet in sheets().items() if re.search(r"\b00\d\b", sheet.handout)])
+def test_a_hand_out_is_introduced_and_its_questions_have_a_place(name: str) -> None:
+    """With course and year, or the words that it does not say; in our own, short words."""
+    sheet = sheets()[name]
+    handouts = set(re.findall(r"\b00\d\b", sheet.handout))
+    for number in handouts:
+        assert HANDOUTS[number] in sheet.introduction
+        assert re.search(r"20\d\d|states no year", HANDOUTS[number])
+    assert sheet.introduction.endswith(sheet.about)
+    assert {question.number.partition(",")[0] for question in sheet.questions} == handouts
+    numbers = [question.number for question in sheet.questions]
+    assert len(set(numbers)) == len(numbers)
+    assert all(len(question.text) <= 130 for question in sheet.questions)
 
 
 def test_an_unknown_practical_has_a_general_sheet() -> None:

@@ -39,3 +39,19 @@ def test_a_long_title_stays_inside_the_picture() -> None:
     box = figure.texts[0].get_window_extent()
     assert box.x0 >= 0
     assert box.x1 <= figure.bbox.width
+
+
+def test_the_most_confident_mistakes_come_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: dict[str, Any] = {}
+    monkeypatch.setattr("labs.callbacks.pictures.show_figures", lambda trainer, figures: drawn.update(figures))
+    monkeypatch.setattr("labs.callbacks.pictures.of_the_run", lambda trainer, labels: labels)
+    data = SimpleNamespace(classes=["cat", "dog"], labels=[], dataset="pets")
+    monkeypatch.setattr("labs.callbacks.pictures.handed_over", lambda *arguments, **words: data)
+    pictures = Pictures(num_images=2)
+    monkeypatch.setattr(pictures, "_images", lambda data, chosen, title: (title, chosen))
+    for wrong, expected in (({1: (0, 1, 0.6), 3: (1, 0, 0.9)}, [3, 1]), ({}, None)):
+        drawn.clear()
+        pictures.results = {0: (0, 0, 0.9), 1: (1, 1, 0.8), 2: (1, 1, 0.99), 3: (0, 0, 0.7), **wrong}
+        pictures._draw(SimpleNamespace(), np.eye(2, dtype=int))  # type: ignore[arg-type]
+        assert drawn.get("mistakes", (None, None))[1] == expected
+        assert list(drawn) == ["predictions", *(["mistakes"] if wrong else []), "confusion_matrix"]

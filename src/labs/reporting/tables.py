@@ -161,8 +161,8 @@ def _footnotes(table: Table, ranked: Column | None) -> Iterable[str]:
     used = [run for row in table.rows for run in row.runs]
     if table.apart:
         yield (
-            f"These runs are in {table.apart}, but the grid as it was last typed has no such cells (cells.json), so they "
-            "are not compared with its cells. Type the earlier command again to bring them back into its table."
+            f"These runs are in {table.apart}, but the grid as it was last typed has no such cells (cells.json), so "
+            "they are not compared with its cells. Type the earlier command again to bring them back into its table."
         )
     estimates = [estimate for row in table.rows for estimate in row.estimates.values()]
     if any(estimate.interval == "folds" for estimate in estimates):
@@ -192,7 +192,8 @@ def _footnotes(table: Table, ranked: Column | None) -> Iterable[str]:
     if any(SELECTED_ON_TEST in run.labels for run in used):
         yield "Selected on test: the epoch was chosen on the test images, which flatters the result."
     if before := sum(not run.recipe for run in used):
-        yield f"{before} of {len(used)} runs come from an earlier version of labs; their rows are named by what was typed."
+        earlier = "come from an earlier version of labs; their rows are named by what was typed"
+        yield f"{before} of {len(used)} runs {earlier}."
     common = _common_choices(used)
     if common and len(used) > 1:
         yield f"The same in every row: {common}."
