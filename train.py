@@ -42,6 +42,7 @@ def train(cfg: DictConfig, run: "Run") -> dict[str, float]:
     import lightning.pytorch as pl
     from lightning.pytorch.utilities.model_helpers import is_overridden
 
+    from labs.callbacks.learning_watch import LearningWatch
     from labs.callbacks.record import Record, weights_tested
     from labs.callbacks.resumption import Resumption
     from labs.callbacks.stop_signals import StopSignals
@@ -49,6 +50,7 @@ def train(cfg: DictConfig, run: "Run") -> dict[str, float]:
     from labs.cli.embedded_weights import embedded_weights
     from labs.runs.checkpoints import WholeCheckpoints, last_checkpoint
     from labs.runs.device import prepare_device
+    from labs.runs.threads import share_work
 
     quiet()  # again: Lightning sets its own levels when it is imported
     prepare_device(cfg.trainer.accelerator, cfg.trainer.precision, cfg.matmul_precision)
@@ -58,8 +60,9 @@ def train(cfg: DictConfig, run: "Run") -> dict[str, float]:
     pl.seed_everything(cfg.seed, workers=True, verbose=False)
     datamodule = build(cfg.datamodule, "datamodule")
     module = build(cfg.module, "module")
+    share_work(module, datamodule)
     callbacks = [build(node, f"callbacks.{name}") for name, node in cfg.callbacks.items() if node]
-    own = [Record(run), Resumption(run.recipe.text), TensorBoardCards(run.recipe.facts), StopSignals()]
+    own = [LearningWatch(), Record(run), Resumption(run.recipe.text), TensorBoardCards(run.recipe.facts), StopSignals()]
     callbacks = [*own, *filter(None, callbacks)]
     loggers = [build(node, f"logger.{name}") for name, node in cfg.logger.items() if node]
     trainer = build(cfg.trainer, "trainer", callbacks=callbacks, logger=loggers, plugins=[WholeCheckpoints()])

@@ -84,9 +84,12 @@ def test_a_loss_that_is_no_number_is_kept_and_said(
     assert pd.isna(read_facts(run)["metrics"]["test/loss"])
     assert (run / "test_log.tsv").read_text().split("\n")[1].split("\t")[0] == "nan"
     assert "\tnan\t" in (run / "log.tsv").read_text()
-    said = capsys.readouterr().out
-    assert "warning train/loss" in said.replace("val/loss, ", "")
-    assert "Try a smaller optimizer.lr" in said
+    said, live = capsys.readouterr()
+    assert "warning epoch 1: " in live
+    assert "not a number" in live or "not numbers" in live
+    assert "Try a smaller learning rate: lr=1e+05 (this run began at 1e+06)." in live
+    assert "warning" not in said, "it was said while it trained"
+    assert read_facts(run)["warnings"] == [live.split("warning ")[1].splitlines()[0]]
     assert [line.count("nan") for line in said.splitlines() if "test" in line and "836" in line and "%" in line] == [1]
     (table,) = build_tables([read_run(run)])
     (loss,) = [column for column in table.columns if column.key == "test/loss"]
@@ -154,7 +157,9 @@ def test_a_run_that_trains_nothing_is_refused(
 
 def test_a_net_that_learns_nothing_says_so(train: Callable[..., Path], capsys: pytest.CaptureFixture[str]) -> None:
     train(*QUICK, "trainer.max_epochs=1", "optimizer.lr=0.5", "datamodule.batch_size=50")
-    assert "no more than if it always said the most frequent class" in capsys.readouterr().out
+    said = capsys.readouterr()
+    assert "the most frequent class alone would give" in said.out
+    assert "warning" not in said.err, "fifty images are too few to judge by"
 
 
 def checkpoint(name: str, monitor: str | None = None) -> ModelCheckpoint:

@@ -1,11 +1,10 @@
 """Warn when a GAN fails in one of the two ways in which GANs fail: one picture for all, or a winning discriminator."""
 
-import math
 from typing import Any
 
 import lightning.pytorch as pl
-from lightning.pytorch.utilities import rank_zero_only
-from rich.console import Console
+
+from labs.callbacks.notes import say_warning
 
 
 class CollapseWatch(pl.Callback):
@@ -25,9 +24,10 @@ class CollapseWatch(pl.Callback):
         self.names = (coverage, discriminator_loss)
         self.lost, self.loss, self.patience = lost, loss, patience
         self.most = 0.0
-        self.epochs = {"coverage": 0, "finite": 0, "loss": 0}  # in a row
+        self.epochs = {"coverage": 0, "loss": 0}  # in a row
+        self.warnings: list[str] = []  # for metrics.json
+        self.shown: list[str] = []  # what this process has printed
 
-    @rank_zero_only
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Look at the epoch's numbers."""
         metrics = trainer.callback_metrics
@@ -41,8 +41,6 @@ class CollapseWatch(pl.Callback):
                 "try a smaller optimizer.lr, or gan_loss=non_saturating.",
             )
         loss = float(metrics.get(discriminator_loss, 1.0))
-        if self._lasts("finite", not math.isfinite(loss)):
-            self._say(trainer, "the losses are no numbers any more; try a smaller optimizer.lr, or precision=fp32.")
         if self._lasts("loss", loss < self.loss):
             self._say(
                 trainer,
@@ -52,11 +50,12 @@ class CollapseWatch(pl.Callback):
 
     def state_dict(self) -> dict[str, Any]:
         """Save how long it has lasted."""
-        return {"most": self.most, "epochs": dict(self.epochs)}
+        return {"most": self.most, "epochs": dict(self.epochs), "warnings": list(self.warnings)}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on counting."""
         self.most, self.epochs = state_dict["most"], dict(state_dict["epochs"])
+        self.warnings = list(state_dict.get("warnings", []))  # checkpoints of earlier versions have none
 
     def _lasts(self, what: str, bad: bool) -> bool:
         """Say whether something has been bad for exactly `patience` epochs in a row."""
@@ -64,5 +63,7 @@ class CollapseWatch(pl.Callback):
         return self.epochs[what] == self.patience
 
     def _say(self, trainer: pl.Trainer, text: str) -> None:
-        warning = f"[bold yellow]warning[/] epoch {trainer.current_epoch + 1}: {text}"
-        Console(stderr=True, emoji=False).print(warning, highlight=False, soft_wrap=True)
+        line = f"epoch {trainer.current_epoch + 1}: {text}"
+        self.warnings.append(line)
+        self.shown.append(line)
+        say_warning(line)

@@ -7,6 +7,9 @@ from pathlib import Path
 
 import lightning.pytorch as pl
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
+from lightning.pytorch.utilities import rank_zero_only
+from rich.console import Console
+from rich.text import Text
 
 from labs import LabsError
 from labs.runs.directory import read_facts
@@ -55,52 +58,46 @@ def stopped_early(trainer: pl.Trainer, epochs: int) -> bool:
     return trainer.global_step >= trainer.max_steps > -1 or (epochs < planned and not by_rule)
 
 
-def warnings_of(
-    metrics: Mapping[str, float],
-    pairs: Sequence[tuple[int, int]],
-    rows: Sequence[Mapping[str, float]] = (),
-    images: int = 0,
-) -> list[str]:
-    """Say what went wrong in training, and what to try.
+@rank_zero_only
+def say_warning(line: str) -> None:
+    """Print a warning, on standard error, while training goes on."""
+    Console(stderr=True, emoji=False).print(
+        Text.assemble(("warning", "bold yellow"), f" {line}"), highlight=False, soft_wrap=True
+    )
+
+
+def warnings_while_training(trainer: pl.Trainer, attribute: str = "warnings") -> list[str]:
+    """Return what callbacks have warned of (`warnings`), or have printed in this process (`shown`)."""
+    return [line for callback in trainer.callbacks for line in getattr(callback, attribute, [])]  # type: ignore[attr-defined]
+
+
+def warnings_of_test(metrics: Mapping[str, float], pairs: Sequence[tuple[int, int]], rate: float) -> list[str]:
+    """Say what the test shows to have gone wrong in training, and what to try.
 
     Args:
         metrics: the final values by name.
         pairs: label and prediction of each test image; none where there were too few to judge by.
-        rows: the log, one row per epoch.
-        images: how many images an epoch trains on.
+        rate: the learning rate that the run began with.
 
     Examples:
-        >>> warnings_of({"test/loss": float("nan")}, [])
-        ['test/loss is no number: training diverged. Try a smaller optimizer.lr, or precision=fp32.']
-        >>> warnings_of({}, [(0, 1), (0, 0), (1, 0)])[0].partition(".")[0]
-        'the net names 33 % of the test images rightly, no more than if it always said the most frequent class (67 %)'
-        >>> warnings_of({}, [(0, 0), (1, 1)] * 50, [{"train/acc": 0.51, "lr": 0.1}], images=100)[0].partition(".")[0]
-        'at the end of training the net names 51 % of its training images rightly, which is chance'
+        >>> warnings_of_test({"test/loss": float("nan")}, [], rate=0.1)
+        ['test/loss is not a number: training diverged. Try a smaller learning rate, such as lr=0.01.']
+        >>> warnings_of_test({}, [(0, 1), (0, 0), (1, 0)], rate=0.1)[0].partition(". ")[0]
+        'the net names 33 % of the test images correctly, and the most frequent class alone would give 67 %'
     """
+    smaller = f"lr={rate / 10:.2g}" if math.isfinite(rate) and rate > 0 else "lr=0.001"
     lost = [name for name, value in metrics.items() if "loss" in name and not math.isfinite(value)]
     if lost:
-        verb = "is no number" if len(lost) == 1 else "are no numbers"
-        return [f"{', '.join(lost)} {verb}: training diverged. Try a smaller optimizer.lr, or precision=fp32."]
+        verb = "is not a number" if len(lost) == 1 else "are not numbers"
+        return [f"{', '.join(lost)} {verb}: training diverged. Try a smaller learning rate, such as {smaller}."]
     if not pairs:
         return []
-    first, last = (rows[0], rows[-1]) if rows else ({}, {})
-    rate = first.get("lr", math.nan)
-    began = f" (this run began at {rate:g})" if math.isfinite(rate) else ""
-    instead = f"Try a smaller optimizer.lr{began}, more trainer.max_epochs, or weights=pretrained."
     right = sum(label == pred for label, pred in pairs)
     most = max(Counter(label for label, _ in pairs).values())
-    if right <= most:
-        shares = [f"{100 * count / len(pairs):.0f} %" for count in (right, most)]
-        return [
-            f"the net names {shares[0]} of the test images rightly, no more than if it always said the most frequent "
-            f"class ({shares[1]}). {instead}"
-        ]
-    chance = most / len(pairs)
-    limit = chance + 3 * math.sqrt(chance * (1 - chance) / max(images, 1))  # three standard deviations of a guesser
-    ended = last.get("train/acc", math.nan)
-    if ended <= limit < 1:  # the epoch that is tested may be one before training broke down
-        return [
-            f"at the end of training the net names {100 * ended:.0f} % of its training images rightly, which is "
-            f"chance. {instead}"
-        ]
-    return []
+    if right > most:
+        return []
+    shares = [f"{100 * count / len(pairs):.0f} %" for count in (right, most)]
+    return [
+        f"the net names {shares[0]} of the test images correctly, and the most frequent class alone would give "
+        f"{shares[1]}. Try {smaller}, more epochs, or weights=pretrained."
+    ]

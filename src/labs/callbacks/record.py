@@ -15,7 +15,15 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from labs import LabsError
 from labs.callbacks.measured import begin_epoch, measured
-from labs.callbacks.notes import STOPPED_EARLY, TRY_OUT, is_limited, labels_of, stopped_early, warnings_of
+from labs.callbacks.notes import (
+    STOPPED_EARLY,
+    TRY_OUT,
+    is_limited,
+    labels_of,
+    stopped_early,
+    warnings_of_test,
+    warnings_while_training,
+)
 from labs.datamodules.protocols import ImagesOfClasses, Recorded, handed_over
 from labs.drawing.curves import curves_gif, curves_png
 from labs.practicals import sheet_of
@@ -88,6 +96,7 @@ class Record(pl.Callback):
         self.rows = [earlier for earlier in self.rows if earlier["epoch"] < row["epoch"]] + [row]
         self.run.running()
         self.run.facts |= {"epochs": len(self.rows), "seconds": seconds, "metrics": metrics}
+        self.run.facts["warnings"] = warnings_while_training(trainer)
         self._note_counts(trainer, "train", "val")
         self.run.write("log.tsv", tsv(self.rows))
         self.run.save()
@@ -141,8 +150,9 @@ class Record(pl.Callback):
         # a try-out has too few images to judge the training, and some methods train nothing
         judged = self.predictions if self.rows and TRY_OUT not in self.run.facts["labels"] else []
         pairs = [(label, pred) for _, label, pred, _ in judged]
-        trained = max(self.most.get("train", 0), self.run.facts.get("counts", {}).get("train", 0))
-        self.run.facts["warnings"] = warnings_of(self.run.facts["metrics"], pairs, self.rows, trained)
+        rate = self.rows[0]["lr"] if self.rows else math.nan
+        found = warnings_while_training(trainer) or warnings_of_test(self.run.facts["metrics"], pairs, rate)
+        self.run.facts["warnings"], self.run.shown = found, warnings_while_training(trainer, "shown")
         if self.predictions:
             # fewer than all in a try-out
             self.run.facts["counts"] = {**self.run.facts["counts"], "test": len(self.predictions)}

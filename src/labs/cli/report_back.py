@@ -33,7 +33,7 @@ def say_results(run: Run, outputs: str) -> None:
         soft_wrap=True,
     )
     console.print(table)
-    for warning in facts.get("warnings", ()):
+    for warning in (line for line in facts.get("warnings", ()) if line not in run.shown):
         console.print(Text.assemble(("warning", "bold yellow"), f" {warning}"), soft_wrap=True)
     if run.recorded_before:
         console.print(

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import torch
 
+from labs.runs.threads import WAITING, cores
+
 PACKAGES = (
     "torch",
     "torchvision",
@@ -37,7 +39,9 @@ def environment(device: torch.device | str = "cpu") -> dict[str, object]:
         "device": f"{kind} ({name})",
         "cuda": torch.version.cuda if kind == "cuda" else None,
         "cpu_count": os.cpu_count(),
+        "cores": cores(),
         "threads": torch.get_num_threads(),
+        "threads_wait": {name: os.environ[name] for name in WAITING if name in os.environ},
         "argv": [Path(sys.argv[0]).name, *sys.argv[1:]],
     }
 

@@ -71,6 +71,7 @@ class Run:
         self.recorded_before = False  # in a format that knows no recipe in normal form
         self.earlier: dict[Path, int] = {}  # results to replace, and when they were written
         self.is_first = is_first_process()
+        self.shown: list[str] = []  # warnings that were printed while it trained
         self._there: set[Path] = set()  # what lay in the folders of libraries when it began
         self._before: dict[Path, bytes] = {}  # what stood in the files of earlier runs, if this one is refused
         self._listed = ""

@@ -1,0 +1,59 @@
+"""Threads of the processor: how they wait for each other, and how many of them share a training step."""
+
+import math
+import os
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import nn
+
+WAITING = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
+CHOSEN = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
+SPINS = "5000"  # a tenth of a millisecond; libgomp's own 300,000 are eight (docs/speed.md)
+WORTH = 5 * 10**7  # parameters times pixels of a step that keep a thread busy: a rule of thumb
+
+
+def wait_briefly() -> None:
+    """Let threads that share a computation wait for each other briefly, then sleep; call it before torch is imported.
+
+    By default they spin for milliseconds, in which they hold the core that the thread they wait for needs: on a busy
+    machine, training then takes many times as long. `OMP_WAIT_POLICY` and `GOMP_SPINCOUNT` in the environment win.
+    """
+    if not any(name in os.environ for name in WAITING):
+        os.environ["GOMP_SPINCOUNT"] = SPINS
+
+
+def cores() -> int:
+    """Return how many cores this process may use: its affinity and its container can allow fewer than there are."""
+    from joblib import cpu_count
+
+    return int(cpu_count())
+
+
+def threads_for(parameters: int, pixels: int, available: int) -> int:
+    """Return how many threads a training step can use: no more than it keeps busy, and no more than there are cores.
+
+    It depends on the recipe and the machine, never on how busy the machine is: several threads round sums differently,
+    and the same command must give the same numbers.
+
+    Args:
+        parameters: of the net.
+        pixels: of all images of a step.
+        available: cores.
+
+    Examples:
+        >>> threads_for(2, 1, available=8), threads_for(11_000_000, 32 * 224 * 224, available=8)
+        (1, 8)
+    """
+    return max(1, min(available, math.ceil(parameters * pixels / WORTH)))
+
+
+def share_work(module: "nn.Module", data: object) -> None:
+    """Choose the threads of this process for a method and its data; `OMP_NUM_THREADS` in the environment wins."""
+    import torch
+
+    if any(name in os.environ for name in CHOSEN):
+        return
+    parameters = sum(parameter.numel() for parameter in module.parameters())
+    pixels = getattr(data, "batch_size", 1) * getattr(data, "image_size", 1) ** 2
+    torch.set_num_threads(threads_for(parameters, pixels, cores()))
