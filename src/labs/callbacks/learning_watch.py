@@ -14,7 +14,8 @@ from labs.callbacks.measured import measured
 from labs.callbacks.notes import is_limited, say_warning
 
 PATIENCE = 1 / 3  # share of the epochs after which a net must be better than guessing
-ENOUGH = 150  # training images to judge an accuracy by; those of several epochs are pooled
+STEPS = 50  # optimizer steps that any net may take to begin to learn
+ENOUGH = 300  # training images to judge an accuracy by; those of several epochs are pooled
 EXPLODED = 10  # a loss this many times that of guessing is no noise
 
 
@@ -58,10 +59,10 @@ class LearningWatch(pl.Callback):
         alone = trainer.global_step == 0 and len(labels) == 1 and not hasattr(batch, "labeled")
         if alone and any(isinstance(layer, _BatchNorm) and layer.training for layer in pl_module.modules()):
             self._warn(
-                trainer,
                 "batch norm",
                 "batch norm sees one image at a time, so the net works differently in training and in the test. "
                 "Try batch_size=16, or freeze.batch_norm=eval.",
+                trainer.current_epoch,
             )
 
     def on_validation_batch_end(
@@ -82,19 +83,26 @@ class LearningWatch(pl.Callback):
         row = measured(trainer, "train/", "val/")
         self.rows = [*self.rows, row][-ENOUGH:]
         if broken := [name for name, value in row.items() if name.endswith("loss") and not math.isfinite(value)]:
-            self._warn(trainer, "no number", f"{', '.join(broken)} {_is_no_number(broken)}. {self._smaller(trainer)}")
-        elif self._accuracy() and len(self.shares) > 1:
-            self._check_loss(trainer, row)
-            planned = trainer.max_epochs or -1
-            if planned > 1 and trainer.current_epoch + 1 == math.ceil(planned * PATIENCE) and self._at_chance(trainer):
-                self._warn(trainer, "chance", f"after a third of the epochs {self._guesses(answers)}")
+            verb = "is not a finite number" if len(broken) == 1 else "are not finite numbers"
+            text = f"{', '.join(broken)} {verb}: training diverged. {self._smaller(trainer)}"
+            self._warn("loss", text, trainer.current_epoch)
+        self._check_loss("train/", f"training diverged. {self._smaller(trainer)}", trainer.current_epoch)
+        planned = trainer.max_epochs or -1
+        is_due = planned > 1 and trainer.current_epoch + 1 == math.ceil(planned * PATIENCE)
+        if is_due and trainer.global_step >= STEPS and not self.found and self._at_chance(trainer):
+            self._warn("chance", f"after a third of the epochs {self._guesses(answers)}", trainer.current_epoch)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Look once more: a net that did no better than guessing may have learned since, or broken down."""
+        self._check_loss(
+            "val/",
+            "the net works only on its training batches; with batch norm, its running averages need smaller or more "
+            f"steps. Try {self._rates(0.1)}, more epochs, weights=pretrained, or a smaller net.",
+        )
         if not self._at_chance(trainer):
             self.found.pop("chance", None)
         elif not self.found:
-            self._warn(trainer, "chance", f"at the end of training {self._guesses([])}")
+            self._warn("chance", f"at the end of training {self._guesses([])}")
 
     def state_dict(self) -> dict[str, Any]:
         """Save what has been found, and what it is found by."""
@@ -108,21 +116,16 @@ class LearningWatch(pl.Callback):
 
     # What it looks for
 
-    def _check_loss(self, trainer: pl.Trainer, row: Mapping[str, float]) -> None:
-        guessing = self._guessing()
-        limit = EXPLODED * max(1.0, guessing)
-        high = {name: value for name, value in row.items() if name.endswith("loss") and value > limit}
-        if not high:
+    def _check_loss(self, stage: str, cause: str, epoch: int | None = None) -> None:
+        """Warn of a classifier's loss far above that of guessing."""
+        if not self.rows or self._accuracy() is None or len(self.shares) < 2:
             return
-        told = ", ".join(f"{name} is {value:,.4g}" for name, value in high.items())
-        if any(name.startswith("train/") for name in high):
-            cause = f"training diverges. {self._smaller(trainer)}"
-        else:
-            cause = (
-                "the net works only on its training batches; with batch norm, its running averages need smaller "
-                f"or more steps. Try {self._rates(0.1)}, more epochs, weights=pretrained, or a smaller net."
-            )
-        self._warn(trainer, "high loss", f"{told}, where guessing gives {guessing:.2f}: {cause}")
+        limit = EXPLODED * max(1.0, self._guessing())
+        losses = {name: value for name, value in self.rows[-1].items() if name.startswith(stage)}
+        for name, value in losses.items():
+            if name.endswith("loss") and value > limit:
+                text = f"{name} is {value:,.4g}, where guessing gives {self._guessing():.2f}: {cause}"
+                self._warn("loss", text, epoch)
 
     def _accuracy(self) -> str | None:
         """Return the name of the accuracy on training images, if the method has one."""
@@ -132,7 +135,7 @@ class LearningWatch(pl.Callback):
         """Say whether the latest epochs, as many as are needed to judge by, were no better than guessing."""
         rows = self.rows[-math.ceil(ENOUGH / max(self.images, 1)) :]
         images, accuracy = self.images * len(rows), self._accuracy() if rows else None
-        if accuracy is None or images < ENOUGH or is_limited(trainer, "train"):  # a try-out
+        if accuracy is None or images < ENOUGH or len(self.shares) < 2 or is_limited(trainer, "train"):
             return False
         chance = max(self.shares)
         limit = chance + 3 * math.sqrt(chance * (1 - chance) / images)  # three standard deviations of a guesser
@@ -166,12 +169,9 @@ class LearningWatch(pl.Callback):
         rate = self.rate if math.isfinite(self.rate) and self.rate > 0 else 0.01
         return f"lr={rate * factor:.2g}" + ("" if plain else f" (this run began at {rate:g})")
 
-    def _warn(self, trainer: pl.Trainer, kind: str, text: str) -> None:
+    def _warn(self, kind: str, text: str, epoch: int | None = None) -> None:
+        """Print a warning of a kind that has not been found yet; `epoch` counts from 0."""
         if kind not in self.found:
-            self.found[kind] = f"epoch {trainer.current_epoch + 1}: {text}"
+            self.found[kind] = text if epoch is None else f"epoch {epoch + 1}: {text}"
             self.shown.append(self.found[kind])
             say_warning(self.found[kind])
-
-
-def _is_no_number(names: list[str]) -> str:
-    return "is not a number: training diverged" if len(names) == 1 else "are not numbers: training diverged"
