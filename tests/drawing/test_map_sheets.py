@@ -68,7 +68,7 @@ def test_a_map_that_fails_is_marked_in_words(tmp_path: Path, words: list[str]) -
         "fails: random weights give a similar map (Spearman 0.80); deleting its pixels removes the class no faster "
         "than random deletion"
     )
-    assert verdicts[1].startswith("passes: random weights give another map (Spearman 0.10)")
+    assert verdicts[1].startswith("passes: random weights give a different map (Spearman 0.10)")
     assert "cost $5 cat  75.0%" in words
     assert "title\nembedded data" in words
     with Image.open(tmp_path / "a.png") as image:
@@ -77,5 +77,5 @@ def test_a_map_that_fails_is_marked_in_words(tmp_path: Path, words: list[str]) -
 
 def test_a_sheet_shows_eight_images_and_says_of_more(tmp_path: Path, words: list[str]) -> None:
     sheet_of_maps([shown(f"image {n}") for n in range(map_sheets.MOST + 3)], tmp_path / "all.png", "title", [])
-    assert "title; 3 more images have sheets of their own" in words
+    assert "title; 3 more images have their own sheets" in words
     assert sum(text.startswith("passes") for text in words) == map_sheets.MOST

@@ -98,7 +98,7 @@ def test_a_long_name_stays_above_its_picture(tmp_path: Path) -> None:
 
 def test_losses_in_words() -> None:
     said = losses_in_words(measured("a", content=0.12345, style_start=12345.6, style=1.5e-7))
-    assert said == "content 0 to 0.123, style 1.23e+04 to 1.5e-07"
+    assert said == "content loss 0 to 0.12, style loss 1.2e+04 to 1.5e-07"
 
 
 def losses(names: list[str], evaluations: int, *, content: float = 0.5) -> pd.DataFrame:

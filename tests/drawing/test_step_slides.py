@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 from matplotlib.figure import Figure
 
-from labs.drawing.step_slides import frames_of, over_steps, read_steps, told_of, written
+from labs.drawing.step_slides import frames_of, over_steps, read_steps, subtitle_of, written
 
 
 @pytest.mark.parametrize("steps", [0, 1, 7, 1000, 99_999])
@@ -37,7 +37,7 @@ def test_steps_are_read_with_what_is_no_number(tmp_path: Path) -> None:
 
 
 def test_what_is_told_needs_no_settings() -> None:
-    assert told_of({}, 12, "y = x") == "y = x · 12 steps"
+    assert subtitle_of({}, 12, "y = x") == "y = x · 12 steps"
     settings = {"module.optimizer.lr": 0.01, "module.optimizer.momentum": 0.9}
-    assert told_of({"settings": settings}, 1) == "learning rate 0.01 · momentum 0.9 · 1 step"
+    assert subtitle_of({"settings": settings}, 1) == "learning rate 0.01 · momentum 0.9 · 1 step"
     assert written(-0.5) == "\N{MINUS SIGN}0.5"

@@ -55,7 +55,7 @@ class TestAgainstTorchvision:
     def test_with_its_weights_of_grey_to_the_last_digits(
         self, strength: float, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(augment, "GREY", TV_GREY)
+        monkeypatch.setattr(augment, "GRAY", TV_GREY)
         images, draws = random_images(16), random_draws(16)
         changed = change_colors(images, draws, strength=strength)
         torch.testing.assert_close(changed, by_torchvision(images, draws, strength), rtol=0, atol=2e-6)

@@ -97,7 +97,7 @@ def test_a_5x5_filter_then_a_3x3_one_see_7x7_pixels() -> None:
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"channels": [16] * 5}, "images of 50 pixels are too small at convolution 4"),
+        ({"channels": [16] * 5}, "50 pixels are too small for convolution 4"),
         ({"filter_sizes": [5, 3, 1]}, "net.filter_sizes=.*expected 2 integers of 1 or more"),
         ({"strides": [0]}, "net.strides"),
         ({"channels": []}, "net.channels"),

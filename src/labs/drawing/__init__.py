@@ -1,1 +1,1 @@
-"""Figures that runs and reports share."""
+"""Figures for runs and reports."""

@@ -1,4 +1,4 @@
-"""Animations of a figure in which little moves: all else is drawn once, and one palette serves all frames."""
+"""Animations of a figure with few moving parts: the rest is drawn once, and all frames share one palette."""
 
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -18,14 +18,14 @@ HOLD_MS = 2500  # of the last frame
 def save_animation(
     figure: Figure, moving: Sequence[Artist], frames: Iterable[int], show: Callable[[int], None], path: Path
 ) -> None:
-    """Write a GIF of a figure; the last frame is held.
+    """Write a GIF of a figure; the last frame is shown longer.
 
     Args:
-        figure: on an Agg canvas.
-        moving: what differs from frame to frame, from back to front; the rest is drawn once.
-        frames: numbers, each of which is handed to `show`.
-        show: changes what moves.
-        path: the GIF file to write.
+        figure: A figure on an Agg canvas.
+        moving: The artists that change between frames, from back to front; the rest is drawn once.
+        frames: Frame numbers, each of which is passed to `show`.
+        show: Function that updates the moving artists.
+        path: The GIF file to write.
     """
     canvas = figure.canvas
     assert isinstance(canvas, FigureCanvasAgg)
@@ -40,7 +40,7 @@ def save_animation(
         for artist in moving:
             (artist.axes or figure).draw_artist(artist)
         images.append(Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3].copy()))
-    # one palette, taken from the first and the last frame, which have every color: smaller, and no flicker
+    # one palette from the first and the last frame, which contain all colors: a smaller file without flicker
     palette = _palette(Image.fromarray(np.vstack([np.asarray(images[place]) for place in (0, -1)])))
     first, *rest = [image.quantize(palette=palette, dither=Image.Dither.NONE) for image in images]
     durations = [FRAME_MS] * len(rest) + [HOLD_MS]
@@ -49,9 +49,9 @@ def save_animation(
 
 
 def _palette(picture: Image.Image) -> Image.Image:
-    """Return 128 colors of a picture, those that are nearly white made white.
+    """Return a palette of 128 colors of a picture, in which nearly white colors become white.
 
-    Pillow looks colors up in steps of four, so that a tint of the paper next to white would win over it.
+    Pillow compares colors in steps of four, so it might replace white by a nearly white color.
     """
     colors = np.reshape(picture.quantize(colors=128, dither=Image.Dither.NONE).getpalette() or [255] * 3, (-1, 3))
     colors[colors.min(axis=1) > 244] = 255

@@ -1,4 +1,4 @@
-"""Images beside what a net takes them for: bars of the most probable classes."""
+"""Images with a net's predictions: bars of the most probable classes."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,14 +11,14 @@ from labs.drawing.figures import Figure
 from labs.storage.files import replacing
 
 WIDTH = 12.8  # inches
-SIDE = 2.3  # of an image among several
-LARGE = 4.2  # of a single image
-LETTERS = 44  # of a class name
+SIDE = 2.3  # side of an image among several, in inches
+LARGE = 4.2  # side of a single image, in inches
+LETTERS = 44  # characters of a class name
 BAR = "#9ecae1"
 
 
 class Answered(NamedTuple):
-    """An image, (height, width, 3) in [0, 1], its name, and its classes, the most probable first."""
+    """An image, (height, width, 3) in [0, 1], with its name and its classes, the most probable first."""
 
     image: np.ndarray
     name: str
@@ -26,13 +26,13 @@ class Answered(NamedTuple):
 
 
 def answer_sheet(shown: Sequence[Answered], path: Path, title: str, labels: Sequence[str]) -> None:
-    """Draw images with their answers, two in a row.
+    """Draw images with their predictions, two per row.
 
     Args:
-        shown: from left to right, from top to bottom.
-        path: the PNG file to write.
-        title: printed above.
-        labels: what a reader must know, such as "embedded data"; printed below the title.
+        shown: The images, row by row.
+        path: The PNG file to write.
+        title: Title of the sheet.
+        labels: Notes for the reader, such as "embedded data"; printed below the title.
     """
     columns = min(len(shown), 2)
     side = LARGE if columns == 1 else SIDE
@@ -60,7 +60,7 @@ def answer_sheet(shown: Sequence[Answered], path: Path, title: str, labels: Sequ
 
 
 def _draw_bars(axes: Axes, classes: Sequence[tuple[str, float]], size: int) -> None:
-    """Draw a bar for each class, its name and its probability over it."""
+    """Draw a bar for each class, with its name and its probability."""
     most = 10  # more would not be readable
     shares = [share for _, share in classes[:most]]
     axes.barh(range(len(shares)), shares, color=BAR, height=0.8)

@@ -1,4 +1,4 @@
-"""Images before and after a change that is hardly visible, and the change itself, magnified."""
+"""Images before and after an almost invisible change, and the magnified change."""
 
 import math
 import textwrap
@@ -13,8 +13,8 @@ from labs.drawing.curves import PALETTE
 from labs.drawing.figures import Figure
 from labs.storage.files import replacing
 
-COLUMNS = 7  # in a band; more would be too small to read
-LETTERS = 22  # of a line above a picture
+COLUMNS = 7  # side by side; more would be too small to read
+LETTERS = 22  # characters of a line above a picture
 ROWS = ("original", "changed")
 
 
@@ -24,9 +24,9 @@ class Shown:
 
     Attributes:
         original: (height, width, 3) in [0, 1].
-        changed: the same after the change; drawn within [0, 1].
-        words: above the original, above the changed image, and below it.
-        good: whether the change did what it should; None: there was nothing to do.
+        changed: The same after the change, clamped to [0, 1] for drawing.
+        words: Texts above the original, above the changed image, and below it.
+        good: Whether the change was successful. None: nothing had to be changed.
     """
 
     original: np.ndarray
@@ -36,13 +36,13 @@ class Shown:
 
 
 def changes_sheet(columns: Sequence[Shown], path: Path, title: str, labels: Sequence[str]) -> None:
-    """Draw a column for each image: before, after, and the difference, magnified by one factor for the whole sheet.
+    """Draw one column per image: before, after, and the difference, magnified by one factor for the whole sheet.
 
     Args:
-        columns: seven at most stand side by side, further ones below.
-        path: the PNG file to write.
-        title: printed above.
-        labels: what a reader must know of the pictures, such as "embedded data"; printed in the sheet.
+        columns: The images; at most seven are side by side, the others below.
+        path: The PNG file to write.
+        title: Title of the sheet.
+        labels: Notes for the reader, such as "embedded data".
     """
     bands = [columns[start : start + COLUMNS] for start in range(0, len(columns), COLUMNS)]
     across = max(map(len, bands))
@@ -62,7 +62,7 @@ def changes_sheet(columns: Sequence[Shown], path: Path, title: str, labels: Sequ
 
 
 def magnification(differences: Sequence[np.ndarray]) -> float:
-    """Return the round factor, at least 1, that makes nearly all of a change fill the range from black to white.
+    """Return a round factor, at least 1, with which almost all of a change fills the range from black to white.
 
     Examples:
         >>> magnification([np.full((2, 2, 3), 0.01)])

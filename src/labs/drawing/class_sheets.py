@@ -1,4 +1,4 @@
-"""Sheets of pictures that were made for a class each, with what nets see in them."""
+"""Sheets of pictures generated for classes, with the predictions of nets."""
 
 import textwrap
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from labs.drawing.figures import Figure
 from labs.storage.files import replacing
 
 COLUMNS = 4  # pictures side by side; more would be too small on a slide
-LETTERS = 38  # of a line under a picture
+LETTERS = 38  # characters of a line below a picture
 
 
 def classes_sheet(
@@ -22,15 +22,15 @@ def classes_sheet(
     title: str,
     labels: Sequence[str],
 ) -> None:
-    """Draw a column for each picture, four at most side by side.
+    """Draw one column per picture, at most four side by side.
 
     Args:
-        columns: what stands one below the other: where it began, the picture, what of it mattered.
-        titles: above each column.
-        captions: below each column.
-        path: the PNG file to write.
-        title: printed above.
-        labels: what a reader must know of the pictures, such as "random weights"; printed in the sheet.
+        columns: The images of each column, from top to bottom, such as the picture and its important parts.
+        titles: Text above each column.
+        captions: Text below each column.
+        path: The PNG file to write.
+        title: Title of the sheet.
+        labels: Notes for the reader, such as "random weights".
     """
     across, lines = min(len(columns), COLUMNS), len(columns[0])
     bands = [range(start, min(start + across, len(columns))) for start in range(0, len(columns), across)]
@@ -53,11 +53,11 @@ def classes_sheet(
 
 
 def below(axes: Axes, words: str, size: float) -> None:
-    """Write lines below a picture, long ones in several."""
+    """Write text below a picture, and wrap long lines."""
     lines = [textwrap.fill(line, LETTERS) for line in words.split("\n")]
     axes.text(0.5, -0.03, "\n".join(lines), transform=axes.transAxes, ha="center", va="top", fontsize=size)
 
 
 def on_white(picture: Image.Image, opacity: Image.Image) -> Image.Image:
-    """Return a picture as far as it is opaque, on white."""
+    """Return a picture with the given opacity on a white background."""
     return Image.composite(picture, Image.new("RGB", picture.size, "white"), opacity)

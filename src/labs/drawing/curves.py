@@ -1,6 +1,6 @@
-"""Curves of one run, still or growing epoch by epoch.
+"""Curves of one run, as a picture or as an animation over the epochs.
 
-Matplotlib is used through its objects, never through pyplot: no window system, no global state.
+Matplotlib is used without pyplot, so that there is no window system and no global state.
 """
 
 from collections.abc import Sequence
@@ -19,12 +19,12 @@ from labs.drawing.figures import Figure
 from labs.practicals import PANELS, Panel
 from labs.storage.files import replacing
 
-# Okabe and Ito's palette: told apart with every common color blindness. Its yellow is too pale on white.
+# Okabe and Ito's palette, which people with color blindness can distinguish, without its pale yellow.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 STAGES = {
     "train": ("training", PALETTE[0], "o"),
     "val": ("validation", PALETTE[1], "s"),
-    "test": ("test", PALETTE[2], "^"),  # of those that follow it; a run's log has no such columns
+    "test": ("test", PALETTE[2], "^"),  # only in learning curves; a run's log has no such columns
 }
 NOT_CURVES = ("epoch", "seconds", "lr")
 LEARNING_RATE = Panel("lr", "learning rate")
@@ -34,13 +34,13 @@ MAX_FRAMES = 60
 def curves_png(
     log: pd.DataFrame, path: Path, title: str, labels: Sequence[str], known: Sequence[Panel] = PANELS
 ) -> None:
-    """Draw the curves of one run: one panel for each x that the log has as `train/x`, `val/x` or `test/x`.
+    """Draw the curves of one run: one panel for each metric x with a column `train/x`, `val/x` or `test/x`.
 
     Args:
-        log: One row an epoch, with the column `epoch`.
+        log: One row per epoch, with the column `epoch`.
         path: The PNG file to write.
-        title: Printed above the panels.
-        labels: What a reader must know of the numbers, such as "embedded data"; printed in the picture.
+        title: Title of the figure.
+        labels: Notes for the reader, such as "embedded data".
         known: The panels that come first, with their titles.
     """
     figure, _ = _run_figure(log, title, labels, known)
@@ -51,9 +51,9 @@ def curves_png(
 def curves_gif(
     log: pd.DataFrame, path: Path, title: str, labels: Sequence[str], known: Sequence[Panel] = PANELS
 ) -> None:
-    """Draw the same panels as a GIF in which the curves grow; the axes are those of the whole run.
+    """Draw the same panels as a GIF in which the curves grow; the axes do not change.
 
-    At most 60 frames (a longer run grows by several epochs a frame); the last one is held.
+    There are at most 60 frames, so a longer run advances several epochs per frame. The last frame is shown longer.
     """
     figure, lines = _run_figure(log, title, labels, known)
     data = [(line, *line.get_data()) for line in lines]
@@ -72,7 +72,7 @@ def _run_figure(
 ) -> tuple[Figure, list[Line2D]]:
     columns_of = columns_of_panels([log], known)
     staged = bool(columns_of)
-    if not staged:  # a practical that names its columns otherwise: every one on a panel of its own
+    if not staged:  # a practical with other column names: one panel per column
         numbers = [name for name in log.columns if pd.api.types.is_numeric_dtype(log[name])]
         columns_of = {_panel(name): [name] for name in numbers if name not in NOT_CURVES}
     wide = min(len(columns_of), 3) or 1
@@ -97,7 +97,7 @@ def _run_figure(
 def new_figure(
     tall: int, wide: int, size: tuple[float, float], title: str, labels: Sequence[str]
 ) -> tuple[Figure, list[list[Axes]]]:
-    """Make an empty figure of panels over epochs, under a title and what a reader must know of the numbers."""
+    """Make an empty figure of panels over epochs, with a title and notes for the reader."""
     figure = Figure(figsize=size, layout="constrained", facecolor="white")
     FigureCanvasAgg(figure)
     heading = "\n".join(filter(None, (title, " · ".join(labels))))
@@ -113,9 +113,9 @@ def new_figure(
 
 
 def columns_of_panels(logs: Sequence[pd.DataFrame], known: Sequence[Panel]) -> dict[Panel, list[str]]:
-    """Return the panels of the columns `train/x`, `val/x` and `test/x`, each with its columns, in that order.
+    """Return the panels for the columns `train/x`, `val/x` and `test/x`, each with its columns in this order.
 
-    Those that are known come first, then the others by name; a changing `lr` comes last.
+    Known panels come first, then the others by name, and last the learning rate if it changes.
     """
     found = {
         column.split("/", 1)[1]
@@ -132,7 +132,7 @@ def columns_of_panels(logs: Sequence[pd.DataFrame], known: Sequence[Panel]) -> d
 
 
 def _panel(name: str) -> Panel:
-    """Describe a panel that nobody has: every accuracy is a share.
+    """Return a panel for an unknown metric; an accuracy is shown in percent.
 
     Examples:
         >>> _panel("source_acc").title, _panel("generator_loss").title
@@ -151,7 +151,7 @@ def _line(axes: Axes, log: pd.DataFrame, column: str, factor: float, label: str,
 
 
 def measured_rows(log: pd.DataFrame, column: str) -> pd.DataFrame:
-    """Return the epochs that measured a column, or others of its stage: a value that is no number leaves a gap there.
+    """Return the epochs in which a column's stage was measured; values that are not numbers leave gaps in the curve.
 
     Examples:
         >>> log = pd.DataFrame({"epoch": [1, 2, 3], "val/acc": [None, 0.5, 0.5], "val/loss": [None, None, 1.0]})
@@ -165,8 +165,8 @@ def measured_rows(log: pd.DataFrame, column: str) -> pd.DataFrame:
 def limit_together(panels: Sequence[Axes], panel: Panel) -> None:
     """Give the panels of one quantity the same vertical axis.
 
-    Shares start at zero and end at 100 %; positive values that span more than two powers of ten, such as losses
-    with one bad epoch, go on a logarithmic axis.
+    Percentages range from 0 to 100 %. Positive values that span more than two powers of ten, such as losses with one
+    bad epoch, get a logarithmic axis.
     """
     drawn = [np.asarray(line.get_ydata(), dtype=float) for axes in panels for line in axes.lines]
     values = np.concatenate([*drawn, np.empty(0)])

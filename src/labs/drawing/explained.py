@@ -1,4 +1,4 @@
-"""Images beside maps of what a net looked at in them, without any check."""
+"""Images with attribution maps of a net, without any check of the maps."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,16 +12,16 @@ from labs.drawing.tile_sheets import Section, Tile, tile_sheet
 from labs.functional.tiles import as_bytes
 from labs.inspection.maps import MAPS
 
-WORDS = {"saliency": "gradient", **{word: word for word in MAPS}}  # what a map is called on the command line
-NOTE = "Bright: the score of the answer depends on these pixels. The map was not compared with that of random weights."
-LEAST = 4  # columns of a sheet of several images, or few of them would be larger than they need to be
+WORDS = {"saliency": "gradient", **{word: word for word in MAPS}}  # names of maps on the command line
+NOTE = "Bright: the score of the predicted class depends on these pixels. The map was not checked with random weights."
+LEAST = 4  # smallest number of columns for several images, so that few images are not too large
 
 
 def map_named(typed: str, key: str) -> str:
-    """Return the map of `labs.inspection.maps` that a word means: its own, or a longer beginning of its name.
+    """Return the key of `labs.inspection.maps.MAPS` for a word: the key itself, or more letters of the method's name.
 
     Raises:
-        LabsError: there is none; names them all.
+        LabsError: If there is no such map. The message lists all.
 
     Examples:
         >>> [map_named(word, "explain") for word in ("saliency", "guided", "guided_backprop", "grad_cam")]
@@ -39,15 +39,15 @@ def map_named(typed: str, key: str) -> str:
 def explained_sheet(
     images: Tensor, maps: Tensor, captions: Sequence[str], path: Path, title: str, labels: Sequence[str]
 ) -> None:
-    """Draw images, their maps, and the maps over them: of one image side by side, of several below each other.
+    """Draw images, their maps, and overlays of both: side by side for one image, below each other for several.
 
     Args:
         images: (batch, 1 or 3, height, width) in [0, 1].
         maps: (batch, height, width), 0 or more.
-        captions: one an image.
-        path: the PNG file to write.
-        title: printed above.
-        labels: what a reader must know, such as "embedded data"; printed below the title.
+        captions: One caption per image.
+        path: The PNG file to write.
+        title: Title of the sheet.
+        labels: Notes for the reader, such as "embedded data"; printed below the title.
     """
     rows = {
         "image": [Tile(_colored(image), caption) for image, caption in zip(images, captions, strict=True)],

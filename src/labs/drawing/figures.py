@@ -1,4 +1,4 @@
-"""A figure of matplotlib with the letters of all scripts that this machine has fonts of, for names of classes."""
+"""A Matplotlib figure that uses all fonts of this machine, so that class names may have letters of any script."""
 
 import warnings
 from typing import Any
@@ -7,7 +7,7 @@ import matplotlib
 import matplotlib.figure
 from matplotlib.font_manager import fontManager
 
-# Fonts with many letters, of Linux, Windows and macOS. Matplotlib's own has Latin, Greek, Cyrillic and Arabic.
+# Fonts with many letters on Linux, Windows and macOS. Matplotlib's font has Latin, Greek, Cyrillic and Arabic letters.
 WITH_MORE_LETTERS = (
     *(f"Noto Sans CJK {place}" for place in ("SC", "JP", "KR", "TC", "HK")),
     *("Source Han Sans SC", "Source Han Sans CN", "WenQuanYi Zen Hei", "WenQuanYi Micro Hei", "Droid Sans Fallback"),
@@ -18,7 +18,7 @@ WITH_MORE_LETTERS = (
 
 
 class Figure(matplotlib.figure.Figure):
-    """A figure that says nothing of letters that no font has: they are drawn as boxes."""
+    """A figure that does not warn about letters without a font, which are drawn as boxes."""
 
     def savefig(self, *args: Any, **options: Any) -> None:
         """Save the figure."""
@@ -28,7 +28,7 @@ class Figure(matplotlib.figure.Figure):
 
 
 def use_more_letters() -> None:
-    """Let matplotlib look for a letter that its font lacks in the fonts of this machine."""
+    """Let Matplotlib take letters that its font lacks from the other fonts of this machine."""
     here = {font.name for font in fontManager.ttflist}
     families = matplotlib.rcParams["font.family"]
     matplotlib.rcParams["font.family"] = [

@@ -1,4 +1,4 @@
-"""Sheets of maps over images: what a net looked at, with the numbers that say whether the map means anything."""
+"""Sheets of attribution maps over images, with the results of their checks."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,23 +16,23 @@ from labs.functional.faithfulness import area, scaled
 from labs.inspection.map_checks import CheckedMap
 from labs.storage.files import replacing
 
-COLORS = "inferno"  # of a map: dark is little, bright is much
-MOST = 8  # images on a sheet of all
+COLORS = "inferno"  # color map: dark is low, bright is high
+MOST = 8  # images on the sheet of all images
 GOOD, BAD = "#1b6e3c", "#b3261e"
-WIDEST = 22  # letters of the name of a class
+WIDEST = 22  # characters of a class name
 
 
 @dataclass(frozen=True)
 class ShownMap:
-    """A map with the image that it belongs to.
+    """A map with its image.
 
     Attributes:
-        name: of the image.
+        name: Name of the image.
         image: (3, height, width) in [0, 1].
-        top: the most probable classes with their probabilities, the first first.
-        target: name of the class whose score was asked about.
-        label: name of the class of the image; empty: nobody knows.
-        checked: the map and what was found out about it.
+        top: The most probable classes with their probabilities, in descending order.
+        target: Name of the class that the map explains.
+        label: Name of the true class; empty if unknown.
+        checked: The map and the results of its checks.
     """
 
     name: str
@@ -44,7 +44,7 @@ class ShownMap:
 
 
 def map_picture(values: Tensor) -> np.ndarray:
-    """Color a map (height, width), uint8 (height, width, 3); the brightest hundredth of its pixels is white alike."""
+    """Color a map (height, width) as uint8 (height, width, 3); the brightest hundredth of its pixels saturates."""
     from matplotlib import colormaps
 
     colored = colormaps[COLORS](scaled(values[None])[0].numpy())
@@ -52,7 +52,7 @@ def map_picture(values: Tensor) -> np.ndarray:
 
 
 def overlay(image: Tensor, values: Tensor) -> np.ndarray:
-    """Lay a map over a gray, faded image (3, height, width) in [0, 1]; uint8 (height, width, 3)."""
+    """Overlay a map on a faded gray image (3, height, width) in [0, 1]; return uint8 (height, width, 3)."""
     strength = scaled(values[None])[0].sqrt().numpy()[..., None]
     gray = 0.35 + 0.5 * image.mean(0).numpy()[..., None]
     colored = map_picture(values).astype(np.float32) / 255
@@ -60,18 +60,18 @@ def overlay(image: Tensor, values: Tensor) -> np.ndarray:
 
 
 def sheet_of_maps(shown: Sequence[ShownMap], path: Path, title: str, labels: Sequence[str]) -> None:
-    """Draw a column for each image: the image, its map, the map over it, and the map of random weights.
+    """Draw one column per image: the image, its map, the overlay, and the map of random weights.
 
     Args:
-        shown: at most `MOST` of them are drawn.
-        path: the PNG file to write.
-        title: above all.
-        labels: what a reader must know of the pictures, such as "embedded data".
+        shown: The maps; at most `MOST` of them are drawn.
+        path: The PNG file to write.
+        title: Title of the sheet.
+        labels: Notes for the reader, such as "embedded data".
     """
     more = len(shown) - MOST
     shown = shown[:MOST]
     figure = Figure(figsize=(1.2 + 2.1 * len(shown), 10.2), layout="constrained", facecolor="white")
-    _title(figure, title + (f"; {more} more images have sheets of their own" if more > 0 else ""), labels)
+    _title(figure, title + (f"; {more} more images have their own sheets" if more > 0 else ""), labels)
     panels = figure.subplots(4, len(shown), squeeze=False)
     rows = ("image", "map", "map over image", "same map,\nrandom weights")
     for axes, word in zip(panels[:, 0], rows, strict=True):
@@ -93,7 +93,7 @@ def sheet_of_maps(shown: Sequence[ShownMap], path: Path, title: str, labels: Seq
 
 
 def sheet_of_map(one: ShownMap, path: Path, title: str, labels: Sequence[str]) -> None:
-    """Draw one image with its map, its most probable classes, and the curves by which the map was checked."""
+    """Draw one image with its map, its most probable classes, and the curves of the map's checks."""
     checked, numbers = one.checked, one.checked.numbers
     figure = Figure(figsize=(15, 8.2), layout="constrained", facecolor="white")
     _title(figure, title, labels)
@@ -101,12 +101,12 @@ def sheet_of_map(one: ShownMap, path: Path, title: str, labels: Sequence[str]) -
     _picture(upper[0], as_image(one.image))
     upper[0].set_title(one.name + (f" ({_short(one.label)})" if one.label else ""), fontsize=12, parse_math=False)
     _picture(upper[1], map_picture(checked.map))
-    upper[1].set_title(f"map of the score of {_short(one.target)}", fontsize=12, parse_math=False)
+    upper[1].set_title(f"map for the class {_short(one.target)}", fontsize=12, parse_math=False)
     _picture(upper[2], overlay(one.image, checked.map))
     upper[2].set_title("map over image", fontsize=12)
     _bars(upper[3], one)
     _picture(lower[0], map_picture(checked.random_map))
-    lower[0].set_title("the same map, random weights", fontsize=12)
+    lower[0].set_title("same map, random weights", fontsize=12)
     _cascade(lower[1], checked)
     for axes, kind in zip(lower[2:], ("deletion", "insertion"), strict=True):
         _curves(axes, kind, checked)
@@ -114,8 +114,8 @@ def sheet_of_map(one: ShownMap, path: Path, title: str, labels: Sequence[str]) -
         [f"fails: {'; '.join(checked.faults)}"]
         if checked.faults
         else [
-            f"passes: random weights give another map (Spearman {numbers['spearman']:.2f}), and deleting its pixels "
-            "removes the class faster than at random"
+            f"passes: random weights give a different map (Spearman {numbers['spearman']:.2f}), and deleting its "
+            "pixels removes the class faster than random deletion"
         ]
     )
     figure.supxlabel("; ".join(lines), fontsize=13, color=BAD if checked.faults else GOOD)
@@ -151,7 +151,7 @@ def _bars(axes: Axes, one: ShownMap) -> None:
     axes.set_ylim(len(names) - 0.4, -0.75)
     for place, (name, value) in enumerate(one.top):
         axes.text(0, place - 0.32, f"{_short(name, 34)}  {value:.1%}", fontsize=11, va="bottom", parse_math=False)
-    axes.set_title("the net's answer", fontsize=12)
+    axes.set_title("prediction of the net", fontsize=12)
     for side in ("top", "right", "left"):
         axes.spines[side].set_visible(False)
     axes.tick_params(labelsize=10)
@@ -163,8 +163,8 @@ def _cascade(axes: Axes, checked: CheckedMap) -> None:
         axes.plot(shares, np.concatenate([[1], values.numpy()]), color=color, marker="o", ms=4, lw=2, label=word)
     axes.axhline(0, color="gray", lw=0.8)
     axes.set(ylim=(-0.35, 1.05), xlim=(0, 1))
-    axes.set_xlabel("share of layers with random weights", fontsize=11)
-    axes.set_title("likeness to the map above", fontsize=12)
+    axes.set_xlabel("fraction of layers with random weights", fontsize=11)
+    axes.set_title("similarity to the map above", fontsize=12)
     axes.legend(fontsize=10, frameon=False)
     axes.tick_params(labelsize=10)
 
@@ -173,10 +173,10 @@ def _curves(axes: Axes, kind: str, checked: CheckedMap) -> None:
     ours, random = getattr(checked, kind), getattr(checked, f"random_{kind}")
     share = np.linspace(0, 1, len(ours))
     areas = [float(area(curve[None])) for curve in (ours, random)]
-    axes.plot(share, ours.numpy(), color=PALETTE[1], lw=2, label=f"by the map (area {areas[0]:.2f})")
-    axes.plot(share, random.numpy(), color="gray", lw=2, ls="--", label=f"at random (area {areas[1]:.2f})")
+    axes.plot(share, ours.numpy(), color=PALETTE[1], lw=2, label=f"order of the map (area {areas[0]:.2f})")
+    axes.plot(share, random.numpy(), color="gray", lw=2, ls="--", label=f"random order (area {areas[1]:.2f})")
     axes.set(ylim=(0, 1.25 * max(float(ours.max()), float(random.max()), 0.01)), xlim=(0, 1))  # room for the legend
-    axes.set_xlabel(f"share of pixels {'deleted' if kind == 'deletion' else 'inserted'}", fontsize=11)
+    axes.set_xlabel(f"fraction of pixels {'deleted' if kind == 'deletion' else 'inserted'}", fontsize=11)
     axes.set_title(f"{kind}: probability, {'lower' if kind == 'deletion' else 'higher'} is better", fontsize=12)
     axes.legend(fontsize=10, frameon=False, loc="upper right" if kind == "deletion" else "upper left")
     axes.tick_params(labelsize=10)

@@ -1,4 +1,4 @@
-"""Pictures that a method makes, as files: 8 bits, with what is known of them inside."""
+"""Files of generated pictures: 8 bits, with metadata."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,7 +13,7 @@ from labs.storage.files import replacing
 
 
 def small(pictures: Tensor, longest: int) -> Tensor:
-    """Reduce pictures (batch, channels, height, width) to `longest` pixels of the longer side, if they are larger."""
+    """Reduce pictures (batch, channels, height, width) so that the longer side has at most `longest` pixels."""
     factor = longest / max(pictures.shape[-2:])
     if factor >= 1:
         return pictures
@@ -21,7 +21,7 @@ def small(pictures: Tensor, longest: int) -> Tensor:
 
 
 def as_image(picture: Tensor) -> Image.Image:
-    """Return a picture (3 or 4 channels, height, width) in [0, 1] as an image of 8 bits."""
+    """Return a picture (3 or 4 channels, height, width) in [0, 1] as an 8-bit image."""
     return Image.fromarray(as_bytes(picture).permute(1, 2, 0).numpy())
 
 

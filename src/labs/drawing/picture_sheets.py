@@ -1,4 +1,4 @@
-"""Sheets of pictures: content, style and result side by side; how they grew; the curves of their losses."""
+"""Sheets of pictures with content, style and result side by side, animations, and loss curves."""
 
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,7 @@ from labs.drawing.figures import Figure
 from labs.storage.files import replacing
 
 GROWTH_MS = 120
-NAME_WIDTH = 44  # letters of the name of a pair above its picture
+NAME_WIDTH = 44  # characters per line of a pair's name above its picture
 
 
 def pairs_sheet(
@@ -26,14 +26,14 @@ def pairs_sheet(
     title: str,
     labels: Sequence[str],
 ) -> None:
-    """Draw a row a pair: content, style, result, and what was measured of it.
+    """Draw one row per pair: content, style, and result with its losses.
 
     Args:
-        rows: three pictures each.
-        numbers: `picture`, the name of the pair, and by choice `content`, `style_start`, `style`, `style_left`, ...
-        path: the PNG file to write.
-        title: printed above.
-        labels: what a reader must know of the pictures, such as "random weights"; printed in the sheet.
+        rows: Three pictures per pair.
+        numbers: `picture`, the name of the pair, and optionally `content`, `style_start`, `style`, `style_left`, ...
+        path: The PNG file to write.
+        title: Title of the sheet.
+        labels: Notes for the reader, such as "random weights".
     """
     width, height = rows[0][0].size
     figure = Figure(figsize=(9.6, 0.7 + len(rows) * (3.0 * height / width + 0.5)), layout="constrained")
@@ -52,23 +52,24 @@ def pairs_sheet(
 
 
 def losses_in_words(measured: Mapping[str, Any]) -> str:
-    """Write the losses of a picture, at the first evaluation and at the end.
+    """Describe the losses of a picture at the first evaluation and at the end.
 
     Examples:
-        >>> losses_in_words({"content_start": 0.0, "content": 0.25, "style_start": 5.0, "style": 0.013})
-        'content 0 to 0.25, style 5 to 0.013'
+        >>> losses_in_words({"content_start": 0.0, "content": 0.764, "style_start": 5.0, "style": 0.00363})
+        'content loss 0 to 0.76, style loss 5 to 0.0036'
     """
-    return ", ".join(f"{kind} {measured[f'{kind}_start']:.3g} to {measured[kind]:.3g}" for kind in ("content", "style"))
+    kinds = ("content", "style")
+    return ", ".join(f"{kind} loss {measured[f'{kind}_start']:.2g} to {measured[kind]:.2g}" for kind in kinds)
 
 
 def losses_png(losses: pd.DataFrame, path: Path, title: str, labels: Sequence[str]) -> None:
     """Draw content, style and total loss of every picture over the evaluations.
 
     Args:
-        losses: one row an evaluation and picture, as in `losses.tsv`.
-        path: the PNG file to write.
-        title: printed above.
-        labels: as in `pairs_sheet`.
+        losses: One row per evaluation and picture, as in `losses.tsv`.
+        path: The PNG file to write.
+        title: Title of the figure.
+        labels: Notes for the reader, as in `pairs_sheet`.
     """
     figure = Figure(figsize=(12, 3.8), layout="constrained", facecolor="white")
     figure.suptitle("\n".join(filter(None, (title, " · ".join(labels)))), fontsize=11)
@@ -87,28 +88,28 @@ def losses_png(losses: pd.DataFrame, path: Path, title: str, labels: Sequence[st
 
 
 def show(axes: Axes, file: Path, title: str) -> None:
-    """Show a picture without axes, or say that it cannot be read."""
+    """Show a picture without axes, or a note if it cannot be read."""
     axes.set_title(title, fontsize=8)
     axes.set_axis_off()
     try:
-        if not file.is_file():  # a pipe would never end
+        if not file.is_file():  # reading a pipe might never end
             raise FileNotFoundError(file)
         with Image.open(file) as image:
             axes.imshow(image.convert("RGB"))
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):  # each of them on some damaged file
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):  # for damaged files
         axes.text(0.5, 0.5, "cannot be read", transform=axes.transAxes, ha="center")
 
 
 def growth_gif(frames: Sequence[Path], path: Path, labels: Sequence[str], unit: str = "evaluations") -> None:
-    """Write a GIF of frames whose names are numbers of evaluations, or another unit; the last one is held.
+    """Write a GIF of frames whose file names are numbers of evaluations, or another unit; the last is shown longer.
 
-    At most 60 frames: a longer run grows by several frames at a time.
+    There are at most 60 frames; a longer run skips some.
     """
     if not frames:
         return
     chosen = np.unique(np.linspace(0, len(frames) - 1, min(len(frames), MAX_FRAMES)).round().astype(int))
     images = _captioned([frames[place] for place in chosen], labels, unit)
-    # one palette for all frames, of the first and the last: smaller, and no flicker
+    # one palette for all frames, from the first and the last: a smaller file without flicker
     palette = Image.fromarray(np.vstack([np.asarray(images[place]) for place in (0, -1)])).quantize(colors=256)
     first, *rest = [image.quantize(palette=palette) for image in images]
     durations = [GROWTH_MS] * len(rest) + [HOLD_MS]
@@ -117,7 +118,7 @@ def growth_gif(frames: Sequence[Path], path: Path, labels: Sequence[str], unit: 
 
 
 def _captioned(frames: Sequence[Path], labels: Sequence[str], unit: str) -> list[Image.Image]:
-    """Return frames with captions below, all of one size; a narrow frame has a line for each label."""
+    """Return frames with captions below, all of the same size; a narrow frame has one line per label."""
     strips = []
     for frame in frames:
         with Image.open(frame) as strip:

@@ -1,4 +1,4 @@
-"""Figures of a search: the best value so far, which settings matter, each setting alone."""
+"""Figures of a search: the best value so far, the importance of settings, and the values over each setting."""
 
 import io
 import math
@@ -20,7 +20,7 @@ BLUE, ORANGE, GRAY = PALETTE[0], PALETTE[1], "#777777"
 
 
 def best_so_far(found: "Found", title: str) -> bytes | None:
-    """Draw each trial's value and the best one up to then; None without a value."""
+    """Draw each trial's value and the best value so far; return None if there are no values."""
     done = _done(found)
     if not done:
         return None
@@ -40,7 +40,7 @@ def best_so_far(found: "Found", title: str) -> bytes | None:
 
 
 def importance(found: "Found", title: str) -> bytes | None:
-    """Draw the share of the variance that each setting explains; None with fewer than five trials."""
+    """Draw the share of the variance that each setting explains; return None with fewer than five trials."""
     shares = importances(found)
     if not shares:
         return None
@@ -52,7 +52,7 @@ def importance(found: "Found", title: str) -> bytes | None:
 
 
 def slices(found: "Found", title: str) -> bytes | None:
-    """Draw the value of each trial over each setting; None without a value."""
+    """Draw the value of each trial over each setting; return None if there are no values."""
     done = _done(found)
     if not done:
         return None
@@ -81,13 +81,13 @@ def slices(found: "Found", title: str) -> bytes | None:
 def importances(found: "Found") -> dict[str, float]:
     """Return the share of the variance of the values that each setting explains, by functional ANOVA.
 
-    Trials that were stopped early have no value to compare, and are left out. Empty with fewer than five trials, or
-    where all have the same value or there is one setting only.
+    Trials that were stopped early are left out, because their values are not comparable. The result is empty with fewer
+    than five trials, if all have the same value, or if there is only one setting.
     """
     done = _done(found)
     if len(done) < 5 or len(found.space) < 2 or len({trial.value for trial in done}) < 2:
         return {}
-    import optuna  # takes a second: only who draws this waits for it
+    import optuna  # slow to import, so only where it is used
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
 
@@ -103,7 +103,7 @@ def importances(found: "Found") -> dict[str, float]:
             shares = optuna.importance.get_param_importances(
                 study, evaluator=optuna.importance.FanovaImportanceEvaluator(seed=0)
             )
-    except (ValueError, RuntimeError, LabsError):  # a file that was edited
+    except (ValueError, RuntimeError, LabsError):  # the user has edited a file
         return {}
     return {name: float(share) for name, share in shares.items() if math.isfinite(share)}
 

@@ -1,4 +1,4 @@
-"""Curves of a run from step to step."""
+"""Curves of a run over its steps."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,12 +15,12 @@ def draw_steps(rows: np.ndarray, path: Path, labels: Sequence[str]) -> None:
 
     Args:
         rows: (measurements, 3): step, loss, accuracy in [0, 1].
-        path: the PNG file to write.
-        labels: what a reader must know of the numbers; printed below the title.
+        path: The PNG file to write.
+        labels: Notes for the reader; printed below the title.
     """
     figure = Figure(figsize=(9, 3.4), layout="constrained")
     note = f"\n{', '.join(labels)}" if labels else ""
-    figure.suptitle(f"The training batch after each measured step, without dropout{note}", fontsize=10)
+    figure.suptitle(f"Training batch after each measured step, without dropout{note}", fontsize=10)
     for axes, values, title, color in zip(
         figure.subplots(1, 2), (100 * rows[:, 2], rows[:, 1]), ("accuracy (%)", "loss"), PALETTE
     ):

@@ -1,4 +1,4 @@
-"""A slide of a run whose every step is known, still and moving: what both have in common, whatever they show."""
+"""Slides of a run whose steps are all recorded, as a picture and as an animation."""
 
 import io
 from collections.abc import Callable, Mapping, Sequence
@@ -26,28 +26,33 @@ MINUS = "\N{MINUS SIGN}"
 
 
 class Moving(Protocol):
-    """What differs from step to step in a figure."""
+    """The parts of a figure that change from step to step."""
 
     @property
     def moved(self) -> Sequence[Artist]:
-        """Return it, from back to front."""
+        """Return the artists, from back to front."""
 
     def show(self, step: int) -> None:
-        """Show what was there after a step."""
+        """Show the state after a step."""
 
 
 def draw_slides(
-    run_dir: Path, title: str, told: str, widths: tuple[float, float], steps: int, draw: Callable[[Axes, Axes], Moving]
+    run_dir: Path,
+    title: str,
+    subtitle: str,
+    widths: tuple[float, float],
+    steps: int,
+    draw: Callable[[Axes, Axes], Moving],
 ) -> None:
-    """Draw `result.png`, as things are after the last step, and `result.gif`, as they came about.
+    """Draw `result.png`, the state after the last step, and `result.gif`, the steps as an animation.
 
     Args:
-        run_dir: where both are written.
-        title: in large letters.
-        told: below it.
-        widths: of two panels, relative.
-        steps: that were taken.
-        draw: fills both panels and returns what moves.
+        run_dir: Folder of both files.
+        title: Title in large letters.
+        subtitle: Text below the title.
+        widths: Relative widths of the two panels.
+        steps: Number of steps.
+        draw: Fills both panels and returns the moving parts.
     """
     for name, dpi in DPI.items():
         with clear_letters():
@@ -56,7 +61,7 @@ def draw_slides(
             room = {"left": 0.06, "right": 0.97, "top": 0.8, "bottom": 0.1}
             panels = figure.subplots(1, 2, width_ratios=widths, gridspec_kw=room)
             figure.text(0.06, 0.94, title.replace(" - ", f" {MINUS} "), fontsize=22, weight="bold", color=INK)
-            figure.text(0.06, 0.895, told, fontsize=13, color=GRAY)
+            figure.text(0.06, 0.895, subtitle, fontsize=13, color=GRAY)
             moving = draw(*panels)
             moving.show(steps)
             if name == "result.gif":
@@ -67,12 +72,12 @@ def draw_slides(
 
 
 def clear_letters() -> AbstractContextManager[None]:
-    """Draw letters without the hints of matplotlib's font, with which small ones look as if they were of another."""
+    """Draw text without font hinting, which makes small letters look like those of another font."""
     return matplotlib.rc_context({"text.hinting": "no_hinting"})
 
 
 def frames_of(steps: int) -> list[int]:
-    """Return the steps that an animation shows: dense at first, when most happens.
+    """Return the steps that an animation shows: most of them at the beginning, where most changes happen.
 
     Examples:
         >>> frames_of(3), frames_of(1000)[-3:]
@@ -82,7 +87,7 @@ def frames_of(steps: int) -> list[int]:
 
 
 def over_steps(axes: Axes, steps: int) -> None:
-    """Give axes a horizontal axis of steps from 0, logarithmic from 1 on."""
+    """Set a horizontal axis of steps from 0, logarithmic from 1 on."""
     last = max(steps, 1)
     axes.set_xscale("symlog", linthresh=1)
     axes.set_xlim(0, last * 1.15)
@@ -100,28 +105,29 @@ def corner(axes: Axes) -> Text:
 
 
 def read_steps(run_dir: Path) -> pd.DataFrame | None:
-    """Read `steps.tsv`, a row for each step; None if there is none, or one that nobody can read."""
+    """Read `steps.tsv`, one row per step; return None if the file is missing or damaged."""
     try:
         table = pd.read_csv(io.StringIO(read_text(run_dir / "steps.tsv")), sep="\t", index_col="step").astype(float)
-    except (OSError, ValueError, TypeError):  # what pandas raises for damaged files
+    except (OSError, ValueError, TypeError):  # raised by pandas for damaged files
         return None
     return table if table.size else None
 
 
-def told_of(facts: Mapping[str, Any], steps: int, *first: str) -> str:
-    """Say how a run was made, from what `metrics.json` holds of it.
+def subtitle_of(facts: Mapping[str, Any], steps: int, *first: str) -> str:
+    """Describe the settings of a run, from the facts in `metrics.json`.
 
     Examples:
-        >>> told_of({"settings": {"module.optimizer.lr": 0.1, "module.optimizer.momentum": 0.0}, "labels": ["x"]}, 1000)
+        >>> settings = {"module.optimizer.lr": 0.1, "module.optimizer.momentum": 0.0}
+        >>> subtitle_of({"settings": settings, "labels": ["x"]}, 1000)
         'learning rate 0.1 · 1,000 steps · x'
     """
     settings = facts.get("settings", {})
     lr, momentum = settings.get("module.optimizer.lr"), settings.get("module.optimizer.momentum")
-    told = [*first, f"learning rate {lr:g}" if lr else "", f"momentum {momentum:g}" if momentum else ""]
+    parts = [*first, f"learning rate {lr:g}" if lr else "", f"momentum {momentum:g}" if momentum else ""]
     count = f"{steps:,} step" + "s" * (steps != 1)
-    return " · ".join(filter(None, (*told, count, *facts.get("labels", ()))))
+    return " · ".join(filter(None, (*parts, count, *facts.get("labels", ()))))
 
 
 def written(number: float, form: str = "g") -> str:
-    """Write a number with a true minus sign."""
+    """Format a number with a typographic minus sign."""
     return f"{number:{form}}".replace("-", MINUS)

@@ -1,4 +1,4 @@
-"""Sheets of many small pictures with captions, in sections: filters, maps, images with what a unit sees marked."""
+"""Sheets of many small pictures with captions, in sections: filters, maps, and images with receptive fields."""
 
 import math
 import textwrap
@@ -16,23 +16,23 @@ from labs.drawing.figures import Figure
 from labs.storage.files import replacing
 
 Box = tuple[float, float, float, float]  # left, top, right, bottom in pixels, the last two excluded
-WIDTH = 12.8  # inches of a sheet: with the height below it fills a slide
+WIDTH = 12.8  # width of a sheet in inches: with the height below it fills a slide
 HEIGHT = 7.2
-SHARE = 0.93  # of the width of a column that its tile takes
-HEADING = 0.4  # inches of the heading of a section
+SHARE = 0.93  # width of a tile as a fraction of its column
+HEADING = 0.4  # height of a section heading in inches
 MARK = "#ffd400"
 SATURATED = 0.995
-SMALL = 0.3  # of the side of its picture: a smaller box is shown enlarged, too
+SMALL = 0.3  # fraction of the picture's side below which a box is also shown enlarged
 
 
 @dataclass(frozen=True)
 class Tile:
-    """A picture, (height, width, 3) in [0, 1], its caption, and what is marked in it."""
+    """A picture, (height, width, 3) in [0, 1], with its caption and its marks."""
 
     picture: np.ndarray
     caption: str = ""
     box: Box | None = None
-    dot: tuple[float, float] | None = None  # (x, y) in pixels; in place of it a small box is shown enlarged
+    dot: tuple[float, float] | None = None  # (x, y) in pixels; a small box is shown enlarged instead
 
 
 @dataclass(frozen=True)
@@ -56,13 +56,13 @@ def tile_sheet(
     """Draw sections of tiles below each other.
 
     Args:
-        sections: from top to bottom.
-        path: the PNG file to write.
-        title: printed above.
-        labels: what a reader must know, such as "embedded data"; printed below the title.
-        columns: tiles in a row; None: the fewest with which the sheet is no higher than a slide.
-        aside: a larger picture on the left.
-        note: how to read the tiles; printed below them.
+        sections: The sections, from top to bottom.
+        path: The PNG file to write.
+        title: Title of the sheet.
+        labels: Notes for the reader, such as "embedded data"; printed below the title.
+        columns: Number of tiles per row. None: the smallest number with which the sheet is not higher than a slide.
+        aside: A larger picture on the left.
+        note: How to read the tiles; printed below them.
     """
     headed = any(section.heading for section in sections)
     room = WIDTH - (3.1 if aside else 0.3)
@@ -70,7 +70,7 @@ def tile_sheet(
     beside = 3.1 + 0.21 * len(words_aside) if aside else 1.0
 
     def tall(columns: int) -> float:
-        """Return the height of a sheet with so many columns, in inches."""
+        """Return the height of a sheet with this number of columns, in inches."""
         tiles = sum(_depth(section, columns, room / columns) for section in sections)
         tiles += len(sections) * (HEADING if headed else 0)
         return max(tiles, beside) + 1.15 + (0.25 if note else 0)
@@ -106,10 +106,11 @@ def tile_sheet(
 
 
 def map_colors(values: np.ndarray) -> np.ndarray:
-    """Color a map (height, width): (height, width, 3) in [0, 1].
+    """Color a map (height, width) as (height, width, 3) in [0, 1].
 
-    From zero, dark blue, to yellow; one with values below zero from blue over white, which is zero, to red. The scale
-    is the map's own and ends at the `SATURATED` quantile of its size, or a single peak would leave all else pale.
+    Colors range from dark blue (zero) to yellow or, for a map with negative values, from blue over white (zero) to red.
+    Each map has its own scale, which ends at the `SATURATED` quantile of absolute values. Otherwise a single peak would
+    make all other values pale.
     """
     sizes = np.abs(np.nan_to_num(values))
     largest = float(np.quantile(sizes, SATURATED)) or float(sizes.max()) or 1.0
@@ -120,7 +121,7 @@ def map_colors(values: np.ndarray) -> np.ndarray:
 
 
 def filter_colors(weights: np.ndarray) -> np.ndarray:
-    """Return the weights of a filter (1 or 3, height, width) as a picture: gray is zero, the largest size is 0 or 1."""
+    """Return a filter's weights (1 or 3, height, width) as a picture: gray is zero, the largest weight is 0 or 1."""
     largest = float(np.abs(weights).max()) or 1.0
     picture = np.moveaxis(weights / largest / 2 + 0.5, 0, 2)
     return np.repeat(picture, 3, axis=2) if picture.shape[2] == 1 else picture
@@ -131,7 +132,7 @@ def _font(side: float) -> float:
 
 
 def _under(section: Section, side: float) -> float:
-    """Return the inches below a tile in which captions stand."""
+    """Return the height of the captions below a tile, in inches."""
     lines = max((tile.caption.count("\n") + 1 for tile in section.tiles if tile.caption), default=0)
     return 0.06 + lines * _font(side) * 0.0165
 
@@ -153,7 +154,7 @@ def _lay_out(axes: Axes, section: Section, columns: int, side: float) -> None:
 
 
 def _show(axes: Axes, tile: Tile, extent: tuple[float, float, float, float]) -> None:
-    """Show a tile at (left, bottom, right, top) with its marks; what a small box holds also enlarged, in a corner."""
+    """Show a tile at (left, bottom, right, top) with its marks, and the content of a small box enlarged in a corner."""
     left, bottom, right, top = extent
     axes.imshow(tile.picture, extent=(left, right, bottom, top), aspect="auto")
     height, width = tile.picture.shape[:2]
@@ -166,7 +167,7 @@ def _show(axes: Axes, tile: Tile, extent: tuple[float, float, float, float]) -> 
     first_x, first_y = max(tile.box[0], 0), max(tile.box[1], 0)
     last_x, last_y = min(tile.box[2], width), min(tile.box[3], height)
     _frame(axes, place(first_x, first_y), place(last_x, last_y))
-    if first_x >= last_x or first_y >= last_y:  # it lies in the padding
+    if first_x >= last_x or first_y >= last_y:  # the box is in the padding
         return
     if max(last_x - first_x, last_y - first_y) >= SMALL * width:
         if tile.dot:

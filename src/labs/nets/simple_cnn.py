@@ -92,8 +92,8 @@ class SimpleCNN(nn.Module):
                 side = (side - pool_size) // pool_stride + 1
             if side < 1:
                 raise LabsError(
-                    f"net.channels={list(channels)}: images of {image_size} pixels are too small for convolution "
-                    f"{place}; type smaller net.filter_sizes or net.strides, or a larger net.padding."
+                    f"net.channels={list(channels)}: {image_size} pixels are too small for convolution {place};"
+                    " type smaller net.filter_sizes or net.strides, or a larger net.padding."
                 )
         self.convolutions = nn.Sequential(*layers, nn.Flatten())
         features, layers = features * side**2, []

@@ -12,7 +12,16 @@ from matplotlib.lines import Line2D
 
 from labs.drawing.curves import PALETTE
 from labs.drawing.figures import Figure
-from labs.drawing.step_slides import INK, clear_letters, corner, draw_slides, over_steps, read_steps, told_of, written
+from labs.drawing.step_slides import (
+    INK,
+    clear_letters,
+    corner,
+    draw_slides,
+    over_steps,
+    read_steps,
+    subtitle_of,
+    written,
+)
 from labs.functional.quartic import FLAT, LOWEST, Outcome, outcome, quartic
 from labs.practicals.descent import WAYS
 from labs.reporting.row import Row
@@ -61,7 +70,7 @@ def draw_run(run_dir: Path, metrics: Mapping[str, float]) -> None:
     """Draw `result.png` and `result.gif` from the steps of a run."""
     paths = read_paths(run_dir)
     if paths is not None:
-        told = told_of(read_facts(run_dir), paths.steps)
+        told = subtitle_of(read_facts(run_dir), paths.steps)
         title = "Gradient descent on f(x) = x⁴ - 2x³ + 2"
         draw_slides(run_dir, title, told, (1.75, 1), paths.steps, lambda left, right: _Moving(left, right, paths))
 

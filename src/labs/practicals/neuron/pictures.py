@@ -9,7 +9,7 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 
 from labs.drawing.curves import PALETTE
-from labs.drawing.step_slides import GRAY, INK, corner, draw_slides, over_steps, read_steps, told_of, written
+from labs.drawing.step_slides import GRAY, INK, corner, draw_slides, over_steps, read_steps, subtitle_of, written
 from labs.runs.directory import read_facts
 
 TRAIN, TEST, RIGHT, WRONG = PALETTE[5], PALETTE[0], PALETTE[2], PALETTE[1]
@@ -25,7 +25,7 @@ def draw_run(run_dir: Path, metrics: Mapping[str, float]) -> None:
         linear = facts.get("settings", {}).get("module.activation") == "linear"
         formula = "output = w·x + b" if linear else "output = sigmoid(w·x + b)"
         count = len(steps) - 1
-        told = told_of(facts, count, formula)
+        told = subtitle_of(facts, count, formula)
 
         def draw(answers: Axes, losses: Axes) -> _Moving:
             return _Moving(answers, losses, steps, linear=linear)
