@@ -19,7 +19,7 @@ def test_every_scale_has_a_share_and_all_steps_are_taken(steps: int, scales: lis
 
 
 def test_steps_that_are_too_few_for_the_scales_are_refused() -> None:
-    with pytest.raises(LabsError, match="2 scales take 10 evaluations each at least; type steps=20 or more"):
+    with pytest.raises(LabsError, match="each of the 2 scales needs at least 10 evaluations; type steps=20 or more"):
         share_out(19, 10, [0.5, 1.0])
 
 

@@ -96,7 +96,7 @@ def test_checkpoints_hold_pictures_only(tmp_path: Path) -> None:
 
 def test_no_step_is_left_for_a_run_of_fewer(tmp_path: Path) -> None:
     fit(module(), tmp_path)
-    with pytest.raises(LabsError, match="steps=2: the run has 6 steps behind it; type steps=6 or more"):
+    with pytest.raises(LabsError, match="steps=2: the run has already taken 6 steps; type steps=6 or more"):
         fit(module(steps=2), tmp_path / "on", resumed=tmp_path / "last.ckpt")
 
 

@@ -124,7 +124,7 @@ def test_a_run_that_goes_on_ends_as_one_that_was_not_stopped(tmp_path: Path) -> 
     last = tmp_path / "stopped" / "last.ckpt"
     again = fit(tmp_path / "on", [-1.0, 0.1], 0.01, 0.9, steps=25, every=10, resumed=last)
     assert torch.equal(torch.stack(again.path), torch.stack(whole.path))
-    with pytest.raises(LabsError, match="steps=5: the run has 10 steps behind it; type steps=10 or more"):
+    with pytest.raises(LabsError, match="steps=5: the run has already taken 10 steps; type steps=10 or more"):
         fit(tmp_path / "on", [-1.0, 0.1], 0.01, steps=5, resumed=last)
 
 

@@ -1,1 +1,1 @@
-"""Pure mathematics: nothing here knows Lightning, Hydra or a dataset."""
+"""Pure mathematics, independent of Lightning, Hydra and datasets."""

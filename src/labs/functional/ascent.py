@@ -1,4 +1,4 @@
-"""Pieces of gradient ascent on an image: jitter, blur, penalty and steps of one length."""
+"""Parts of gradient ascent on an image: jitter, blur, penalty and normalized gradients."""
 
 from typing import Literal
 
@@ -11,12 +11,12 @@ Form = Literal["norm", "square"]  # of the L2 penalty: |x| or |x|^2
 
 
 def seeded(*words: int) -> torch.Generator:
-    """Return a generator on the CPU whose numbers are a pure function of whole numbers, such as a seed and a step."""
+    """Return a CPU generator whose numbers are a pure function of integers, such as a seed and a step."""
     return torch.Generator().manual_seed(int(np.random.SeedSequence(words).generate_state(1)[0]))
 
 
 def jitter(images: Tensor, shift: tuple[int, int]) -> Tensor:
-    """Roll images (..., height, width) down and to the right; what leaves on one side comes back on the other.
+    """Shift images (..., height, width) cyclically, down and to the right.
 
     Examples:
         >>> jitter(torch.arange(3)[None, None], (0, 1)).tolist()
@@ -26,15 +26,15 @@ def jitter(images: Tensor, shift: tuple[int, int]) -> Tensor:
 
 
 def jitter_of(most: int, *words: int) -> tuple[int, int]:
-    """Draw a shift of 0 to `most` pixels each way, a pure function of `words`."""
+    """Draw a shift of 0 to `most` pixels in each direction, a pure function of `words`."""
     down, right = torch.randint(most + 1, (2,), generator=seeded(*words)).tolist()
     return down, right
 
 
 def blurred(images: Tensor, sigma: float) -> Tensor:
-    """Blur images (batch, channels, height, width) with a Gaussian of `sigma` pixels, cut off at four of them.
+    """Blur images (batch, channels, height, width) with a Gaussian of `sigma` pixels, truncated at 4 sigma.
 
-    Edges are mirrored, the outermost pixel included, as SciPy's `gaussian_filter` does.
+    Edges are mirrored, including the outermost pixel, as in SciPy's `gaussian_filter`.
     """
     radius = int(4 * sigma + 0.5)
     if radius == 0:
@@ -58,7 +58,7 @@ def penalty(images: Tensor, form: Form) -> Tensor:
 
 
 def unit(gradients: Tensor) -> Tensor:
-    """Give the gradient of each image length 1; one of zero stays.
+    """Scale the gradient of each image to length 1; a zero gradient stays zero.
 
     Examples:
         >>> unit(torch.tensor([[3.0, 4.0], [0.0, 0.0]])).tolist()

@@ -1,4 +1,4 @@
-"""Batched augmentation: every image of a batch gets its own crop and mirror image in one tensor operation."""
+"""Batched augmentation: every image of a batch gets its own crop and flip in one tensor operation."""
 
 from collections.abc import Sequence
 
@@ -6,23 +6,23 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-DRAWS = 5  # uniform numbers that crop_flip takes for an image: area, aspect, row, column, mirror
-COLOR_DRAWS = 3  # and change_colors: brightness, contrast, saturation
+DRAWS = 5  # uniform numbers per image for crop_flip: area, aspect, row, column, flip
+COLOR_DRAWS = 3  # uniform numbers per image for change_colors: brightness, contrast, saturation
 GRAY = (0.299, 0.587, 0.114)  # luma of ITU-R BT.601
 
 
 def crop_flip(images: Tensor, draws: Tensor, size: int, *, crop_scale: Sequence[float] | None, flip: bool) -> Tensor:
-    """Cut a random resized crop of each image and mirror half of them.
+    """Take a random resized crop of each image, and flip half of them horizontally.
 
-    Crops keep a share of the area drawn from `crop_scale` and an aspect ratio drawn log-uniformly from [3/4, 4/3]
-    (Szegedy et al. 2015); they are sampled bilinearly.
+    The area fraction is uniform in `crop_scale` and the aspect ratio log-uniform in [3/4, 4/3] (Szegedy et al. 2015).
+    Crops are sampled bilinearly.
 
     Args:
-        images: floats (batch, channels, height, width).
-        draws: uniform numbers in [0, 1), (batch, DRAWS); the result is a pure function of them.
-        size: pixels, height and width of the result.
-        crop_scale: smallest and largest share of the area; None takes the center without resizing.
-        flip: mirror left and right where the last draw is below one half.
+        images: Floats (batch, channels, height, width).
+        draws: Uniform numbers in [0, 1), (batch, DRAWS); the result is a pure function of them.
+        size: Height and width of the result, in pixels.
+        crop_scale: Smallest and largest fraction of the area. None: a center crop without resizing.
+        flip: Whether images are flipped if their last draw is below one half.
 
     Returns:
         Floats (batch, channels, size, size).
@@ -34,7 +34,7 @@ def crop_flip(images: Tensor, draws: Tensor, size: int, *, crop_scale: Sequence[
     low, high = crop_scale
     area = low + (high - low) * draws[:, 0]
     aspect = torch.exp((2 * draws[:, 1] - 1) * torch.log(torch.tensor(4 / 3)))
-    height, width = (sides.sqrt().clamp(max=1) for sides in (area / aspect, area * aspect))  # shares of the image
+    height, width = (sides.sqrt().clamp(max=1) for sides in (area / aspect, area * aspect))  # fractions of the image
     down, right = ((1 - side) * (2 * draws[:, i] - 1) for i, side in ((2, height), (3, width)))  # centers in [-1, 1]
     sign = torch.where((draws[:, 4] < 0.5) & flip, -1.0, 1.0)
     zero = torch.zeros_like(area)
@@ -42,7 +42,7 @@ def crop_flip(images: Tensor, draws: Tensor, size: int, *, crop_scale: Sequence[
         [torch.stack([width * sign, zero, right], dim=1), torch.stack([zero, height, down], dim=1)], dim=1
     )  # (batch, 2, 3)
     grid = F.affine_grid(theta.to(images.dtype), [len(images), images.shape[1], size, size], align_corners=False)
-    if images.device.type == "mps":  # has no border padding: keep the samples inside the outermost pixel centers
+    if images.device.type == "mps":  # MPS has no border padding: keep the samples inside the outermost pixel centers
         edge = 1 - 1 / torch.tensor([images.shape[3], images.shape[2]], dtype=grid.dtype, device=grid.device)
         grid = torch.minimum(torch.maximum(grid, -edge), edge)
     padding = "zeros" if images.device.type == "mps" else "border"
@@ -56,9 +56,9 @@ def change_colors(images: Tensor, draws: Tensor, *, strength: float) -> Tensor:
     version; each result is clamped to [0, 1], as in torchvision's ColorJitter.
 
     Args:
-        images: floats (batch, channels, height, width) in [0, 1]; with one channel, saturation changes nothing.
-        draws: uniform numbers in [0, 1), (batch, COLOR_DRAWS); the result is a pure function of them.
-        strength: s, the largest change, in (0, 1).
+        images: Floats (batch, channels, height, width) in [0, 1]; with one channel, saturation has no effect.
+        draws: Uniform numbers in [0, 1), (batch, COLOR_DRAWS); the result is a pure function of them.
+        strength: Largest change s, in (0, 1).
 
     Returns:
         Floats of the same shape, in [0, 1].

@@ -1,9 +1,9 @@
-"""L-BFGS for a batch of independent problems, one closure evaluation for all of them at a time.
+"""L-BFGS for a batch of independent problems, with one closure evaluation for all of them.
 
-Problem by problem it computes what `torch.optim.LBFGS` without a line search computes: D. Liu and J. Nocedal, "On the
-Limited Memory BFGS Method for Large Scale Optimization", 1989; the two-loop recursion is algorithm 7.4 of J. Nocedal
-and S. Wright, "Numerical Optimization", 2006. Each problem has its own history, curvature test, step size and
-stopping tests; rows of a batch never mix, so a problem that diverges stays alone with its NaN.
+For each problem the result is that of `torch.optim.LBFGS` without a line search: D. Liu and J. Nocedal, "On the Limited
+Memory BFGS Method for Large Scale Optimization", 1989; the two-loop recursion is algorithm 7.4 of J. Nocedal and
+S. Wright, "Numerical Optimization", 2006. Each problem has its own history, curvature test, step size and stopping
+tests. Rows of a batch never mix, so the NaN of a diverged problem does not affect the others.
 """
 
 from collections.abc import Callable, Iterable
@@ -16,23 +16,24 @@ from torch.optim import Optimizer
 
 
 class BatchedLBFGS(Optimizer):
-    """Minimize the losses of a batch of problems, as one `torch.optim.LBFGS` for each of them would.
+    """Minimize the losses of a batch of problems, like one `torch.optim.LBFGS` per problem.
 
-    A call of `step` is an outer step: at most `max_iter` moves, an evaluation before each. A problem whose stopping
-    test holds rests until the outer step ends for all; the next one starts it again with what it remembers.
+    A call of `step` is an outer step: at most `max_iter` moves, with an evaluation before each. A problem whose
+    stopping test is true pauses until the end of the outer step; the next outer step continues it with its history.
 
-    The history lies in two ring buffers (history_size, batch, numbers a problem), made once at the first step. All
-    state is tensors: `torch.load(weights_only=True)` reads it, and a resumed run goes on bit for bit.
+    The history is stored in two ring buffers (history_size, batch, values per problem), which are created at the first
+    step. The whole state consists of tensors, so `torch.load(weights_only=True)` can read it, and a resumed run gives
+    bit-for-bit the same results.
 
     Args:
-        params: Parameters (batch, ...): index 0 counts the problems and is the same in all.
-        lr: Step size; the first step of a problem is scaled by min(1, 1/|g|_1) besides.
-        max_iter: Moves an outer step.
-        max_eval: Evaluations an outer step; by default 5/4 of `max_iter`, which without a line search binds for a
-            `max_iter` of 2 or 3 alone.
-        tolerance_grad: A problem rests once no entry of its gradient is larger.
-        tolerance_change: A problem rests once its loss or no entry of its parameters changes more.
-        history_size: Curvature pairs that are kept of each problem.
+        params: Parameters (batch, ...); the first axis is that of the problems, with the same size in all.
+        lr: Step size; the first step of a problem is also scaled by min(1, 1/|g|_1).
+        max_iter: Moves per outer step.
+        max_eval: Evaluations per outer step; by default 5/4 of `max_iter`, which without a line search has an effect
+            only if `max_iter` is 2 or 3.
+        tolerance_grad: A problem pauses if no entry of its gradient is larger.
+        tolerance_change: A problem pauses if its loss, or every entry of its parameters, changes less.
+        history_size: Number of curvature pairs stored per problem.
     """
 
     def __init__(
@@ -54,17 +55,17 @@ class BatchedLBFGS(Optimizer):
 
     @property
     def evaluations(self) -> int:
-        """Calls of the closure since the start."""
+        """Number of calls of the closure since the start."""
         memory = self.state.get(self._params[0])
         return int(memory["evaluations"]) if memory else 0
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Tensor], *, max_iter: int | None = None) -> Tensor:  # type: ignore[override]
-        """Take one outer step, which as torch's own ends with a move that nothing has evaluated yet.
+        """Take one outer step; as in torch's optimizer, its last move is not evaluated yet.
 
         Args:
-            closure: Zeroes the gradients, computes the losses (batch,), back-propagates their sum, returns them.
-            max_iter: Moves, and so evaluations, of this step at most, where the group's own number would be too many.
+            closure: Zeroes the gradients, computes the losses (batch,), backpropagates their sum, and returns them.
+            max_iter: Largest number of moves, and thus evaluations, if it is smaller than the group's own number.
 
         Returns:
             The losses of the first evaluation, (batch,).
@@ -88,9 +89,9 @@ class BatchedLBFGS(Optimizer):
         return first_losses
 
     def reset(self, mask: Tensor) -> None:
-        """Forget all about some problems, which start again with a steepest-descent step.
+        """Delete the state of some problems, which start again with a steepest-descent step.
 
-        Within a closure it also ends their outer step: they rest at the parameters that the closure leaves them.
+        Within a closure this also ends their outer step: their parameters stay as the closure leaves them.
 
         Args:
             mask: True for those problems, (batch,).
@@ -103,10 +104,10 @@ class BatchedLBFGS(Optimizer):
         memory["scale"][mask] = 1
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Load what `state_dict` returned, as a copy."""
+        """Load a copy of a state dict."""
         super().load_state_dict(state_dict)
         first = self._params[0]
-        # The base class shares the tensors, and casts counters and masks to the dtype of the parameters.
+        # The base class shares the tensors and casts counters and masks to the dtype of the parameters.
         for name, tensor in state_dict["state"].get(0, {}).items():
             self.state[first][name] = tensor.to(first.device, copy=True)
 
@@ -116,7 +117,7 @@ class BatchedLBFGS(Optimizer):
 
     @property
     def _memory(self) -> dict[str, Tensor]:
-        """The state, which as in torch's own belongs to the first parameter."""
+        """The state, which belongs to the first parameter, as in torch's optimizer."""
         memory = self.state[self._params[0]]
         if not memory:
             batch, numbers = len(self._params[0]), sum(p[0].numel() for p in self._params)
@@ -126,11 +127,11 @@ class BatchedLBFGS(Optimizer):
                 evaluations=new((), dtype=torch.int64),  # of the closure
                 func_evals=new(batch, dtype=torch.int64),  # those in which the problem was running
                 n_iter=new(batch, dtype=torch.int64),
-                running=new(batch, dtype=torch.bool),  # false: rests until the outer step ends
-                moves=new(pairs, batch, numbers),  # s of the books, torch's old_stps
-                changes=new(pairs, batch, numbers),  # of the gradient: y of the books, torch's old_dirs
-                inverse_curvature=new(pairs, batch),  # 1 / (y s), zero where nothing is stored
-                stored=new(batch, dtype=torch.int64),  # pairs ever stored; the next goes to this number modulo the size
+                running=new(batch, dtype=torch.bool),  # False: paused until the end of the outer step
+                moves=new(pairs, batch, numbers),  # s in textbooks, torch's old_stps
+                changes=new(pairs, batch, numbers),  # of the gradient: y in textbooks, torch's old_dirs
+                inverse_curvature=new(pairs, batch),  # 1 / (y s), zero if nothing is stored
+                stored=new(batch, dtype=torch.int64),  # pairs stored so far; the next index is this modulo the size
                 scale=new(batch) + 1,  # of the initial inverse Hessian
                 direction=new(batch, numbers),
                 step_size=new(batch),
@@ -159,7 +160,7 @@ class BatchedLBFGS(Optimizer):
         return (moved <= tolerance) | ((losses - memory["loss"]).abs() < tolerance)
 
     def _move(self, losses: Tensor, gradients: Tensor) -> None:
-        """Move the running problems along their directions; one that would not go downhill rests instead."""
+        """Move the running problems along their directions; pause a problem whose direction is not downhill."""
         group, memory = self.param_groups[0], self._memory
         running = memory["running"]
         memory["n_iter"] += running
@@ -172,15 +173,17 @@ class BatchedLBFGS(Optimizer):
             memory[name].copy_(torch.where(running[:, None], value, memory[name]))
         for name, value in (("step_size", step_size), ("loss", losses)):
             memory[name].copy_(torch.where(running, value, memory[name]))
-        running &= ~(vecdot(gradients, direction) > -group["tolerance_change"])  # so that NaN goes on, as in torch
+        running &= ~(
+            vecdot(gradients, direction) > -group["tolerance_change"]
+        )  # NaN does not stop a problem, as in torch
         update = torch.where(running[:, None], direction * step_size[:, None], 0)
         for param, part in zip(self._params, update.split([p[0].numel() for p in self._params], dim=1), strict=True):
             param.add_(part.view_as(param))
 
     def _remember(self, gradients: Tensor) -> None:
-        """Store the last move of each running problem and the change of its gradient, where the curvature is positive.
+        """Store the last move and the gradient change of each running problem whose curvature is positive.
 
-        Before its first move a problem has a direction of zeros, and so no curvature.
+        Before its first move, a problem has a direction of zeros and thus no curvature.
         """
         memory = self._memory
         change, move = gradients - memory["gradient"], memory["direction"] * memory["step_size"][:, None]
@@ -195,9 +198,9 @@ class BatchedLBFGS(Optimizer):
         memory["stored"][kept] += 1
 
     def _direction(self, gradients: Tensor) -> Tensor:
-        """Multiply the negative gradients by the inverse Hessians: the two-loop recursion, for all problems at once.
+        """Multiply the negative gradients by the inverse Hessians: the two-loop recursion for all problems together.
 
-        A problem with fewer pairs than another meets rows of zeros, which change nothing.
+        For a problem with fewer pairs than another, the missing rows are zeros, which have no effect.
         """
         memory = self._memory
         moves, changes, inverse_curvature = memory["moves"], memory["changes"], memory["inverse_curvature"]
@@ -218,16 +221,16 @@ class BatchedLBFGS(Optimizer):
 
 
 def _take(history: Tensor, slots: list[int]) -> Tensor:
-    """Take each problem's row at its own slot: a view where all agree, as a single one always does, else a copy."""
+    """Return each problem's row at its own slot: a view if all slots are equal, else a copy."""
     return history[slots[0]] if len(set(slots)) == 1 else history[slots, range(len(slots))]
 
 
 def forget(optimizer: Optimizer, problems: Tensor) -> None:
-    """Let any optimizer that treats every number alone, or `BatchedLBFGS`, start anew with some problems of a batch.
+    """Reset the state of some problems of a batch in `BatchedLBFGS` or in any elementwise optimizer.
 
     Args:
-        optimizer: its parameters are (batch, ...).
-        problems: True for those problems, (batch,).
+        optimizer: An optimizer whose parameters are (batch, ...).
+        problems: True for these problems, (batch,).
     """
     if isinstance(optimizer, BatchedLBFGS):
         optimizer.reset(problems)

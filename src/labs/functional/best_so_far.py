@@ -1,4 +1,4 @@
-"""The best state of each problem of a batch, and which problems have left it for good."""
+"""The best state of each problem of a batch, and the problems whose loss has exploded."""
 
 import math
 
@@ -7,22 +7,22 @@ from torch import Tensor, nn
 
 
 class BestSoFar(nn.Module):
-    """Remember, problem by problem, the point with the lowest loss.
+    """Remember the point with the lowest loss of each problem.
 
-    A loss has exploded when it is no finite number, or has been more than `factor` times the lowest for `patience`
-    evaluations in a row: a quasi-Newton step that shoots past costs an evaluation or two, and is left to recover.
-    The state is buffers, so it is saved with a checkpoint.
+    A loss has exploded if it is not finite, or if it was more than `factor` times the lowest loss for `patience`
+    evaluations in a row. A quasi-Newton step that overshoots recovers after an evaluation or two, and does not count.
+    The state is stored in buffers, so checkpoints contain it.
 
     Args:
-        points: where the problems start, (batch, ...).
-        factor: times the lowest loss.
-        patience: evaluations in a row.
+        points: Initial points of the problems, (batch, ...).
+        factor: Multiple of the lowest loss.
+        patience: Number of evaluations in a row.
     """
 
     points: Tensor  # (batch, ...)
     losses: Tensor  # (batch,)
-    above: Tensor  # (batch,) evaluations in a row
-    rollbacks: Tensor  # (batch,) times that a problem was sent back
+    above: Tensor  # (batch,) evaluations in a row above the limit
+    rollbacks: Tensor  # (batch,) how often a problem was reset to its best point
 
     def __init__(self, points: Tensor, *, factor: float = 10.0, patience: int = 10) -> None:
         super().__init__()
@@ -35,7 +35,7 @@ class BestSoFar(nn.Module):
 
     @torch.no_grad()
     def see(self, points: Tensor, losses: Tensor) -> Tensor:
-        """Take note of an evaluation; return which problems have exploded, (batch,), True or False."""
+        """Record an evaluation; return whether each problem has exploded, (batch,)."""
         better = losses < self.losses
         self.points.copy_(torch.where(better.view(-1, *[1] * (points.dim() - 1)), points, self.points))
         self.losses.copy_(torch.where(better, losses, self.losses))
@@ -44,7 +44,7 @@ class BestSoFar(nn.Module):
 
     @torch.no_grad()
     def send_back(self, points: Tensor, exploded: Tensor) -> None:
-        """Put the problems that have exploded back where their loss was lowest, in place."""
+        """Reset exploded problems to their points with the lowest loss, in place."""
         points[exploded] = self.points[exploded]
         self.above[exploded] = 0
         self.rollbacks += exploded

@@ -1,10 +1,9 @@
-"""Does a map say anything: what happens to a score as pixels go in its order, and how alike two maps are.
+"""Faithfulness of attribution maps: deletion and insertion curves, and the similarity of two maps.
 
-Deletion and insertion are those of V. Petsiuk et al., "RISE: Randomized Input Sampling for Explanation of Black-box
-Models", BMVC 2018: pixels are taken away, or come in, from the highest value of the map to the lowest. A missing pixel
-shows a blurred copy of the image, which is closer to a photograph than a single color. Maps are averaged over squares
-of five pixels before, because the gradient of a net with strides differs from pixel to pixel. Random orders are made
-the same way.
+Deletion and insertion follow V. Petsiuk et al., "RISE: Randomized Input Sampling for Explanation of Black-box Models",
+BMVC 2018: pixels are removed or inserted from the highest value of the map to the lowest. A missing pixel shows a
+blurred copy of the image, which is more like a photograph than a single color. Maps are first averaged over squares of
+five pixels, because the gradient of a net with strides varies from pixel to pixel. Random orders are averaged, too.
 """
 
 from collections.abc import Callable
@@ -16,8 +15,8 @@ from torch import Tensor
 from torchmetrics.functional.image import structural_similarity_index_measure
 from torchvision.transforms.v2.functional import gaussian_blur
 
-BLUR = 10.0  # pixels, standard deviation, of an image of 224 pixels
-WINDOW = 5  # pixels, of the same
+BLUR = 10.0  # standard deviation in pixels, for an image of 224 pixels
+WINDOW = 5  # side of the averaging square in pixels, for an image of 224 pixels
 
 
 def averaged(maps: Tensor) -> Tensor:
@@ -27,7 +26,7 @@ def averaged(maps: Tensor) -> Tensor:
 
 
 def ranks(maps: Tensor) -> Tensor:
-    """Return the place of each pixel of maps (batch, height, width) in the order from the highest value to the lowest.
+    """Return the rank of each pixel of maps (batch, height, width), from the highest value (0) to the lowest.
 
     Examples:
         >>> ranks(torch.tensor([[[0.1, 0.9], [0.5, 0.2]]])).tolist()
@@ -42,14 +41,14 @@ def ranks(maps: Tensor) -> Tensor:
 def removal_curves(
     score: Callable[[Tensor], Tensor], images: Tensor, background: Tensor, places: Tensor, steps: int
 ) -> tuple[Tensor, Tensor]:
-    """Follow a score while the pixels of images are deleted, and while they are inserted.
+    """Return the scores while pixels are deleted, and while they are inserted.
 
     Args:
-        score: (batch,) of images (batch, channels, height, width).
-        images: whole.
-        background: what stands where a pixel is missing, of the same shape.
-        places: of each pixel in the order, (batch, height, width), as `ranks` gives.
-        steps: of equally many pixels each.
+        score: Returns scores (batch,) for images (batch, channels, height, width).
+        images: The original images.
+        background: Replacement for missing pixels, of the same shape.
+        places: Rank of each pixel, (batch, height, width), as returned by `ranks`.
+        steps: Number of steps, each with the same number of pixels.
 
     Returns:
         The curves of deletion and of insertion, (batch, steps + 1) each.
@@ -74,7 +73,7 @@ def area(curves: Tensor) -> Tensor:
 
 
 def blurred(images: Tensor) -> Tensor:
-    """Return a Gaussian blur of images (batch, channels, height, width), mirrored at their edges."""
+    """Blur images (batch, channels, height, width) with a Gaussian; edges are mirrored."""
     smaller = min(images.shape[-2:])
     sigma = BLUR * smaller / 224
     radius = min(int(3 * sigma) + 1, smaller - 1)
@@ -107,9 +106,9 @@ def structural_similarity(maps: Tensor, others: Tensor) -> Tensor:
 
 
 def scaled(maps: Tensor, share: float = 0.99) -> Tensor:
-    """Return maps (batch, height, width) of values from 0, scaled so that a share of the pixels is below 1.
+    """Scale nonnegative maps (batch, height, width) so that a given fraction of the pixels is below 1.
 
-    The others are 1: a single pixel with a huge value would leave all the rest dark.
+    The other pixels are clamped to 1; otherwise a single pixel with a huge value would make all others dark.
     """
     top = torch.stack([values.flatten().float().quantile(share) for values in maps.float()])
     top = torch.where(top > 0, top, maps.float().flatten(1).amax(1)).clamp(min=1e-30)

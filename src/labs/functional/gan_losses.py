@@ -1,7 +1,7 @@
 """The losses of a generative adversarial network.
 
-Everything takes logits, never probabilities: D = sigmoid(logit), and log D = -softplus(-logit) does not overflow in
-any precision.
+All functions take logits, not probabilities: D = sigmoid(logit), and log D = -softplus(-logit) does not overflow in any
+precision.
 """
 
 from typing import Literal
@@ -14,11 +14,11 @@ def discriminator_loss(real: Tensor, fake: Tensor) -> Tensor:
     """Return -E[log D(x)] - E[log(1 - D(G(z)))] (Goodfellow et al. 2014, equation 1, to be minimized).
 
     Args:
-        real: logits of real images, any shape.
-        fake: logits of generated images, any shape.
+        real: Logits of real images, any shape.
+        fake: Logits of generated images, any shape.
 
     Returns:
-        A scalar in float32; 2 ln 2 where D is one half everywhere.
+        A scalar in float32; 2 ln 2 if D is one half everywhere.
 
     Examples:
         >>> import torch
@@ -29,15 +29,15 @@ def discriminator_loss(real: Tensor, fake: Tensor) -> Tensor:
 
 
 def generator_loss(fake: Tensor, kind: Literal["non_saturating", "true"]) -> Tensor:
-    """Return what the generator minimizes.
+    """Return the generator's loss.
 
-    `non_saturating` is -E[log D(G(z))]; `true` is E[log(1 - D(G(z)))], the loss of the minimax game, whose gradient
-    vanishes where the discriminator is sure: with respect to the logit it is -D, where the other's is D - 1
-    (Goodfellow et al. 2014, section 3).
+    `non_saturating` is -E[log D(G(z))]. `true` is E[log(1 - D(G(z)))], the loss of the minimax game, whose gradient
+    vanishes if the discriminator is confident: with respect to the logit it is -D, instead of D - 1 (Goodfellow et al.
+    2014, section 3).
 
     Args:
-        fake: logits of generated images, any shape.
-        kind: which of the two.
+        fake: Logits of generated images, any shape.
+        kind: `non_saturating` or `true`.
 
     Returns:
         A scalar in float32.

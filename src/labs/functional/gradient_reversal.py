@@ -1,4 +1,4 @@
-"""Gradient reversal: the identity forwards, times -weight backwards; and how the weight grows during training.
+"""Gradient reversal: the identity forward, a factor of -weight backward; and the schedule of the weight.
 
 Y. Ganin et al., "Domain-Adversarial Training of Neural Networks", JMLR 2016: the layer is equations 16 and 17, the
 schedule of the weight that of section 5.2.2.
@@ -26,9 +26,9 @@ class _ReverseGradient(torch.autograd.Function):
 
 
 def reverse_gradient(features: Tensor, weight: float) -> Tensor:
-    """Return the features unchanged; on the way back multiply their gradient by -weight.
+    """Return the features unchanged; in the backward pass multiply their gradient by -weight.
 
-    A weight of 0 lets no gradient through, one of -1 is the plain identity.
+    A weight of 0 blocks the gradient, and a weight of -1 gives the plain identity.
 
     Examples:
         >>> import torch
@@ -42,16 +42,16 @@ def reverse_gradient(features: Tensor, weight: float) -> Tensor:
 
 @dataclass(frozen=True)
 class ReversalWeight:
-    """Say how strongly the gradient is reversed, as a pure function of training progress p in [0, 1].
+    """Weight of the gradient reversal, as a pure function of training progress p in [0, 1].
 
         weight * (2 / (1 + exp(-gamma p)) - 1)
 
     Args:
-        weight: what it grows to. 0: the features learn nothing from the domains; -1: the reversal is taken away.
-        gamma: how fast it grows (10 in the paper); None: the weight is constant.
+        weight: Final weight. 0: the domains do not affect the features; -1: no reversal.
+        gamma: Speed of growth (10 in the paper). None: the weight is constant.
 
     Raises:
-        LabsError: a gamma that is not above 0, or a weight that is no number.
+        LabsError: If gamma is not above 0, or if the weight is not a finite number.
 
     Examples:
         >>> [round(ReversalWeight()(progress), 5) for progress in (0.0, 0.5, 1.0)]

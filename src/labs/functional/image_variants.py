@@ -1,6 +1,6 @@
-"""Eight versions of a picture that a trained net is tested on: moved, lit otherwise, turned, inverted.
+"""Eight versions of a picture to test a trained net with: shifted, brightened, rotated, inverted, and more.
 
-They are those of MIT's course 6.867, which made them with Pillow: the same bytes come out here, for a whole batch.
+They are those of MIT's course 6.867, which made them with Pillow. The functions here give the same bytes for a batch.
 """
 
 from collections.abc import Callable
@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 SHIFT = 10  # pixels
-LUMA = (19595, 38470, 7471)  # Pillow's weights of red, green and blue, of 65,536
+LUMA = (19595, 38470, 7471)  # Pillow's weights of red, green and blue, times 65,536
 
 
 def brightness(images: Tensor, factor: float) -> Tensor:
-    """Multiply the levels of pictures, as `PIL.ImageEnhance.Brightness`: uint8 (batch, 3, height, width).
+    """Multiply the values of uint8 pictures (batch, 3, height, width), like `PIL.ImageEnhance.Brightness`.
 
     Examples:
         >>> brightness(torch.tensor([10, 101, 250], dtype=torch.uint8).view(1, 3, 1, 1), 1.5).flatten().tolist()
@@ -23,7 +23,7 @@ def brightness(images: Tensor, factor: float) -> Tensor:
 
 
 def contrast(images: Tensor, factor: float) -> Tensor:
-    """Stretch the levels of pictures around their mean gray, as `PIL.ImageEnhance.Contrast`."""
+    """Stretch the values of pictures around their mean gray, like `PIL.ImageEnhance.Contrast`."""
     weights = torch.tensor(LUMA, device=images.device).view(1, 3, 1, 1)
     gray = ((images.int() * weights).sum(dim=1, keepdim=True) + 0x8000) >> 16
     mean = (gray.double().mean(dim=(1, 2, 3), keepdim=True) + 0.5).int()
@@ -31,18 +31,18 @@ def contrast(images: Tensor, factor: float) -> Tensor:
 
 
 def _blended(gray: Tensor, images: Tensor, factor: float) -> Tensor:
-    """Go from gray to a picture and beyond, in single precision, cut off towards zero: `PIL.Image.blend`."""
+    """Extrapolate from gray to a picture in single precision, truncated toward zero, like `PIL.Image.blend`."""
     start = gray.int()
     return (start + factor * (images.int() - start).float()).clamp(0, 255).to(torch.uint8)
 
 
 VARIANTS: dict[str, Callable[[Tensor], Tensor]] = {
     "normal": lambda images: images,
-    "translated": lambda images: images.roll((SHIFT, SHIFT), dims=(2, 3)),  # down and right; what leaves comes in again
+    "translated": lambda images: images.roll((SHIFT, SHIFT), dims=(2, 3)),  # cyclically, down and right
     "brightened": lambda images: brightness(images, 1.5),
     "darkened": lambda images: brightness(images, 0.75),
     "high_contrast": lambda images: contrast(images, 1.5),
     "low_contrast": lambda images: contrast(images, 0.75),
-    "flipped": lambda images: images.flip((2, 3)),  # turned by 180 degrees: no mirror image
+    "flipped": lambda images: images.flip((2, 3)),  # rotated by 180 degrees, not mirrored
     "inverted": lambda images: 255 - images,
 }

@@ -1,4 +1,4 @@
-"""Normalization: statistics of the channels of images, fixed or measured, and what divides by them."""
+"""Normalization of images: fixed or measured channel statistics, and their application."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -18,7 +18,7 @@ class Normalization(NamedTuple):
     std: tuple[float, ...]
 
     def as_dict(self) -> dict[str, Any]:
-        """Return name, mean and std as plain words and lists."""
+        """Return name, mean and std as a string and lists."""
         return {"name": self.name, "mean": list(self.mean), "std": list(self.std)}
 
 
@@ -29,7 +29,7 @@ class Normalizer:
         self.statistics = torch.tensor(normalization[1:])[:, :, None, None]  # mean and std: (2, channels, 1, 1)
 
     def __call__(self, images: Tensor) -> Tensor:
-        """Return images (batch, channels, height, width) in [0, 1], normalized."""
+        """Return the normalized images of (batch, channels, height, width) in [0, 1]."""
         if self.statistics.device != images.device:
             self.statistics = self.statistics.to(images.device)
         mean, std = self.statistics
@@ -45,21 +45,21 @@ FIXED = {
 
 
 def channel_statistics(pixels: np.ndarray, rows: np.ndarray, chunk: int = 256) -> Normalization:
-    """Measure mean and standard deviation of each channel over all pixels of the given images.
+    """Measure the mean and standard deviation of each channel over all pixels of the given images.
 
-    Sums of pixels and of their squares are exact (64-bit integers over chunks); the moments are float64. The
-    standard deviation is that of all pixels, not the mean of the images' own.
+    Sums of pixels and of their squares are exact (64-bit integers over chunks); the moments are in float64. The
+    standard deviation is that of all pixels, not the mean over images.
 
     Args:
         pixels: uint8 images (images, channels, height, width).
-        rows: which images to measure, shape (count,).
-        chunk: images read at a time.
+        rows: Indices of the images to measure, (count,).
+        chunk: Number of images read at a time.
 
     Returns:
         Statistics of pixels scaled to [0, 1].
 
     Raises:
-        LabsError: no images, or a channel of a single value, by which nothing can be divided.
+        LabsError: If there are no images, or if a channel is constant.
     """
     if len(rows) == 0:
         raise LabsError("normalization=dataset: the training split has no images to measure.")
@@ -78,9 +78,9 @@ def channel_statistics(pixels: np.ndarray, rows: np.ndarray, chunk: int = 256) -
 
 
 def mixed_statistics(measured: Sequence[Normalization]) -> Normalization:
-    """Return the statistics of a mixture to which each of several measured sets contributes alike.
+    """Return the statistics of a mixture of measured sets with equal weights.
 
-    Statistics of one channel stand for as many as the others have, all equal.
+    Statistics with one channel are repeated to the number of channels of the others.
 
     Examples:
         >>> a, b = Normalization("a", (0.0,), (0.0,)), Normalization("b", (1.0,), (0.0,))

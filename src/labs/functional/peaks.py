@@ -1,20 +1,20 @@
-"""What excites the channels of a layer: streamed over any number of images, in the memory of a few."""
+"""Peaks of a layer's channels, over any number of images, with constant memory."""
 
 import torch
 from torch import Tensor
 
 
 class Peaks:
-    """Follow the peak of every channel from image to image, and how much of its maps is active, that is above zero.
+    """Track the highest peaks of every channel over images, and the share of positions above zero.
 
     Args:
-        top: images that are kept for each channel, those with the highest peaks.
+        top: Number of images kept per channel: those with the highest peaks.
 
     Attributes:
-        images: how many were seen.
-        values: the highest peaks, highest first, (up to top, channels); of equal ones the image seen first counts.
-        positions: of the images that they are in, the same shape.
-        places: where in the flattened map they are, the same shape.
+        images: Number of images so far.
+        values: The highest peaks in descending order, (up to top, channels); among equal peaks, earlier images first.
+        positions: Positions of their images in the data, the same shape.
+        places: Index of each peak in the flattened map, the same shape.
 
     Examples:
         >>> peaks = Peaks(top=2)
@@ -29,11 +29,11 @@ class Peaks:
         self.sums = torch.empty(0)  # of peaks, of their squares, and of active positions, (3, channels)
 
     def update(self, maps: Tensor, positions: Tensor) -> None:
-        """Take in a batch.
+        """Add a batch.
 
         Args:
             maps: (batch, channels, height, width).
-            positions: (batch,) which images they are of.
+            positions: Positions of their images in the data, (batch,).
         """
         flat = maps.flatten(2)
         peaks, places = flat.max(dim=2)  # (batch, channels)
@@ -51,12 +51,12 @@ class Peaks:
 
     @property
     def active_share(self) -> Tensor:
-        """Return which share of its positions over all images is above zero, (channels,) float64."""
+        """Return each channel's share of positions above zero over all images, (channels,) float64."""
         return self.sums[2] / (self.images * self.size)
 
     @property
     def dead(self) -> Tensor:
-        """Say which channels are above zero nowhere, (channels,)."""
+        """Return whether each channel is never above zero, (channels,)."""
         return self.sums[2] == 0
 
     @property
@@ -66,6 +66,6 @@ class Peaks:
         return (self.sums[1] / self.images - mean.square()).clamp(min=0).sqrt()
 
     def telling(self, count: int) -> list[int]:
-        """Return the channels whose peaks differ most from image to image; of a single image, the highest ones."""
+        """Return the channels whose peaks differ most between images or, for one image, those with the largest."""
         scores = self.spread if self.images > 1 else self.values[0]
         return scores.argsort(descending=True, stable=True)[:count].tolist()

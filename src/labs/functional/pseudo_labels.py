@@ -1,4 +1,4 @@
-"""Labels that a net gives itself: what it is sure of, and no more of one class than of the others."""
+"""Pseudo-labels: confident predictions, optionally balanced over the classes."""
 
 import torch
 from torch import Tensor
@@ -7,14 +7,15 @@ NO_LABEL = -1
 
 
 def pseudo_labels(probabilities: Tensor, threshold: float, *, balanced: bool) -> Tensor:
-    """Return the predicted class of each image that is predicted with confidence, and -1 for the others.
+    """Return the predicted class of each image with a confident prediction, and -1 for the others.
 
     D.-H. Lee, "Pseudo-Label", 2013, equation 2, with a threshold.
 
     Args:
         probabilities: (images, classes), each row summing to 1.
-        threshold: the least probability of the predicted class that counts as confident, in [0, 1].
-        balanced: of each class keep at most the mean number of confident images of a class (rounded up), the surest.
+        threshold: Smallest probability of the predicted class that counts as confident, in [0, 1].
+        balanced: Whether each class keeps at most the mean number of confident images per class (rounded up): its most
+            confident ones.
 
     Returns:
         Labels (images,) int64.

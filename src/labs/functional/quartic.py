@@ -2,9 +2,9 @@
 
     f'(x) = 2x^2 (2x - 3),   f''(x) = 12x (x - 1)
 
-It has one minimum, f(1.5) = 0.3125. At x = 0 it is flat, too, but falls on both sides from left to right: neither a
-minimum nor a maximum, but a horizontal inflection. Small steps against the slope that come from the left end there.
-Numbers, arrays and tensors are taken alike.
+It has one minimum, f(1.5) = 0.3125. Its slope is also zero at x = 0, but this is neither a minimum nor a maximum: it is
+a horizontal inflection point. Gradient descent with small steps from the left ends there. All functions take numbers,
+arrays and tensors.
 """
 
 import math
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 N = TypeVar("N", float, "np.ndarray", "Tensor")
 
-FLAT, LOWEST = 0.0, 1.5  # where the slope is zero
-NEAR = 0.01  # a point this near to the minimum has reached it
-LEVEL = 0.01  # a slope this small hardly moves a point
+FLAT, LOWEST = 0.0, 1.5  # points with zero slope
+NEAR = 0.01  # distance from the minimum at which it counts as reached
+LEVEL = 0.01  # slope below which a point hardly moves
 
 Outcome = Literal["reached", "stalled", "moving", "lost"]
 
@@ -44,7 +44,7 @@ def slope(x: N) -> N:
 
 
 def outcome(x: float) -> Outcome:
-    """Say how a descent stands: it has reached the minimum, stalls where the curve is flat, still moves, or is lost.
+    """Return the outcome of a descent: at the minimum, stalled where the curve is flat, still moving, or diverged.
 
     Examples:
         >>> [outcome(x) for x in (1.5001, -0.0157, 0.218, math.inf)]

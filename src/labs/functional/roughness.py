@@ -1,19 +1,19 @@
-"""How rough a picture is, whatever its contrast."""
+"""Roughness of a picture, independent of its contrast."""
 
 from torch import Tensor
 
 
 def roughness(pictures: Tensor) -> Tensor:
-    """Return the mean absolute step from pixel to pixel, down and right, in mean absolute values of the picture.
+    """Return the mean absolute difference of neighboring pixels, divided by the mean absolute value of the picture.
 
-    The total variation of Rudin, Osher and Fatemi 1992 (anisotropic), taken as a mean and made free of scale: a picture
-    times a number is as rough. White Gaussian noise has 2 sqrt(2), a constant picture 0.
+    This is the anisotropic total variation of Rudin, Osher and Fatemi 1992 as a mean and independent of scale:
+    multiplying a picture by a number does not change it. White Gaussian noise has 2 sqrt(2), a constant picture 0.
 
     Args:
         pictures: (pictures, channels, height, width), of any sign.
 
     Returns:
-        One number for each picture, (pictures,); 0 for one of zeros.
+        One number per picture, (pictures,); 0 for a picture of zeros.
 
     Examples:
         >>> import torch

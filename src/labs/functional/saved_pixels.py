@@ -1,4 +1,4 @@
-"""Images as a file keeps them: in 8 bits, or as JPEG, and gradients through either."""
+"""Images as they are saved, in 8 bits or as JPEG, with gradients."""
 
 import io
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from torch import Tensor
 
 
 def in_8_bits(images: Tensor) -> Tensor:
-    """Return images as a PNG file keeps them: in [0, 1] and 256 steps.
+    """Return images as in a PNG file: clamped to [0, 1] and rounded to 8 bits.
 
     Examples:
         >>> in_8_bits(torch.tensor([-0.1, 0.5, 1.2])).mul(255)
@@ -21,11 +21,11 @@ def in_8_bits(images: Tensor) -> Tensor:
 
 
 def through_jpeg(images: Tensor, quality: int) -> Tensor:
-    """Return images (batch, 3, height, width) as Pillow writes them as JPEG and reads them again.
+    """Return images (batch, 3, height, width) after Pillow has written them as JPEG and read them again.
 
     Args:
-        images: in [0, 1]; what lies outside is clamped.
-        quality: from 1 to 100; colors are kept at half the resolution (4:2:0), as Pillow does by default.
+        images: Pixels in [0, 1]; other values are clamped.
+        quality: JPEG quality from 1 to 100; colors have half the resolution (4:2:0), Pillow's default.
     """
     pixels = images.detach().clamp(0, 1).mul(255).round().byte().permute(0, 2, 3, 1).cpu().numpy()
     read = []
@@ -37,7 +37,7 @@ def through_jpeg(images: Tensor, quality: int) -> Tensor:
 
 
 class _StraightThrough(torch.autograd.Function):
-    """Replace a value, and hand its gradient on as if it had stayed what it was."""
+    """Replace a value in the forward pass, and pass the gradient through unchanged."""
 
     @staticmethod
     def forward(ctx: Any, images: Tensor, replacement: Tensor) -> Tensor:
@@ -46,18 +46,18 @@ class _StraightThrough(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
-        """Return the gradient as it is."""
+        """Return the gradient unchanged."""
         return gradients[0], None
 
 
 def straight_through(images: Tensor, saved: Callable[[Tensor], Tensor]) -> Tensor:
-    """Return images as they are saved, and let gradients through.
+    """Return images as they are saved, with a straight-through gradient.
 
-    They pass rounding and compression unchanged, and stop where a pixel is clamped.
+    Gradients pass rounding and compression unchanged, and are zero where a pixel is clamped.
 
     Args:
-        images: pixels of which those outside [0, 1] are clamped.
-        saved: what a file makes of images in [0, 1].
+        images: Pixels; those outside [0, 1] are clamped.
+        saved: Maps images in [0, 1] to the images that a file contains.
     """
     inside = images.clamp(0, 1)
     result: Tensor = _StraightThrough.apply(inside, saved(inside.detach()))

@@ -1,4 +1,4 @@
-"""Coarse to fine: how evaluations are shared out among sizes, and pictures brought to a size."""
+"""Coarse to fine: distribute evaluations over sizes, and resize pictures."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -9,19 +9,19 @@ from torch import Tensor
 from labs import LabsError
 
 MOST_STEPS = 100_000
-LEAST_PIXELS = 16  # of height and width: four poolings of two leave one position
+LEAST_PIXELS = 16  # smallest height and width: one position remains after four poolings of two
 
 
 def share_out(steps: int, every: int, scales: Sequence[float]) -> list[int]:
-    """Say after how many evaluations each scale ends: equal shares, all but the last a multiple of `every`.
+    """Return after how many evaluations each scale ends: equal shares, all but the last a multiple of `every`.
 
     Args:
-        steps: evaluations in all.
-        every: evaluations between two checkpoints.
-        scales: sizes, coarse to fine; the last is 1.
+        steps: Total number of evaluations.
+        every: Evaluations per checkpoint.
+        scales: Sizes from coarse to fine; the last is 1.
 
     Raises:
-        LabsError: there are no steps, more than make sense, or too few for so many scales; or the scales are none.
+        LabsError: If the number of steps is out of range or too small for the scales, or if the scales are invalid.
 
     Examples:
         >>> share_out(300, 10, [0.25, 0.5, 1]), share_out(29, 10, [0.5, 1])
@@ -36,22 +36,22 @@ def share_out(steps: int, every: int, scales: Sequence[float]) -> list[int]:
         raise LabsError(f"module.scales={scales}: expected sizes from coarse to fine that end in 1, such as [0.5,1].")
     if count > 1 and steps < every * count:
         raise LabsError(
-            f"steps={steps}: {count} scales take {every} evaluations each at least; "
+            f"steps={steps}: each of the {count} scales needs at least {every} evaluations; "
             f"type steps={every * count} or more, a smaller every=..., or module.scales=[1.0]."
         )
     return [*(steps * place // count // every * every for place in range(1, count)), steps]
 
 
 def go_on(ends: Sequence[int], planned: Sequence[int], done: int) -> list[int]:
-    """Say after how many evaluations each scale ends in a run that goes on, perhaps for longer than it was planned.
+    """Return after how many evaluations each scale ends in a resumed run, whose length may have changed.
 
-    A scale that has ended stays so: the picture goes on from the scale that it has come to. That one and those to come
-    end as a new run's would.
+    Finished scales stay finished, and the picture continues on its current scale. That scale and the later ones end as
+    in a new run.
 
     Args:
-        ends: of the run as it was, from its checkpoint.
-        planned: of a new run of the length that is wanted now.
-        done: evaluations that the run has behind it.
+        ends: Ends of the scales in the checkpoint.
+        planned: Ends of the scales in a new run with the new length.
+        done: Evaluations already taken.
 
     Examples:
         >>> go_on([150, 300], [500, 1000], done=300), go_on([150, 300], [500, 1000], done=100)
@@ -62,7 +62,7 @@ def go_on(ends: Sequence[int], planned: Sequence[int], done: int) -> list[int]:
 
 
 def epochs_left(ends: Sequence[int], every: int, done: int = 0) -> int:
-    """Count the epochs that the evaluations to come take: of `every` evaluations each, fewer where a scale ends.
+    """Return the number of epochs for the remaining evaluations: `every` each, fewer at the end of a scale.
 
     Examples:
         >>> epochs_left([150, 300], 10), epochs_left([500, 1001], 10, done=25)
@@ -73,38 +73,38 @@ def epochs_left(ends: Sequence[int], every: int, done: int = 0) -> int:
 
 
 def epochs_to_go(ends: Sequence[int], every: int, done: int) -> int:
-    """Count the epochs of a run that goes on after so many evaluations.
+    """Return the number of remaining epochs of a resumed run.
 
     Raises:
-        LabsError: it has more of them behind it than are wanted.
+        LabsError: If the run has already taken more evaluations than it should have.
     """
     if ends[-1] < done:
         raise LabsError(
-            f"steps={ends[-1]}: the run has {done} steps behind it; type steps={done} or more, or start a new run."
+            f"steps={ends[-1]}: the run has already taken {done} steps; type steps={done} or more, or start a new run."
         )
     return epochs_left(ends, every, done)
 
 
 def check_epochs(epochs: int | None, ends: Sequence[int], every: int) -> None:
-    """Refuse more epochs than a run has evaluations for."""
+    """Refuse more epochs than the run has evaluations for."""
     needed = epochs_left(ends, every)
     if epochs is None or not 0 <= epochs <= needed:
         raise LabsError(
             f"trainer.max_epochs={epochs}: {ends[-1]} evaluations of the loss take {needed} epochs of {every}; "
-            "type steps= and every=, which the number of epochs follows."
+            "type steps= and every= instead, which determine the number of epochs."
         )
 
 
 def check_scales(then: Sequence[float], now: Sequence[float]) -> None:
-    """Refuse to go on with other scales than a run was made with."""
+    """Refuse to resume a run with other scales."""
     if list(then) != list(now):
         raise LabsError(
-            f"module.scales={list(now)}: the run was made with {list(then)}; go on with those, or start a new run."
+            f"module.scales={list(now)}: the run was made with {list(then)}; type the same scales, or start a new run."
         )
 
 
 def resized(images: Tensor, scale: float) -> Tensor:
-    """Bring pictures (batch, 3, height, width) in [0, 1] to a share of their size, bicubic and antialiased."""
+    """Resize pictures (batch, 3, height, width) in [0, 1] to a fraction of their size, bicubic and antialiased."""
     if scale == 1:
         return images
     size = [max(round(side * scale), LEAST_PIXELS) for side in images.shape[-2:]]
@@ -112,5 +112,5 @@ def resized(images: Tensor, scale: float) -> Tensor:
 
 
 def enlarged(images: Tensor, size: list[int]) -> Tensor:
-    """Bring pictures (batch, 3, height, width) to another height and width, without a clamp."""
+    """Resize pictures (batch, 3, height, width) to another height and width, without clamping."""
     return F.interpolate(images, size, mode="bicubic", antialias=True)

@@ -1,4 +1,4 @@
-"""Learning-rate schedules as pure functions of the epoch, or of the step."""
+"""Learning-rate schedules as pure functions of the epoch or the step."""
 
 import inspect
 import math
@@ -11,7 +11,7 @@ from torch.optim.lr_scheduler import LambdaLR
 
 
 def warmup_cosine_factor(epoch: int, warmup_epochs: int, max_epochs: int) -> float:
-    """Return the share of the full learning rate in an epoch (from 0): a linear warm-up, then half a cosine.
+    """Return the factor of the learning rate in an epoch (from 0): a linear warm-up, then half a cosine.
 
     Loshchilov and Hutter 2017 (arXiv:1608.03983), equation 5 with one cycle, after the warm-up of Goyal et al. 2017.
 
@@ -26,14 +26,14 @@ def warmup_cosine_factor(epoch: int, warmup_epochs: int, max_epochs: int) -> flo
 
 
 def warmup_cosine(optimizer: Optimizer, *, warmup_epochs: int, max_epochs: int) -> LambdaLR:
-    """Schedule an optimizer by `warmup_cosine_factor`, one step an epoch."""
+    """Schedule an optimizer by `warmup_cosine_factor`, with one step per epoch."""
     if warmup_epochs < 0:
         raise ValueError(f"warmup_epochs={warmup_epochs}: expected 0 or more epochs")
     return LambdaLR(optimizer, lambda epoch: warmup_cosine_factor(epoch, warmup_epochs, max_epochs))
 
 
 def inverse_decay_factor(progress: float, alpha: float, beta: float) -> float:
-    """Return the share of the full learning rate at a progress p in [0, 1]: 1 / (1 + alpha p)^beta.
+    """Return the factor of the learning rate at a progress p in [0, 1]: 1 / (1 + alpha p)^beta.
 
     Ganin et al., "Domain-Adversarial Training of Neural Networks", JMLR 2016, section 5.2.2: mu_p with mu_0 = 0.01.
 
@@ -45,18 +45,18 @@ def inverse_decay_factor(progress: float, alpha: float, beta: float) -> float:
 
 
 def inverse_decay(optimizer: Optimizer, *, total_steps: int, alpha: float = 10.0, beta: float = 0.75) -> LambdaLR:
-    """Schedule an optimizer by `inverse_decay_factor`, a step a batch: progress is the share of `total_steps` taken."""
+    """Schedule an optimizer by `inverse_decay_factor`, with one step per batch and progress = step / `total_steps`."""
     if alpha < 0:
         raise ValueError(f"alpha={alpha}: expected 0 or more")
     return LambdaLR(optimizer, lambda step: inverse_decay_factor(min(step / total_steps, 1.0), alpha, beta))
 
 
 def with_total_steps(scheduler: Callable[..., Any], total_steps: int) -> tuple[Callable[..., Any], str]:
-    """Tell a schedule how many steps there are if it asks for it; return it and its interval, `step` or `epoch`.
+    """Pass the number of steps to a schedule that has `total_steps`; return it with its interval, `step` or `epoch`.
 
-    A schedule with a parameter `total_steps` (such as torch's OneCycleLR) counts batches, any other one epochs.
+    A schedule with a parameter `total_steps`, such as torch's OneCycleLR, advances per batch, any other per epoch.
     """
     if "total_steps" not in inspect.signature(scheduler).parameters:
         return scheduler, "epoch"
-    told = getattr(scheduler, "keywords", {}).get("total_steps")  # typed
-    return partial(scheduler, total_steps=total_steps) if told is None else scheduler, "step"
+    typed = getattr(scheduler, "keywords", {}).get("total_steps")
+    return partial(scheduler, total_steps=total_steps) if typed is None else scheduler, "step"

@@ -1,4 +1,4 @@
-"""Images by their spectrum: magnitudes and colors as photographs have them, and phases that are free."""
+"""Images defined by their spectrum: magnitudes and colors of photographs, and free phases."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -8,13 +8,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-FLAT = 1e-9  # added to the variance of colors: gray images have one of zero
+FLAT = 1e-9  # added to the variance of colors, which is zero for gray images
 
 
 class Spectrum(NamedTuple):
-    """What images have in common: how strong each frequency is, and how their colors vary together.
+    """Common statistics of images: the magnitude of each frequency, and the covariance of colors.
 
-    A pixel is `mean + colors @ z`, where the three numbers z are uncorrelated and have variance 1 over all pixels.
+    A pixel is `mean + colors @ z`, where the three components of z are uncorrelated and have variance 1.
     """
 
     magnitude: Tensor  # (3, size, size // 2 + 1): root mean square of the orthonormal Fourier transform of each z
@@ -23,11 +23,11 @@ class Spectrum(NamedTuple):
 
 
 def measure(pixels: np.ndarray, chunk: int = 64) -> Spectrum:
-    """Measure images and their mirror images.
+    """Measure the spectrum of images and their mirror images.
 
     Args:
         pixels: uint8 (images, 3, size, size).
-        chunk: images read at a time.
+        chunk: Number of images read at a time.
     """
     count, _, size, _ = pixels.shape
     total, products = torch.zeros(3, dtype=torch.float64), torch.zeros(3, 3, dtype=torch.float64)
@@ -51,16 +51,16 @@ def measure(pixels: np.ndarray, chunk: int = 64) -> Spectrum:
 def magnitude_at(magnitude: Tensor, size: int) -> Tensor:
     """Sample a magnitude (3, s, s // 2 + 1) at the frequencies of images of another size, (3, size, size // 2 + 1).
 
-    Frequencies are compared in cycles per pixel. That of the mean is 0: the mean of an image is a matter of its colors.
+    Frequencies are in cycles per pixel. The magnitude at frequency 0 is 0, because the colors determine the mean.
     """
     side = magnitude.shape[1]
     magnitude = magnitude.clone()
     magnitude[:, 0, 0] = magnitude[:, [0, 1, -1], [1, 0, 0]].mean(1)  # the mean of its neighbors, to sample between
     wide = torch.fft.fftshift(magnitude, dim=1)
-    wide = torch.cat([wide, wide[:, :1]], dim=1)  # both ends of the rows are the same frequency
+    wide = torch.cat([wide, wide[:, :1]], dim=1)  # the first and the last row have the same frequency
     down = torch.fft.fftfreq(size)
     across = torch.fft.rfftfreq(size)
-    rows = (down * side + side // 2) / side  # shares of the way from the first row to the last
+    rows = (down * side + side // 2) / side  # from 0 (first row) to 1 (last row)
     columns = (across * side) / (magnitude.shape[2] - 1)
     grid = torch.stack(torch.meshgrid(2 * columns - 1, 2 * rows - 1, indexing="xy"), dim=-1)
     sampled = F.grid_sample(wide[None], grid[None], mode="bilinear", padding_mode="border", align_corners=True)[0]
@@ -69,10 +69,10 @@ def magnitude_at(magnitude: Tensor, size: int) -> Tensor:
 
 
 def image_of(phase: Tensor, magnitude: Tensor, size: int) -> Tensor:
-    """Return z, real (..., 3, size, size), of phases (..., 3, size, size // 2 + 1) in radians.
+    """Return the real z (..., 3, size, size) of phases (..., 3, size, size // 2 + 1) in radians.
 
-    Where a frequency and its opposite are both among the phases (in the first column, and the last of an even size),
-    their difference counts: a real image has opposite phases there, and no magnitude is lost.
+    In the first column, and the last one for an even size, the phases contain each frequency and its opposite. There
+    the difference of both is used: in a real image they are opposite, and thus no magnitude is lost.
     """
     both = [0] if size % 2 else [0, -1]
     columns = phase[..., both]
@@ -83,12 +83,12 @@ def image_of(phase: Tensor, magnitude: Tensor, size: int) -> Tensor:
 
 
 def colored(plain: Tensor, mean: Tensor, colors: Tensor) -> Tensor:
-    """Return pixels (batch, 3, height, width) of uncorrelated channels z: `mean + colors @ z`."""
+    """Return pixels (batch, 3, height, width) from uncorrelated channels z: `mean + colors @ z`."""
     return torch.einsum("ij,bjhw->bihw", colors, plain) + mean[:, None, None]
 
 
 def squashed(pixels: Tensor) -> Tensor:
-    """Bring pixels into (0, 1) by a sigmoid that changes little around the middle.
+    """Map pixels into (0, 1) by a sigmoid that changes values near 0.5 little.
 
     Examples:
         >>> squashed(torch.tensor([0.4, 0.5, 2.0])).tolist()
@@ -98,17 +98,17 @@ def squashed(pixels: Tensor) -> Tensor:
 
 
 def crops(images: Tensor, sides: Sequence[float], centers: Tensor, lengths: Tensor, size: int) -> Tensor:
-    """Cut squares out of images and bring them to one size, bilinearly; each square lies inside its image.
+    """Take square crops of images and resize them bilinearly; each crop is inside its image.
 
     Args:
         images: (batch, channels, side, side).
-        sides: shortest and longest side of a square, in shares of the image's.
-        centers: (crops, 2) in [0, 1]: left to right, and top to bottom, of what there is room for.
-        lengths: (crops,) in [0, 1]: from the shortest side to the longest.
-        size: pixels of the result.
+        sides: Smallest and largest side of a crop, as fractions of the image.
+        centers: (crops, 2) in [0, 1]: position from left to right and from top to bottom within the possible range.
+        lengths: (crops,) in [0, 1]: from the smallest side to the largest.
+        size: Side of the result, in pixels.
 
     Returns:
-        (crops * batch, channels, size, size), crop by crop.
+        (crops * batch, channels, size, size), grouped by crop.
     """
     shares = sides[0] + (sides[1] - sides[0]) * lengths
     places = (1 - shares)[:, None] * (2 * centers - 1)

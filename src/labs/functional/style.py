@@ -1,4 +1,4 @@
-"""The losses of neural style transfer, total variation, and the two ways to keep the colors of the content.
+"""The losses of neural style transfer, total variation, and two ways to keep the colors of the content.
 
 L. Gatys, A. Ecker and M. Bethge, "Image Style Transfer Using Convolutional Neural Networks", CVPR 2016, describe the
 style of a picture by the Gram matrices of its features. With the N channels and M positions (height * width) of a
@@ -7,10 +7,10 @@ layer, features F (generated) and P (content) of shape N x M, and Gram matrices 
     convention   content                 style
     gatys        1/2 sum (F - P)^2       1/(4 N^2 M^2) sum (G - A)^2         equations 1 and 4 of the paper
     tutorial     mean (F - P)^2          mean (G/(N M) - A/(N M))^2          the tutorial of PyTorch
-    handout_004  mean (F - P)^2          mean (G - A)^2                      as hand-out 004 writes them
+    handout_004  mean (F - P)^2          mean (G - A)^2                      hand-out 004
 
-so that tutorial content = 2/(N M) gatys, tutorial style = 4/N^2 gatys, and hand-out style = (N M)^2 tutorial: the
-tutorial damps a layer of 512 channels 64 times as much as one of 64, the hand-out no layer at all.
+Thus tutorial content = 2/(N M) gatys, tutorial style = 4/N^2 gatys, and hand-out style = (N M)^2 tutorial. The tutorial
+damps a layer with 512 channels 64 times as much as one with 64 channels; the hand-out damps no layer.
 """
 
 from collections.abc import Iterator
@@ -23,16 +23,16 @@ from torch.autograd.function import FunctionCtx, once_differentiable
 from labs import LabsError
 
 CONVENTIONS = ("tutorial", "gatys", "handout_004")
-EIGHT_BITS = 1 / 12 / 255**2  # the variance of what rounding to 8 bits adds
+EIGHT_BITS = 1 / 12 / 255**2  # variance of the rounding error of 8 bits
 LUMINANCE = (0.299, 0.587, 0.114)  # Y of YIQ, ITU-R BT.601
 
 
 def gram(features: Tensor) -> Tensor:
-    """Multiply each pair of channels and sum over the positions, without a normalization.
+    """Return the Gram matrix: the product of each pair of channels, summed over positions, without normalization.
 
-    Equation 3 of Gatys et al. 2016, with the positions in the two dimensions of a picture. The product is taken in
-    full float32 whatever the dtype of the features, under autocast, and where TensorFloat-32 is switched on: the loss
-    is a small difference of large sums. Only its gradient follows the TensorFloat-32 setting.
+    Equation 3 of Gatys et al. 2016, where the positions have two dimensions. The product is always computed in full
+    float32, also for other dtypes, under autocast and with TensorFloat-32, because the loss is a small difference of
+    large sums. Only its gradient follows the TensorFloat-32 setting.
 
     Args:
         features: Activations of a layer, (batch, channels, height, width).
@@ -50,18 +50,18 @@ def gram(features: Tensor) -> Tensor:
 
 
 def content_loss(features: Tensor, target: Tensor, *, convention: str = "tutorial") -> Tensor:
-    """Compare features with those of the content, picture by picture.
+    """Return the content loss of each picture.
 
     Args:
         features: Activations of the generated pictures, (batch, channels, height, width).
-        target: Those of the content, of the same shape.
+        target: Activations of the content, of the same shape.
         convention: `tutorial` and `handout_004`: the mean of the squares. `gatys`: half of their sum, equation 1.
 
     Returns:
-        One float32 loss a picture, (batch,).
+        One float32 loss per picture, (batch,).
 
     Raises:
-        LabsError: For an unknown convention.
+        LabsError: If the convention is unknown.
 
     Examples:
         >>> content_loss(torch.full((1, 2, 2, 2), 3.0), torch.zeros(1, 2, 2, 2))
@@ -73,22 +73,22 @@ def content_loss(features: Tensor, target: Tensor, *, convention: str = "tutoria
 
 
 def style_loss(features: Tensor, target: Tensor, *, convention: str = "tutorial") -> Tensor:
-    """Compare the Gram matrices of features with those of the style, picture by picture.
+    """Return the style loss of each picture, the difference of Gram matrices.
 
-    `tutorial` and `gatys` divide a Gram matrix by N M, as the generated picture has them, before they take squares; so
-    large pictures do not overflow, and the style picture must be as large as the generated one.
+    `tutorial` and `gatys` divide Gram matrices by N M of the generated picture before squaring. Thus large pictures do
+    not overflow, and the style picture must have the size of the generated one.
 
     Args:
         features: Activations of the generated pictures, (batch, channels, height, width).
         target: `gram` of the activations of the style, (batch, channels, channels), or (1, channels, channels).
         convention: `tutorial`: the mean of the squares. `gatys`: a quarter of their sum, equation 4. `handout_004`:
-            the mean, of Gram matrices that nothing divides.
+            the mean for Gram matrices without normalization.
 
     Returns:
-        One float32 loss a picture, (batch,).
+        One float32 loss per picture, (batch,).
 
     Raises:
-        LabsError: For an unknown convention.
+        LabsError: If the convention is unknown.
 
     Examples:
         >>> features = torch.ones(1, 4, 1, 1)
@@ -100,17 +100,17 @@ def style_loss(features: Tensor, target: Tensor, *, convention: str = "tutorial"
 
 
 def pass_style_loss(features: Tensor, target: Tensor, *, convention: str = "tutorial") -> tuple[Tensor, Tensor]:
-    """Hand features on to the next layer, with the `style_loss` measured on the way.
+    """Return the features for the next layer, together with their `style_loss`.
 
-    The same numbers for less work: by equation 6 of the paper the gradient is one product (G - A) F, where automatic
-    differentiation of G = F F' takes two, and it is added to what later layers send back in the same call. What is
-    handed over is what `style_loss` takes.
+    The results are the same with less work. By equation 6 of the paper the gradient is one product (G - A) F, while
+    automatic differentiation of G = F F' needs two. It is added to the gradient of later layers in the same operation.
+    The arguments are those of `style_loss`.
 
     Returns:
-        The features, to go on with, and one float32 loss a picture, (batch,). They can be differentiated once.
+        The features, and one float32 loss per picture, (batch,). They can be differentiated once.
 
     Raises:
-        LabsError: For an unknown convention.
+        LabsError: If the convention is unknown.
     """
     passed, losses = _PassStyleLoss.apply(features, target, *_constants(features, convention))
     return passed, losses
@@ -132,7 +132,7 @@ class _PassStyleLoss(torch.autograd.Function):
         flat, product = _flat(features), (difference * of_losses[:, None, None]).to(features.dtype)
         if flat.is_contiguous():
             gradient = torch.baddbmm(after.flatten(2), product, flat).view_as(features)
-        else:  # channels last; the product is symmetric, and its transpose comes out in the order of the features
+        else:  # channels last: the product is symmetric, and its transpose has the memory format of the features
             batch, channels, height, width = features.shape
             transposed = torch.baddbmm(_flat(after).mT, flat.mT, product)
             gradient = transposed.view(batch, height, width, channels).permute(0, 3, 1, 2)
@@ -140,15 +140,16 @@ class _PassStyleLoss(torch.autograd.Function):
 
 
 def total_variation(images: Tensor) -> Tensor:
-    """Sum the absolute differences between neighbours, down and right: noise has much of it, flat areas none.
+    """Return the total variation: the sum of absolute differences of neighboring pixels, down and right.
 
-    The anisotropic form of Rudin, Osher and Fatemi 1992. As a sum it grows with the picture.
+    This is the anisotropic form of Rudin, Osher and Fatemi 1992. It is large for noise and zero for flat areas. As a
+    sum, it grows with the size of the picture.
 
     Args:
         images: In [0, 1], (batch, channels, height, width).
 
     Returns:
-        One number a picture, (batch,).
+        One number per picture, (batch,).
 
     Examples:
         >>> total_variation(torch.tensor([[[[0.0, 1.0], [0.0, 0.5]]]]))
@@ -158,7 +159,7 @@ def total_variation(images: Tensor) -> Tensor:
 
 
 def luminance(images: Tensor) -> Tensor:
-    """Make pictures gray: Y of YIQ in all three channels.
+    """Return gray pictures: Y of YIQ in all three channels.
 
     Examples:
         >>> luminance(torch.tensor([1.0, 0.0, 0.0]).view(1, 3, 1, 1)).flatten()
@@ -169,18 +170,18 @@ def luminance(images: Tensor) -> Tensor:
 
 
 def keep_luminance_of(generated: Tensor, *, colors_of: Tensor) -> Tensor:
-    """Give the colors of one picture the luminance of another: Y of the generated one, I and Q of the content.
+    """Combine the luminance of one picture with the colors of another: Y of the generated one, I and Q of the content.
 
     "Luminance-only transfer" of L. Gatys, M. Bethge, A. Hertzmann and E. Shechtman, "Preserving Color in Neural
-    Artistic Style Transfer", 2016 (arXiv:1606.05897). One number added to red, green and blue alike changes Y by that
-    number and leaves I and Q alone, so no change of basis is needed.
+    Artistic Style Transfer", 2016 (arXiv:1606.05897). Adding the same number to red, green and blue changes Y by that
+    number and does not change I and Q, so no change of basis is needed.
 
     Args:
         generated: RGB in [0, 1], (batch, 3, height, width).
         colors_of: The content, of the same shape and range.
 
     Returns:
-        RGB of the same shape. Where a color cannot be so bright or so dark it leaves [0, 1]: clamp it to show it.
+        RGB of the same shape. Colors that cannot be that bright or dark are outside [0, 1]; clamp them for display.
 
     Examples:
         >>> red, white = torch.tensor([0.5, 0.1, 0.1]).view(1, 3, 1, 1), torch.full((1, 3, 1, 1), 0.5)
@@ -191,19 +192,19 @@ def keep_luminance_of(generated: Tensor, *, colors_of: Tensor) -> Tensor:
 
 
 def match_colors(images: Tensor, *, to: Tensor) -> Tensor:
-    """Move the colors of pictures so that their mean and covariance are those of other pictures.
+    """Transform the colors of pictures so that their mean and covariance are those of other pictures.
 
     "Color histogram matching" of the same paper (arXiv:1606.05897), applied to the style before the transfer:
-    x -> A (x - mean of x) + mean of `to`, with the symmetric roots A = C_to^(1/2) C_x^(-1/2) ("Image Analogies");
-    unlike Cholesky's, they do not depend on the order of the channels.
+    x -> A (x - mean of x) + mean of `to`, with symmetric roots, A = C_to^(1/2) C_x^(-1/2) ("Image Analogies"). Unlike
+    Cholesky factors, these do not depend on the order of the channels.
 
     Args:
         images: RGB in [0, 1], (batch, 3, height, width).
         to: The pictures with the wanted colors, RGB in [0, 1], (batch, 3, any height, any width).
 
     Returns:
-        RGB of the shape of `images`; it can leave [0, 1]: clamp it to show it. A direction in which `images` do not
-        vary, such as the hue of a gray picture, or any of a picture of one color, cannot be stretched and stays flat.
+        RGB of the shape of `images`. Values may be outside [0, 1]; clamp them for display. A direction in which
+        `images` do not vary, such as the hue of a gray picture, cannot be stretched and stays constant.
 
     Examples:
         >>> wide, narrow = torch.rand(1, 3, 9, 9), 0.4 + 0.2 * torch.rand(1, 3, 5, 5)
@@ -225,21 +226,21 @@ def _colors(images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 def _power(covariance: Tensor, exponent: float) -> Tensor:
     values, vectors = torch.linalg.eigh(covariance)
-    # anything smaller is rounding: of float32 beside the largest, or of 8 bits where the picture has one color
+    # smaller values are rounding errors, of float32 or, for a picture with one color, of 8 bits
     varies = values > (1e-6 * values[:, -1:]).clamp(min=EIGHT_BITS)
     powers = torch.where(varies, values, 1).pow(exponent) * varies
     return vectors * powers[:, None, :] @ vectors.mT
 
 
 def _flat(features: Tensor) -> Tensor:
-    """Put the positions in one dimension, (batch, channels, positions): a view, also of channels-last features."""
+    """Flatten the positions, (batch, channels, positions); the result is a view, also for channels-last features."""
     if features.is_contiguous():
         return features.flatten(2)
     return features.permute(0, 2, 3, 1).flatten(1, 2).mT
 
 
 def _constants(features: Tensor, convention: str) -> tuple[float, float]:
-    """Return what Gram matrices are divided by, and the factor of the sum of their squared differences."""
+    """Return the divisor of Gram matrices, and the factor of the sum of their squared differences."""
     _check(convention)
     divisor = 1 if convention == "handout_004" else features[0].numel()
     return divisor, 1 / 4 if convention == "gatys" else 1 / features.shape[1] ** 2

@@ -1,4 +1,4 @@
-"""Change images until a net takes each for the class that is wanted, by steps of one length along the gradient."""
+"""Change images until a net predicts their target classes, by steps of constant length along the gradient."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -8,7 +8,7 @@ from torch import Tensor
 
 
 class Ascended(NamedTuple):
-    """Images (problems, channels, height, width), and how many steps each took, (problems,) int64."""
+    """Images (problems, channels, height, width), and the number of steps of each, (problems,) int64."""
 
     images: Tensor
     steps: Tensor
@@ -25,21 +25,21 @@ def targeted_ascent(
     at_once: int,
     on_solved: Callable[[int], None] = lambda count: None,
 ) -> Ascended:
-    """Climb the score of a class, x <- x + lr * g / |g|, until it is the highest score.
+    """Raise the score of a class, x <- x + lr * g / |g|, until it is the highest score.
 
-    Each image and its target are a problem of their own. Before each step the problem is tested; one that is solved,
-    or has taken all its steps, leaves the batch, and the next takes its place. The step is taken, and its length is
-    measured, in the space where images are divided by `scale`.
+    Each image with its target is a separate problem. Before each step the problem is tested. If it is solved, or has
+    taken all its steps, it leaves the batch, and the next one takes its place. The step and its length refer to the
+    space in which images are divided by `scale`.
 
     Args:
-        logits_of: maps images (batch, ...) to logits (batch, classes); its gradient is asked for.
-        images: where each problem starts, (problems, channels, height, width).
-        targets: the class that each wants, (problems,) int64.
+        logits_of: Maps images (batch, ...) to logits (batch, classes), with gradients.
+        images: Start of each problem, (problems, channels, height, width).
+        targets: Target class of each problem, (problems,) int64.
         lr: Euclidean length of a step.
-        steps: at most, for each problem.
-        scale: standard deviations of the net's normalization, which broadcast against images; ones: pixels as they are.
-        at_once: problems that go through the net together.
-        on_solved: is called with the number of problems that have left since the last call.
+        steps: Largest number of steps per problem.
+        scale: Standard deviations of the net's normalization, which broadcast against images; ones for no scaling.
+        at_once: Number of problems that go through the net together.
+        on_solved: Called with the number of problems that have left since the last call.
 
     Examples:
         >>> found = targeted_ascent(lambda x: x.flatten(1), torch.tensor([[[[1.0, 0.5]]]]), torch.tensor([1]),
@@ -58,7 +58,7 @@ def targeted_ascent(
         if goes_on.any():
             (gradient,) = torch.autograd.grad(logits.gather(1, wanted[:, None])[goes_on].sum(), images)
             active, direction = active[goes_on], gradient[goes_on] * scale  # d score / d (image / scale)
-            # where there is no gradient there is no step
+            # a zero gradient gives no step
             length = torch.linalg.vector_norm(direction.flatten(1), dim=1).clamp_min(torch.finfo(direction.dtype).tiny)
             points[active] += lr * scale * direction / length[:, None, None, None]
             taken[active] += 1

@@ -1,4 +1,4 @@
-"""Many small images as one picture."""
+"""Many small images in one picture."""
 
 import numpy as np
 from torch import Tensor
@@ -8,16 +8,16 @@ SMALLEST = 64  # pixels of an image in the picture; smaller ones are enlarged by
 
 
 def as_bytes(images: Tensor) -> Tensor:
-    """Return images in [0, 1] as they are saved: in 256 steps, uint8, on the CPU."""
+    """Return images in [0, 1] as they are saved: uint8, on the CPU."""
     return images.mul(255).round().byte().cpu()
 
 
 def tiled(images: Tensor, columns: int) -> np.ndarray:
-    """Lay images out in rows, two pixels apart, gray ones as RGB; images below 64 pixels are enlarged, pixel by pixel.
+    """Arrange images in rows, as RGB, with gaps of two pixels; images below 64 pixels are enlarged by a whole factor.
 
     Args:
-        images: uint8, or floats in [0, 1], (count, channels, height, width), channels 1 or 3.
-        columns: images in a row.
+        images: uint8, or floats in [0, 1], (count, channels, height, width), with 1 or 3 channels.
+        columns: Number of images per row.
 
     Returns:
         A picture, uint8 (height, width, 3).

@@ -1,4 +1,4 @@
-"""Judge a classifier of unlabeled images by its predictions alone: what chooses a model without target labels."""
+"""Rate a classifier by its predictions on unlabeled images, to select a model without target labels."""
 
 import torch
 import torch.nn.functional as F
@@ -8,7 +8,7 @@ from torch import Tensor
 def mean_entropy(probabilities: Tensor) -> Tensor:
     """Return the mean entropy of predictions (images, classes) in nats, from 0 (certain) to log(classes); low is good.
 
-    Sure of the wrong class is sure, too: the entropy of a collapsed net is low.
+    It is also low for a collapsed net, which is confident of wrong classes.
 
     Examples:
         >>> import torch
@@ -23,18 +23,18 @@ def soft_neighborhood_density(probabilities: Tensor, temperature: float = 0.05, 
 
     K. Saito et al., "Tune it the Right Way: Unsupervised Validation of Domain Adaptation via Soft Neighborhood
     Density", ICCV 2021, equations 1 to 3: the mean entropy of each image's softmax over its cosine similarities to
-    the other images. It is high where each image lies in a dense neighborhood of images that are predicted alike.
+    the other images. It is high if each image is in a dense neighborhood of images with similar predictions.
 
     Args:
-        probabilities: softmax outputs.
-        temperature: of the similarities.
-        chunk: images compared with all others at a time.
+        probabilities: Softmax outputs.
+        temperature: Temperature of the similarities.
+        chunk: Number of images compared with all others at a time.
     """
     unit = F.normalize(probabilities.double(), dim=1)
     entropies = []
     for start in range(0, len(unit), chunk):
         similarities = unit[start : start + chunk] @ unit.T / temperature
         rows = torch.arange(len(similarities), device=unit.device)
-        similarities[rows, start + rows] = -torch.inf  # not its own neighbour
+        similarities[rows, start + rows] = -torch.inf  # an image is not its own neighbor
         entropies.append(torch.special.entr(similarities.softmax(dim=1)).sum(dim=1))
     return torch.cat(entropies).mean()
