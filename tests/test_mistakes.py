@@ -13,7 +13,7 @@ import torch
 MISTAKES: list[tuple[str, str]] = [
     # unknown options of groups
     ("experiment=cub_layer_frozen", "cub_layer1_frozen"),
-    ("experiment=cub", "Options of experiment"),
+    ("experiment=cub", "There are: cub_conv_frozen, cub_full"),
     ("experiment=Cub_Full", "cub_full"),
     ("grid=table4", "cub_table4"),
     ("data=offline", "online"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,9 +14,11 @@ from hydra.errors import HydraException
 from project import ROOT
 from test_experiments import composed
 
+from labs.cli.bare_words import understood
 from labs.cli.check import check_recipe
 from labs.cli.overrides import expand
 from labs.cli.predict.words import read_words
+from labs.cli.short_forms import with_long_names
 from labs.practicals import Sheet, sheets
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "conf").rglob("*.yaml"))]
@@ -26,7 +29,7 @@ def commands() -> Iterator[tuple[str, str]]:
     for page in PAGES:
         for found in re.finditer(r"python train\.py[^\n`]*", page.read_text()):
             command = re.split(r"\s{2,}|\s#", found[0])[0].strip()
-            if "<" not in command and "..." not in command:
+            if not any(mark in command for mark in ("<", "...", "--help", "--list", "--shell-completion")):
                 yield str(page.relative_to(ROOT)), command
 
 
@@ -52,7 +55,8 @@ def test_every_command_composes(page: str, command: str, tmp_path: Path, monkeyp
     )
     monkeypatch.chdir(tmp_path)
     words = [word for word in shlex.split(command)[2:] if not word.startswith("-")]
-    overrides = expand(words)
+    monkeypatch.setattr(sys, "argv", [str(ROOT / "train.py")])
+    overrides = with_long_names(expand(understood(words)))
     try:
         sweeps = [o for o in OverridesParser.create().parse_overrides(overrides) if o.is_sweep_override()]
     except HydraException as error:
