@@ -127,7 +127,7 @@ def composing() -> Iterator[None]:
 def named_layers(word: str, *, is_swept: bool = False) -> list[str]:
     """Return `freeze=layer2` and `freeze=[layer1,layer2]` as the option that takes names of layers; others as they are.
 
-    A value names layers if it is a list, or if each part has a digit, a dot or a star and is no misspelled option.
+    A value names layers if it is a list, or if each part has a dot, a star or a number and is no misspelled option.
 
     Args:
         word: any word.
@@ -139,18 +139,18 @@ def named_layers(word: str, *, is_swept: bool = False) -> list[str]:
     options = options_of("freeze")
     parts = value.strip("[]").split(",")
     is_list = value.startswith("[") and value.endswith("]")
-    named = all(re.search(r"[\d.*]", part) and not _is_misspelled(part, options) for part in parts)
+    named = all(re.search(r"[.*]", part) or _is_numbered(part, options) for part in parts)
     if not is_list and (not named or all(part in options for part in parts)):
         return [word]
     return [f"freeze={LAYERS}", f"callbacks.freeze.patterns=[{','.join(map(_quoted, parts))}]"]
 
 
-def _is_misspelled(part: str, options: Sequence[str]) -> bool:
-    """Say whether a name is nearly that of an option: `layr1`, but not `layer2`, is nearly `layer1`.
+def _is_numbered(part: str, options: Sequence[str]) -> bool:
+    """Say whether a name has a number, as most layers have, and is not a misspelled option.
 
     Examples:
-        >>> [_is_misspelled(part, ["layer1", "none"]) for part in ("layr1", "layer_1", "layer1", "layer2", "fc8")]
-        [True, True, False, False, False]
+        >>> [_is_numbered(part, ["layer1", "none"]) for part in ("layer2", "layer1", "fc8", "layr1", "layer_1", "all")]
+        [True, True, True, False, False, False]
     """
     import difflib
 
@@ -158,7 +158,8 @@ def _is_misspelled(part: str, options: Sequence[str]) -> bool:
         return re.sub(r"\d", "", name)
 
     close = difflib.get_close_matches(part, options, cutoff=0.8)
-    return bool(close) and part not in options and without_digits(part) not in map(without_digits, close)
+    is_option = part in options or without_digits(part) in map(without_digits, close)
+    return part != without_digits(part) and (is_option or not close)
 
 
 def _quoted(part: Any) -> str:
