@@ -58,6 +58,7 @@ def test_a_short_form_is_the_same_recipe() -> None:
         ("freeze=layer2", ["freeze=layers", "callbacks.freeze.patterns=[layer2]"]),
         ("freeze=layer?.0", ["freeze=layers", "callbacks.freeze.patterns=['layer?.0']"]),
         ("freeze=features.3,fc7", ["freeze=layers", "callbacks.freeze.patterns=[features.3,fc7]"]),
+        ("freeze=conv1,bn1", ["freeze=layers", "callbacks.freeze.patterns=[conv1,bn1]"]),
         ("freeze=layer1", ["freeze=layer1"]),
         ("freeze=layr1", ["freeze=layr1"]),
         ("freeze=through_layer1,layer1", ["freeze=through_layer1,layer1"]),

@@ -149,15 +149,16 @@ def _is_numbered(part: str, options: Sequence[str]) -> bool:
     """Say whether a name has a number, as most layers have, and is not a misspelled option.
 
     Examples:
-        >>> [_is_numbered(part, ["layer1", "none"]) for part in ("layer2", "layer1", "fc8", "layr1", "layer_1", "all")]
-        [True, True, True, False, False, False]
+        >>> [_is_numbered(part, ["layer1", "convs"]) for part in ("layer2", "layer1", "conv1", "layr1", "all")]
+        [True, True, True, False, False]
     """
     import difflib
 
     def without_digits(name: str) -> str:
         return re.sub(r"\d", "", name)
 
-    close = difflib.get_close_matches(part, options, cutoff=0.8)
+    numbered = [option for option in options if re.search(r"\d", option)]
+    close = difflib.get_close_matches(part, numbered, cutoff=0.8)
     is_option = part in options or without_digits(part) in map(without_digits, close)
     return part != without_digits(part) and (is_option or not close)
 
