@@ -33,11 +33,12 @@ def main(cfg: DictConfig) -> None:
 def train(cfg: DictConfig, run: "Run") -> dict[str, float]:
     """Train and test in the directory of a run; return the final metrics by name, such as `test/acc`."""
     from labs import LabsError
-    from labs.cli.check import build, check_recipe
+    from labs.cli.check import build, check_loggers, check_recipe
     from labs.cli.quiet import quiet
 
     quiet()
     check_recipe(cfg)  # before any data or device is touched
+    check_loggers(cfg)
 
     import lightning.pytorch as pl
     from lightning.pytorch.utilities.model_helpers import is_overridden

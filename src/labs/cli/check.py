@@ -53,15 +53,19 @@ def check_recipe(cfg: DictConfig) -> None:
     if cfg.compile and "execution" not in cfg.callbacks:
         raise LabsError("compile=true: nothing is compiled in this practical; leave it out.")
     _check_trainer(cfg)
-    for name in LOGGER_PACKAGES:
-        if cfg.logger.get(name) and find_spec(name) is None:
-            raise LabsError(f"logger={name}: the package {name} is not installed; type pip install {name}.")
     for section in ("datamodule", "module", "trainer", "callbacks", "logger"):
         if OmegaConf.is_config(cfg[section]):
             node = OmegaConf.to_container(cfg[section], resolve=True)
             if not cfg.trust:
                 check_targets(node, section, f"the run directory {cfg.paths.run_dir}")
             _check_node(node, section)
+
+
+def check_loggers(cfg: DictConfig) -> None:
+    """Refuse a logger whose package is missing, before anything is built."""
+    for name in LOGGER_PACKAGES:
+        if cfg.logger.get(name) and find_spec(name) is None:
+            raise LabsError(f"logger={name}: the package {name} is not installed; type pip install {name}.")
 
 
 def check_seed(seed: Any) -> None:

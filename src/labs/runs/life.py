@@ -30,7 +30,7 @@ WRITTEN_BEFORE = ".hydra/written.txt"  # what the runs of this directory have wr
 # What libraries write by themselves: new files of these names are the run's, and any other there is the user's.
 OF_LIBRARIES = (
     *("tensorboard/**/events.out.tfevents.*", "tensorboard/**/hparams.yaml"),
-    *("csv/**/metrics.csv", "csv/**/hparams.yaml"),
+    *("csv/**/metrics.csv", "csv/**/hparams.yaml", "wandb/**/*"),
 )
 
 
