@@ -32,13 +32,14 @@ def test_each_option_fits_its_constructor(name: str) -> None:
     check_recipe(composed(f"logger={name}"))
 
 
+@pytest.mark.filterwarnings("default")  # theirs
 @pytest.mark.parametrize("name", PACKAGES)
 def test_it_logs_offline_where_the_package_is_installed(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pytest.importorskip(name)
     for variable, value in {"TRACKIO_DIR": tmp_path / "trackio", "HF_HUB_OFFLINE": 1, "WANDB_SILENT": "true"}.items():
         monkeypatch.setenv(variable, str(value))
+    pytest.importorskip(name)  # now: Trackio reads its folder as it is imported
     monkeypatch.chdir(tmp_path)
     cfg = composed(f"logger={name}")
     cfg.paths.run_dir = str(tmp_path)
