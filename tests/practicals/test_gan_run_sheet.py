@@ -125,7 +125,7 @@ def test_in_words_says_every_number() -> None:
         "coverage 9 classes, histogram distance 0.123",
         "precision 0.712, recall 0.345",
         "label agreement 0.957",
-        "neighbour ratio 0.87",
+        "neighbor ratio 0.87",
         "FID with batch statistics 15.2",
         "Inception FID 31.46",
         "606 samples (seed 4) against 607 held-out images; judge 0123456789ab, 98.7 % right",

@@ -192,7 +192,7 @@ def test_the_numbers_stand_beside_the_pictures(tmp_path: Path, monkeypatch: pyte
     assert f"FID 12 ± {np.std([10, 14], ddof=1):.2g}" in first
     assert "FID 7.25" in second
     for line in ("FID at the start 310", "FID floor 0.7", "KID 0.02", "classes covered 10", "histogram distance 0.06",
-                 "precision 0.91", "recall 0.83", "neighbour ratio 1.04"):  # fmt: skip
+                 "precision 0.91", "recall 0.83", "neighbor ratio 1.04"):  # fmt: skip
         assert line in second
         assert line in first, "the same for both seeds"
     assert not any("label agreement" in line for line in first), "one seed alone has it"

@@ -49,7 +49,7 @@ def test_another_c_gains_or_not(gain: float, word: str, tmp_path: Path) -> None:
         for c in (0.1, 10.0):
             write(tmp_path, "scenes_relu7_svm", seed, 0.60 if c < 1 else 0.65 + gain, c=c)
     text = said(tmp_path)
-    assert f"Another C than 1 gains less than a point (scenes_relu7_svm): {word}" in text
+    assert f"A value of C other than 1 gains less than a point (scenes_relu7_svm): {word}" in text
     assert "the best is 10" in text
     assert "0.1 60.0 %, 1 65.0 %, 10 " in text
 

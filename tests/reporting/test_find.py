@@ -70,7 +70,7 @@ def test_missing_cells_stand_in_their_rows_or_in_one_of_their_own(tmp_path: Path
     assert rows["cub_conv_frozen"].notes == ["seeds 0, 1, 2: not run yet"]
     assert [line.status for line in table.lines] == ["running", *["missing"] * 5, "finished", "finished", "missing"]
     (title, first), *others = commands(table)
-    assert (title, first) == ("The whole grid (runs that are finished are not repeated)", [COMMAND])
+    assert (title, first) == ("The whole grid (finished runs are not repeated)", [COMMAND])
     assert ("Freezing all conv. parameters [cub_conv_frozen]", [planned[6 + s]["command"] for s in range(3)]) in others
 
 
@@ -158,7 +158,7 @@ def test_a_run_of_another_recipe_than_its_cells_is_broken(tmp_path: Path, key: s
     (run,) = find_runs([tmp_path / "grid"])
 
     assert run.status == status
-    assert ("its grid plans a different recipe here" in run.error) == (status == "broken")
+    assert ("the grid plans a different recipe for this directory" in run.error) == (status == "broken")
 
 
 def test_a_trial_in_the_folder_of_a_finished_grid_has_a_table_of_its_own(tmp_path: Path) -> None:

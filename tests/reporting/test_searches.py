@@ -46,7 +46,7 @@ def test_the_best_is_told_with_its_worth(tmp_path: Path) -> None:
     said = "\n".join(conclusions(read_search(written(tmp_path / "s"))))
     assert "4 trials: 2 done, 1 pruned, 1 failed" in said
     assert "Best: trial 3, val/acc 85.0 % with lr=0.01" in said
-    assert "the highest of 2 and chosen for it" in said
+    assert "This trial was chosen because its number is the highest of 2" in said
     assert "these settings: val/acc 80.0 % ± 0.0 %; test/acc 71.0 % ± 2.5 %" in said
     assert "difference in test/acc: +9.7 points, more than chance" in said
 
@@ -55,7 +55,7 @@ def test_lower_is_better_where_it_is_said(tmp_path: Path) -> None:
     found = read_search(written(tmp_path / "s", direction="minimize", winner=[]))
     assert found.best is not None
     assert found.best.number == 0
-    assert "nobody knows what they are worth" in conclusions(found)[-1]
+    assert "nobody knows how good they are" in conclusions(found)[-1]
 
 
 def test_the_table_has_the_best_first_and_every_error(tmp_path: Path) -> None:

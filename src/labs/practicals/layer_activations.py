@@ -1,4 +1,4 @@
-"""Activations and first filters of a trained net: a look, and no number to be better at."""
+"""Activations and first filters of a trained net: something to look at, without a ranking."""
 
 from labs.practicals import SECONDS, Column, Question, Sheet, rows_of
 
@@ -39,8 +39,8 @@ SHEET = Sheet(
         SECONDS,
     ),
     caption=(
-        "Over all images of a run: the share of positions above zero, a mean over its layers, and the share of their "
-        "channels that are above zero nowhere."
+        "Over all images of a run. Active: the share of positions above zero, as a mean over layers. Dead: the share "
+        "of channels that are never above zero."
     ),
     settings=("module.net.name", "module.layers", "module.units"),
     files=("layers.tsv", "units.tsv", "images/*.png", "images/maps/*.png"),

@@ -12,7 +12,7 @@ from labs.reporting.statistics import over_seeds
 
 @dataclass(frozen=True)
 class Claim:
-    """Hold what somebody saw: two experiments, a number of a run, and by how much the claim holds for a seed."""
+    """Hold a claim: two experiments, a number of a run, and by how much the claim holds for one seed."""
 
     words: str
     experiment: str

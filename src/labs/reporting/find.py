@@ -43,7 +43,7 @@ def _place(directory: Path, root: Path) -> str:
 
 
 def _cells(plan: Path, place: str, runs: dict[Path, Run]) -> Iterator[Run]:
-    """Yield what a grid's plan changes: runs that know their grid or stand apart, missing ones, and complaints."""
+    """Yield what a grid's plan changes: runs that belong to it or do not, missing ones, and faults."""
     try:
         content = read_json(plan)
         with of_file(PLAN):

@@ -1,4 +1,4 @@
-"""Which row is best, and which cannot be told from it: no winner is named that is a tie."""
+"""Which row is best, and which rows tie with it: a tie never has a winner."""
 
 from collections import defaultdict
 from collections.abc import Sequence

@@ -55,7 +55,7 @@ def wilson_interval(successes: int, total: int, confidence: float = CONFIDENCE) 
 
 
 def over_seeds(values: Sequence[float]) -> Estimate:
-    """Summarize one value a seed: the mean and, from two seeds on, the deviation and the t interval.
+    """Summarize one value per seed: the mean and, from two seeds on, the deviation and the t interval.
 
     A value that is not finite (a loss that diverged) makes the mean NaN, so that it cannot pass unseen.
     """

@@ -44,16 +44,16 @@ SHEET = Sheet(
         SECONDS,
     ),
     caption=(
-        "Means over the images. Like random weights: similarity of the map to that of the same net with random weights "
-        "in all layers. Deletion and insertion: area under the probability of the class while pixels are replaced by a "
-        "blur, or appear, from the highest value of the map down. A map passes if its Spearman is below 0.5 and "
-        "deletion removes the class faster than random orders do."
+        "Means over the images. Like random weights: how similar the map is to that of the same net with random "
+        "weights in all layers. Deletion: the area under the class probability while a blur replaces pixels, starting "
+        "with the highest value of the map. Insertion: the same while pixels appear. A map passes if its Spearman is "
+        "below 0.5 and deletion removes the class faster than random orders do."
     ),
     settings=("module.method", "module.net.name", "module.target"),
     files=("maps.tsv", "images/*/*.png"),
     pictures=("images/sheet.png", "images/*.png"),
     plots=(
-        Plot("maps", "All maps", "Of each row the first seed.", later(f"{__name__}.table_of_maps.draw_table_of_maps")),
+        Plot("maps", "All maps", "The first seed of each row.", later(f"{__name__}.table_of_maps.draw_table_of_maps")),
     ),
     results=rows_of("maps.tsv", _table),
     try_out=(

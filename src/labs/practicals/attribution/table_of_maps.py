@@ -1,4 +1,4 @@
-"""Maps in the report: each row's maps of the same images on one sheet, with what was found out about them."""
+"""Maps in the report: each row's maps of the same images on one sheet, with what was measured of them."""
 
 import io
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ NUMBERS = ("spearman", "deletion", "random_deletion")
 
 
 def draw_table_of_maps(rows: Sequence[Row], title: str) -> bytes | None:
-    """Draw the images, and below them a line of maps for each row; of a row with several seeds the first.
+    """Draw the images, and below them a line of maps for each row. Rows with several seeds show the first.
 
     Returns the PNG, or None without maps.
     """
@@ -54,7 +54,7 @@ def draw_table_of_maps(rows: Sequence[Row], title: str) -> bytes | None:
 
 
 def _maps(row: Row) -> pd.DataFrame | None:
-    """Read `maps.tsv` of the first run of a row; None if there is none, or one that nobody can read."""
+    """Read `maps.tsv` of the first run of a row; None if there is none, or it cannot be read."""
     try:
         table = pd.read_csv(io.StringIO(read_text(row.runs[0].directory / "maps.tsv")), sep="\t", keep_default_na=False)
         table = table.set_index("image").astype(dict.fromkeys(NUMBERS, float))

@@ -47,8 +47,8 @@ SHEET = Sheet(
         SECONDS,
     ),
     caption=(
-        "Means over the pictures of a run, as they are saved in 8 bits. The other net has had no part in making them: "
-        "a class that it does not see is a texture that only one net reacts to. Rank 1 is the class that it sees first."
+        "Means over the pictures of a run, as saved in 8 bits. The other net had no part in making them. If it does "
+        "not see the class, the picture is a texture that only one net reacts to. Rank 1 is its first answer."
     ),
     settings=("steps", "module.optimizer.lr", "module.l2", "module.l2_form", "module.classes", "module.net.name"),
     files=("pictures.tsv", "images/*.png", "images/*.gif", "images/growth/*.png"),
@@ -57,7 +57,7 @@ SHEET = Sheet(
         Plot(
             "pictures",
             "All pictures",
-            "Of each row the first seed.",
+            "The first seed of each row.",
             later(f"{__name__}.table_of_pictures.draw_table_of_pictures"),
         ),
         CURVES,

@@ -62,7 +62,7 @@ def _in_words(measured: pd.Series) -> str:
 
 
 def _read(row: Row) -> pd.DataFrame | None:
-    """Read `pictures.tsv`; None if there is none, or one that nobody can read."""
+    """Read `pictures.tsv`; None if there is none, or it cannot be read."""
     file: Path = row.runs[0].directory / "pictures.tsv"
     try:
         table = pd.read_csv(io.StringIO(read_text(file)), sep="\t", index_col="picture")

@@ -1,4 +1,4 @@
-"""Descents drawn: the way of every point on the curve and over the steps, still, moving, and side by side in a grid."""
+"""Pictures of descents: the path of every point on the curve and over the steps, as a figure, a GIF, and a grid."""
 
 import io
 from collections.abc import Mapping, Sequence
@@ -76,7 +76,7 @@ def draw_run(run_dir: Path, metrics: Mapping[str, float]) -> None:
 
 
 def draw_table_of_paths(rows: Sequence[Row], title: str) -> bytes | None:
-    """Draw the ways of each row on a curve of their own, by learning rate; of several seeds the first.
+    """Draw the paths of each row on a curve of its own, by learning rate. Rows with several seeds show the first.
 
     Returns the PNG, or None without steps of any row.
     """

@@ -1,10 +1,10 @@
-"""Generative adversarial networks: variations of DCGAN, and numbers for what samples are worth."""
+"""Generative adversarial networks: variations of DCGAN, and numbers for how good samples are."""
 
 from dataclasses import replace
 
 from labs.practicals import CURVES, SECONDS, Column, Plot, Question, Sheet, later
 
-_AGREEMENT = "Label agreement: share of samples classified as was asked for."
+_AGREEMENT = "Label agreement: the share of samples that show the class that was asked for."
 
 SHEET = Sheet(
     title="Generative adversarial networks",
@@ -44,17 +44,18 @@ SHEET = Sheet(
         Column("test/precision", "precision", "higher"),
         Column("test/recall", "recall", "higher"),
         Column("test/label_agreement", "label agreement", "higher", note=_AGREEMENT),
-        Column("test/neighbour_ratio", "neighbour ratio", "neither"),
+        Column("test/neighbour_ratio", "neighbor ratio", "neither"),
         Column("train/discriminator_loss", "discriminator", "neither", group="Losses"),
         Column("train/generator_loss", "generator", "neither", group="Losses"),
-        replace(SECONDS, title="seconds, with measuring"),
+        replace(SECONDS, title="seconds, including measuring"),
     ),
     caption=(
-        "FID and KID measure how far samples are from held-out real images by our own classifier of such images "
-        "(CIFAR-10 has its own): they compare with each other only; the floor is that of real training images. "
-        "Classes covered: of ten, with a fair share of the samples; histogram distance: of these shares from those of "
-        "real images. Precision, recall: shares of samples among real images, of real images among samples. Neighbour "
-        "ratio: distance to the nearest training image, 1 as for new real images, 0 for copies."
+        "FID and KID measure how far samples are from held-out real images, by our own classifier of such images "
+        "(CIFAR-10 has its own). Compare them only with each other. The floor is the value of real training images. "
+        "Classes covered: how many of ten have a fair share of the samples. Histogram distance: how far these shares "
+        "are from those of real images. Precision: the share of samples that lie among real images. Recall: the share "
+        "of real images that lie among samples. Neighbor ratio: the distance to the nearest training image; 1 as for "
+        "new real images, 0 for copies."
     ),
     published=__name__,
     files=("losses.tsv", "quality.json", "images/*.png", "images/*.gif", "images/samples/*.png"),
@@ -63,8 +64,8 @@ SHEET = Sheet(
         Plot(
             "samples",
             "All samples",
-            "Numbers are means over seeds. Of the first seed: samples of the same latents, and losses with moving "
-            "medians (the outermost half percent above and below may be cut off).",
+            "Numbers are means over seeds. Samples (of the same latents) and losses are those of the first seed. "
+            "Losses have moving medians; the outermost half percent above and below may be cut off.",
             later(f"{__name__}.table_of_samples.draw_table_of_samples"),
         ),
         CURVES,

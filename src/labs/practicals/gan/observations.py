@@ -1,4 +1,4 @@
-"""Adversarial networks in the report: what of the published observations holds in these runs, in numbers."""
+"""Adversarial networks in the report: which published observations hold in these runs, in numbers."""
 
 from collections.abc import Callable, Sequence
 

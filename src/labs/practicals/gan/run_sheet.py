@@ -1,4 +1,4 @@
-"""A GAN's run on one sheet: samples as training went on, losses, distances, ways between latents, neighbours."""
+"""A GAN's run on one sheet: samples during training, losses, distances, interpolations, nearest training images."""
 
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -51,7 +51,7 @@ def draw_run_sheet(run_dir: Path, metrics: Mapping[str, float]) -> None:
     _distances(panels[1][1], run_dir / "log.tsv", metrics)
     quality = _read(run_dir / "quality.json")
     _histogram(panels[1][2], quality)
-    show(panels[2][0], images / "interpolation_linear.png", "between two latents a column, linear")
+    show(panels[2][0], images / "interpolation_linear.png", "each column: from one latent to another, linear")
     show(panels[2][1], images / "interpolation_spherical.png", "the same, spherical")
     below, above = panels[2][2].inset_axes((0, 0, 1, 0.62)), panels[2][2].inset_axes((0, 0.66, 1, 0.3))
     show(above, images / "neighbours.png", "the samples nearest to a training image, which is below")
@@ -63,7 +63,7 @@ def draw_run_sheet(run_dir: Path, metrics: Mapping[str, float]) -> None:
 
 
 def in_words(metrics: Mapping[str, float], quality: Mapping[str, object]) -> str:
-    """Write the measures of a run, a line each."""
+    """Write the measures of a run, one per line."""
     fid = "FID {test/fid:.3g}: {test/fid_floor:.2g} for real training images, {test/fid_start:.3g} before training"
     lines = [
         fid,
@@ -71,7 +71,7 @@ def in_words(metrics: Mapping[str, float], quality: Mapping[str, object]) -> str
         "coverage {test/coverage:.0f} classes, histogram distance {test/histogram_distance:.3f}",
         "precision {test/precision:.3f}, recall {test/recall:.3f}",
         "label agreement {test/label_agreement:.3f}",
-        "neighbour ratio {test/neighbour_ratio:.2f} (1: as far from training images as real ones, 0: copies)",
+        "neighbor ratio {test/neighbour_ratio:.2f} (1: as far from training images as real ones, 0: copies)",
         "FID with batch statistics {test/fid_batch_statistics:.3g}",
         "Inception FID {test/inception_fid:.4g}",
     ]
@@ -118,7 +118,7 @@ def choose(iterations: Sequence[int], stated: Sequence[int]) -> list[int]:
 
 
 def read_losses(run_dir: Path) -> pd.DataFrame | None:
-    """Read `losses.tsv`, a row an iteration; None if there is none, or one that nobody can read."""
+    """Read `losses.tsv`, one row per iteration; None if there is none, or it cannot be read."""
     try:
         table = pd.read_csv(StringIO(read_text(run_dir / "losses.tsv")), sep="\t").astype(float)
     except (OSError, ValueError, TypeError):  # what pandas raises for damaged files

@@ -1,4 +1,4 @@
-"""Adversarial networks in the report: a line a row with its numbers, samples as they grow, and both losses."""
+"""Adversarial networks in the report: for each row a line with numbers, samples during training and both losses."""
 
 import io
 import textwrap
@@ -19,7 +19,7 @@ TEXT_WIDTH = 36  # letters of a line beside the pictures
 
 
 def draw_table_of_samples(rows: Sequence[Row], title: str) -> bytes | None:
-    """Draw a line a row: its numbers, samples of the same latents at three iterations, and both losses.
+    """Draw one line per row: its numbers, samples of the same latents at three iterations, and both losses.
 
     Pictures and losses are those of the first seed, the numbers are means over seeds. Rows that left neither pictures
     nor losses are left out. Returns the PNG, or None without any row.

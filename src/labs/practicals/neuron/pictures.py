@@ -1,4 +1,4 @@
-"""A neuron drawn: what it answers to every input, and its losses over the steps; still, and as it learns."""
+"""Pictures of a neuron: its answer to every input and its losses over the steps, as a figure and a GIF."""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -30,12 +30,12 @@ CLAIMS = (
 
 
 def observations(rows: Sequence[Row]) -> list[str]:
-    """Say of each of the hand-out's findings whether it holds in these rows."""
+    """Say for each of the hand-out's findings whether it holds in these rows."""
     said = [told for claim in CLAIMS if (told := judge(rows, claim)) is not None]
     said += [told for experiment in dict.fromkeys(row.experiment for row in rows) if (told := _c(rows, experiment))]
     rule = "A claim holds if every seed agrees and the means differ by more than the larger deviation over seeds."
     offline = any(run.data == "embedded" for row in rows for run in row.runs)
-    stand_in = "Here other nets stand for VGG16 and ResNet-50: each run's labels name its net and layer."
+    stand_in = "Here other nets replace VGG16 and ResNet-50; each run's labels name its net and layer."
     return [*([rule] if said else []), *([stand_in] if said and offline else []), *said]
 
 
@@ -60,8 +60,8 @@ def _c(rows: Sequence[Row], experiment: str) -> str:
     word = verdict(margins, spread) if len(seeds) > 1 else "undecided"
     told = ", ".join(f"{c:g} {100 * mean:.1f} %" for c, mean in sorted({**means, USUAL: _mean(usual)}.items()))
     return (
-        f"Another C than 1 gains less than a point ({experiment}): {word} ({seen(margins)}): the best is {best:g}, "
-        f"{100 * float(np.mean(gains)):+.1f} points. Accuracy by C: {told}."
+        f"A value of C other than 1 gains less than a point ({experiment}): {word} ({seen(margins)}): the best is "
+        f"{best:g}, {100 * float(np.mean(gains)):+.1f} points. Accuracy by C: {told}."
     )
 
 

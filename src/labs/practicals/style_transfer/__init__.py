@@ -68,7 +68,7 @@ SHEET = Sheet(
     files=("losses.tsv", "pictures.tsv", "images/*.png", "images/*.gif", "images/*/*.png"),
     pictures=("images/sheet.png",),
     plots=(
-        Plot("pictures", "All pictures", "Of each row the first seed.", later(f"{_TABLE}.draw_table_of_pictures")),
+        Plot("pictures", "All pictures", "The first seed of each row.", later(f"{_TABLE}.draw_table_of_pictures")),
         CURVES,
     ),
     observations=later(f"{_TABLE}.observations"),

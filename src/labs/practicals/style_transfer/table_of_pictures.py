@@ -1,4 +1,4 @@
-"""Style transfer in the report: all pictures on one sheet, and what of the published observations holds, in numbers."""
+"""Style transfer in the report: all pictures on one sheet, and which published observations hold, in numbers."""
 
 import io
 import textwrap
@@ -20,7 +20,7 @@ VISIBLE = 0.05  # of the way from the content to the style; less is hard to see 
 
 
 def draw_table_of_pictures(rows: Sequence[Row], title: str) -> bytes | None:
-    """Draw a line a row with its settings, its pictures, and their losses; above it the content and the styles.
+    """Draw one line per row with its settings, pictures and losses; the content and the styles stand above.
 
     Of a row with several seeds the first is shown. Returns the PNG, or None without pictures.
     """
@@ -65,7 +65,7 @@ def read_pictures(row: Row, *, first: bool = False) -> pd.DataFrame | None:
 
 
 def _read(file: Path) -> pd.DataFrame | None:
-    """Read `pictures.tsv`; None if there is none, or one that nobody can read."""
+    """Read `pictures.tsv`; None if there is none, or it cannot be read."""
     try:
         table = pd.read_csv(io.StringIO(read_text(file)), sep="\t", index_col="picture").astype(float)
     except (OSError, ValueError, TypeError):  # what pandas raises for damaged files
