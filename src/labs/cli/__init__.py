@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 from labs.runs.signals import exit_code, stop, stop_signals_go_to
-from labs.runs.threads import wait_briefly
+from labs.runs.threads import set_waiting
 
 Result = TypeVar("Result")
 
@@ -45,7 +45,7 @@ def report_mistakes() -> Iterator[None]:
 
     `HYDRA_FULL_ERROR=1` in the environment shows the full traceback of any error.
     """
-    wait_briefly()
+    set_waiting()
     before, typed = os.environ.get("HYDRA_FULL_ERROR"), sys.argv[1:]
     try:
         os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then hands exceptions on instead of printing a traceback

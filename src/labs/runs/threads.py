@@ -2,6 +2,7 @@
 
 import math
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -9,18 +10,32 @@ if TYPE_CHECKING:
 
 WAITING = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
 CHOSEN = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
-SPINS = "5000"  # a tenth of a millisecond; libgomp's own 300,000 are eight (docs/speed.md)
+# On an idle machine as fast as libgomp's own 300,000 spins, which take milliseconds (docs/speed.md).
+BRIEFLY = {"GOMP_SPINCOUNT": "5000"}
+NOT_AT_ALL = {"OMP_WAIT_POLICY": "PASSIVE"}  # on an idle machine small steps take twice as long
+LOAD = Path("/proc/loadavg")  # of Linux
 WORTH = 5 * 10**7  # parameters times pixels of a step that keep a thread busy: a rule of thumb
 
 
-def wait_briefly() -> None:
-    """Let threads that share a computation wait for each other briefly, then sleep; call it before torch is imported.
+def set_waiting() -> None:
+    """Let threads that share a computation spin briefly while they wait for each other; not at all on a busy machine.
 
-    By default they spin for milliseconds, in which they hold the core that the thread they wait for needs: on a busy
-    machine, training then takes many times as long. `OMP_WAIT_POLICY` and `GOMP_SPINCOUNT` in the environment win.
+    Call it before torch is imported. By default they spin for milliseconds, in which they hold the core that the thread
+    they wait for needs: on a busy machine, training then takes many times as long. How they wait changes no number.
+    `OMP_WAIT_POLICY` and `GOMP_SPINCOUNT` in the environment win.
     """
     if not any(name in os.environ for name in WAITING):
-        os.environ["GOMP_SPINCOUNT"] = SPINS
+        os.environ.update(NOT_AT_ALL if is_busy() else BRIEFLY)
+
+
+def is_busy() -> bool:
+    """Say whether other programs use half of the machine's cores or more: now, and over the last minute."""
+    try:
+        load, _, _, running, _ = LOAD.read_text(encoding="ascii").split()
+        others = min(float(load), int(running.partition("/")[0]) - 1)
+    except (OSError, ValueError):  # another system
+        return False
+    return others >= (os.cpu_count() or 1) / 2
 
 
 def cores() -> int:
