@@ -86,7 +86,7 @@ def test_a_loss_that_is_no_number_is_kept_and_said(
     assert "\tnan\t" in (run / "log.tsv").read_text()
     said, live = capsys.readouterr()
     assert "warning epoch 1: " in live
-    assert "not a number" in live or "not numbers" in live
+    assert "not a finite number" in live or "not finite numbers" in live
     assert "Try a smaller learning rate: lr=1e+05 (this run began at 1e+06)." in live
     assert "warning" not in said, "it was said while it trained"
     assert read_facts(run)["warnings"] == [live.split("warning ")[1].splitlines()[0]]

@@ -55,7 +55,7 @@ class LearningWatch(pl.Callback):
         if not isinstance(labels, Tensor) or labels.is_floating_point() or labels.ndim != 1:
             return
         if not self.shares:
-            self._labels.append(labels[labels >= 0])
+            self._labels.append(labels)
         alone = trainer.global_step == 0 and len(labels) == 1 and not hasattr(batch, "labeled")
         if alone and any(isinstance(layer, _BatchNorm) and layer.training for layer in pl_module.modules()):
             self._warn(
@@ -75,14 +75,16 @@ class LearningWatch(pl.Callback):
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Look at the epoch's numbers."""
         if self._labels and not self.shares:
-            counts = torch.bincount(torch.cat(self._labels))
+            labels = torch.cat(self._labels).cpu()
+            counts = torch.bincount(labels[labels >= 0])
             self.images = int(counts.sum()) * trainer.world_size
             self.shares = (counts[counts > 0] / counts.sum()).tolist()
         answers = torch.cat(self._preds).tolist() if self._preds else []
         self._labels, self._preds = [], []
         row = measured(trainer, "train/", "val/")
         self.rows = [*self.rows, row][-ENOUGH:]
-        if broken := [name for name, value in row.items() if name.endswith("loss") and not math.isfinite(value)]:
+        losses = sorted((name, value) for name, value in row.items() if name.endswith("loss"))
+        if broken := [name for name, value in losses if not math.isfinite(value)]:
             verb = "is not a finite number" if len(broken) == 1 else "are not finite numbers"
             text = f"{', '.join(broken)} {verb}: training diverged. {self._smaller(trainer)}"
             self._warn("loss", text, trainer.current_epoch)
