@@ -12,6 +12,7 @@ compute without end. Prints the median of all turns, in milliseconds, and the ra
 import argparse
 import json
 import os
+import signal
 import statistics
 import subprocess
 import sys
@@ -23,8 +24,8 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 SETTINGS = {
     "PyTorch's default": {},
-    "ours (`GOMP_SPINCOUNT=5000`)": {"GOMP_SPINCOUNT": "5000"},
-    "`OMP_WAIT_POLICY=PASSIVE`": {"OMP_WAIT_POLICY": "PASSIVE"},
+    "ours, idle: `GOMP_SPINCOUNT=5000`": {"GOMP_SPINCOUNT": "5000"},
+    "ours, busy: `OMP_WAIT_POLICY=PASSIVE`": {"OMP_WAIT_POLICY": "PASSIVE"},
     "`OMP_NUM_THREADS=1`": {"OMP_NUM_THREADS": "1"},
 }
 WORK = {"small ResNet, 16 px, 16 images": ("resnet", 16, 16), "MLP, 32 px, 50 images": ("mlp", 32, 50)}
@@ -41,6 +42,7 @@ def main() -> None:
     parser.add_argument("--realtime", action="store_true", help="idle: run before all other programs; needs root")
     parser.add_argument("--step", nargs=4, help=argparse.SUPPRESS)
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # the busy processes end with this one
     if options.step:
         name, size, images, seconds = options.step
         print(json.dumps(_steps(name, int(size), int(images), float(seconds))))
