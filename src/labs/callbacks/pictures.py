@@ -1,4 +1,4 @@
-"""Pictures of what a classifier does: test images with their predictions, its mistakes, and the confusion matrix."""
+"""Figures of a classifier: test images with their predictions, its mistakes, and the confusion matrix."""
 
 from textwrap import fill
 from typing import Any
@@ -22,7 +22,7 @@ class Pictures(pl.Callback):
     They go to `images/` and to TensorBoard; without a mistake there is no picture of mistakes.
 
     Args:
-        num_images: examples shown, spread evenly over the test split, and mistakes shown, the most confident first.
+        num_images: Number of examples, evenly spaced in the test split, and of mistakes, the most confident first.
     """
 
     def __init__(self, *, num_images: int = 16) -> None:
@@ -49,7 +49,7 @@ class Pictures(pl.Callback):
         self.results |= dict(zip(indices, zip(*columns, strict=True), strict=True))
 
     def on_test_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Draw the pictures, if there was anything to predict."""
+        """Draw the figures if there are predictions."""
         matrix = self.confusion.compute().cpu().numpy()  # of all ranks
         if self.results:
             self._draw(trainer, matrix)
