@@ -174,7 +174,7 @@ def test_training_images_that_are_drawn_anew_go_through_the_net(
 ) -> None:
     drawn = {"crop_scale": [0.5, 1.0], "flip": True}
     cached, without = run(tmp_path, "auto", augment=drawn), run(tmp_path, "off", augment=drawn)
-    assert "validation and test images only" in capsys.readouterr().out
+    assert "only validation and test images are cached" in capsys.readouterr().out
     assert cached.count.images == 3 * 24
     assert [row["val/loss"] for row in cached.count.rows] == pytest.approx(
         [row["val/loss"] for row in without.count.rows], abs=1e-5

@@ -43,7 +43,7 @@ def test_a_pipe_gets_a_line_for_each_batch(capsys: pytest.CaptureFixture[str]) -
     method.solved = 4
     bar.on_test_batch_end(trainer, method)
     bar.on_exception(trainer, method, RuntimeError())
-    assert capsys.readouterr().out.startswith("4 of 6 problems  ")
+    assert capsys.readouterr().out.startswith("4 of 6 problems solved in ")
 
 
 def test_it_is_there_only_if_enabled(monkeypatch: pytest.MonkeyPatch) -> None:

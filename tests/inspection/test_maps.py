@@ -231,7 +231,7 @@ def test_memory_is_bounded_by_the_chunk() -> None:
     [
         ({"method": "guidet"}, r"did you mean guided\?"),
         ({"chunk": 0}, "expected 1 or more"),
-        ({"method": "grad_cam", "layer": "secnd"}, "near it: second"),
+        ({"method": "grad_cam", "layer": "secnd"}, "similar names: second"),
         ({"method": "grad_cam", "layer": "head"}, "maps"),
     ],
 )
