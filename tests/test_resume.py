@@ -280,7 +280,7 @@ def test_a_run_made_longer_has_the_rates_of_one_that_long(
     whole, longer = (results(tmp_path / name)[0]["lr"].tolist() for name in ("whole", "longer"))
     assert longer[3:] == whole[3:]
     said = "settings changed after epoch 3"
-    assert f"{said}: " in capsys.readouterr().out
+    assert f"{said.capitalize()}: " in capsys.readouterr().out
     facts = json.loads((tmp_path / "longer" / "metrics.json").read_text())
     assert facts["labels"] == ["embedded data", said], "no row of a run that was this long from the start"
     assert facts["settings"]["trainer.max_epochs"] == 6
