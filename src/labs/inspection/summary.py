@@ -67,7 +67,7 @@ class NetSummary:
             f"{parts} = {self.total:,} parameters{ratio}",
             f"{self.trainable:,} trainable, {frozen:,} frozen",
             "Receptive field: pixels that one unit sees, height x width, padding included.",
-            "Jump: pixels between the receptive fields of neighboring units.",
+            "Jump: pixels between the receptive fields of neighbors.",
         ]
         if any(row.receptive_field is None and row.type != "Parameter" for row in self.rows):
             footer.append("?: unknown, after attention or another operation that is not a window on its input.")
