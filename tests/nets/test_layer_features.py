@@ -322,7 +322,7 @@ def test_imagenet_weights_come_the_way_of_every_net(
         ({"layers": ["conv_6"], "name": "squeezenet1_1"}, "conv_5 = features.7; and its modules: features, features.0"),
         ({"layers": ["feature.4"], "name": "squeezenet1_1"}, r"did you mean features.4\?"),
         ({"layers": ["classifier.1"], "name": "squeezenet1_1"}, "classifier.1 is the untrained head of squeezenet1_1"),
-        ({"layers": ["fc"], "name": "resnet18"}, "fc of resnet18 has no maps"),
+        ({"layers": ["fc"], "name": "resnet18"}, "fc of resnet18 has no feature maps"),
         ({"layers": ["conv_1"], "name": "resnet_small"}, r"none is assigned to conv_1: type net.stands_in=\["),
         ({"layers": ["conv_1"], "name": "resnet_small", "stands_in": ["conv1"]}, "expected 5 modules"),
         ({"layers": ["conv_1"], "name": "resnet_small", "stands_in": ["conv1"] * 4 + ["layer9"]}, "no layer 'layer9'"),

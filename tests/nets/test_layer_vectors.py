@@ -87,7 +87,7 @@ def test_a_row_of_zeros_stays_one() -> None:
         (["resnet18"], "expected a net and a module of it, such as vgg16/classifier.4"),
         (["resnet19/layer1"], r"Unknown net 'resnet19' \(did you mean resnet18"),
         (["resnet18/layer1", "resnet18/layer1"], "a layer is listed twice"),
-        ([], "which layer"),
+        ([], "expected at least one net and module"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(words: list[str], message: str) -> None:

@@ -113,7 +113,7 @@ def test_a_net_answers_freezes_is_summarized_and_cut(name: str, size: int) -> No
     freeze.apply(net.train(), epoch=0)
     assert {n.rpartition(".")[0] for n, p in net.named_parameters() if p.requires_grad} == {head_name(net)}
     cuts, blocker = fixed_cuts(net, torch.zeros(1, 3, size, size), lambda n: n.startswith(f"{head_name(net)}."))
-    assert blocker == f"{head_name(net)}.weight trains."
+    assert blocker == f"{head_name(net)}.weight is trainable."
     prefix, suffix = cuts[-1].parts()
     images = torch.randn(2, 3, size, size)
     with torch.no_grad():
