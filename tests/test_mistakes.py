@@ -190,7 +190,7 @@ MISTAKES: list[tuple[str, str]] = [
     ("datamodule.source.digits.9=3", "datamodule.source.digits.9=3 does not fit the recipe"),
     ("~freeze.unfreeze", "~callbacks.freeze.unfreeze: the setting is null already"),
     ("~freeze.unfreezes", "Did you mean callbacks.freeze.unfreeze?"),
-    ("+seed=1", "type seed=1, without the +, if the recipe has it."),
+    ("+seed=1", "type seed=1, without the +."),
     (
         "+datamodule.batch_size=8",
         "the recipe has a setting 'datamodule.batch_size': type datamodule.batch_size=<value>",
