@@ -30,7 +30,8 @@ def part_names(module: nn.Module, optimizers: Sequence[Optimizer]) -> list[str]:
     groups = [{id(p) for p in group["params"]} for optimizer in optimizers for group in optimizer.param_groups]
     if len(groups) == 1:
         return ["lr"]
-    net = module.net if isinstance(getattr(module, "net", None), nn.Module) else module
+    own = getattr(module, "net", None)
+    net = own if isinstance(own, nn.Module) else module
     places = {id(parameter): name for name, parameter in net.named_parameters()}
     head = _head(net)
     names: list[str] = []
