@@ -27,7 +27,7 @@ class LearningRates(pl.Callback):
 
 def part_names(module: nn.Module, optimizers: Sequence[Optimizer]) -> list[str]:
     """Return one name for each parameter group of all optimizers, different for different groups."""
-    groups = [{id(p) for p in group["params"]} for optimizer in optimizers for group in optimizer.param_groups]
+    groups = [[id(p) for p in group["params"]] for optimizer in optimizers for group in optimizer.param_groups]
     if len(groups) == 1:
         return ["lr"]
     own = getattr(module, "net", None)
