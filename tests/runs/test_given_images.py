@@ -86,7 +86,7 @@ def test_features_are_what_the_layer_gives_before_others_overwrite_it(net: Train
         (np.zeros(8, np.uint8), r"found an array \(8,\) of uint8"),
         (7, "found a int"),
         ([7], "found a int in a list"),
-        ("gone.png", r"image=gone\.png: there is no such file"),
+        ("gone.png", r"image=gone\.png: no such file"),
     ],
 )
 def test_what_is_no_image_is_said(net: TrainedNet, images: Any, said: str) -> None:
