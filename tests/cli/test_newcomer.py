@@ -66,7 +66,7 @@ PAGES: list[tuple[str, list[str]]] = [
     ("--help experiment=nst_a", ["experiment=nst_a", "steps=300", "docs/style_transfer.md"]),
     ("experiment=cub_full lr=0.01 -h", ["experiment=cub_full", "Measured:"]),
     ("--help cub_table4", ["python train.py -m grid=cub_table4", "normalization=dataset,imagenet"]),
-    ("--help freeze", ["backbone", "Everything but the head", "gradual"]),
+    ("--help freeze", ["backbone", "a linear probe", "gradual"]),
     ("--help freeze=gradual", ["{5: [layer4], 10: [layer3]}"]),
     ("--help resnet18", ["net=resnet18"]),
 ]
