@@ -69,7 +69,9 @@ def _run(what: tuple[str, int, int], variables: dict[str, str], options: argpars
     if options.realtime and first:
         command = ["chrt", "-f", "10", *command]
     try:
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True, timeout=LONGEST)
+        done = subprocess.run(
+            command, env=environment, capture_output=True, encoding="utf-8", check=True, timeout=LONGEST
+        )
     except subprocess.TimeoutExpired:
         return LONGEST * 1000
     return float(json.loads(done.stdout))

@@ -154,7 +154,7 @@ def test_files_that_are_no_weights_are_refused(tmp_path: Path) -> None:
     with pytest.raises(LabsError, match="cannot be read as a checkpoint"):
         _small(weights=str(path))
     torch.save([torch.zeros(1)], path)
-    with pytest.raises(LabsError, match="holds a list"):
+    with pytest.raises(LabsError, match="expected a dictionary of tensors, found a list"):
         _small(weights=str(path))
 
 

@@ -194,7 +194,7 @@ def test_a_run_without_its_checkpoint_says_how_it_stands(status: str, said: str,
 
 def test_a_picture_that_is_a_pipe_is_not_waited_for(run_dir: Path, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "a.png")
-    with pytest.raises(LabsError, match="there is no such file"):
+    with pytest.raises(LabsError, match="no such file"):
         load_run(run_dir).read(tmp_path / "a.png")
 
 

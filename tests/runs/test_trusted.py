@@ -28,7 +28,7 @@ HARMFUL = [
     "torch.optim.sgd.torch.hub.load", "torch.optim.torch.hub.load", "lightning.pytorch.callbacks.os.system",
     # what is there, but no class of the kind
     "torch.optim.lr_scheduler.Any", "torch.optim.lr_scheduler.partial", "torch.optim.Optimizer.__init__",
-    "lightning.pytorch.callbacks.model_checkpoint.os.system", "lightning.pytorch.loggers.WandbLogger",
+    "lightning.pytorch.callbacks.model_checkpoint.os.system", "lightning.pytorch.loggers.CometLogger",
     "torch.optim.", ".", "", None, 5, ["torch.optim.SGD"],
 ]  # fmt: skip
 

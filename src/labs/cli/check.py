@@ -171,7 +171,7 @@ def _check_call(node: dict[str, Any], key: str) -> None:
     try:
         parameters = _parameters(target)
     except Exception as error:
-        raise LabsError(f"{key}._target_={target}: this cannot be imported ({error}).") from error
+        raise LabsError(f"{key}._target_={target}: this cannot be imported: {error.__cause__ or error}.") from error
     names = [name for name, p in parameters.items() if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
     takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
     for name, value in node.items():

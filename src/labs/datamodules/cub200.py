@@ -123,7 +123,7 @@ class CUB200:
             found = sum(len(image_files(folder)[0]) for folder in folders)
         if found != expected:
             raise LabsError(
-                f"{images}: found {found} images; {self.name} has {expected}. Is it the other edition "
+                f"{images}: found {found} images; expected {expected} of {self.name}. Is it the other edition "
                 f"(datamodule.source.edition=2010 or 2011)? Otherwise delete the folder and run again."
             )
 

@@ -22,7 +22,7 @@ from labs.cli.grid import launch, words
          "-m grid=a paths.data=b rerun=true sweep.on_error=stop hydra/launcher=joblib hydra.job.name=c"),
         ("grid=nst_table5 steps=2", "grid=nst_table5"),
         ("experiment=nst_a steps=2", "experiment=nst_a steps=2"),
-        ("grid=nst_table5 steps=2 --cfg job", "--cfg job grid=nst_table5 steps=2"),
+        ("grid=nst_table5 seed=2 --cfg job", "--cfg job grid=nst_table5 seed=2"),
         ("-m seed", "-m seed"),
     ],
 )  # fmt: skip
@@ -76,8 +76,11 @@ def test_a_word_that_fits_every_cell_is_taken(
     [
         ("grid=nst_table5 stepz=2", "there is no setting 'stepz'. Did you mean steps?"),
         ("grid=nst_table5 datamodule.contents=coffee", "Did you mean datamodule.content?"),
-        ("grid=dcgan_variations ~callbacks.nothing", "there is no setting 'callbacks.nothing'. Under callbacks"),
-        ("experiment=cub_full,nst_a,nst_b steps=2", "1 of 3 cells have no setting 'steps' (experiment=cub_full)."),
+        ("grid=dcgan_variations ~callbacks.nothing", "there is no setting 'callbacks.nothing'. Settings of callbacks"),
+        (
+            "experiment=cub_full,nst_a,nst_b steps=2",
+            "steps=2: experiment=cub_full has no number of steps. Short forms that it has",
+        ),
         ("experiment=cub_full,nst_a datamodule.source.split=official", "1 of 2 cells have no setting"),
         ("grid=nst_table5 net=vgg20", "net=vgg20 is not an option."),
         ("experiment=nst_a,nst_z", "experiment=nst_z is not an option."),
