@@ -95,7 +95,7 @@ def test_mistakes_are_answered_in_one_line(tmp_path: Path, options: dict[str, An
     ("options", "images", "message"),
     [
         ({"photographs": []}, None, r"module.photographs=\[\]: expected embedded photographs"),
-        ({"photographs": ["chelsae"]}, None, "module.photographs=chelsae: there is no such file"),
+        ({"photographs": ["chelsae"]}, None, "module.photographs=chelsae: no such file"),
         ({}, ["gravel"], "starts from random phases. Type datamodule.images=null"),
     ],
 )

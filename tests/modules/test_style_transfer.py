@@ -221,7 +221,9 @@ class TestSteps:
 
     @pytest.mark.parametrize(("steps", "scales"), [(5, [0.5, 1.0]), (19, [0.5, 1.0]), (25, [0.5, 0.75, 1.0])], ids=str)
     def test_too_few_steps_for_the_scales_are_refused(self, steps: int, scales: list[float]) -> None:
-        with pytest.raises(LabsError, match=f"steps={steps}: {len(scales)} scales .* type steps={10 * len(scales)} or"):
+        with pytest.raises(
+            LabsError, match=f"steps={steps}: each of the {len(scales)} scales .* type steps={10 * len(scales)} or"
+        ):
             module(steps=steps, every=10, scales=scales)
 
     @pytest.mark.parametrize(("steps", "scales"), [(20, [0.5, 1.0]), (27, [0.5, 1.0]), (35, [0.5, 0.75, 1.0])], ids=str)

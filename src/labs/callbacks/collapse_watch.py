@@ -26,7 +26,7 @@ class CollapseWatch(pl.Callback):
         self.most = 0.0
         self.epochs = {"coverage": 0, "loss": 0}  # in a row
         self.warnings: list[str] = []  # for metrics.json
-        self.shown: list[str] = []  # what this process has printed
+        self.printed_warnings: list[str] = []  # what this process has printed
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Look at the epoch's numbers."""
@@ -65,5 +65,5 @@ class CollapseWatch(pl.Callback):
     def _say(self, trainer: pl.Trainer, text: str) -> None:
         line = f"epoch {trainer.current_epoch + 1}: {text}"
         self.warnings.append(line)
-        self.shown.append(line)
+        self.printed_warnings.append(line)
         say_warning(line)

@@ -33,7 +33,7 @@ class LearningWatch(pl.Callback):
         self.images = 0  # of an epoch
         self.rows: list[dict[str, float]] = []  # what the epochs measured
         self.rate = math.nan  # at which the run began
-        self.shown: list[str] = []  # what this process has printed
+        self.printed_warnings: list[str] = []  # what this process has printed
         self._labels: list[Tensor] = []
         self._preds: list[Tensor] = []
 
@@ -175,5 +175,5 @@ class LearningWatch(pl.Callback):
         """Print a warning of a kind that has not been found yet; `epoch` counts from 0."""
         if kind not in self.found:
             self.found[kind] = text if epoch is None else f"epoch {epoch + 1}: {text}"
-            self.shown.append(self.found[kind])
+            self.printed_warnings.append(self.found[kind])
             say_warning(self.found[kind])

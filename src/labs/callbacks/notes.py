@@ -67,7 +67,7 @@ def say_warning(line: str) -> None:
 
 
 def warnings_while_training(trainer: pl.Trainer, attribute: str = "warnings") -> list[str]:
-    """Return what callbacks have warned of (`warnings`), or have printed in this process (`shown`)."""
+    """Return what callbacks have warned of (`warnings`), or have printed in this process (`printed_warnings`)."""
     return [line for callback in trainer.callbacks for line in getattr(callback, attribute, [])]  # type: ignore[attr-defined]
 
 

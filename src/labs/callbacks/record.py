@@ -152,7 +152,7 @@ class Record(pl.Callback):
         pairs = [(label, pred) for _, label, pred, _ in judged]
         rate = self.rows[0]["lr"] if self.rows else math.nan
         found = warnings_while_training(trainer) or warnings_of_test(self.run.facts["metrics"], pairs, rate)
-        self.run.facts["warnings"], self.run.shown = found, warnings_while_training(trainer, "shown")
+        self.run.facts["warnings"], self.run.shown = found, warnings_while_training(trainer, "printed_warnings")
         if self.predictions:
             # fewer than all in a try-out
             self.run.facts["counts"] = {**self.run.facts["counts"], "test": len(self.predictions)}
