@@ -150,7 +150,7 @@ def test_a_best_checkpoint_that_holds_code_is_not_tested(
     with pytest.raises(SystemExit) as exit_:
         train("resume=run")
     assert exit_.value.code == 2
-    assert "best.ckpt cannot be read as a checkpoint: it names" in capsys.readouterr().err
+    assert "best.ckpt cannot be read as a checkpoint: it refers to posix.mkdir" in capsys.readouterr().err
     assert not (tmp_path / "made").exists()
 
 
@@ -174,7 +174,8 @@ def test_a_handed_over_run_that_goes_on_runs_no_code(
 ) -> None:
     recipe = tmp_path / "run" / ".hydra" / "overrides.yaml"
     recipe.parent.mkdir(parents=True)
-    words = ["weights=random", f"++{where}.e._target_=os.mkdir", f"++{where}.e.path={tmp_path / 'made'}"]
+    words = ["weights=random", f"++{where}.e._target_=os.mkdir"]
+    words += [f"++{where}.e.path={tmp_path / 'made'}"] if where == "callbacks" else []  # else refused for that alone
     recipe.write_text(yaml.safe_dump(words), encoding="utf-8")
     recipe.with_name("recipe.yaml").touch()
     with pytest.raises(SystemExit):

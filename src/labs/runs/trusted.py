@@ -85,11 +85,16 @@ def is_computed(word: str) -> bool:
 def is_typed_only(name: str) -> bool:
     """Say whether a setting is decided by who types the command, never by a run directory.
 
+    What a logger is, is not: `check_targets` judges it, and nobody is asked to type a stranger's `_target_`.
+
     Examples:
         >>> is_typed_only("paths.data"), is_typed_only("callbacks.best.dirpath"), is_typed_only("optimizer.lr")
         (True, True, False)
+        >>> is_typed_only("logger.wandb.project"), is_typed_only("logger.wandb._target_")
+        (True, False)
     """
-    return not is_part(name, TYPED_ONLY)
+    is_target = name.startswith("logger.") and name.endswith("._target_")
+    return not is_target and not is_part(name, TYPED_ONLY)
 
 
 def needed_again(command: str) -> str:
