@@ -135,8 +135,12 @@ def _not_understood(word: str, arguments: Sequence[str]) -> str:
     if Path(word, "metrics.json").is_file():
         return f"'{word}' is a run directory. To go on with it, type: {command([*here, f'resume={word}'])}"
     if Path(word).is_dir():
-        return f"'{word}' is a folder. {own_images()}"
+        return f"'{word}' is a folder. {own_images(word)}"
     names = {name: group for group in NAMED_ALONE for name in options_of(group)}
+    of_all = {names.get(part) for part in word.split(",")}
+    if len(of_all) == 1 and None not in of_all:
+        flags = [] if {"-m", "--multirun"} & set(here) else ["-m"]
+        return f"'{word}' are several names. Type: {command([*flags, f'{of_all.pop()}={word}', *here])}"
     if close := difflib.get_close_matches(word.lower().replace("-", "_"), names, n=1, cutoff=0.7):
         return (
             f"there is no experiment or grid '{word}'. Did you mean this? {command([*here, close[0]])}\n"
@@ -145,8 +149,9 @@ def _not_understood(word: str, arguments: Sequence[str]) -> str:
     return f"'{word}' is neither a setting nor an experiment. {GRAMMAR}. All experiments: python train.py --list"
 
 
-def own_images() -> str:
-    """Return how to train on one's own images: an example from `conf/`."""
+def own_images(folder: str) -> str:
+    """Return how to train on the images of a folder: an example from `conf/`, with this folder."""
     from labs.cli.options import example_with
 
-    return f"To train on your own images, type: {example_with('datamodule.source.path=')}"
+    example = example_with(setting := "datamodule.source.path=").rpartition(setting)[0]
+    return f"To train on your own images, type: {example}{shlex.quote(f'{setting}{folder}')}"

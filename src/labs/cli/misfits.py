@@ -56,7 +56,7 @@ def _more(group: str, option: str) -> str:
     if group == "weights":
         return " Or the path of a run directory or of a checkpoint: weights=outputs/<experiment>/<time>."
     if group in ("data", "datamodule") and re.search(r"[/\\~]", option):
-        return f" {own_images()}"
+        return f" {own_images(option)}"
     return ""
 
 
