@@ -19,6 +19,8 @@ def missing_option(error: MissingConfigException, arguments: Sequence[str]) -> s
         name, _, value = word.partition("=")
         if name in groups() and str(error.missing_cfg_file) in (f"{name}/{value}", f"{name}//{value.strip('/')}"):
             group, option = name, value
+    if error.options and group not in groups():  # of a plugin of Hydra, such as hydra/launcher
+        return f"{group}={option} is not an option. Options of {group}: {', '.join(error.options)}."
     if group not in groups() or not options_of(group):
         group = next((g for g in groups() if group.startswith(f"{g}/")), group)
     return not_an_option(group, option)
