@@ -146,7 +146,7 @@ MISTAKES: list[tuple[str, str]] = [
     ("augment.views=4", "no augmentation is random; type augment=crop_flip"),
     ("augment.color=2", "augment.color=2: expected a fraction in (0, 1)"),
     ("feature_cache=require", "conv1.weight is trainable. Type feature_cache=auto"),
-    ("feature_cache.budget_gb=0", "feature_cache.budget_gb=0: expected gigabytes"),
+    ("feature_cache.budget_gb=0", "feature_cache.budget_gb=0: expected a number of gigabytes"),
     ("feature_cache.mode=always", "expected one of auto, off, require"),
     ("compile=maybe", "compile=maybe: expected true or false."),
     ("channels_last=1", "channels_last=1: expected true or false."),
@@ -258,7 +258,7 @@ GANS = [
     ("trainer.max_steps=10", "would count the steps of both optimizers"),
     ("callbacks.samples.labels=[12]", "this net is unconditional; type net=cdcgan."),
     ("callbacks.samples.labels=[]", "expected labels such as [3,7]"),
-    ("callbacks.quality.neighbours=1000", "expected fewer than the 1000 held-out images"),
+    ("callbacks.quality.neighbours=1000", "neighbours=1000: expected fewer than 1000"),
     ("callbacks.quality.inception_weights=nowhere", "there is no such file"),
 ]
 
