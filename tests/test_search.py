@@ -180,7 +180,7 @@ def test_a_stop_goes_on_later(train: Train, tmp_path: Path) -> None:
         (("search.trials=3",), "search.space={}: nothing to vary"),
         (("search.space={optimizer.lr: log(0, 1)}",), "both above 0"),
         (("search.space={optimizer.lr: often}",), "search.space.optimizer.lr=often: expected uniform(0, 0.5)"),
-        ((SPACE, "search.metric=test/acc"), "has none left to test on"),
+        ((SPACE, "search.metric=test/acc"), "a search must not see the test images"),
         ((SPACE, "freeze=none,layer1"), "'search.space={freeze: [none, layer1]}'"),
         ((SPACE, "search.trials=many"), "search.trials=many: expected a whole number from 1"),
         ((SPACE, "search.direction=up"), "search.direction=up: expected maximize or minimize"),

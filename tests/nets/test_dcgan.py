@@ -125,7 +125,7 @@ def test_weights_of_a_run(tmp_path: Path) -> None:
     with pytest.raises(LabsError, match=r"belongs to another net: nz 5 \(here 100\), ngf 4 \(here 32\)"):
         DCGAN(image_size=32, channels=1, ndf=4, weights=str(tmp_path))
     torch.save({"state_dict": state}, file)
-    with pytest.raises(LabsError, match="not a GAN checkpoint"):
+    with pytest.raises(LabsError, match="not a checkpoint of a generator"):
         DCGAN(**small, weights=str(file))  # type: ignore[arg-type]
 
 

@@ -135,7 +135,7 @@ def _not_understood(word: str, arguments: Sequence[str]) -> str:
     if Path(word, "metrics.json").is_file():
         return f"'{word}' is a run directory. To go on with it, type: {command([*here, f'resume={word}'])}"
     if Path(word).is_dir():
-        return f"'{word}' is a folder. {own_images(word)}"
+        return f"'{word}' is a folder. {train_on_folder(word)}"
     names = {name: group for group in NAMED_ALONE for name in options_of(group)}
     of_all = {names.get(part) for part in word.split(",")}
     if len(of_all) == 1 and None not in of_all:
@@ -149,7 +149,7 @@ def _not_understood(word: str, arguments: Sequence[str]) -> str:
     return f"'{word}' is neither a setting nor an experiment. {GRAMMAR}. All experiments: python train.py --list"
 
 
-def own_images(folder: str) -> str:
+def train_on_folder(folder: str) -> str:
     """Return how to train on the images of a folder: an example from `conf/`, with this folder."""
     from labs.cli.options import example_with
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from hydra.errors import MissingConfigException
 from omegaconf.errors import InterpolationKeyError
 
-from labs.cli.bare_words import NAMED_ALONE, own_images
+from labs.cli.bare_words import NAMED_ALONE, train_on_folder
 from labs.cli.options import default_of, example_with, file_of, groups, options_of, practical_of
 from labs.practicals import sheet_of
 
@@ -58,7 +58,7 @@ def _more(group: str, option: str) -> str:
     if group == "weights":
         return " Or the path of a run directory or of a checkpoint: weights=outputs/<experiment>/<time>."
     if group in ("data", "datamodule") and re.search(r"[/\\~]", option):
-        return f" {own_images(option)}"
+        return f" {train_on_folder(option)}"
     return ""
 
 

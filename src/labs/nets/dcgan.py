@@ -181,7 +181,10 @@ class DCGAN(nn.Module):
         saved = [net for net in parts if isinstance(net, dict)]  # its settings
         tensors = checkpoint.get("state_dict")
         if not saved or not isinstance(tensors, dict):
-            raise LabsError(f"weights={typed}: this is not a GAN checkpoint; type weights=random or a run directory.")
+            raise LabsError(
+                f"weights={typed}: this is not a checkpoint of a generator and a discriminator. "
+                "Type weights=random, or a run directory."
+            )
         self.check_same(saved[0], f"weights={typed}")
         own = {n.removeprefix("net."): v for n, v in tensors.items() if str(n).startswith("net.")}
         try:
