@@ -79,6 +79,7 @@ ANSWERS: list[tuple[str, str]] = [
     ("freeze=layr1", "Did you mean freeze=layer1?"),
     ("freeze=fc", "type freeze=[fc]"),
     ("data=/my/folder", "python train.py experiment=folder_finetune datamodule.source.path=/my/folder"),
+    ("datamodule.source.path=my_photos", "python train.py experiment=folder_finetune datamodule.source.path=my_photos"),
     ("cub_full,cub_scratch seed=1", "python train.py -m experiment=cub_full,cub_scratch seed=1"),
     ("net=vit", "net=timm net.name="),
     ("--experiment cub_full", "python train.py experiment=cub_full"),

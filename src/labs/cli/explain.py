@@ -24,7 +24,7 @@ from labs import LabsError
 from labs.cli.bare_words import ELSEWHERE, GRAMMAR, command
 from labs.cli.check import MisfitError
 from labs.cli.misfits import do_not_go_together, foreign_choice, missing_option, no_option
-from labs.cli.options import config_folder, options_of
+from labs.cli.options import config_folder, example_with, options_of
 from labs.cli.short_forms import SHORT_FORMS
 from labs.runs.directory import shown_path
 
@@ -201,8 +201,10 @@ def unknown_key(key: str, arguments: Sequence[str]) -> str:
     close = close or ([] if siblings and parent else difflib.get_close_matches(key, top, n=1, cutoff=0.7))
     if close:
         return f"{message} Did you mean {' or '.join(close)}?"
+    if example := example_with(f"{key}="):
+        return f"{message} An experiment that has it: {example}"
     if siblings and parent:
-        return f"{message} Settings of {parent}: {', '.join(siblings)}."
+        return f"{message} Settings of {parent}: {', '.join(name for name in siblings if name != '_target_')}."
     return f"{message} `python train.py --cfg job` prints all settings; `python train.py --help` lists the axes."
 
 

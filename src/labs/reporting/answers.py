@@ -37,6 +37,9 @@ class Answer:
     text: Markup
 
 
+OWN = "\n## What did you find?\n\n"  # where no hand-out asks anything
+
+
 def questions_of(tables: Sequence[Table]) -> list[Question]:
     """Return the questions that the practicals of these tables ask, each once."""
     return list(dict.fromkeys(question for table in tables for question in table.sheet.questions))
@@ -44,6 +47,8 @@ def questions_of(tables: Sequence[Table]) -> list[Question]:
 
 def keep_answers(file: Path, questions: Sequence[Question]) -> str:
     """Add the questions that the file lacks, making it if there is none; return its text.
+
+    Without any question a new file has a single heading, for conclusions of one's own.
 
     Raises:
         LabsError: The file is not text in UTF-8.
@@ -55,12 +60,12 @@ def keep_answers(file: Path, questions: Sequence[Question]) -> str:
     asked = [tokens[1].content for tokens in _sections(_parser().parse(text))[1:]]
     lacking = [q for q in questions if not any(heading.startswith(f"{q.number}:") for heading in asked)]
     added = "".join(f"\n## {question.number}: {question.text}\n\n" for question in lacking)
-    if not lacking:
-        return text
     if not file.is_file():
         file.parent.mkdir(parents=True, exist_ok=True)
-        write_text(file, INTRODUCTION + added)
-        return INTRODUCTION + added
+        write_text(file, text := INTRODUCTION + (added or OWN))
+        return text
+    if not lacking:
+        return text
     added = "\n" * (not text.endswith("\n")) + added
     with file.open("a", encoding="utf-8", newline="") as end:  # what is there stays byte for byte
         end.write(added)

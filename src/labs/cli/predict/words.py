@@ -16,7 +16,9 @@ KNOWN = (
 WRITTEN = ("csv", "json")  # to standard output, or to a file whose name ends like the word
 SWITCHES = ("trust", "picture", *WRITTEN)  # need no value after `--`
 STDOUT = "-"
-USAGE = "type python predict.py <run> <image> ...; `python predict.py --help` lists all words"
+USAGE = (
+    "type python predict.py <run> <image> ..., or net=squeezenet <image>; `python predict.py --help` lists all words"
+)
 
 
 @dataclass
