@@ -60,8 +60,8 @@ def judge(rows: Sequence[Row], claim: Claim) -> str | None:
     margins = [claim.margin(*values) for values in zip(first, second, strict=True)]
     spread = max(over_seeds(values).std or 0.0 for values in (first, second))
     numbers = {claim.experiment: _numbers(first), claim.other: _numbers(second)}
-    told = ", ".join(f"{number} in {experiment}" for experiment, number in numbers.items())
-    return f"{claim.words}: {verdict(margins, spread)} ({seen(margins)}): {claim.name} {told}{claim.caveat}."
+    measured = ", ".join(f"{number} in {experiment}" for experiment, number in numbers.items())
+    return f"{claim.words}: {verdict(margins, spread)} ({seen(margins)}): {claim.name} {measured}{claim.caveat}."
 
 
 def seen(margins: Sequence[float]) -> str:

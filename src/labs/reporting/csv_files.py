@@ -60,7 +60,7 @@ def _csv_row(table: Table, row: Row) -> dict[str, object]:
         "p_value": row.p_value,
         "published in": table.published.source if row.published and table.published else "",
         "commands": " && ".join(run.command for run in row.runs or row.others),
-        "notes": "; ".join([*([f"an earlier run in {table.apart}"] if table.apart else []), *row.notes]),
+        "notes": "; ".join([*([f"an earlier run in {table.earlier_in}"] if table.earlier_in else []), *row.notes]),
     }
     for column in table.columns:
         estimate = row.estimates.get(column.key)

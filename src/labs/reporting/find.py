@@ -73,7 +73,7 @@ def _cells(plan: Path, place: str, runs: dict[Path, Run]) -> Iterator[Run]:
             run = replace(run, status="broken", error=reason)
         yield replace(run, grid_command=command)
     if len(plans) == len(cells) > 0:  # else nobody knows what the grid is
-        yield from (replace(run, apart=place) for run in _others(plan.parent, plans, runs.values()))
+        yield from (replace(run, earlier_in=place) for run in _others(plan.parent, plans, runs.values()))
 
 
 def _others(grid: Path, plans: Sequence[Run], runs: Collection[Run]) -> list[Run]:

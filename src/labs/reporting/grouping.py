@@ -103,8 +103,8 @@ def _row(group: list[Run], columns: Sequence[Column], published: Sequence[Publis
     row.notes += [f"{_listed(missing)}: not run yet"] if missing else []
     epochs = {run.sample: run.epochs for run in used}
     if len(set(epochs.values())) > 1:
-        said = ", ".join(f"{number} (seed {sample})" for sample, number in epochs.items())
-        row.notes.append(f"the seeds ran different numbers of epochs: {said}")
+        numbers_run = ", ".join(f"{number} (seed {sample})" for sample, number in epochs.items())
+        row.notes.append(f"the seeds ran different numbers of epochs: {numbers_run}")
     return row
 
 

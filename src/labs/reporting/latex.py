@@ -50,15 +50,15 @@ def _latex(table: Table) -> str:
     heads = [" & ".join(["", "", *groups]) + r" \\", "".join(rules)] if rules else []
     heads.append(" & ".join(["Row", "n", *(_tex(column.title) for column in columns)]) + r" \\")
     body = []
-    said = list(dict.fromkeys(note for row in table.rows for note in row.notes))  # numbered, below the table
+    noted = list(dict.fromkeys(note for row in table.rows for note in row.notes))  # numbered, below the table
     for row in table.rows:
         cells = [_latex_cell(row, column, column is table.ranked) for column in columns]
         title = _tex(row_title(row))
         title = rf"\textbf{{{title}}}" if row.mark == "best" else title
-        marks = ",".join(str(said.index(note) + 1) for note in row.notes)
+        marks = ",".join(str(noted.index(note) + 1) for note in row.notes)
         title += rf"\textsuperscript{{{marks}}}" if marks else ""
         body.append(" & ".join([title, _tex(row_size(row)), *cells]) + r" \\")
-    notes = [rf"\par\noindent\textsuperscript{{{place}}} {_breakable(note)}" for place, note in enumerate(said, 1)]
+    notes = [rf"\par\noindent\textsuperscript{{{place}}} {_breakable(note)}" for place, note in enumerate(noted, 1)]
     notes += [rf"\par\smallskip\noindent {_tex(note)}" for note in (*table.findings, *table.footnotes)]
     return "\n".join([
         r"\begin{table}[htbp]", r"\centering",

@@ -21,7 +21,7 @@ def name_rows(rows: Sequence[Row], published: Sequence[PublishedRow] = ()) -> No
     facts = [_facts(row) for row in rows]
     with_numbers = [row_facts for row, row_facts in zip(rows, facts, strict=True) if row.runs]
     for row, row_facts in zip(rows, facts, strict=True):
-        said = row.published.match if row.published else {}
+        published_words = row.published.match if row.published else {}
         # what the hand-out's words say already is named only to tell rows of the same words apart
         same_words = [other for rival, other in zip(rows, facts, strict=True) if rival.published is row.published]
         others = with_numbers if row.runs else facts  # a run without numbers lengthens no name but its own
@@ -32,7 +32,7 @@ def name_rows(rows: Sequence[Row], published: Sequence[PublishedRow] = ()) -> No
             name if name.startswith("~") else f"{name}={_brief(value)}"
             for name, value in row_facts.items()
             if name in unknown
-            or any(other.get(name) != value for other in (same_words if name in said else others) if other)
+            or any(other.get(name) != value for other in (same_words if name in published_words else others) if other)
         ]
     _tell_apart(rows)
 

@@ -105,7 +105,9 @@ def _mistakes(table: Table) -> tuple[Run, list[tuple[str, str, str, str]]] | Non
     wrong = found.assign(confidence=confidence)[(found["label"] != found["prediction"]) & confidence.notna()]
     wrong = wrong.sort_values("confidence", ascending=False, kind="stable").head(MISTAKES)
     columns = (wrong[name] for name in ("name", "label", "prediction", "confidence"))
-    lines = [(str(n), str(is_), str(said), f"{100 * sure:.1f} %") for n, is_, said, sure in zip(*columns, strict=True)]
+    lines = [
+        (str(n), str(is_), str(answer), f"{100 * sure:.1f} %") for n, is_, answer, sure in zip(*columns, strict=True)
+    ]
     return best.runs[0], lines
 
 

@@ -39,7 +39,7 @@ class Run:
     `overrides` what its command changed beyond them; `settings` are the numbers among those that are always recorded;
     `recipe` is its recipe in normal form (empty for a run of format 1), `key` its hash, and `grid_command` what starts
     the grid that the run is a cell of, if known. `fold` is the part, of `folds`, of its images that it was tested on.
-    `apart` names the grid in whose folder it lies although the last command of that grid has no such cell.
+    `earlier_in` names the grid in whose folder it lies although the last command of that grid has no such cell.
     """
 
     directory: Path
@@ -56,7 +56,7 @@ class Run:
     key: str = ""
     recipe: str = ""
     grid_command: str = ""
-    apart: str = ""
+    earlier_in: str = ""
     choices: dict[str, str] = field(default_factory=dict)
     overrides: dict[str, str] = field(default_factory=dict)
     settings: dict[str, float] = field(default_factory=dict)

@@ -96,12 +96,12 @@ def conclusions(found: Found) -> list[str]:
     best = found.best
     if best is None:
         return ["No trial has a value."]
-    told = ", ".join(f"{name}={value}" for name, value in best.settings.items())
+    chosen = ", ".join(f"{name}={value}" for name, value in best.settings.items())
     counts = [f"{n} {state}" for state in STATES if (n := sum(t.state == state for t in found.trials))]
     done = sum(trial.state == "done" for trial in found.trials)
     lines = [
         f"{len(found.trials)} trials: {', '.join(counts)}.",
-        f"Best: trial {best.number}, {found.metric} {_shown(found.metric, best.value)} with {told}.",
+        f"Best: trial {best.number}, {found.metric} {_shown(found.metric, best.value)} with {chosen}.",
     ]
     if not found.winner:
         return [*lines, "Its settings were not run on fresh seeds, so nobody knows how good they are."]

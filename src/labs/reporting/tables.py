@@ -26,7 +26,7 @@ class Table:
 
     `columns` are those of the sheet that this table needs; `ranked` is the one that decides which row is best, if the
     table has it; `lines` are the runs one by one.
-    `apart` names the grid whose earlier commands its runs are of, where the grid was last typed otherwise.
+    `earlier_in` names the grid whose earlier commands its runs are of, where the grid was last typed otherwise.
     `findings` say what of the hand-out's observations holds in these runs, `footnotes` how to read the numbers.
     `slug` names the table in file names and anchors; no two tables of a report share one.
     """
@@ -39,7 +39,7 @@ class Table:
     rows: list[Row]
     ranked: Column | None
     lines: list[RunLine]
-    apart: str = ""
+    earlier_in: str = ""
     slug: str = ""
     footnotes: list[str] = field(default_factory=list)
     findings: list[str] = field(default_factory=list)
@@ -49,7 +49,7 @@ class Table:
         """Return the title with the kind of data, so that embedded numbers never stand under a bare title."""
         kind = {"embedded": EMBEDDED, "online": "real data"}.get(self.data)
         title = f"{self.sheet.title} ({kind})" if kind else self.sheet.title
-        return f"{title}: earlier runs in {self.apart}" if self.apart else title
+        return f"{title}: earlier runs in {self.earlier_in}" if self.earlier_in else title
 
     @property
     def caption(self) -> str:
@@ -69,14 +69,14 @@ def build_tables(runs: Sequence[Run], rank_by: str | None = None) -> list[Table]
     """
     groups: dict[tuple[str, str, str], list[Run]] = {}
     for run in runs:
-        groups.setdefault((run.practical, run.data, run.apart), []).append(run)
+        groups.setdefault((run.practical, run.data, run.earlier_in), []).append(run)
     tables = [_build(*key, group, rank_by) for key, group in groups.items()]
-    tables.sort(key=lambda table: (not table.practical, bool(table.apart)))  # unreadable runs come last
+    tables.sort(key=lambda table: (not table.practical, bool(table.earlier_in)))  # unreadable runs come last
     for table in tables:
         table.rows = [row for row in table.rows if not _stands_elsewhere(row, table, tables)]
     names: Counter[str] = Counter()
     for table in tables:
-        parts = (table.practical, table.data, "earlier" if table.apart else "")
+        parts = (table.practical, table.data, "earlier" if table.earlier_in else "")
         name = "_".join(filter(None, parts)) or "unreadable"
         name = re.sub(r"[^A-Za-z0-9_-]", "-", name)  # a practical's name comes from a file: no slashes, no spaces
         names[name] += 1
@@ -95,7 +95,7 @@ def _stands_elsewhere(row: Row, table: Table, tables: Sequence[Table]) -> bool:
         return False
     others = [other for other in tables if other is not table and _of(other) == _of(table)]
     return any(rival.runs and rival.published is row.published for other in others for rival in other.rows) or (
-        bool(table.apart) and any(not other.apart for other in others)
+        bool(table.earlier_in) and any(not other.earlier_in for other in others)
     )
 
 
@@ -103,7 +103,7 @@ def _of(table: Table) -> tuple[str, str]:
     return table.practical, table.data
 
 
-def _build(practical: str, data: str, apart: str, runs: Sequence[Run], rank_by: str | None) -> Table:
+def _build(practical: str, data: str, earlier_in: str, runs: Sequence[Run], rank_by: str | None) -> Table:
     sheet = sheet_of(practical)
     published = load_published(sheet)
     known = sheet.columns or _of_metrics(runs, sheet)
@@ -114,7 +114,7 @@ def _build(practical: str, data: str, apart: str, runs: Sequence[Run], rank_by: 
     column = next((column for column in columns if column.key == key and column.better != "neither"), None)
     if column is not None:
         rank(rows, column)
-    table = Table(practical, data, sheet, columns, published, rows, column, each_run(rows, column), apart)
+    table = Table(practical, data, sheet, columns, published, rows, column, each_run(rows, column), earlier_in)
     table.findings = sheet.observations(rows) if sheet.observations else []
     table.footnotes = list(_footnotes(table, column))
     return table
@@ -159,10 +159,10 @@ def _selection(rows: Sequence[Row]) -> str:
 def _footnotes(table: Table, ranked: Column | None) -> Iterable[str]:
     """Yield what a reader must know to read the numbers correctly."""
     used = [run for row in table.rows for run in row.runs]
-    if table.apart:
+    if table.earlier_in:
         yield (
-            f"These runs are in {table.apart}, but the grid as it was last typed has no such cells (cells.json), so "
-            "they are not compared with its cells. Type the earlier command again to bring them back into its table."
+            f"These runs are in {table.earlier_in}, but the grid as it was last typed has no such cells (cells.json), "
+            "so they are not compared with its cells. Type the earlier command again to bring them back into its table."
         )
     estimates = [estimate for row in table.rows for estimate in row.estimates.values()]
     if any(estimate.interval == "folds" for estimate in estimates):

@@ -61,14 +61,14 @@ def chosen_run(typed: str | Path, key: str = "run") -> Chosen:
         return Chosen(place, "")
     runs = {run for folder in folders for run in ([folder] if is_run(folder) else _runs_below(folder))}
     able, unfinished, others = _sorted_out(runs)
-    apart = [f"{unfinished} unfinished"] * (unfinished > 0) + [f"{others} that classify no images"] * (others > 0)
+    left_out = [f"{unfinished} unfinished"] * (unfinished > 0) + [f"{others} that classify no images"] * (others > 0)
     if able:
-        skipped = f"; skipped: {', '.join(apart)}" if apart else ""
+        skipped = f"; skipped: {', '.join(left_out)}" if left_out else ""
         which = f"the newest of {len(able)} finished runs" if len(able) > 1 else "the only finished run"
         return Chosen(able[-1], f"{which} in {typed}{skipped}")
-    if apart:
+    if left_out:
         raise LabsError(
-            f"{key}={typed}: no run in this folder can classify images ({', '.join(apart)}); {what_to_type()}."
+            f"{key}={typed}: no run in this folder can classify images ({', '.join(left_out)}); {what_to_type()}."
         )
     if place:
         return Chosen(place, "")  # whoever reads it says what is missing

@@ -22,14 +22,14 @@ OF_THE_NET = ("module.net", "module.optimizer", "module.scheduler", "module.batc
 def observations(rows: Sequence[Row]) -> list[str]:
     """Say what adaptation gained and cost in these rows, whether hand-out 002 (2-c, question 1) is right, and more."""
     adapting = [row for row in rows if row.runs and _adapts(row.runs[0])]
-    said = [note for row in adapting for note in _gain_and_cost(rows, row)]
-    said += [told for claim in _CLAIMS if (told := judge(rows, claim)) is not None]
-    said += _choices(adapting)
+    sentences = [note for row in adapting for note in _gain_and_cost(rows, row)]
+    sentences += [sentence for claim in _CLAIMS if (sentence := judge(rows, claim)) is not None]
+    sentences += _choices(adapting)
     rule = (
         "A claim holds if every seed agrees and the means differ by more than the larger standard deviation over "
         "seeds. ± is that deviation. Parentheses after a mean give the seeds' lowest and highest value."
     )
-    return [*([rule] if said else []), *said, *_missing(rows, adapting)]
+    return [*([rule] if sentences else []), *sentences, *_missing(rows, adapting)]
 
 
 def bound(rows: Sequence[Row], row: Row, experiment: str) -> Row | None:
@@ -65,30 +65,30 @@ def _gain_and_cost(rows: Sequence[Row], row: Row) -> list[str]:
     """Say how much of the gap between the bounds a row closes, and what that costs on the source."""
     low, high = (bound(rows, row, experiment) for experiment in BOUNDS)
     name = row.title if [other.title for other in rows].count(row.title) == 1 else row.name
-    said = []
+    sentences = []
     if low and high and (table := _together([row, low, high], TARGET)) is not None:
         ours, lowest, highest = table
         gap = highest - lowest
         if (gap > 0).all():
             shares = (100 * (ours - lowest) / gap).tolist()
-            said.append(
+            sentences.append(
                 f"{name} closes {_mean(shares)} % of the gap between source only and target only "
                 f"({_seeds(shares)}): target accuracy {100 * ours.mean():.1f} % between {100 * lowest.mean():.1f} % "
                 f"and {100 * highest.mean():.1f} %{_unlike(row.runs[0], low.runs[0])}."
             )
         else:
-            said.append(f"{name}: target only is not better than source only in every seed: no gap to close.")
+            sentences.append(f"{name}: target only is not better than source only in every seed: no gap to close.")
     if low and (table := _together([row, low], SOURCE)) is not None:
         ours, before = table
         points = (100 * (ours - before)).tolist()
         spread = 100 * max(over_seeds(values.tolist()).std or 0.0 for values in (ours, before))
         costs = [-value for value in points]
-        said.append(
+        sentences.append(
             f"{name} costs accuracy on the source: {verdict(costs, spread)} ({seen(costs)}): "
             f"{100 * ours.mean():.1f} % against {100 * before.mean():.1f} % of source only, "
             f"{_mean(points, '+')} points."
         )
-    return said
+    return sentences
 
 
 def _unlike(run: Run, other: Run) -> str:
@@ -113,9 +113,11 @@ def _choices(adapting: Sequence[Row]) -> list[str]:
     below = {words: [100 * (run.metrics[ORACLE] - run.metrics[name]) for run in runs] for name, words in names.items()}
     off = {words: abs(float(np.mean(points))) for words, points in below.items()}
     nearest = [words for words in off if off[words] - min(off.values()) < SAME]
-    told = ", ".join(f"{words} {_off(below[words])}" for words in sorted(off, key=lambda words: off[words]))
+    sentence = ", ".join(f"{words} {_off(below[words])}" for words in sorted(off, key=lambda words: off[words]))
     number = f"{len(runs)} adapting runs, on average" if len(runs) > 1 else "one adapting run"
-    return [f"Nearest to the oracle without target labels: {', '.join(nearest)}. Points below it ({number}): {told}."]
+    return [
+        f"Nearest to the oracle without target labels: {', '.join(nearest)}. Points below it ({number}): {sentence}."
+    ]
 
 
 def _off(points: Sequence[float]) -> str:
@@ -132,7 +134,7 @@ def _off(points: Sequence[float]) -> str:
 
 def _missing(rows: Sequence[Row], adapting: Sequence[Row]) -> list[str]:
     """Say which bounds were not run as the adapting rows were, and how to run them."""
-    said: dict[str, None] = {}
+    sentences: dict[str, None] = {}
     for experiment, words in BOUNDS.items():
         for row in adapting:
             if bound(rows, row, experiment) is not None:
@@ -142,8 +144,8 @@ def _missing(rows: Sequence[Row], adapting: Sequence[Row]) -> list[str]:
             sweep = "-m " if len(row.seeds) > 1 else ""
             parts = [f"experiment={experiment}", f"seed={seeds}", *(f"{k}={v}" for k, v in _frame(run).items())]
             parts += ["data=embedded"] if run.data == "embedded" else []
-            said[f"No run of {words} with the same settings: python train.py {sweep}{' '.join(parts)}"] = None
-    return list(said)
+            sentences[f"No run of {words} with the same settings: python train.py {sweep}{' '.join(parts)}"] = None
+    return list(sentences)
 
 
 def _mean(values: Sequence[float], sign: str = "") -> str:

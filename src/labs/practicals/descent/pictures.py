@@ -70,9 +70,9 @@ def draw_run(run_dir: Path, metrics: Mapping[str, float]) -> None:
     """Draw `result.png` and `result.gif` from the steps of a run."""
     paths = read_paths(run_dir)
     if paths is not None:
-        told = subtitle_of(read_facts(run_dir), paths.steps)
+        subtitle = subtitle_of(read_facts(run_dir), paths.steps)
         title = "Gradient descent on f(x) = x⁴ - 2x³ + 2"
-        draw_slides(run_dir, title, told, (1.75, 1), paths.steps, lambda left, right: _Moving(left, right, paths))
+        draw_slides(run_dir, title, subtitle, (1.75, 1), paths.steps, lambda left, right: _Moving(left, right, paths))
 
 
 def draw_table_of_paths(rows: Sequence[Row], title: str) -> bytes | None:
@@ -97,8 +97,8 @@ def draw_table_of_paths(rows: Sequence[Row], title: str) -> bytes | None:
             trail.show(paths.steps)
         momentum, lr = _numbers(row)
         others = [detail for detail in row.details if not detail.startswith(("module.optimizer.", "optimizer="))]
-        told = [f"learning rate {lr:g}", f"momentum {momentum:g}" if momentum else "", *others]
-        axes.set_title(", ".join(filter(None, told)), fontsize=13)
+        subtitle = [f"learning rate {lr:g}", f"momentum {momentum:g}" if momentum else "", *others]
+        axes.set_title(", ".join(filter(None, subtitle)), fontsize=13)
     for axes in panels[len(found) :]:
         axes.set_axis_off()
     ways = [way for way in WAYS if any(way in paths.ways for _, paths in found)]

@@ -20,7 +20,7 @@ LADDER = (
 def observations(rows: Sequence[Row]) -> list[str]:
     """Say which of the hand-out's expectations hold in these rows."""
     finished = [row for row in rows if row.runs]
-    said = []
+    sentences = []
     for words, ours, theirs in LADDER:
         pairs = [
             (one, other)
@@ -30,14 +30,14 @@ def observations(rows: Sequence[Row]) -> list[str]:
             if _is_pretrained(other) or theirs == "facescrub_mlp"
             if _shared(one.runs[0]) == _shared(other.runs[0]) and other.runs[0].choices.get("optimizer") != L2
         ]
-        said += [_judged(words, *pairs[0], _accuracy, 1, "test accuracy (%)")] if pairs else []
+        sentences += [_judged(words, *pairs[0], _accuracy, 1, "test accuracy (%)")] if pairs else []
     for plain in finished:
         for other in finished:
             if _differ_in_l2(plain.runs[0], other.runs[0]):
                 units = plain.runs[0].overrides.get(UNITS, "300")
                 words = f"An L2 penalty makes the weights of {units} hidden units smoother"
-                said.append(_judged(words, other, plain, mean_roughness, -1, "roughness"))
-    return [line for line in said if line]
+                sentences.append(_judged(words, other, plain, mean_roughness, -1, "roughness"))
+    return [line for line in sentences if line]
 
 
 def _judged(

@@ -15,13 +15,13 @@ FITTING = 0.9  # of a conditional net's samples
 
 def observations(rows: Sequence[Row]) -> list[str]:
     """Say of each observation of hand-out 002 (2-de, questions 5 and 6) whether it holds in these runs."""
-    said = [told for claim in _CLAIMS if (told := judge(rows, claim)) is not None]
+    sentences = [sentence for claim in _CLAIMS if (sentence := judge(rows, claim)) is not None]
     rule = (
         "An observation of hand-out 002 holds if every seed agrees and the means differ by more than the larger "
         f"standard deviation over seeds; little is less than {LITTLE:g} of the other FID. Losses are those of the last "
         "tenth of the iterations. Parentheses after a mean give the seeds' lowest and highest value."
     )
-    return [rule, *said] if said else []
+    return [rule, *sentences] if sentences else []
 
 
 def _last_tenth(column: str, summary: Callable[[pd.Series], float]) -> Callable[[Run], float | None]:

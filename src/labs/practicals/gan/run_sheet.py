@@ -75,18 +75,18 @@ def in_words(metrics: Mapping[str, float], quality: Mapping[str, object]) -> str
         "FID with batch statistics {test/fid_batch_statistics:.3g}",
         "Inception FID {test/inception_fid:.4g}",
     ]
-    said = []
+    sentences = []
     for line in lines:
         try:
-            said.append(line.format_map(metrics))
+            sentences.append(line.format_map(metrics))
         except KeyError:  # not measured in this run
             continue
     if quality:
-        said.append(
+        sentences.append(
             f"{quality['samples']} samples (seed {quality['seed']}) against {quality['held_out']} held-out images; "
             f"judge {quality['judge']}, {100 * float(str(quality['judge_accuracy'])):.1f} % right"
         )
-    return "\n".join(textwrap.fill(line, 62, subsequent_indent="   ") for line in said)
+    return "\n".join(textwrap.fill(line, 62, subsequent_indent="   ") for line in sentences)
 
 
 def stated_iterations(run_dir: Path) -> list[int]:

@@ -25,12 +25,12 @@ def draw_run(run_dir: Path, metrics: Mapping[str, float]) -> None:
         linear = facts.get("settings", {}).get("module.activation") == "linear"
         formula = "output = w·x + b" if linear else "output = sigmoid(w·x + b)"
         count = len(steps) - 1
-        told = subtitle_of(facts, count, formula)
+        subtitle = subtitle_of(facts, count, formula)
 
         def draw(answers: Axes, losses: Axes) -> _Moving:
             return _Moving(answers, losses, steps, linear=linear)
 
-        draw_slides(run_dir, "One neuron learns NOT", told, (1.2, 1), count, draw)
+        draw_slides(run_dir, "One neuron learns NOT", subtitle, (1.2, 1), count, draw)
 
 
 def right_from(steps: pd.DataFrame) -> int | None:

@@ -31,12 +31,14 @@ CLAIMS = (
 
 def observations(rows: Sequence[Row]) -> list[str]:
     """Say for each of the hand-out's findings whether it holds in these rows."""
-    said = [told for claim in CLAIMS if (told := judge(rows, claim)) is not None]
-    said += [told for experiment in dict.fromkeys(row.experiment for row in rows) if (told := _c(rows, experiment))]
+    sentences = [sentence for claim in CLAIMS if (sentence := judge(rows, claim)) is not None]
+    sentences += [
+        sentence for experiment in dict.fromkeys(row.experiment for row in rows) if (sentence := _c(rows, experiment))
+    ]
     rule = "A claim holds if every seed agrees and the means differ by more than the larger deviation over seeds."
     offline = any(run.data == "embedded" for row in rows for run in row.runs)
     stand_in = "Here other nets replace VGG16 and ResNet-50; each run's labels name its net and layer."
-    return [*([rule] if said else []), *([stand_in] if said and offline else []), *said]
+    return [*([rule] if sentences else []), *([stand_in] if sentences and offline else []), *sentences]
 
 
 def _c(rows: Sequence[Row], experiment: str) -> str:
@@ -58,10 +60,10 @@ def _c(rows: Sequence[Row], experiment: str) -> str:
     spread = max(over_seeds([values[seed] for seed in seeds]).std or 0.0 for values in (swept[best], usual))
     margins = [MATTERS - gain for gain in gains]
     word = verdict(margins, spread) if len(seeds) > 1 else "undecided"
-    told = ", ".join(f"{c:g} {100 * mean:.1f} %" for c, mean in sorted({**means, USUAL: _mean(usual)}.items()))
+    sentence = ", ".join(f"{c:g} {100 * mean:.1f} %" for c, mean in sorted({**means, USUAL: _mean(usual)}.items()))
     return (
         f"A value of C other than 1 gains less than a point ({experiment}): {word} ({seen(margins)}): the best is "
-        f"{best:g}, {100 * float(np.mean(gains)):+.1f} points. Accuracy by C: {told}."
+        f"{best:g}, {100 * float(np.mean(gains)):+.1f} points. Accuracy by C: {sentence}."
     )
 
 

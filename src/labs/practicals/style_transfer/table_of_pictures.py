@@ -85,7 +85,7 @@ def observations(rows: Sequence[Row]) -> list[str]:
         measured = read_pictures(row) if len(letter) == 1 else None
         if measured is not None:
             found.setdefault(letter.upper(), measured)
-    said = []
+    sentences = []
     for letter, other, claim, column, holds in _CLAIMS:
         if letter in found and other in found:
             ours, theirs = (found[which][column].dropna() for which in (letter, other))
@@ -98,8 +98,8 @@ def observations(rows: Sequence[Row]) -> list[str]:
             word = column.replace("_", " ")
             numbers = f"{word} {ours[both].mean():.3g} in {letter}, {theirs[both].mean():.3g} in {other}"
             faint = column == "style_left" and letter == "G" and 1 - ours[both].mean() < VISIBLE
-            said.append(f"{claim}: {verdict} ({numbers}{'; too little to see' if faint else ''}).")
-    return said
+            sentences.append(f"{claim}: {verdict} ({numbers}{'; too little to see' if faint else ''}).")
+    return sentences
 
 
 def _a_tenth(of: float, other: float) -> bool:
