@@ -51,6 +51,7 @@ def train(cfg: DictConfig, run: "Run") -> dict[str, float]:
     from labs.cli.embedded_weights import embedded_weights
     from labs.runs.checkpoints import WholeCheckpoints, last_checkpoint
     from labs.runs.device import prepare_device
+    from labs.runs.requeue import cluster
     from labs.runs.threads import share_work
 
     quiet()  # again: Lightning sets its own levels when it is imported
@@ -63,10 +64,11 @@ def train(cfg: DictConfig, run: "Run") -> dict[str, float]:
     module = build(cfg.module, "module")
     share_work(module, datamodule)
     callbacks = [build(node, f"callbacks.{name}") for name, node in cfg.callbacks.items() if node]
-    own = [LearningWatch(), Record(run), Resumption(run.recipe.text), TensorBoardCards(run.recipe.facts), StopSignals()]
+    own = [StopSignals(), LearningWatch(), Record(run), Resumption(run.recipe.text), TensorBoardCards(run.recipe.facts)]
     callbacks = [*own, *filter(None, callbacks)]
     loggers = [build(node, f"logger.{name}") for name, node in cfg.logger.items() if node]
-    trainer = build(cfg.trainer, "trainer", callbacks=callbacks, logger=loggers, plugins=[WholeCheckpoints()])
+    plugins = [WholeCheckpoints(), *cluster(run.directory)]
+    trainer = build(cfg.trainer, "trainer", callbacks=callbacks, logger=loggers, plugins=plugins)
 
     if is_overridden("training_step", module):  # some methods train nothing
         going_on = last_checkpoint(run.directory, asked=cfg.resume) if run.resumes else None

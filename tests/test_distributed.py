@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -75,16 +76,17 @@ def test_two_processes_adapt_between_domains(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_two_processes_are_stopped_by_sigterm(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGUSR1, 143), (signal.SIGINT, 130)])
+def test_two_processes_are_stopped_by_a_signal(tmp_path: Path, number: int, code: int) -> None:
     """Lightning's handler waits for the other process, which is busy, and the run hung for ever."""
     arguments = ["trainer=cpu", "trainer.devices=2", "trainer.strategy=ddp", "trainer.max_epochs=400", "weights=random"]
     command = [sys.executable, str(ROOT / "train.py"), *arguments, "hydra.run.dir=run", "logger=none"]
     with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
         next(line for line in process.stdout if line.startswith("epoch 2/400"))
-        process.terminate()
+        process.send_signal(number)
         try:
-            assert process.wait(timeout=60) == 143
+            assert process.wait(timeout=60) == code
         finally:
             process.kill()
     assert json.loads((tmp_path / "run" / "metrics.json").read_text())["status"] == "interrupted"

@@ -19,6 +19,7 @@ from labs.drawing.picture_files import as_image, save_png, small
 from labs.drawing.picture_sheets import growth_gif
 from labs.functional.tiles import as_bytes
 from labs.runs.directory import read_facts
+from labs.runs.signals import is_in_a_hurry
 from labs.storage.files import write_text
 
 
@@ -66,8 +67,8 @@ class GrowingPictures(pl.Callback):
 
     @rank_zero_only
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
-        """Save the pictures so far, if there are any."""
-        if self.began:
+        """Save the pictures so far, if there are any and there is time."""
+        if self.began and not is_in_a_hurry(exception):
             method = needed(pl_module, GrowsPictures, by=self)
             self._save(trainer, method, pd.DataFrame({"picture": method.names}))
 

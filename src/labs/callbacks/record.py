@@ -29,6 +29,7 @@ from labs.drawing.curves import curves_gif, curves_png
 from labs.practicals import sheet_of
 from labs.runs.environment import environment
 from labs.runs.life import Run
+from labs.runs.signals import is_in_a_hurry
 from labs.storage.checkpoint_files import read_checkpoint
 
 
@@ -116,9 +117,11 @@ class Record(pl.Callback):
         self.draw()
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
-        """Draw the curves of a run that was interrupted."""
+        """Record that the run was interrupted, before anything is drawn; then draw the curves, if there is time."""
         if not isinstance(exception, Exception):  # a signal
-            self.draw()
+            self.run.interrupt(exception)
+            if not is_in_a_hurry(exception):
+                self.draw()
 
     def on_test_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Mark a run that trains nothing as running."""

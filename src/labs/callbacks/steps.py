@@ -11,6 +11,7 @@ from labs.callbacks.tensorboard import show_picture
 from labs.datamodules.protocols import NotesSteps, needed
 from labs.practicals import sheet_of
 from labs.runs.directory import read_facts
+from labs.runs.signals import is_in_a_hurry
 from labs.storage.files import write_text
 
 
@@ -24,8 +25,8 @@ class Steps(pl.Callback):
 
     @rank_zero_only
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
-        """Save the steps of an interrupted run, if there are any."""
-        if trainer.global_step:
+        """Save the steps of an interrupted run, if there are any and there is time."""
+        if trainer.global_step and not is_in_a_hurry(exception):
             self._save(trainer, pl_module)
 
     def _save(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

@@ -18,6 +18,7 @@ from labs.datamodules.protocols import MakesPictures, PicturePairs, handed_over,
 from labs.drawing.picture_files import as_image, save_png, small
 from labs.drawing.picture_sheets import growth_gif, losses_png, pairs_sheet
 from labs.runs.directory import read_facts
+from labs.runs.signals import is_in_a_hurry
 from labs.storage.files import write_text
 
 
@@ -84,8 +85,8 @@ class StylePictures(pl.Callback):
 
     @rank_zero_only
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
-        """Save the best pictures so far, if the run has started."""
-        if self.rows and self.began:
+        """Save the best pictures so far, if the run has started and there is time."""
+        if self.rows and self.began and not is_in_a_hurry(exception):
             self._save(trainer, pl_module, pd.DataFrame({"picture": handed_over(trainer, PicturePairs, to=self).names}))
 
     def state_dict(self) -> dict[str, Any]:

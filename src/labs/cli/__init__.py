@@ -6,12 +6,14 @@ The type of a value is checked against the constructor that receives it, which h
 
 import functools
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
-from labs.runs.signals import exit_code, stop, stop_signals_go_to
+from labs.runs.requeue import requeue
+from labs.runs.signals import exit_code, first_signal, stop, stop_signals_go_to
 from labs.runs.threads import set_waiting
 
 Result = TypeVar("Result")
@@ -52,6 +54,8 @@ def report_mistakes() -> Iterator[None]:
         with stop_signals_go_to(stop):
             yield
     except (KeyboardInterrupt, SystemExit) as error:
+        if first_signal() == getattr(signal, "SIGUSR1", -1):  # by which SLURM says that the job's time is up
+            requeue()
         code = exit_code(error)
         if code is None:  # a command that has said why it ends
             raise

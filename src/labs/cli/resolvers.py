@@ -9,6 +9,7 @@ from omegaconf import OmegaConf
 from labs.runs.computed import register_arithmetic
 from labs.runs.places import default_folder
 from labs.runs.recipe import THE_CALL, is_part
+from labs.runs.requeue import directory_of_job
 from labs.storage.files import cut
 
 LONGEST = 160  # bytes of the name of a cell's folder
@@ -19,6 +20,7 @@ def register_resolvers() -> None:
     register_arithmetic()
     OmegaConf.register_new_resolver("labs_cell", cell_name, replace=True)
     OmegaConf.register_new_resolver("labs_folder", default_folder, replace=True)
+    OmegaConf.register_new_resolver("labs_run_dir", directory_of_job, replace=True)
     OmegaConf.register_new_resolver("classes_in", classes_in, replace=True, use_cache=True)
 
 

@@ -125,6 +125,12 @@ class Run:
                 self._write_documents()
         self.save()
 
+    def interrupt(self, error: BaseException) -> None:
+        """Record at once that a signal stopped the run: what else it does at its end may be cut short."""
+        if not self._is_refused(True):
+            with suppress(OSError):  # as in the end
+                self._note_end("interrupted", error)
+
     def save(self) -> None:
         """Write `metrics.json`, unless an earlier run's results stand there and this one has none yet."""
         if not self.is_first or (self.state == "begun" and (self.earlier or self.resumes)):
@@ -173,15 +179,11 @@ class Run:
             self.save()
             return
         stopped = isinstance(error, (KeyboardInterrupt, SystemExit))
-        if self.state == "begun" and (not stopped or self.earlier or self.resumes):
+        if self._is_refused(stopped):
             self._take_back()
         else:
-            cause = (error.__context__ or error) if isinstance(error, SystemExit) else error  # Ctrl-C in Lightning
             with suppress(OSError):  # a full disk, a folder that is gone: the error on its way says so
-                self.running()
-                self._enter_state("interrupted" if stopped else "failed")
-                self.facts["error"] = one_line(cause)
-                self.save()
+                self._note_end("interrupted" if stopped else "failed", error)
                 if not stopped:
                     trace = "".join(traceback.format_exception(error))
                     self.write("traceback.txt", f"{self.facts['command']}\n\n{trace}")
@@ -190,6 +192,17 @@ class Run:
                 command += needed_again(self.facts["command"])
                 epochs = self.facts.get("epochs", 0)
                 print(f"\n{self.state} after {epochs} epochs; go on with: {command}", file=sys.stderr)
+
+    def _is_refused(self, stopped: bool) -> bool:
+        """Return whether a run that ends now has not begun: what lay in its directory before is to stand there."""
+        return self.state == "begun" and bool(not stopped or self.earlier or self.resumes)
+
+    def _note_end(self, state: State, error: BaseException) -> None:
+        self.running()
+        self._enter_state(state)
+        cause = (error.__context__ or error) if isinstance(error, SystemExit) else error  # Ctrl-C in Lightning
+        self.facts["error"] = one_line(cause)
+        self.save()
 
     def _write_documents(self) -> None:
         for name, text in self.documents.items():

@@ -12,7 +12,7 @@ from joblib import cpu_count, effective_n_jobs
 
 from labs import LabsError
 from labs.cli.grid.cells import Cell
-from labs.runs.signals import STOPS, Stopped, stop_signals_go_to
+from labs.runs.signals import STOPS, Stopped, code_of, is_first, stop_signals_go_to
 
 THREAD_SETTINGS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
@@ -67,7 +67,7 @@ class SideBySide:
             printed = output.read().decode(errors="replace")
         if code == 0:
             cell.end("done")
-        elif self.received or code - 128 in STOPS or cell.was_interrupted():
+        elif self.received or code in map(code_of, STOPS) or cell.was_interrupted():
             cell.end("interrupted")
         elif code < 0:
             cell.end("interrupted", f"killed by {signal.Signals(-code).name}, by hand or because memory was full")
@@ -83,21 +83,26 @@ class SideBySide:
             Stopped: at the end, if there was one.
         """
 
-        def hand_on(number: int, frame: object) -> None:
-            sign = signal.SIGKILL if self.received else number
-            self.received = self.received or number
-            halt.set()
+        def send(sign: int) -> None:
             for process in self.processes:
                 if process.poll() is None:
                     process.send_signal(sign)
+
+        def kill(code: int) -> None:
+            send(signal.SIGKILL)
+
+        def hand_on(number: int, frame: object) -> None:
+            if is_first(number, kill):
+                # SIGUSR1 asks SLURM for a requeue, which is the grid's affair
+                self.received = number if number == signal.SIGINT else signal.SIGTERM
+                halt.set()
+                send(self.received)
 
         try:
             with stop_signals_go_to(hand_on):
                 yield
         finally:
-            for process in self.processes:
-                if process.poll() is None:  # something else ended the grid: nobody would wait for them
-                    process.send_signal(signal.SIGTERM)
+            send(signal.SIGTERM)  # if something else ended the grid: nobody would wait for them
         if self.received:
             raise Stopped(self.received)
 
