@@ -77,7 +77,7 @@ def test_killed_and_resumed_equals_uninterrupted(train: Callable[..., Path], dat
 
 
 def test_a_run_stopped_in_its_test_is_tested_again(train: Callable[..., Path], tmp_path: Path) -> None:
-    quick = [*RECIPE, "trainer.max_epochs=2"]
+    quick = [*RECIPE, "trainer.max_epochs=2", "trainer.limit_train_batches=1", "trainer.limit_val_batches=1"]
     train(*quick, "hydra.run.dir=whole")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pl.Trainer, "test", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
@@ -88,6 +88,7 @@ def test_a_run_stopped_in_its_test_is_tested_again(train: Callable[..., Path], t
     assert [f["status"] for f in facts] == ["finished", "finished"]
     assert facts[0]["metrics"] == facts[1]["metrics"]
     assert facts[0]["epochs"] == facts[1]["epochs"] == 2
+    assert facts[0]["counts"] == facts[1]["counts"]
 
 
 def test_nobody_goes_on_from_the_checkpoint_of_another_recipe(train: Callable[..., Path], tmp_path: Path) -> None:

@@ -149,7 +149,8 @@ class Record(pl.Callback):
         self.run.facts["metrics"] = {**self.run.facts["metrics"], **results}
         self.run.facts.setdefault("seconds", round(self._seconds(), 2))
         self.run.write("test_log.tsv", tsv([results]))
-        self._note_counts(trainer, "test")
+        trained = ("train", "val") if self.rows else ()  # perhaps before this process began
+        self._note_counts(trainer, *trained, "test")
         # a try-out has too few images to judge the training, and some methods train nothing
         judged = self.predictions if self.rows and TRY_OUT not in self.run.facts["labels"] else []
         pairs = [(label, pred) for _, label, pred, _ in judged]
@@ -224,7 +225,7 @@ class Record(pl.Callback):
         in_part |= {"train"} & set(splits) if trainer.global_step >= trainer.max_steps > -1 else set()
         for name in (name for name in counts if name.partition(" ")[0] in splits):
             self.most[name] = max(self.most.get(name, 0), self.seen[name])
-            if name.partition(" ")[0] in in_part:
+            if name.partition(" ")[0] in in_part and self.most[name]:
                 counts[name] = min(counts[name], self.most[name])
 
     def _seconds(self) -> float:

@@ -1,0 +1,49 @@
+"""The same command gives the same numbers, also after a kill: every method, small, on the CPU, bit for bit.
+
+`benchmarks/survival.py` does the same with twenty kills of each method.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+import pytest
+from project import ROOT
+
+METHODS = sorted(path.stem for path in (ROOT / "conf" / "module").glob("*.yaml"))
+# The others are killed in tests of their own (tests/test_resume.py, tests/modules, tests/callbacks).
+KILLED_HERE = ("attribution", "cdan", "feature_svm", "fooling", "layer_activations", "pseudo_label")
+
+sys.path.insert(0, str(ROOT / "benchmarks"))
+import survival  # noqa: E402
+
+
+@cache
+def words(method: str) -> list[str]:
+    return survival.small_commands([method])[method][1]
+
+
+@pytest.mark.usefixtures("undrawn")
+@pytest.mark.parametrize("method", METHODS)
+def test_the_same_command_gives_the_same_numbers(method: str, train: Callable[..., Path], tmp_path: Path) -> None:
+    for name in ("one", "other"):
+        train(*words(method), f"hydra.run.dir={name}")
+    assert survival.difference(tmp_path / "one", tmp_path / "other") == ""
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("undrawn")
+@pytest.mark.parametrize("method", KILLED_HERE)
+def test_a_killed_run_ends_like_one_that_was_not(method: str, tmp_path: Path) -> None:
+    faults = {"SIGKILL": 2, "SIGTERM": 1}
+    assert survival.broken(method, words(method), faults, tmp_path, seed=1) == {"SIGKILL": (2, []), "SIGTERM": (1, [])}
+
+
+def test_a_difference_is_seen(tmp_path: Path, train: Callable[..., Path]) -> None:
+    for seed in (0, 1):
+        train("debug=batches", "weights=random", "logger=none", f"hydra.run.dir={seed}", f"seed={seed}")
+    found = survival.difference(tmp_path / "0", tmp_path / "1").split(", ")
+    assert {"metrics", "log.tsv", "predictions.csv", "best.ckpt state_dict", "last.ckpt optimizer_states"} <= set(found)
