@@ -91,6 +91,17 @@ def test_a_run_stopped_in_its_test_is_tested_again(train: Callable[..., Path], t
     assert facts[0]["counts"] == facts[1]["counts"]
 
 
+def test_a_method_of_steps_keeps_a_typed_number_of_epochs(train: Callable[..., Path], tmp_path: Path) -> None:
+    """A try-out that was killed in its test took all steps of the experiment when it went on."""
+    words = ["experiment=descent_quartic", "trainer.max_epochs=2", "logger=none", "hydra.run.dir=run"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pl.Trainer, "test", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(SystemExit):
+            train(*words)
+    train(*words)
+    assert last_epoch(tmp_path / "run") == 2
+
+
 def test_nobody_goes_on_from_the_checkpoint_of_another_recipe(train: Callable[..., Path], tmp_path: Path) -> None:
     """A run with other settings in the same directory is stopped after its first epoch, before it has saved."""
     quick = [*RECIPE, "trainer.max_epochs=2"]

@@ -72,17 +72,33 @@ def epochs_left(ends: Sequence[int], every: int, done: int = 0) -> int:
     return sum(-(-(end - start) // every) for start, end in pairwise(starts))
 
 
-def epochs_to_go(ends: Sequence[int], every: int, done: int) -> int:
-    """Return the number of remaining epochs of a resumed run.
+def epochs_in_all(
+    limit: int | None, passed: int, ends: Sequence[int], every: int, done: int, planned: Sequence[int] | None = None
+) -> int:
+    """Return after how many epochs a resumed run ends: when its evaluations are taken, or at a typed limit before that.
+
+    Args:
+        limit: The Trainer's `max_epochs`; one that is too small for a new run was typed, as by a try-out.
+        passed: Epochs of the run so far.
+        ends: Ends of its scales.
+        every: Evaluations per epoch.
+        done: Evaluations already taken.
+        planned: Ends of the scales in a new run, if they differ.
 
     Raises:
         LabsError: If the run has already taken more evaluations than it should have.
+
+    Examples:
+        >>> epochs_in_all(20, 4, [100], 5, done=20), epochs_in_all(4, 4, [100], 5, done=20)
+        (20, 4)
     """
     if ends[-1] < done:
         raise LabsError(
             f"steps={ends[-1]}: the run has already taken {done} steps; type steps={done} or more, or start a new run."
         )
-    return epochs_left(ends, every, done)
+    if limit is not None and limit < epochs_left(planned or ends, every):
+        return limit
+    return passed + epochs_left(ends, every, done)
 
 
 def check_epochs(epochs: int | None, ends: Sequence[int], every: int) -> None:

@@ -24,7 +24,7 @@ from labs import LabsError
 from labs.datamodules.protocols import ShowsImages, handed_over
 from labs.datamodules.read_picture import file_name, numbered
 from labs.functional.ascent import Form, blurred, jitter, jitter_of, penalty, seeded, unit
-from labs.functional.scales import check_epochs, epochs_to_go, share_out
+from labs.functional.scales import check_epochs, epochs_in_all, share_out
 from labs.inspection.asked import asked
 from labs.runs.trained_net import TrainedNet
 
@@ -235,7 +235,8 @@ class ClassVisualization(pl.LightningModule):
         if self.trainer.state.fn != "fit":
             return
         epochs = checkpoint["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"]
-        self.trainer.fit_loop.max_epochs = epochs + epochs_to_go(self.ends, self.every, self.evaluations)
+        limit, done = self.trainer.max_epochs, self.evaluations
+        self.trainer.fit_loop.max_epochs = epochs_in_all(limit, epochs, self.ends, self.every, done)
 
     @property
     def trained(self) -> nn.Parameter:

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from labs import LabsError
 from labs.datamodules.protocols import handed_over
 from labs.functional.quartic import outcome, quartic
-from labs.functional.scales import check_epochs, epochs_to_go, share_out
+from labs.functional.scales import check_epochs, epochs_in_all, share_out
 
 
 class Descent(pl.LightningModule):
@@ -116,4 +116,5 @@ class Descent(pl.LightningModule):
         if self.trainer.state.fn != "fit":
             return
         epochs = checkpoint["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"]
-        self.trainer.fit_loop.max_epochs = epochs + epochs_to_go(self.ends, self.every, self.evaluations)
+        limit, done = self.trainer.max_epochs, self.evaluations
+        self.trainer.fit_loop.max_epochs = epochs_in_all(limit, epochs, self.ends, self.every, done)

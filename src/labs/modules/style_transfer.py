@@ -24,7 +24,7 @@ from labs.datamodules.image_pair import Pairs
 from labs.datamodules.protocols import PicturePairs, handed_over
 from labs.functional.batched_lbfgs import BatchedLBFGS, forget
 from labs.functional.best_so_far import BestSoFar
-from labs.functional.scales import check_epochs, check_scales, enlarged, epochs_left, go_on, resized, share_out
+from labs.functional.scales import check_epochs, check_scales, enlarged, epochs_in_all, go_on, resized, share_out
 from labs.functional.style import keep_luminance_of, luminance, match_colors, total_variation
 from labs.nets.layer_features import LayerFeatures
 from labs.nets.layer_names import is_vgg
@@ -217,7 +217,8 @@ class StyleTransfer(pl.LightningModule):
         """
         self.evaluations, self.first = checkpoint["evaluations"], checkpoint["first"]
         check_scales(checkpoint.get("scales", self.scales), self.scales)
-        self.ends = go_on(checkpoint.get("ends", self.ends), self.ends, self.evaluations)
+        planned = self.ends
+        self.ends = go_on(checkpoint.get("ends", planned), planned, self.evaluations)
         if self.trainer.state.fn != "fit":
             return
         if self.steps < self.evaluations:
@@ -228,7 +229,8 @@ class StyleTransfer(pl.LightningModule):
         if then != now:
             raise LabsError("the run used another optimizer. Type the same optimizer, or start a new run.")
         epochs = checkpoint["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"]
-        self.trainer.fit_loop.max_epochs = epochs + epochs_left(self.ends, self.every, self.evaluations)
+        limit, done = self.trainer.max_epochs, self.evaluations
+        self.trainer.fit_loop.max_epochs = epochs_in_all(limit, epochs, self.ends, self.every, done, planned)
 
     def _begin(self, batch: Pairs, place: int) -> None:
         """Compute the targets of a scale, and enlarge the pictures of the previous scale."""
