@@ -27,6 +27,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[ArchiveServer]:
     monkeypatch.setattr(polite, "BACKOFF_SECONDS", 0.001)
     monkeypatch.delenv("LABS_OFFLINE", raising=False)
     monkeypatch.setenv("no_proxy", "127.0.0.1")
+    monkeypatch.setenv("LABS_ALLOW_PRIVATE", "1")
     with ArchiveServer() as running:
         yield running
 

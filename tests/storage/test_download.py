@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import hashlib
-import io
+import os
 import time
-import urllib.request
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from archive_server import BODY, OTHER, ArchiveServer, archive_of, get, part_of
@@ -12,6 +14,7 @@ from archive_server import BODY, OTHER, ArchiveServer, archive_of, get, part_of
 from labs import LabsError
 from labs.storage import download
 from labs.storage.fetch import fetch
+from labs.storage.web import CHUNK_BYTES
 
 
 class TestDownload:
@@ -124,11 +127,6 @@ class TestDownload:
         assert get(archive_of(url), tmp_path).read_bytes() == BODY
         assert server.requests[1].range == "bytes=1000-"
 
-    def test_redirection_from_https_to_http_is_refused(self) -> None:
-        request = urllib.request.Request("https://example.org/a")
-        with pytest.raises(download.MirrorError, match="from https to http:"):
-            download.StayOnHttps().redirect_request(request, io.BytesIO(), 302, "Found", {}, "http://example.org/a")
-
     @pytest.mark.parametrize(
         "link",
         [
@@ -179,7 +177,7 @@ class TestWrongFile:
         with pytest.raises(LabsError, match="expected 300,000") as caught:
             get(archive_of(url), tmp_path)
         found = int(str(caught.value).split("found ")[1].split(" bytes")[0].replace(",", ""))
-        assert 300_000 < found <= 300_000 + download.CHUNK_BYTES
+        assert 300_000 < found <= 300_000 + CHUNK_BYTES
         assert not part_of(tmp_path).exists()
 
     def test_web_page_is_explained_and_the_next_mirror_used(self, server: ArchiveServer, tmp_path: Path) -> None:
@@ -205,3 +203,99 @@ class TestWrongFile:
         assert str(tmp_path / "data" / "birds.tgz") in message
         assert "300,000 bytes" in message
         assert hashlib.sha256(BODY).hexdigest() in message
+
+
+def plant_link(part: Path, victim: Path) -> None:
+    part.symlink_to(victim)
+
+
+def plant_hard_link(part: Path, victim: Path) -> None:
+    part.hardlink_to(victim)
+
+
+def plant_pipe(part: Path, victim: Path) -> None:
+    os.mkfifo(part)
+
+
+def plant_folder(part: Path, victim: Path) -> None:
+    part.mkdir()
+
+
+class TestHostile:
+    @pytest.mark.parametrize("plant", [plant_link, plant_hard_link, plant_pipe, plant_folder])
+    @pytest.mark.parametrize("held", [b"", b"precious"])
+    def test_a_planted_part_is_not_written_through(
+        self, server: ArchiveServer, tmp_path: Path, plant: Callable[[Path, Path], None], held: bytes
+    ) -> None:
+        victim, folder = tmp_path / "victim", tmp_path / "data"
+        victim.write_bytes(held)
+        folder.mkdir()
+        plant(part_of(folder), victim)
+        with pytest.raises(LabsError, match=r"\.birds\.tgz\.part is a link or not a file.*remove it"):
+            get(archive_of(server.serve("a", BODY)), folder)
+        assert victim.read_bytes() == held
+        assert os.path.lexists(part_of(folder)), "nothing that this run did not write is removed"
+        assert not os.path.lexists(folder / "birds.tgz")
+
+    def test_a_link_to_nowhere_creates_nothing(self, server: ArchiveServer, tmp_path: Path) -> None:
+        part_of(tmp_path).symlink_to(tmp_path / "new")
+        with pytest.raises(LabsError, match="is a link"):
+            get(archive_of(server.serve("a", BODY)), tmp_path)
+        assert not (tmp_path / "new").exists()
+
+    @pytest.mark.parametrize("sized", [True, False])
+    def test_endless_bytes_are_cut(self, server: ArchiveServer, tmp_path: Path, sized: bool) -> None:
+        archive = replace(archive_of(server.serve("a", BODY, endless=True), sized=sized), most=2 * len(BODY))
+        with pytest.raises(LabsError, match=r"expected 300,000" if sized else r"more than 600,000 bytes"):
+            get(archive, tmp_path)
+        assert not part_of(tmp_path).exists()
+
+    def test_a_huge_file_of_unknown_size_is_not_asked_for(self, server: ArchiveServer, tmp_path: Path) -> None:
+        archive = replace(archive_of(server.serve("a", BODY), sized=False), most=1000)
+        with pytest.raises(LabsError, match="300,000 bytes, more than 1,000"):
+            get(archive, tmp_path)
+        assert not part_of(tmp_path).exists()
+
+    @pytest.mark.parametrize("failure", [{"drip": 0.02}, {"endless_head": True}])
+    def test_drips_are_dropped(
+        self, server: ArchiveServer, tmp_path: Path, failure: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(download, "WINDOW_SECONDS", 0.4)
+        begin = time.monotonic()
+        with pytest.raises(LabsError, match=r"fewer than 60,000 bytes in 0\.4 seconds"):
+            get(archive_of(server.serve("a", BODY, **failure)), tmp_path, retries=0)
+        assert time.monotonic() - begin < 5
+
+    def test_a_slow_line_may_take_its_time(
+        self, server: ArchiveServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(download, "WINDOW_SECONDS", 1.0)
+        monkeypatch.setattr(download, "WINDOW_BYTES", 5)
+        slow = archive_of(server.serve("a", BODY[:60], drip=0.03), body=BODY[:60])
+        begin = time.monotonic()
+        assert get(slow, tmp_path, retries=0).read_bytes() == BODY[:60]
+        assert time.monotonic() - begin > 1.5
+
+    @pytest.mark.parametrize("location", ["http://[", "file:///etc/passwd", "ftp://example.org/a"])
+    def test_a_redirection_to_no_address(self, server: ArchiveServer, tmp_path: Path, location: str) -> None:
+        with pytest.raises(LabsError, match=r"not an http\(s\) address"):
+            get(archive_of(server.serve("a", b"", location=location)), tmp_path, retries=0)
+
+    def test_private_addresses_are_refused_unless_allowed(
+        self, server: ArchiveServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.delenv("LABS_ALLOW_PRIVATE")
+        with pytest.raises(LabsError, match=r"a private address \(127\.0\.0\.1: .*LABS_ALLOW_PRIVATE=1"):
+            get(archive_of(server.serve("a", BODY)), tmp_path)
+        assert not server.requests
+        assert fetch(archive_of(server.url("a")), tmp_path, progress=False, allow_private=True).read_bytes() == BODY
+
+    def test_a_redirection_to_a_private_address_is_refused(
+        self, server: ArchiveServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The public address leads to the test's server, too."""
+        monkeypatch.delenv("LABS_ALLOW_PRIVATE")
+        monkeypatch.setattr("labs.storage.web.is_public", lambda address: address == "127.0.0.1")
+        archive = archive_of(server.serve("a", b"", location="http://10.0.0.1/secret"))
+        with pytest.raises(LabsError, match=r"a private address \(10\.0\.0\.1: 10\.0\.0\.1\)"):
+            get(archive, tmp_path)

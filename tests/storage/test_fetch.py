@@ -193,3 +193,32 @@ class TestConditions:
                 assert (first.wait(20), second.wait(20)) == (0, 0)
         assert (tmp_path / "birds.tgz").read_bytes() == BODY
         assert len(server.requests) == 1
+
+
+class TestPlantedRecord:
+    def test_a_link_in_place_of_the_record_is_not_followed(self, server: ArchiveServer, tmp_path: Path) -> None:
+        (tmp_path / "victim").write_text("precious")
+        folder = tmp_path / "data"
+        folder.mkdir()
+        (folder / ".birds.tgz.verified").symlink_to(tmp_path / "victim")
+        get(archive_of(server.serve("a", BODY)), folder)
+        assert (tmp_path / "victim").read_text() == "precious"
+
+    @pytest.mark.parametrize("text", ["[" * 100_000, "null", "[1]", "\0", None])
+    def test_a_record_that_is_none_is_passed_over(
+        self, server: ArchiveServer, tmp_path: Path, text: str | None
+    ) -> None:
+        get(archive_of(server.serve("a", BODY)), tmp_path)
+        record = tmp_path / ".birds.tgz.verified"
+        record.unlink()
+        os.mkfifo(record) if text is None else record.write_text(text)
+        assert get(archive_of(server.url("a")), tmp_path).read_bytes() == BODY
+        assert len(server.requests) == 1
+
+    def test_a_file_changed_with_its_time_kept_is_seen(self, server: ArchiveServer, tmp_path: Path) -> None:
+        target = get(archive_of(server.serve("a", BODY)), tmp_path)
+        before = target.stat()
+        target.write_bytes(OTHER)
+        os.utime(target, ns=(before.st_atime_ns, before.st_mtime_ns))
+        with pytest.raises(LabsError, match="not the expected file"):
+            get(archive_of(server.url("a")), tmp_path)

@@ -103,3 +103,12 @@ def test_json_has_no_bare_words_and_gives_the_numbers_back() -> None:
     read = from_json(to_json(content))
     assert math.isnan(read.pop("loss"))
     assert read == {"of": [math.inf, [-math.inf, 1.5]], "words": ["nan", None, True], "count": 3}
+
+
+def test_a_link_in_place_of_the_temporary_file_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "victim").write_text("precious")
+    (tmp_path / f".a.{os.getpid()}.part").symlink_to(tmp_path / "victim")
+    write_text(tmp_path / "a", "text")
+    assert (tmp_path / "a").read_text() == "text"
+    assert (tmp_path / "victim").read_text() == "precious"
+    assert not (tmp_path / "a").is_symlink()

@@ -27,6 +27,7 @@ class Archive:
     sha256: str = ""  # lowercase hex digits: all 64, or the first 8 or more (torchvision publishes 8)
     size: int | None = None  # in bytes, when known
     md5: str = ""  # instead of `sha256`, where only an MD5 was published
+    most: int = 4_000_000_000  # largest size in bytes, where the size is not known
 
     def __post_init__(self) -> None:
         if not self.name or Path(self.name).name != self.name:
@@ -45,6 +46,11 @@ class Archive:
     def algorithm(self) -> str:
         """Return the name of the digest to check: `sha256` or `md5`."""
         return "sha256" if self.sha256 else "md5"
+
+    @property
+    def limit(self) -> int:
+        """Return the largest size in bytes that a mirror may send."""
+        return self.most if self.size is None else self.size
 
     @property
     def digest(self) -> str:

@@ -1,8 +1,9 @@
 """Find a verified archive on disk, or download it.
 
 A file is used only if its size and digest are the expected ones, wherever it came from. A download is
-written to a hidden `.part` file beside the final name, and resumes from there. A file that the user put in
-place is verified and never changed. The environment variable `LABS_OFFLINE=1` forbids downloads.
+written to a hidden `.part` file beside the final name, and resumes from there. If a link or a pipe has this name,
+nothing is written. A file that the user put in place is verified and never changed. The environment variable
+`LABS_OFFLINE=1` forbids downloads, and `LABS_ALLOW_PRIVATE=1` allows servers with private addresses.
 """
 
 from __future__ import annotations
@@ -20,11 +21,20 @@ from rich.filesize import decimal
 from labs import LabsError
 from labs.storage.archive import Archive, WrongFileError
 from labs.storage.download import download
+from labs.storage.files import identity, read_json, write_text
 
 __all__ = ["Archive", "fetch"]  # callers import both from here
 
 
-def fetch(archive: Archive, folder: Path, *, timeout: float = 30.0, retries: int = 3, progress: bool = True) -> Path:
+def fetch(
+    archive: Archive,
+    folder: Path,
+    *,
+    timeout: float = 30.0,
+    retries: int = 3,
+    progress: bool = True,
+    allow_private: bool = False,
+) -> Path:
     """Return the path of a verified archive in `folder`; download it if it is missing.
 
     Args:
@@ -33,6 +43,7 @@ def fetch(archive: Archive, folder: Path, *, timeout: float = 30.0, retries: int
         timeout: Seconds without any data after which a connection counts as broken.
         retries: Retries per mirror.
         progress: Whether to draw a progress bar on stderr.
+        allow_private: Whether to allow servers with private addresses.
 
     Raises:
         LabsError: If an existing file is not the expected one (it is left unchanged), no mirror serves the
@@ -55,7 +66,9 @@ def fetch(archive: Archive, folder: Path, *, timeout: float = 30.0, retries: int
                 return _accept(target, archive)
             _check_free_space(archive, part)
             try:
-                digest = download(archive, part, timeout=timeout, retries=retries, progress=progress)
+                digest = download(
+                    archive, part, timeout=timeout, retries=retries, progress=progress, allow_private=allow_private
+                )
             except LabsError as error:
                 raise LabsError(f"{error}\n{by_hand}") from error
             if os.path.lexists(target):  # the user put it there during the download
@@ -70,7 +83,7 @@ def fetch(archive: Archive, folder: Path, *, timeout: float = 30.0, retries: int
 def _accept(target: Path, archive: Archive) -> Path:
     """Return the path of an existing file if it is the expected one; never change it."""
     if not target.is_file():
-        raise LabsError(f"{target.absolute()} is a folder or a broken link, not a file: remove it")
+        raise LabsError(f"{target.absolute()} is a folder, a pipe or a broken link, not a file: remove it")
     before = target.stat()  # taken before hashing, so that a file changed meanwhile is hashed again next time
     if _remembered(target, before, archive):
         return target
@@ -93,15 +106,15 @@ def _sidecar(target: Path) -> Path:
 
 def _remember(target: Path, state: os.stat_result, archive: Archive, digest: str) -> None:
     """Record that a file was verified, because hashing a gigabyte at every start would take seconds."""
-    record = {"size": state.st_size, "mtime_ns": state.st_mtime_ns, archive.algorithm: digest}
+    record = {**identity(state), archive.algorithm: digest}
     with suppress(OSError):  # in a read-only folder the file is hashed every time
-        _sidecar(target).write_text(json.dumps(record) + "\n", encoding="utf-8")
+        write_text(_sidecar(target), json.dumps(record) + "\n")  # replaces a link instead of following it
 
 
 def _remembered(target: Path, state: os.stat_result, archive: Archive) -> bool:
     try:
-        record = json.loads(_sidecar(target).read_text(encoding="utf-8"))
-        same_file = (record["size"], record["mtime_ns"]) == (state.st_size, state.st_mtime_ns)
+        record = read_json(_sidecar(target))
+        same_file = identity(state).items() <= record.items()
         same_size = archive.size in (None, record["size"])
         return same_file and same_size and record[archive.algorithm].startswith(archive.digest)
     except (OSError, ValueError, LookupError, TypeError, AttributeError):  # missing, truncated or not ours
@@ -122,7 +135,7 @@ def _check_free_space(archive: Archive, part: Path) -> None:
     """Raise LabsError if the missing bytes of `part` do not fit on the disk."""
     if archive.size is None:
         return
-    needed = archive.size - (part.stat().st_size if part.exists() else 0)
+    needed = archive.size - (part.lstat().st_size if os.path.lexists(part) else 0)
     free = shutil.disk_usage(part.parent).free
     if free < needed:
         raise LabsError(

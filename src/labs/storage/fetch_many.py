@@ -20,10 +20,11 @@ from rich.progress import Progress
 
 from labs import LabsError
 from labs.storage.bars import image_bar
+from labs.storage.failures import FailedError, TroubleError
 from labs.storage.inbox import STAGING, Inbox
 from labs.storage.manifest import NAME, Key, Row, Wanted, line, read_manifest, write_manifest
 from labs.storage.polite import Polite
-from labs.storage.web import FailedError, TroubleError, Web
+from labs.storage.web import Web
 
 __all__ = ["Outcome", "Wanted", "fetch_many"]  # callers import all of them from here
 

@@ -1,16 +1,16 @@
 """Write files atomically (to a temporary file that is then moved into place), and read files without trusting them."""
 
+import errno
 import json
 import math
 import os
 import re
-import shutil
-import tempfile
+import stat
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import chain, count
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 from unicodedata import category
 
 from filelock import FileLock
@@ -27,11 +27,13 @@ def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; move the file written there to `path` if the block succeeds.
 
     Both are in the same folder, so that the move is atomic on any disk. If the process is killed or the disk is full,
-    the earlier file stays unchanged.
+    the earlier file stays unchanged. The temporary file is new: a link that somebody put in its place is not followed.
     """
     path = path.absolute()
     staged = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
+        staged.unlink(missing_ok=True)
+        staged.open("xb").close()
         yield staged
         with staged.open("rb+") as file:
             os.fsync(file.fileno())
@@ -45,16 +47,37 @@ def replacing(path: Path) -> Iterator[Path]:
         staged.unlink(missing_ok=True)
 
 
-@contextmanager
-def whole_folder(root: Path) -> Iterator[Path]:
-    """Yield a temporary folder to fill; rename it to `root` if the block succeeds, and remove it otherwise."""
-    partial = Path(tempfile.mkdtemp(prefix=f".{root.name}-", dir=root.parent))
+def identity(state: os.stat_result) -> dict[str, int]:
+    """Return what changes whenever a file is changed, even if somebody sets its time back: nobody can set `ctime`."""
+    return {
+        "size": state.st_size,
+        "mtime_ns": state.st_mtime_ns,
+        "ctime_ns": state.st_ctime_ns,
+        "inode": state.st_ino,
+    }
+
+
+def own_file(path: Path) -> IO[bytes]:
+    """Open a file for reading and writing at its beginning; create it if it is missing.
+
+    Raises:
+        LabsError: The name is taken by a link, a pipe, a device or a folder: writing would change something else.
+    """
+    flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+    refused = LabsError(f"{path.absolute()} is a link or not a file, so that nothing is written to it; remove it.")
+    if path.is_symlink():
+        raise refused
     try:
-        yield partial
-        partial.chmod(0o755)  # mkdtemp makes the folder private
-        partial.rename(root)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        opened = os.open(path, flags | getattr(os, "O_BINARY", 0), 0o666)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.EISDIR, errno.ENXIO):
+            raise refused from error
+        raise
+    status = os.fstat(opened)
+    if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
+        os.close(opened)
+        raise refused
+    return os.fdopen(opened, "r+b")
 
 
 def written_once(root: Path, write: Callable[[Path], object]) -> Path:

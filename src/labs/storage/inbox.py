@@ -7,8 +7,9 @@ from contextlib import closing
 from pathlib import Path
 
 from labs.storage.archive import digest_of
+from labs.storage.failures import RefusedError
 from labs.storage.manifest import Row, Wanted
-from labs.storage.web import RefusedError, Web
+from labs.storage.web import Web
 
 STAGING = ".parts"  # subfolder for files that are not complete yet
 CHECKS = 2  # files checked at the same time: a decoded image can be large

@@ -11,7 +11,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-from labs.storage.web import DeadHostError, FailedError, RefusedError, TroubleError, Web, split
+from labs.storage.addresses import split
+from labs.storage.failures import DeadHostError, FailedError, RefusedError, TroubleError
+from labs.storage.web import Web
 
 PER_HOST = 4  # threads per host
 HOST_FAILURES = 5  # consecutive failures after which a host is given up

@@ -1,60 +1,40 @@
 """Download files from web servers, within limits and never from private addresses.
 
 A host name is resolved once, and connections go to the addresses found then, so that a name cannot lead to a private
-address later. Redirects follow the same rules. Proxies are not used, because they would resolve names again.
+address later. Redirects follow the same rules. A proxy resolves names itself. It is used only for files whose digest is
+known, and only where the environment names one.
 """
 
 from __future__ import annotations
 
 import email.utils
 import http.client
-import ipaddress
 import socket
 import ssl
 import threading
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager, suppress
-from urllib.parse import SplitResult, quote, urljoin, urlsplit
+from dataclasses import dataclass
+from urllib.parse import SplitResult, quote, urljoin
+
+from labs.storage.addresses import Proxy, is_public, proxy_for, resolve, split
+from labs.storage.failures import DeadHostError, RefusedError, TroubleError
 
 CHUNK_BYTES = 1 << 16
 REDIRECTS = 5
 USER_AGENT = "labs (images for course practicals)"
 ADDRESSES = 2  # IP addresses to try per host
-_WRAPPING = tuple(map(ipaddress.IPv6Network, ("::/96", "64:ff9b::/96")))  # their last 32 bits are an IPv4 address
+Check = Callable[[http.client.HTTPResponse], None]  # raises a FailedError if the answer is not wanted
 _SAFE = "/%:=&?~#+!$,;'@()*[]"  # not to be quoted; an address in a list may contain spaces and any letters
 
 
-class FailedError(Exception):
-    """A download failed. The text is the same for each kind of failure, with details in parentheses."""
+@dataclass
+class _Deadline:
+    at: float  # on the monotonic clock
 
-
-class RefusedError(FailedError):
-    """The failure is permanent.
-
-    Attributes:
-        by_host: Whether the host refused; otherwise it was not asked.
-    """
-
-    def __init__(self, why: str, *, by_host: bool = True) -> None:
-        super().__init__(why)
-        self.by_host = by_host
-
-
-class TroubleError(FailedError):
-    """The failure may be temporary.
-
-    Attributes:
-        wait: Seconds that the host asks to wait, if any.
-    """
-
-    def __init__(self, why: str, wait: float | None = None) -> None:
-        super().__init__(why)
-        self.wait = wait
-
-
-class DeadHostError(TroubleError):
-    """The host cannot be found, so that all its files fail."""
+    def passed(self) -> bool:
+        return time.monotonic() > self.at
 
 
 class Web:
@@ -65,28 +45,45 @@ class Web:
         seconds_each: Maximum duration of a download, in seconds.
         most_bytes: Maximum size of a file.
         allow_private: Whether to allow private addresses.
+        renewing_bytes: Bytes after which `seconds_each` begins anew, so that a large file may take any time but not
+            come in drips. None: never.
+        proxies: Whether to use the proxies of the environment (`https_proxy`, `http_proxy`, `no_proxy`).
     """
 
-    def __init__(self, *, timeout: float, seconds_each: float, most_bytes: int, allow_private: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        timeout: float,
+        seconds_each: float,
+        most_bytes: int,
+        allow_private: bool = False,
+        renewing_bytes: int | None = None,
+        proxies: bool = False,
+    ) -> None:
         self.timeout, self.seconds_each, self.most_bytes = timeout, seconds_each, most_bytes
-        self.allow_private = allow_private
+        self.allow_private, self.renewing_bytes, self.proxies = allow_private, renewing_bytes, proxies
         self.stopped = threading.Event()  # set by the caller to stop all downloads
         self._resolved: dict[tuple[str, int], list[str] | str] = {}  # addresses, or why there are none
         self._resolving: dict[tuple[str, int], threading.Lock] = {}
-        self._open: dict[socket.socket, float] = {}  # deadline of each connection
+        self._open: dict[socket.socket, _Deadline] = {}
         self._tls = ssl.create_default_context()
 
-    def get(self, url: str) -> Generator[bytes, None, None]:
+    def get(self, url: str, *, start: int = 0, check: Check | None = None) -> Generator[bytes, None, None]:
         """Yield the bytes of a file as they arrive.
+
+        Args:
+            url: Address of the file.
+            start: First byte to ask for; the host may send the whole file nevertheless.
+            check: Looks at the answer before its bytes, and raises a FailedError if they are not wanted.
 
         Raises:
             RefusedError: The address has no file, or must not be requested.
             TroubleError: The network or the host failed.
         """
-        until = time.monotonic() + self.seconds_each
+        until = _Deadline(time.monotonic() + self.seconds_each)
         for redirects in range(REDIRECTS + 1):
             try:
-                location = yield from self._ask(url, until)
+                location = yield from self._ask(url, until, start, check or check_status)
             except DeadHostError as error:
                 if redirects:
                     raise RefusedError(f"a redirect to a host that has no address ({url})") from error
@@ -102,35 +99,59 @@ class Web:
             url = target
         raise RefusedError(f"more than {REDIRECTS} redirects")
 
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        """Call `cut_late` regularly, from another thread, during the block."""
+        done = threading.Event()
+
+        def watch() -> None:
+            while not done.wait(0.1):
+                self.cut_late()
+
+        thread = threading.Thread(target=watch, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            done.set()
+            thread.join()
+
     def cut_late(self) -> None:
         """Close the connections past their deadline; close all of them once `stopped` is set."""
         for connected, until in self._open.copy().items():
-            if self.stopped.is_set() or time.monotonic() > until:
+            if self.stopped.is_set() or until.passed():
                 with suppress(OSError):
                     socket.socket.shutdown(connected, socket.SHUT_RDWR)  # TLS would send a closing message first
 
-    def _ask(self, url: str, until: float) -> Generator[bytes, None, str | None]:
+    def _ask(self, url: str, until: _Deadline, start: int, check: Check) -> Generator[bytes, None, str | None]:
         """Send one request: yield the bytes of the file, or return where the address redirects to."""
         parts = split(url)
         try:
             with self._connected(parts, until) as connection:
                 path = quote(parts.path or "/", _SAFE) + (f"?{quote(parts.query, _SAFE)}" if parts.query else "")
-                connection.request("GET", path, headers={"User-Agent": USER_AGENT, "Connection": "close"})
+                headers = {"User-Agent": USER_AGENT, "Connection": "close"}
+                headers |= {"Range": f"bytes={start}-"} if start else {}
+                proxy = self._proxy(parts)
+                if proxy and parts.scheme == "http":
+                    path, headers = f"http://{parts.netloc}{path}", headers | proxy.headers
+                connection.request("GET", path, headers=headers)
                 with closing(connection.getresponse()) as response:
                     location = response.headers.get("Location")
                     if response.status in (301, 302, 303, 307, 308) and location:
                         return location.encode("latin-1").decode("utf-8", "replace")  # as browsers read it
-                    _check_status(response)
+                    check(response)
                     yield from self._body(response, until)
         except (OSError, ValueError, http.client.HTTPException) as error:  # ValueError: TLS that was closed
-            if time.monotonic() > until:
-                raise TroubleError(f"not complete after {self.seconds_each:g} seconds") from error
+            if until.passed():
+                least = self.renewing_bytes
+                slow = "not complete after" if least is None else f"fewer than {least:,} bytes in"
+                raise TroubleError(f"{slow} {self.seconds_each:g} seconds") from error
             reason = "timed out" if isinstance(error, TimeoutError) else str(error) or type(error).__name__
             raise TroubleError(f"no answer, or an incomplete one ({' '.join(reason.split())[:120]})") from error
         return None
 
-    def _body(self, response: http.client.HTTPResponse, until: float) -> Iterator[bytes]:
-        length, done = response.length, 0
+    def _body(self, response: http.client.HTTPResponse, until: _Deadline) -> Iterator[bytes]:
+        length, done, renewed = response.length, 0, 0
         if length is not None and length > self.most_bytes:
             raise RefusedError(f"more than {self.most_bytes:,} bytes ({length:,})")
         while chunk := response.read1(CHUNK_BYTES):
@@ -138,25 +159,30 @@ class Web:
             if done > self.most_bytes:
                 raise TroubleError(f"more than {self.most_bytes:,} bytes")
             yield chunk
+            if self.renewing_bytes is not None and done >= renewed + self.renewing_bytes and not until.passed():
+                renewed, until.at = done, time.monotonic() + self.seconds_each
         if length is not None and done < length:  # http.client reports no error if the connection ends early
             raise OSError(f"broke off after {done:,} of {length:,} bytes")
-        if time.monotonic() > until or self.stopped.is_set():  # it may have ended because it was closed
+        if until.passed() or self.stopped.is_set():  # it may have ended because it was closed
             raise TimeoutError
 
     @contextmanager
-    def _connected(self, parts: SplitResult, until: float) -> Iterator[http.client.HTTPConnection]:
+    def _connected(self, parts: SplitResult, until: _Deadline) -> Iterator[http.client.HTTPConnection]:
         """Connect to the resolved addresses of a host, and to no others."""
         host, port = str(parts.hostname), parts.port or (443 if parts.scheme == "https" else 80)
-        addresses = self._addresses(host, port)
+        proxy = self._proxy(parts)
+        addresses = [proxy.host] if proxy else self._addresses(host, port)
         for number, address in enumerate(addresses, start=1):
             try:
-                connected = socket.create_connection((address, port), self.timeout)
+                connected = socket.create_connection((address, proxy.port if proxy else port), self.timeout)
                 break
             except OSError:
                 if number == len(addresses):
                     raise
         with connected:
             if parts.scheme == "https":
+                if proxy:
+                    self._tunnel(connected, proxy, f"[{host}]:{port}" if ":" in host else f"{host}:{port}", until)
                 name = host.encode("idna").decode()
                 connected = self._tls.wrap_socket(connected, server_hostname=name, do_handshake_on_connect=False)
             self._open[connected] = until
@@ -170,12 +196,37 @@ class Web:
             finally:
                 del self._open[connected]
 
+    def _proxy(self, parts: SplitResult) -> Proxy | None:
+        """Return the proxy for an address; with one, only addresses that are typed as numbers can be checked here."""
+        proxy = proxy_for(parts) if self.proxies else None
+        if proxy and not self.allow_private:
+            host = str(parts.hostname)
+            with suppress(ValueError):  # a name
+                if not is_public(host):
+                    raise RefusedError(f"a private address ({host})", by_host=False)
+            if host.rpartition(".")[2] == "localhost":
+                raise RefusedError(f"a private address ({host})", by_host=False)
+        return proxy
+
+    def _tunnel(self, connected: socket.socket, proxy: Proxy, place: str, until: _Deadline) -> None:
+        """Ask a proxy to pass on what follows, which is encrypted."""
+        self._open[connected] = until
+        try:
+            lines = [f"CONNECT {place} HTTP/1.1", f"Host: {place}", *(f"{k}: {v}" for k, v in proxy.headers.items())]
+            connected.sendall("".join(f"{line}\r\n" for line in [*lines, ""]).encode("ascii"))
+            with closing(http.client.HTTPResponse(connected, method="CONNECT")) as answer:
+                answer.begin()
+                if answer.status != 200:
+                    raise TroubleError(f"the proxy {proxy.host}:{proxy.port} answers {answer.status} {answer.reason}")
+        finally:
+            del self._open[connected]
+
     def _addresses(self, host: str, port: int) -> list[str]:
         """Return the IP addresses of a host, which is resolved only once."""
         key = host, port
         with self._resolving.setdefault(key, threading.Lock()):
             if key not in self._resolved:
-                self._resolved[key] = _resolve(host, port)
+                self._resolved[key] = resolve(host, port)
         found = self._resolved[key]
         if isinstance(found, str):
             raise DeadHostError(found)
@@ -185,50 +236,7 @@ class Web:
         return public[:ADDRESSES]
 
 
-def split(url: str) -> SplitResult:
-    """Split an http(s) address into its parts.
-
-    Raises:
-        RefusedError: It is not an http(s) address.
-    """
-    try:
-        parts = urlsplit(url.strip())
-        _ = parts.port  # raises ValueError if it is not a number
-    except ValueError as error:
-        raise RefusedError(f"not an http(s) address ({error})", by_host=False) from error
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise RefusedError("not an http(s) address", by_host=False)
-    return parts
-
-
-def is_public(address: str) -> bool:
-    """Return whether an IP address is public, also if it is an IPv6 address that wraps an IPv4 address.
-
-    Examples:
-        >>> [is_public(a) for a in ("8.8.8.8", "10.0.0.1", "169.254.169.254", "::ffff:127.0.0.1", "64:ff9b::a00:1")]
-        [True, False, False, False, False]
-        >>> is_public("::127.0.0.1"), is_public("::1"), is_public("2606:4700::1")
-        (False, False, True)
-    """
-    ip = ipaddress.ip_address(address.partition("%")[0])
-    if isinstance(ip, ipaddress.IPv6Address):
-        wrapped = ip.ipv4_mapped or ip.sixtofour
-        if any(ip in network for network in _WRAPPING):
-            wrapped = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
-        ip = wrapped or ip
-    return ip.is_global and not ip.is_multicast
-
-
-def _resolve(host: str, port: int) -> list[str] | str:
-    """Return the IP addresses of a host, or why it has none."""
-    try:
-        rows = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError) as error:
-        return f"its host has no address ({getattr(error, 'strerror', None) or error})"
-    return list(dict.fromkeys(str(row[4][0]) for row in rows))
-
-
-def _check_status(response: http.client.HTTPResponse) -> None:
+def check_status(response: http.client.HTTPResponse) -> None:
     """Raise an error unless the response contains the file."""
     if response.status == 200:
         return

@@ -4,9 +4,6 @@ It is used without a network. Every picture is a function of (seed, group, speci
 files of the real 2010 archive (AppleDouble files, a grayscale picture) are included, because readers must handle them.
 """
 
-import os
-import shutil
-import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +12,7 @@ from rich.progress import Progress
 from labs import LabsError
 from labs.datamodules.embedded.bird_drawing import draw_bird
 from labs.datamodules.embedded.bird_species import GROUPS, SPECIES_PER_GROUP, Species, species
+from labs.storage.whole_folder import whole_folder
 
 __all__ = ["BIRDS_VERSION", "Species", "draw_bird", "expected_count", "species", "write_cub200"]
 
@@ -62,9 +60,7 @@ def write_cub200(
     """
     root = Path(root)
     _check(root, edition, group, num_classes, images_per_class)
-    root.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(prefix=f".{root.name}-", dir=root.parent))
-    try:
+    with whole_folder(root) as partial:
         images = partial / "images" if edition == "2010" else partial / "CUB_200_2011" / "images"
         with Progress(disable=not progress) as bar:
             task = bar.add_task("Drawing birds", total=expected_count(num_classes, images_per_class))
@@ -80,12 +76,8 @@ def write_cub200(
             _write_strays(partial)
         else:
             _write_lists_2011(partial, seed)
-        partial.chmod(0o755)  # mkdtemp makes the folder private
         if root.exists():
             root.rmdir()
-        os.replace(partial, root)  # noqa: PTH105 - the only atomic call
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
 
 
 def _check(root: Path, edition: str, group: str, num_classes: int, images_per_class: int) -> None:

@@ -15,8 +15,8 @@ from labs.datamodules.embedded.face_drawing import draw_face
 from labs.datamodules.embedded.face_people import Person, person
 from labs.datamodules.facescrub_lists import COLUMNS, Face
 from labs.storage.bars import image_bar
-from labs.storage.files import whole_folder
 from labs.storage.manifest import Row, Wanted, write_manifest
+from labs.storage.whole_folder import whole_folder
 
 FACES_VERSION = 1  # raised whenever the images or the layout change
 LOST = ("404 Not Found", "404 Not Found", "wrong SHA-256", "no such host", "an HTML page")  # per person

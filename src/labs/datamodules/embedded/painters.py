@@ -15,7 +15,7 @@ from labs.datamodules.embedded.brush_strokes import Brush, paint_over
 from labs.datamodules.embedded.painting_scenes import SCENES, draw_scene
 from labs.datamodules.embedded.painting_shapes import Color, mixed
 from labs.storage.bars import image_bar
-from labs.storage.files import whole_folder
+from labs.storage.whole_folder import whole_folder
 
 PAINTERS_VERSION = 1  # raised whenever the pictures or the layout change; part of the folder's name
 SIDE = 100  # height and width in pixels, padded to a square

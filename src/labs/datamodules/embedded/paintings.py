@@ -14,8 +14,8 @@ from labs.datamodules.embedded.other_hands import OTHER_HANDS
 from labs.datamodules.embedded.painting_hands import HANDS, HANDS_VERSION, paint
 from labs.datamodules.embedded.painting_motifs import MOTIFS, MOTIFS_VERSION
 from labs.storage.bars import image_bar
-from labs.storage.files import whole_folder
 from labs.storage.manifest import Row, Wanted, write_manifest
+from labs.storage.whole_folder import whole_folder
 
 PAINTINGS_VERSION = f"{HANDS_VERSION}.{MOTIFS_VERSION}"
 TEST_SHARE = 0.3  # of each class

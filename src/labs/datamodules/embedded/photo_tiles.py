@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from labs.datamodules.embedded.photographs import PHOTOGRAPHS
-from labs.storage.files import whole_folder
+from labs.storage.whole_folder import whole_folder
 
 TILES_VERSION = 1  # raised whenever the images change
 LEFT_OUT = ("hubble", "retina", "rocket")  # mostly dark: their tiles look alike
