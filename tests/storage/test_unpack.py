@@ -1,6 +1,12 @@
 from __future__ import annotations
 
+import gzip
 import io
+import lzma
+import os
+import signal
+import subprocess
+import sys
 import tarfile
 import zipfile
 from collections.abc import Callable
@@ -11,6 +17,7 @@ import pytest
 from archive_server import BODY, names_in
 
 from labs import LabsError
+from labs.storage import unpack as unpacking
 from labs.storage.unpack import unpack
 
 FILES = {"birds/images/one.jpg": BODY, "birds/lists/train.txt": b"one.jpg\n", "birds/empty": b""}
@@ -202,3 +209,108 @@ class TestUnpack:
         with pytest.raises(expected):
             unpack(archive, tmp_path / "out")
         assert names_in(tmp_path) == ["a"]
+
+
+def tar_bomb(path: Path) -> None:
+    with tarfile.open(path, "w:gz") as tar:
+        info = tarfile.TarInfo("zeros")
+        info.size = 3_000_000
+        tar.addfile(info, io.BytesIO(bytes(info.size)))
+
+
+def zip_bomb(path: Path) -> None:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for number in range(3):
+            archive.writestr(str(number), bytes(1_000_000))
+
+
+def bomb_behind_the_end(path: Path) -> None:
+    make_tar(path, "w")
+    path.write_bytes(gzip.compress(path.read_bytes() + bytes(3_000_000)))
+
+
+def long_header(path: Path) -> None:
+    """A comment of 3 MB, which tarfile would read into memory."""
+    with tarfile.open(path, "w:xz", format=tarfile.PAX_FORMAT, pax_headers={"comment": "x" * 3_000_000}) as tar:
+        tar.addfile(tarfile.TarInfo("a"))
+
+
+def member_beyond_the_end(path: Path) -> None:
+    """A header that announces a terabyte."""
+    info = tarfile.TarInfo("huge")
+    info.size = 10**12
+    path.write_bytes(lzma.compress(info.tobuf(tarfile.GNU_FORMAT)))
+
+
+def sparse(path: Path) -> None:
+    """A file of a terabyte in ten kilobytes, as GNU tar and its PAX successor write it."""
+    headers = {"GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.name": "hole"}
+    with tarfile.open(path, "w", format=tarfile.PAX_FORMAT) as tar:
+        info = tarfile.TarInfo("GNUSparseFile.0/hole")
+        info.pax_headers = {**headers, "GNU.sparse.realsize": str(10**12)}
+        body = f"1\n{10**12}\n0\n".encode().ljust(512, b"\0")
+        info.size = len(body)
+        tar.addfile(info, io.BytesIO(body))
+
+
+def many_members(path: Path) -> None:
+    with tarfile.open(path, "w") as tar:
+        for number in range(12):
+            tar.addfile(tarfile.TarInfo(str(number)))
+
+
+class TestExplosions:
+    @pytest.mark.parametrize(
+        ("make", "why"),
+        [
+            (tar_bomb, r"more than 1\.0 MB .*too much for an archive of its size"),
+            (zip_bomb, r"more than 1\.0 MB \('1'\), too much for an archive of its size"),
+            (bomb_behind_the_end, r"more than 1\.0 MB behind its end"),
+            (long_header, r"a header of more than 1\.0 MB"),
+            (member_beyond_the_end, r"more than 1\.0 MB \('huge'\)"),
+            (sparse, "'hole' is a sparse file"),
+            (many_members, "more than 10 members"),
+        ],
+    )
+    def test_an_archive_that_explodes_is_refused(
+        self, tmp_path: Path, make: Callable[[Path], None], why: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for name, value in {"LEAST_BYTES": 1_000_000, "MOST_RATIO": 1, "MOST_MEMBERS": 10}.items():
+            monkeypatch.setattr(unpacking, name, value)
+        make(tmp_path / "a")
+        with pytest.raises(LabsError, match=f"a is not safe to unpack: {why}"):
+            unpack(tmp_path / "a", tmp_path / "out")
+        assert names_in(tmp_path) == ["a"]
+
+    def test_a_hard_link_to_a_missing_member_is_one_line(self, tmp_path: Path) -> None:
+        archive = make_tar(tmp_path / "a", extra=tar_member("birds/link", tarfile.LNKTYPE, "missing"))
+        with pytest.raises(LabsError, match=r"a is not a valid tar or zip \(.*'missing' not found.*\): delete it"):
+            unpack(archive, tmp_path / "out")
+        assert names_in(tmp_path) == ["a"]
+
+    def test_what_fits_no_disk_is_not_begun(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        usage = unpacking.shutil.disk_usage(tmp_path)
+        monkeypatch.setattr(unpacking.shutil, "disk_usage", lambda _: usage._replace(free=1000))
+        with pytest.raises(LabsError, match=r"cannot unpack .*more than the 1\.0 kB that are free; make room"):
+            unpack(make_tar(tmp_path / "a"), tmp_path / "out")
+        assert names_in(tmp_path) == ["a"]
+
+
+PROGRAM = """
+import os, signal, sys, tarfile; from pathlib import Path; from labs.storage.unpack import unpack
+tarfile.TarFile.extract = lambda *a, **o: os.kill(os.getpid(), signal.SIGKILL)
+unpack(Path(sys.argv[1]), Path(sys.argv[2]))
+"""
+
+
+def test_what_a_killed_process_left_is_removed_and_what_a_living_one_fills_is_not(tmp_path: Path) -> None:
+    archive = make_tar(tmp_path / "a")
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-P", "-c", PROGRAM, str(archive), str(tmp_path / "out")]
+    assert subprocess.run(command, env=environment, check=False).returncode == -signal.SIGKILL
+    assert len(names_in(tmp_path)) == 2
+    with unpacking.whole_folder(tmp_path / "out") as living:
+        unpack(archive, tmp_path / "out")
+        assert names_in(tmp_path) == sorted(["a", "out", living.name])
+        (tmp_path / "out").rename(tmp_path / "other")
+    assert names_in(tmp_path) == ["a", "other", "out"]
