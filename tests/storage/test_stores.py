@@ -18,6 +18,7 @@ import pytest
 
 from labs import LabsError
 from labs.storage import stores
+from labs.storage.files import identity
 from labs.storage.stores import NoRoomError, Stored, content, digest, forget, stored, stored_or_held
 
 ROWS, SHAPE = 7, (7, 3, 4)
@@ -143,6 +144,17 @@ def touch(file: Path) -> None:
     os.utime(file, ns=(status.st_atime_ns, status.st_mtime_ns + 1_000_000))
 
 
+def with_its_time_kept(file: Path) -> None:
+    status = file.stat()
+    flip_a_bit(file)
+    os.utime(file, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+def pipe(file: Path) -> None:
+    file.unlink()
+    os.mkfifo(file)
+
+
 def rewrite(**changes: Any) -> Callable[[Path], object]:
     """Change facts; None takes one out."""
 
@@ -155,6 +167,8 @@ def rewrite(**changes: Any) -> Callable[[Path], object]:
 
 DAMAGES: dict[str, Callable[[Path], object]] = {
     "one bit": flip_a_bit,
+    "one bit, its time kept": with_its_time_kept,
+    "a pipe": pipe,
     "cut by a byte": lambda file: os.truncate(file, file.stat().st_size - 1),
     "cut in half": lambda file: os.truncate(file, file.stat().st_size // 2),
     "cut in its header": lambda file: os.truncate(file, 20),
@@ -174,6 +188,10 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
     "facts of another shape": rewrite(shape=[ROWS, 4, 3]),
     "facts without a shape": rewrite(shape=None),
     "facts without a stamp": rewrite(stamp=None),
+    "facts a pipe": lambda file: pipe(file.with_suffix(".json")),
+    "facts nested deeply": lambda file: file.with_suffix(".json").write_text("[" * 100_000),
+    "facts with a forged digest": rewrite(digest="0" * 32),
+    "facts with another word": rewrite(who="you"),
     "facts of another digest": rewrite(digest="0" * 32, stamp=[1, 2]),
 }
 
@@ -190,6 +208,23 @@ class TestDamage:
         again = stored(file, SHAPE, np.float32, never)
         assert np.array_equal(again.array, filling.values)
         assert content(again.array) == digest(filling.values)
+
+    def test_a_line_says_that_a_changed_store_is_computed_again(
+        self, file: Path, filling: Filling, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        filling.into(file)
+        assert capsys.readouterr().err == ""
+        with_its_time_kept(file)
+        filling.into(file)
+        assert capsys.readouterr().err == f"{file} is damaged or was changed; it is computed again.\n"
+
+    def test_facts_of_an_earlier_version_are_kept_if_their_digest_is_right(self, file: Path, filling: Filling) -> None:
+        filling.into(file)
+        rewrite(seal=None, stamp=notes_of(file)["stamp"][:2])(file)
+        assert np.array_equal(stored(file, SHAPE, np.float32, never).array, filling.values)
+        assert {"seal", "who"} <= set(notes_of(file))
+        rewrite(seal=None, digest="0" * 32)(file)
+        assert filling.into(file).built
 
     @pytest.mark.parametrize("move", ["touched", "copied"])
     def test_the_same_bytes_of_another_time_are_compared_once_and_kept(
@@ -210,7 +245,7 @@ class TestDamage:
         for _ in range(3):
             found = stored(file, SHAPE, np.float32, never)
             assert np.array_equal(found.array, filling.values)
-            assert notes_of(file)["stamp"] == [file.stat().st_size, file.stat().st_mtime_ns]
+            assert notes_of(file)["stamp"] == list(identity(file.stat()).values())
             assert {"who": "me", "seconds": 0.5}.items() <= found.facts.items()
         assert read == [ROWS]
         assert left_in(file.parent) == {"values.npy", "values.json"}

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext, suppress
@@ -72,10 +71,7 @@ def stored_features(
 
     if not file.exists():
         make_room(folder, count * torch.Size(shape).numel() * dtype.itemsize, budget)
-    found = stored(file, (count, *shape), _as_numpy(torch.zeros(1, dtype=dtype)).dtype, fill)
-    with suppress(OSError):  # a read-only folder, or a store that was just deleted to make room
-        os.utime(file.with_suffix(".json"))  # read just now
-    return found
+    return stored(file, (count, *shape), _as_numpy(torch.zeros(1, dtype=dtype)).dtype, fill)
 
 
 def part_key(part: nn.Module) -> str:

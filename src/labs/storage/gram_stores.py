@@ -1,9 +1,7 @@
 """Inner products of features: computed once, kept beside the features, and reused by later runs."""
 
 import hashlib
-import os
 import time
-from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +37,4 @@ def stored_gram(features: np.ndarray, folder: Path, budget: int) -> tuple[np.nda
         found = stored(file, (len(features), len(features)), np.float64, fill)
     except NoRoomError:
         return gram_matrix(features), time.perf_counter() - start
-    with suppress(OSError):  # a read-only folder
-        os.utime(file.with_suffix(".json"))  # read just now
     return found.array, float(found.facts["seconds"])

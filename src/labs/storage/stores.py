@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import shutil
+import sys
 import warnings
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -15,7 +16,8 @@ import numpy as np
 from filelock import FileLock
 
 from labs import LabsError
-from labs.storage.files import write_text
+from labs.storage.files import check_file, identity, write_text
+from labs.storage.seals import SEAL, read_facts, sealed, unbroken
 
 
 class Stored(NamedTuple):
@@ -37,8 +39,9 @@ def stored(file: Path, shape: tuple[int, ...], dtype: np.dtype[Any] | type, fill
     """Open the array in `file`; write it first if it is missing, truncated or altered.
 
     Space is reserved before anything is computed, and the file gets its name when it is complete. Processes that need
-    the same store wait for the first. The digest is checked whenever the size or the time of the file differs from the
-    recorded one.
+    the same store wait for the first. The digest is checked whenever the size, a time or the place of the file on the
+    disk differs from the recorded one: whatever changes a byte also changes its `ctime`, which nobody can set back. The
+    facts have a checksum of their own (`labs.storage.seals`). A line says that a damaged store is computed again.
 
     Args:
         file: path that ends in `.npy`; the facts are in the `.json` file beside it.
@@ -52,6 +55,8 @@ def stored(file: Path, shape: tuple[int, ...], dtype: np.dtype[Any] | type, fill
     """
     opened = _open(file, shape, np.dtype(dtype))
     if opened is not None:
+        with suppress(OSError):  # a read-only folder, or a store that was just deleted to make room
+            os.utime(file.with_suffix(".json"))  # read just now
         return opened
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -62,6 +67,8 @@ def stored(file: Path, shape: tuple[int, ...], dtype: np.dtype[Any] | type, fill
         opened = _open(file, shape, np.dtype(dtype))
         if opened is not None:
             return opened
+        if os.path.lexists(file) and os.path.lexists(file.with_suffix(".json")):
+            print(f"{file} is damaged or was changed; it is computed again.", file=sys.stderr, flush=True)
         _write(file, shape, np.dtype(dtype), fill)
         opened = _open(file, shape, np.dtype(dtype))
     if opened is None:
@@ -101,8 +108,8 @@ def content(values: np.ndarray) -> str:
     if isinstance(values, np.memmap) and isinstance(values.base, mmap):  # the whole file, not a view of it
         file = Path(str(values.filename))
         try:
-            facts = json.loads(file.with_suffix(".json").read_text(encoding="utf-8"))
-            if facts["shape"] == list(values.shape) and facts["stamp"] == _stamp(file):
+            facts = read_facts(file.with_suffix(".json"))
+            if unbroken(facts) and facts["shape"] == list(values.shape) and facts["stamp"] == _stamp(file):
                 return str(facts["digest"])
         except (OSError, ValueError, KeyError, TypeError):
             pass
@@ -119,23 +126,27 @@ def _open(file: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Stored | 
     """Open a store if it is complete and matches the request; return None otherwise."""
     notes = file.with_suffix(".json")
     try:
-        facts = json.loads(notes.read_text(encoding="utf-8"))
+        facts = read_facts(notes)
+        check_file(file)
         array = np.load(file, mmap_mode="r")
         stamp = _stamp(file)
         asked = array.dtype == dtype and array.shape[1:] == shape[1:] and len(array) <= shape[0]
         known = asked and list(array.shape) == facts["shape"]
-        whole = known and (facts["stamp"] == stamp or digest(array) == facts["digest"])
-        if whole and facts["stamp"] != stamp:
+        intact = unbroken(facts)
+        trusted = intact and facts["stamp"] == stamp
+        # Facts without a seal are those of an earlier version, whose digest still has to be right.
+        whole = known and (trusted or ((intact or SEAL not in facts) and digest(array) == facts["digest"]))
+        if whole and not trusted:
+            facts = sealed({**facts, "stamp": stamp})
             with suppress(OSError):  # a read-only folder
-                write_text(notes, json.dumps({**facts, "stamp": stamp}))
+                write_text(notes, json.dumps(facts))
     except Exception:  # a damaged header makes NumPy's parser fail in many ways
         return None
     return Stored(array, facts, built=False) if whole else None
 
 
 def _stamp(file: Path) -> list[int]:
-    status = file.stat()
-    return [status.st_size, status.st_mtime_ns]
+    return list(identity(file.stat()).values())
 
 
 def _write(file: Path, shape: tuple[int, ...], dtype: np.dtype[Any], fill: Fill) -> None:
@@ -152,12 +163,14 @@ def _write(file: Path, shape: tuple[int, ...], dtype: np.dtype[Any], fill: Fill)
                 np.save(other, array)
         elif isinstance(array, np.memmap):
             array.flush()
-        facts |= {"shape": list(array.shape), "digest": digest(array), "stamp": _stamp(temporary)}
-        try:
-            write_text(file.with_suffix(".json"), json.dumps(facts))
-        except OSError as error:
-            raise NoRoomError(f"Cannot write to {file.parent} ({error.strerror}).") from error
+        facts |= {"shape": list(array.shape), "digest": digest(array)}
+        json.dumps(facts)  # a TypeError before anything is replaced
         temporary.replace(file)
+        try:
+            write_text(file.with_suffix(".json"), json.dumps(sealed({**facts, "stamp": _stamp(file)})))
+        except OSError as error:
+            file.unlink()
+            raise NoRoomError(f"Cannot write to {file.parent} ({error.strerror}).") from error
     finally:
         temporary.unlink(missing_ok=True)
 
