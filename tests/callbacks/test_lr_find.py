@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 import torch
+from lightning.pytorch.tuner import lr_finder
 
 from labs import LabsError
 from labs.callbacks.lr_find import LearningRateSearch, unbiased
@@ -34,6 +36,24 @@ def test_the_run_is_that_of_the_rate_that_was_found(train: Callable[..., Path]) 
     assert "lr_found" not in other
     assert record["key"] != other["key"]
     assert not list(Path("found").rglob("*lr_find*.ckpt"))
+
+
+def test_nothing_lies_on_a_disk_while_it_searches(
+    train: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A killed process leaves what lies there then."""
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
+    seen: list[Path] = []
+    search = lr_finder._try_loop_run
+
+    def looked_at(*given: Any) -> None:
+        search(*given)
+        seen.extend(path for path in tmp_path.rglob("*") if ".ckpt" in path.name or path.parent.name == "tmp")
+
+    monkeypatch.setattr(lr_finder, "_try_loop_run", looked_at)
+    run(train, "found", "lr_find=true", "lr_find.steps=30")
+    assert not seen
 
 
 def test_a_schedule_begins_at_the_rate_that_was_found(train: Callable[..., Path]) -> None:

@@ -1,7 +1,9 @@
 """The one reader of image files: pixels and words for every kind of file, and why one is refused."""
 
 import os
+import struct
 import warnings
+import zlib
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,6 +13,7 @@ import pytest
 from image_formats import KINDS, PICTURE, REFUSED, RGB, Kind, tiff, turned
 from PIL import Image
 
+from labs.datamodules import image_files as reader
 from labs.datamodules.image_files import UnreadableImageError, image_files, read_rgb
 
 ROOT = Path(__file__).parents[2]
@@ -100,7 +103,7 @@ def test_pillow_itself_would_cut_off_16_bit_gray() -> None:
     assert (np.asarray(deep.convert("RGB"))[:, 1:] == 255).all()
 
 
-def test_between_one_and_two_times_the_limit_is_no_warning(
+def test_between_one_and_two_times_pillows_limit_is_no_warning(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recwarn: pytest.WarningsRecorder
 ) -> None:
     PICTURE.save(tmp_path / "large.png")
@@ -111,8 +114,58 @@ def test_between_one_and_two_times_the_limit_is_no_warning(
     assert not list(recwarn)
     assert warnings.filters == filters
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 48 * 64 // 2 - 1)
-    with pytest.raises(UnreadableImageError, match=r"more than \d+ million pixels"):
+    with pytest.raises(UnreadableImageError, match="too many pixels"):
         read_rgb(tmp_path / "large.png")
+
+
+def png_header(width: int, height: int) -> bytes:
+    """A PNG without pixels: it is refused before they are missed."""
+    header = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    pixels = b"IDAT" + zlib.compress(b"")
+    chunks = (struct.pack(">I", len(c) - 4) + c + struct.pack(">I", zlib.crc32(c)) for c in (header, pixels))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
+
+
+def test_an_image_that_explodes_is_refused_before_it_is_decoded(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(png_header(13_000, 13_000))
+    expected = r"too many pixels \(13000x13000, height x width; at most 125 million pixels of this kind\)"
+    with pytest.raises(UnreadableImageError, match=expected):
+        read_rgb(tmp_path / "a.png")
+    (tmp_path / "a.png").write_bytes(png_header(100_000, 100_000))
+    with pytest.raises(UnreadableImageError, match=r"too many pixels \(more than 179 million\)"):
+        read_rgb(tmp_path / "a.png")
+    (tmp_path / "a.png").write_bytes(png_header(10_000, 10_000))
+    with pytest.raises(UnreadableImageError, match="truncated"):  # of a size that is read
+        read_rgb(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize(("mode", "bytes_each"), [("RGB", 8), ("L", 8), ("RGBA", 16), ("I;16", 25), ("F", 25)])
+def test_the_limit_is_one_of_memory(
+    tmp_path: Path, mode: str, bytes_each: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Image.new(mode, (64, 48)).save(tmp_path / "a.tiff")
+    monkeypatch.setattr(reader, "MOST_BYTES", 64 * 48 * bytes_each)
+    assert read_rgb(tmp_path / "a.tiff")[0].size == (64, 48)
+    monkeypatch.setattr(reader, "MOST_BYTES", 64 * 48 * bytes_each - 1)
+    with pytest.raises(UnreadableImageError, match="too many pixels"):
+        read_rgb(tmp_path / "a.tiff")
+
+
+def test_a_large_jpeg_is_halved_unless_positions_count_or_it_keeps_its_pixels(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    PICTURE.save(tmp_path / "a.jpg", quality=95)
+    whole = read_rgb(tmp_path / "a.jpg")[0]
+    monkeypatch.setattr(reader, "MOST_BYTES", 48 * 64 * 8 - 1)
+    halved, words = read_rgb(tmp_path / "a.jpg")
+    assert (halved.size, words) == ((32, 24), ["half size"])
+    near = np.abs(np.asarray(whole.resize((32, 24), Image.Resampling.BOX)).astype(int) - np.asarray(halved))
+    assert near.mean() < 3
+    with pytest.raises(UnreadableImageError, match="too many pixels"):
+        read_rgb(tmp_path / "a.jpg", upright=False)
+    PICTURE.save(tmp_path / "b.jpg", progressive=True)
+    with pytest.raises(UnreadableImageError, match="too many pixels"):
+        read_rgb(tmp_path / "b.jpg")
 
 
 def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:

@@ -46,7 +46,7 @@ def test_a_file_that_is_called_like_an_embedded_picture(tmp_path: Path, monkeypa
         ("text.jpg", "not an image that Pillow can read; save it again as JPEG or PNG, or type another picture"),
         ("empty.png", "zero bytes; save"),
         ("half.jpg", r"truncated \(.*truncated.*\); save"),
-        ("huge.png", "more than [0-9]+ million pixels; save"),
+        ("huge.png", "too many pixels .*; save it smaller, or type another picture"),
         ("thread.png", r"smaller than 8 pixels \(100x1, height x width\); save"),
     ],
 )

@@ -4,12 +4,12 @@ import copy
 import functools
 import io
 import math
-import tempfile
 from collections.abc import Sequence
 from contextlib import redirect_stderr
 from typing import Any
 
 import lightning.pytorch as pl
+from lightning.fabric.plugins.io.checkpoint_io import CheckpointIO
 from lightning.pytorch.tuner.tuning import Tuner
 from lightning.pytorch.utilities.seed import isolate_rng
 from rich.console import Console
@@ -87,7 +87,7 @@ class LearningRateSearch(pl.Callback):
             method = copy.deepcopy(pl_module)
         finally:
             pl_module.trainer = kept
-        with isolate_rng(), tempfile.TemporaryDirectory() as folder:
+        with isolate_rng():
             other = pl.Trainer(
                 accelerator=trainer.accelerator,
                 devices=1,
@@ -101,7 +101,8 @@ class LearningRateSearch(pl.Callback):
                 enable_progress_bar=False,
                 enable_model_summary=False,
                 use_distributed_sampler=False,
-                default_root_dir=folder,
+                default_root_dir=trainer.default_root_dir,
+                plugins=[_InMemory()],
             )
             with redirect_stderr(io.StringIO()):  # hides a progress bar that cannot be turned off
                 return Tuner(other).lr_find(
@@ -133,6 +134,25 @@ class LearningRateSearch(pl.Callback):
         with replacing(images_folder(trainer) / "lr_find.png") as staged:
             figure.savefig(staged, format="png", dpi=110)
         writer(trainer).add_figure("lr_find", figure, close=False)
+
+
+class _InMemory(CheckpointIO):
+    """Keep the one checkpoint of the test in memory: Lightning would leave it on the disk if the process is killed."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, Any] = {}
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
+        """Keep a copy."""
+        self.kept = copy.deepcopy(checkpoint)
+
+    def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> dict[str, Any]:
+        """Return the copy."""
+        return self.kept
+
+    def remove_checkpoint(self, path: Any) -> None:
+        """Forget the copy."""
+        self.kept = {}
 
 
 def suggested(rates: Sequence[float], losses: Sequence[float]) -> float | None:

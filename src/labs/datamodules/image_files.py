@@ -4,17 +4,20 @@ import threading
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import cache
 from pathlib import Path
 
-import numpy as np
-from PIL import Image, ImageCms, ImageFile, UnidentifiedImageError
+from PIL import Image, ImageFile, UnidentifiedImageError
+from PIL.JpegImagePlugin import JpegImageFile
 
 from labs import LabsError
+from labs.datamodules.to_rgb import depth_of, tag, to_rgb
 
 READER = 2  # version, part of the names of stores; raised when the same files give different pixels
 LEAST_PIXELS = 8  # minimum height and width
+MOST_BYTES = 1_000_000_000  # memory to decode one image
+_LARGE_BYTES = 100_000_000  # images that need more are decoded one at a time
 _ORIENTATION = 0x0112  # EXIF's tag
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -25,8 +28,11 @@ _UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-_WORDS = {"1": "black and white", "L": "gray", "LA": "gray", "La": "gray", "P": "palette", "PA": "palette", "F": "gray"}
+_LARGE = threading.Lock()
 _QUIET = threading.Lock()  # warning filters hold for the whole process, and images are read in threads
+
+
+TOO_LARGE = "too many pixels"
 
 
 class UnreadableImageError(LabsError):
@@ -47,7 +53,8 @@ def read_rgb(path: Path, *, least: int = LEAST_PIXELS, upright: bool = True) -> 
 
     With 16 bits per channel, gray is divided by 257 and colors keep their upper byte. 32-bit gray keeps its brightness
     if the values fit into [0, 255] or [0, 65535] (floats: also [0, 1]); otherwise it is scaled from its minimum to its
-    maximum. Color profiles are ignored.
+    maximum. Color profiles are ignored. An image that needs more than `MOST_BYTES` of memory is refused before it is
+    decoded; an upright JPEG is decoded at half its height and width instead.
 
     Args:
         path: The file; its suffix does not matter.
@@ -65,24 +72,26 @@ def read_rgb(path: Path, *, least: int = LEAST_PIXELS, upright: bool = True) -> 
     try:
         with _quiet():
             image = Image.open(path)
-            orientation = _tag(image, _ORIENTATION)  # Pillow rotates a TIFF itself and drops the tag
+            orientation = tag(image, _ORIENTATION)  # Pillow rotates a TIFF itself and drops the tag
         with image:
             if image.format == "EPS":  # Pillow would run it in Ghostscript without a time limit
                 raise UnreadableImageError(path, "EPS, which is a program")  # noqa: TRY301
-            depth = _depth(image)
-            image.load()
-            picture = _rgb(image, depth, words)
-            with _quiet():
-                left = _exif_orientation(image) if upright else None
-            if left in _UPRIGHT:
-                picture = picture.transpose(_UPRIGHT[left])
+            depth = depth_of(image)
+            words += _bounded(path, image, halve=upright)
+            with _LARGE if _bytes(image) > _LARGE_BYTES else nullcontext():
+                image.load()
+                picture = to_rgb(image, depth, words)
+                with _quiet():
+                    left = _exif_orientation(image) if upright else None
+                if left in _UPRIGHT:
+                    picture = picture.transpose(_UPRIGHT[left])
             words += ["rotated by EXIF"] if {left, orientation} & set(_UPRIGHT) else []
             words += _first_frame(image)  # last, because it moves to another frame
     except (UnreadableImageError, MemoryError):
         raise
     except Image.DecompressionBombError:
         limit = 2 * (Image.MAX_IMAGE_PIXELS or 0) / 1e6
-        raise UnreadableImageError(path, f"more than {limit:.0f} million pixels") from None
+        raise UnreadableImageError(path, TOO_LARGE, f"more than {limit:.0f} million") from None
     except UnidentifiedImageError:
         raise UnreadableImageError(path, _kind(path)) from None
     except Exception as error:  # Pillow's readers fail in many ways on damaged files
@@ -95,6 +104,27 @@ def read_rgb(path: Path, *, least: int = LEAST_PIXELS, upright: bool = True) -> 
         found = f"{picture.height}x{picture.width}, height x width"
         raise UnreadableImageError(path, f"smaller than {least} pixels", found)
     return picture, words
+
+
+def _bytes(image: Image.Image) -> int:
+    """Return about how many bytes it takes to decode an image, convert it and turn it."""
+    deep = image.mode.startswith(("I", "F"))  # computed in float64
+    clear = "transparency" in image.info or image.mode in ("LA", "La", "PA", "RGBA", "RGBa")  # laid on white
+    return image.width * image.height * (25 if deep else 16 if clear else 8)
+
+
+def _bounded(path: Path, image: Image.Image, *, halve: bool) -> list[str]:
+    """Refuse an image that needs too much memory, or halve it; return what was done."""
+    if _bytes(image) <= MOST_BYTES:
+        return []
+    width, height = image.size
+    most = MOST_BYTES * width * height / _bytes(image) / 1e6
+    if halve and isinstance(image, JpegImageFile) and not image.info.get("progressive"):  # which keeps all its pixels
+        image.draft(None, (width // 2, height // 2))
+    if _bytes(image) > MOST_BYTES:
+        found = f"{height}x{width}, height x width; at most {most:.0f} million pixels of this kind"
+        raise UnreadableImageError(path, TOO_LARGE, found)
+    return ["half size"]
 
 
 @contextmanager
@@ -197,23 +227,6 @@ def _kind(path: Path) -> str:
     return "not an image that Pillow can read"
 
 
-def _tag(image: Image.Image, number: int) -> int | None:
-    """Return the value of a TIFF tag, if it is a number."""
-    value = getattr(image, "tag_v2", {}).get(number)
-    return value if isinstance(value, int) else None
-
-
-def _depth(image: Image.Image) -> int:
-    """Return the bits per channel in the file, as far as Pillow knows before decoding."""
-    tiles = getattr(image, "tile", None)
-    arguments = tiles[0].args if tiles else ""
-    raw, *rest = (arguments,) if isinstance(arguments, str) else arguments or ("",)
-    if image.format == "PPM" and rest and isinstance(rest[0], int):
-        return 16 if rest[0] > 255 else 8  # the maximum value, which Pillow scales to that of the bits
-    digits = "".join(c for c in str(raw).partition(";")[2] if c.isdigit())  # such as RGB;16B
-    return int(digits) if digits else {"1": 1, "I;16": 16, "I": 32, "F": 32}.get(image.mode, 8)
-
-
 def _exif_orientation(image: Image.Image) -> int | None:
     try:
         value = image.getexif().get(_ORIENTATION)
@@ -228,50 +241,3 @@ def _first_frame(image: Image.Image) -> list[str]:
     except Exception:  # a later frame is damaged
         return ["first frame"]
     return [f"first frame of {frames}"] if frames > 1 else []
-
-
-def _rgb(image: Image.Image, depth: int, words: list[str]) -> Image.Image:
-    """Convert to RGB, and add the conversions to `words`."""
-    transparent = image.info.get("transparency")
-    if image.mode.startswith("I") or image.mode == "F":  # Pillow's own conversion would clip at 255
-        words += ["gray", "floats to 8 bits" if image.mode == "F" else f"{depth} bits to 8"]
-        values = np.asarray(image)
-        gray = _eight_bits(values, depth, inverted=_tag(image, 262) == 0)
-        if isinstance(transparent, int) and (values == transparent).any():
-            gray = np.where(values == transparent, np.uint8(255), gray)
-            words.append("transparent on white")
-        return Image.fromarray(gray).convert("RGB")
-    words += [_WORDS.get(image.mode, image.mode)] if image.mode not in ("RGB", "RGBA", "RGBa", "RGBX") else []
-    words += [f"{depth} bits to 8"] if depth > 8 else []
-    if image.mode == "LAB":
-        lab, srgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
-        return ImageCms.profileToProfile(image, lab, srgb, outputMode="RGB") or image
-    if image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or transparent is not None:
-        if isinstance(transparent, tuple) and depth == 16:
-            image.info["transparency"] = tuple(level >> 8 for level in transparent)  # like the pixels
-        elif isinstance(transparent, int) and image.mode == "L" and depth in (2, 4):
-            image.info["transparency"] = transparent * 255 // (2**depth - 1)
-        upper = image.convert("RGBA")
-        if upper.getchannel("A").getextrema() != (255, 255):
-            words.append("transparent on white")
-            upper = Image.alpha_composite(Image.new("RGBA", upper.size, "white"), upper)
-        return upper.convert("RGB")
-    return image.convert("RGB")
-
-
-def _eight_bits(values: np.ndarray, depth: int, *, inverted: bool) -> np.ndarray:
-    """Scale gray levels (height, width) of more than 8 bits to uint8."""
-    levels = values.astype(np.float64)
-    if not np.isfinite(levels).all():
-        raise ValueError("some values are not finite")
-    lowest = 0.0
-    if depth <= 16 and levels.min() >= 0:
-        highest = 2.0**depth - 1
-    else:
-        ranges = (1.0, 255.0, 65535.0) if values.dtype.kind == "f" else (255.0, 65535.0)
-        fitting = (top for top in ranges if levels.min() >= 0 and levels.max() <= top)
-        highest = next(fitting, 0.0)
-        if not highest:
-            lowest, highest = levels.min(), levels.max()
-    scaled = (levels - lowest) * (255 / ((highest - lowest) or 1))
-    return np.round(255 - scaled if inverted else scaled).astype(np.uint8)

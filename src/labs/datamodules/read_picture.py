@@ -12,7 +12,7 @@ from PIL import Image, ImageOps
 
 from labs import LabsError
 from labs.datamodules.embedded.photographs import PHOTOGRAPHS
-from labs.datamodules.image_files import UnreadableImageError, read_rgb
+from labs.datamodules.image_files import TOO_LARGE, UnreadableImageError, read_rgb
 from labs.storage.files import cut
 
 SHEET = "sheet"  # `images/sheet.png` of a run
@@ -37,7 +37,8 @@ def read_picture(source: str, *, key: str) -> tuple[Image.Image, list[str]]:
     try:
         picture, words = read_rgb(path)
     except UnreadableImageError as error:
-        raise LabsError(f"{typed}: {error.why}; save it again as JPEG or PNG, or type another picture.") from error
+        how = "smaller" if error.reason == TOO_LARGE else "again as JPEG or PNG"
+        raise LabsError(f"{typed}: {error.why}; save it {how}, or type another picture.") from error
     return picture, [] if source in PHOTOGRAPHS else words
 
 
