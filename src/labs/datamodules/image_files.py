@@ -110,7 +110,7 @@ def _bytes(image: Image.Image) -> int:
     """Return about how many bytes it takes to decode an image, convert it and turn it."""
     deep = image.mode.startswith(("I", "F"))  # computed in float64
     clear = "transparency" in image.info or image.mode in ("LA", "La", "PA", "RGBA", "RGBa")  # laid on white
-    return image.width * image.height * (25 if deep else 16 if clear else 8)
+    return image.width * image.height * (28 if deep else 16 if clear else 8)
 
 
 def _bounded(path: Path, image: Image.Image, *, halve: bool) -> list[str]:

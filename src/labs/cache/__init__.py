@@ -1,0 +1,1 @@
+"""What runs keep on disk to be faster, and how to make room."""
