@@ -90,9 +90,10 @@ def _of_the_system(error: OSError) -> str:
     """Name the file or folder that the operating system refuses, and the words that choose another place."""
     instead = "Make room, or type" if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) else "Type"
     path = f"{shown_path(os.fsdecode(error.filename))}: " if error.filename is not None else ""
+    after = "".join(f" {note}" for note in getattr(error, "__notes__", ()))  # how the run goes on then
     return (
         f"{path}{error.strerror}. {instead} another folder: paths.outputs=<folder> or hydra.run.dir=<folder> for a "
-        "run, paths.data=<folder> for data."
+        f"run, paths.data=<folder> for data.{after}"
     )
 
 

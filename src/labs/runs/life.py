@@ -188,10 +188,19 @@ class Run:
                     trace = "".join(traceback.format_exception(error))
                     self.write("traceback.txt", f"{self.facts['command']}\n\n{trace}")
             if (self.directory / ".hydra" / "overrides.yaml").is_file():  # embedded weights go on by themselves
-                command = f"python train.py {shlex.quote(f'resume={shown_path(self.directory)}')}"
-                command += needed_again(self.facts["command"])
-                epochs = self.facts.get("epochs", 0)
-                print(f"\n{self.state} after {epochs} epochs; go on with: {command}", file=sys.stderr)
+                if isinstance(error, OSError):
+                    error.add_note(f"Then {self._again()}")  # of one message, with what is wrong
+                else:
+                    epochs = self.facts.get("epochs", 0)
+                    print(f"\n{self.state} after {epochs} epochs; {self._again()}", file=sys.stderr)
+
+    def _again(self) -> str:
+        """Return how to go on, or to start again if the run has trained but its checkpoint could not be written."""
+        lost = self.facts.get("epochs", 0) and not (self.directory / "checkpoints" / "last.ckpt").is_file()
+        place = shown_path(self.directory)
+        words = shlex.join([f"retry={place}", "rerun=true"] if lost else [f"resume={place}"])
+        command = f"python train.py {words}{needed_again(self.facts['command'])}"
+        return f"{'start again' if lost else 'go on'} with: {command}"
 
     def _is_refused(self, stopped: bool) -> bool:
         """Return whether a run that ends now has not begun: what lay in its directory before is to stand there."""
