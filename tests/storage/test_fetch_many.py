@@ -333,3 +333,13 @@ def test_ctrl_c_loses_nothing(server: ArchiveServer, tmp_path: Path) -> None:
     outcomes = get([Wanted(server.url(f"{n}.jpg"), f"{n}.jpg") for n in range(30)], tmp_path)
     assert all(outcome.path for outcome in outcomes)
     assert len(server.requests) - before == 26
+
+
+def test_a_link_in_place_of_the_staging_folder_is_not_followed(server: ArchiveServer, tmp_path: Path) -> None:
+    (tmp_path / "precious").mkdir()
+    (tmp_path / "precious" / "file").write_text("mine")
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / ".parts").symlink_to(tmp_path / "precious")
+    with pytest.raises(LabsError, match=r"\.parts is a link"):
+        get([Wanted(server.serve("x.jpg", RED), "x.jpg")], tmp_path / "data")
+    assert [path.name for path in (tmp_path / "precious").iterdir()] == ["file"]

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
+from labs import LabsError
 from labs.storage.archive import digest_of
 from labs.storage.failures import RefusedError
 from labs.storage.manifest import Row, Wanted
@@ -27,6 +28,8 @@ class Inbox:
     def __init__(self, folder: Path, web: Web, accept: Callable[[Path], str]) -> None:
         self.folder, self.web, self.accept = folder, web, accept
         self._checking = threading.Semaphore(CHECKS)
+        if (folder / STAGING).is_symlink():  # what it leads to is not ours to write or to clear
+            raise LabsError(f"{(folder / STAGING).absolute()} is a link, so that nothing is written to it; remove it.")
         (folder / STAGING).mkdir(exist_ok=True)
         for leftover in (folder / STAGING).iterdir():  # from a killed process
             leftover.unlink()
@@ -52,7 +55,7 @@ class Inbox:
         target = self.folder / file.name
         hashed = hashlib.sha256()
         try:
-            with staged.open("wb") as out, closing(self.web.get(file.url)) as chunks:
+            with staged.open("xb") as out, closing(self.web.get(file.url)) as chunks:
                 for chunk in chunks:
                     hashed.update(chunk)
                     out.write(chunk)
