@@ -5,7 +5,6 @@ import io
 import shutil
 import tarfile
 import threading
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -313,11 +312,6 @@ def packed(folder: Path, *names: str) -> bytes:
 
 
 class TestOnline:
-    @pytest.fixture
-    def server(self) -> Iterator[ArchiveServer]:
-        with ArchiveServer() as running:
-            yield running
-
     def publish(self, server: ArchiveServer, monkeypatch: pytest.MonkeyPatch, constant: str, body: bytes) -> None:
         """Serve an archive in place of the real one that a constant of the module names."""
         real: Archive = getattr(module, constant)
