@@ -90,8 +90,19 @@ def test_a_link_that_leads_out_is_refused(run_dir: Path) -> None:
 
 @pytest.mark.parametrize(
     "content",
-    [b"\x00\xff\xfe", b"", b"a: 1\n", b"- 1\n", b"[", b"[" * 5000, b"!!python/object/apply:os.getcwd []", b"\xe4"],
-    ids=["binary", "empty", "mapping", "number", "torn", "deep", "code", "latin"],
+    [
+        b"\x00\xff\xfe",
+        b"",
+        b"a: 1\n",
+        b"- 1\n",
+        b"[",
+        b"[" * 5000,
+        b"!!python/object/apply:os.getcwd []",
+        b"\xe4",
+        b"- &a b\n- *a\n",
+        b"- a\n" * 100_000,
+    ],
+    ids=["binary", "empty", "mapping", "number", "torn", "deep", "code", "latin", "alias", "huge"],
 )
 def test_what_cannot_be_read_is_one_line(content: bytes, run_dir: Path) -> None:
     (run_dir / ".hydra" / "overrides.yaml").write_bytes(content)
@@ -102,5 +113,5 @@ def test_what_cannot_be_read_is_one_line(content: bytes, run_dir: Path) -> None:
 
 def test_a_pipe_is_no_recipe(run_dir: Path) -> None:
     os.mkfifo(run_dir / ".hydra" / "overrides.yaml")
-    with pytest.raises(LabsError, match="there is no run in this directory"):
+    with pytest.raises(LabsError, match=r"overrides\.yaml cannot be read \(it is not a file\)"):
         expand([f"resume={run_dir}"])

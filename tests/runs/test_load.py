@@ -57,7 +57,6 @@ def test_a_run_answers(run_dir: Path) -> None:
     [
         ("module.optimizer", {"_target_": "pandas.read_pickle", "filepath_or_buffer": "x"}, "pandas.read_pickle"),
         ("module.net", {"_target_": "torch.hub.load", "repo_or_dir": "x"}, "torch.hub.load"),
-        ("module.net._target_", "${oc.env:OF_TEST_LOAD}", "os.mkdir"),
         ("module.scheduler", {"_target_": "torch.optim.Adam", "params": [{"_target_": "os.mkdir"}]}, "os.mkdir"),
         ("module.net.name", {"_target_": "labs.storage.files.os.mkdir", "path": "made"}, "labs.storage.files.os.mkdir"),
     ],
@@ -65,7 +64,6 @@ def test_a_run_answers(run_dir: Path) -> None:
 def test_a_handed_over_recipe_runs_no_code(
     name: str, value: Any, called: str, run_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("OF_TEST_LOAD", "os.mkdir")
     monkeypatch.chdir(run_dir)
     change(run_dir, name, value)
     assert f"its recipe would call {called} (module." in refused(run_dir)
@@ -83,6 +81,52 @@ def test_a_recipe_reads_no_weights_and_fetches_none(run_dir: Path) -> None:
     for name, value in {"weights": "/nowhere/run", "weights_folder": "/nowhere"}.items():
         change(run_dir, f"module.net.{name}", value)
     assert load_run(run_dir).classes == CLASSES
+
+
+@pytest.mark.parametrize(
+    "net",
+    [
+        {
+            "_target_": "labs.runs.trained_net.trained_net",
+            "name": "resnet18",
+        },  # without `weights`, which is ImageNet's then
+        {"_target_": "labs.runs.trained_net.trained_net", "name": "timm/resnet18d"},
+    ],
+    ids=["torchvision", "timm"],
+)
+def test_whatever_a_recipe_builds_the_network_is_not_asked(
+    net: dict[str, Any], run_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LABS_WEIGHTS", str(run_dir))
+    change(run_dir, "module.net", net)
+    assert "it asks for the network, and reading a run directory needs none" in refused(run_dir)
+
+
+def test_a_net_beyond_its_checkpoint_is_not_built(run_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("labs.runs.load.ALWAYS", 0)
+    change(run_dir, "module.net.num_classes", 1_000_000)
+    assert "it asks for tensors of" in refused(run_dir)
+
+
+def test_references_that_would_fill_the_memory_are_refused(run_dir: Path) -> None:
+    change(run_dir, "z0", "ha" * 10)
+    for place in range(1, 12):
+        change(run_dir, f"z{place}", f"${{z{place - 1}}}" * 10)
+    change(run_dir, "module.label_smoothing", "${z11}")
+    assert re.search(r"z\d stands for more than 200,000 letters", refused(run_dir))
+
+
+def test_a_recipe_of_a_size_that_none_has_is_refused(run_dir: Path) -> None:
+    with (run_dir / ".hydra" / "config.yaml").open("a", encoding="utf-8") as file:
+        file.write("".join(f"k{place}: 1\n" for place in range(30_000)))
+    assert "and no recipe has more than 200,000" in refused(run_dir)
+
+
+@pytest.mark.parametrize("name", [".hydra/config.yaml", "checkpoints/best.ckpt"])
+def test_a_pipe_is_named_and_nothing_else_is_taken_in_its_place(name: str, run_dir: Path) -> None:
+    (run_dir / name).unlink()
+    os.mkfifo(run_dir / name)
+    assert "it is not a file" in refused(run_dir)
 
 
 @pytest.mark.parametrize("old", ["${labs_times:3,2}", "${labs_epochs:20,3}", "${multiply:3,2}"])
@@ -118,7 +162,11 @@ def test_a_name_that_no_directory_can_have_is_one_line(name: str) -> None:
     [
         ("module", None, "no net can be built"),
         ("module.net", None, "no net can be built"),
-        ("module.net.name", "${module.net.name}", "no net can be built"),
+        ("module.net.name", "${module.net.name}", "module.net.name refers to itself"),
+        ("module.net.name", "${module.nothing}", "no net can be built"),
+        ("module.net._target_", "${oc.env:HOME}", "module.net._target_ calls something: ${oc.env:HOME}"),
+        ("practical", "${oc.env:HOME}", "practical calls something: ${oc.env:HOME}"),
+        ("module.net.num_classes", 500_000_000, "no net can be built"),
         ("module.net.num_classes", "many", "no net can be built"),
         ("module", {"_target_": "torch.optim.lr_scheduler.StepLR", "_partial_": True}, "which is no net"),
         ("module.net.num_classes", 7, "best.ckpt does not fit the recipe beside it, it is of another net or practical"),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import os
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -33,6 +35,34 @@ def test_a_bad_checkpoint_is_named_in_one_sentence_and_runs_no_code(name: str, t
         read_checkpoint(file)
     assert "\n" not in str(raised.value)
     assert not (tmp_path / "made").exists()
+
+
+def test_a_checkpoint_that_explodes_is_refused(tmp_path: Path) -> None:
+    """Torch inflates what is compressed: a gigabyte of zeros is a megabyte in a file."""
+    file = tmp_path / "last.ckpt"
+    torch.save({"a": torch.zeros(100_000)}, file)
+    with zipfile.ZipFile(file) as whole:
+        parts = {name: whole.read(name) for name in whole.namelist()}
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in parts.items():
+            archive.writestr(name, content)
+    with pytest.raises(LabsError, match=r"it is compressed, which torch\.save never does\.$"):
+        read_checkpoint(file)
+
+
+def test_a_checkpoint_whose_parts_lie_over_each_other_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "last.ckpt"
+    torch.save({"a": torch.zeros(100_000)}, file)
+    with zipfile.ZipFile(file, "a") as archive:
+        large = max(archive.infolist(), key=lambda member: member.file_size)
+        for number in range(3):  # three more names for the same bytes
+            again = copy.copy(large)
+            again.filename = f"archive/data/{number + 1}"
+            archive.filelist.append(again)
+            archive.NameToInfo[again.filename] = again
+        archive._didModify = True  # type: ignore[attr-defined]  # so that the list of parts is written once more
+    with pytest.raises(LabsError, match=r"its parts claim more bytes than it has\.$"):
+        read_checkpoint(file)
 
 
 def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:

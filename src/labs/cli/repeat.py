@@ -1,5 +1,6 @@
 """Repeat a run from its directory. Somebody else may have written it, so it sets the recipe and nothing else."""
 
+import os
 import re
 import shlex
 from collections.abc import Sequence
@@ -12,7 +13,7 @@ from hydra.errors import HydraException
 
 from labs import LabsError
 from labs.cli.overrides import quote
-from labs.runs.recipe import THE_CALL, is_part
+from labs.runs.recipe import THE_CALL, is_part, read_recipe_text, without_aliases
 from labs.runs.trusted import is_computed, is_typed_only, links_out_of, names_in
 from labs.storage.files import typed_path
 
@@ -30,7 +31,7 @@ def repeat(argument: str, typed: Sequence[str]) -> list[str]:
     key, _, typed_directory = argument.partition("=")
     run_dir = typed_path(typed_directory, key)
     recipe = run_dir / ".hydra" / "overrides.yaml"
-    if not recipe.is_file():
+    if not os.path.lexists(recipe):
         raise LabsError(
             f"{argument}: there is no run in this directory ({recipe} is missing). "
             f"Type the path of a run directory, such as {argument.partition('=')[0]}=outputs/<experiment>/<time>."
@@ -51,7 +52,7 @@ def _name(word: str) -> str:
 def _recorded(argument: str, recipe: Path) -> list[str]:
     """Read the words of an `overrides.yaml`."""
     try:
-        words = yaml.safe_load(recipe.read_text(encoding="utf-8"))
+        words = yaml.safe_load(without_aliases(read_recipe_text(recipe)))
         if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
             raise ValueError("it is not a list of words")  # noqa: TRY301
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:

@@ -4,13 +4,14 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+# Names of the resolvers that compute a number from numbers; older runs recorded the last two.
+ARITHMETIC = ("multiply", "divide_rounding_up", "labs_times", "labs_epochs")
+
 
 def register_arithmetic() -> None:
     """Make `${multiply:...}` and `${divide_rounding_up:...}` known, under the names that older runs recorded, too."""
-    for name in ("multiply", "labs_times"):
-        OmegaConf.register_new_resolver(name, _multiply, replace=True)
-    for name in ("divide_rounding_up", "labs_epochs"):
-        OmegaConf.register_new_resolver(name, _divide_rounding_up, replace=True)
+    for name, compute in zip(ARITHMETIC, (_multiply, _divide_rounding_up) * 2, strict=True):
+        OmegaConf.register_new_resolver(name, compute, replace=True)
 
 
 def without_resolvers(cfg: DictConfig) -> dict[str, Any]:

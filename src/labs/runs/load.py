@@ -1,5 +1,8 @@
 """Rebuild a trained net from its run directory."""
 
+import os
+from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +20,18 @@ from labs.nets.eval_mode import evaluating
 from labs.practicals import sheet_of
 from labs.runs.computed import register_arithmetic
 from labs.runs.directory import labels_of, one_line, read_facts
+from labs.runs.guarded import bounded_memory, without_network
 from labs.runs.newest import chosen_run
-from labs.runs.recipe import without_aliases
+from labs.runs.recipe import read_recipe_text, without_aliases
+from labs.runs.references import check_references
 from labs.runs.trained_net import TrainedNet, fixed
 from labs.runs.trusted import check_targets
 from labs.storage.checkpoint_files import read_checkpoint
-from labs.storage.files import read_text, typed_path
+from labs.storage.files import typed_path
 
 LARGEST = 4096  # pixels of the side of an image: one that a file asks for could fill the memory
+LONGEST = 1000  # letters of the name of a class
+ALWAYS = 1 << 30  # bytes that a net and its answer may take, beyond four times those of its checkpoint
 AS_IT_WAS = "Type a run directory as train.py left it."
 
 
@@ -48,8 +55,13 @@ def load_run(run_dir: Path | str, *, trust: bool = False) -> TrainedNet:
 
 def load_run_directory(run_dir: Path | str, *, trust: bool = False) -> TrainedNet:
     """Load the net of one run directory, as `load_run` does."""
-    run, run_dir = f"run={run_dir}", typed_path(run_dir, "run")
-    cfg = _recipe(run_dir / ".hydra" / "config.yaml", run)
+    run, directory = f"run={run_dir}", typed_path(run_dir, "run")
+    with without_network("" if trust else run):
+        return _load(directory, run, trust=trust)
+
+
+def _load(run_dir: Path, run: str, *, trust: bool) -> TrainedNet:
+    cfg = _recipe(run_dir / ".hydra" / "config.yaml", run, ("practical", "datamodule._target_", "module"), trust=trust)
     answers = sheet_of(cfg.practical).answers
     if answers is None:
         raise LabsError(
@@ -58,16 +70,24 @@ def load_run_directory(run_dir: Path | str, *, trust: bool = False) -> TrainedNe
         )
     labels = labels_of(run_dir, run)
     checkpoint, notes = _checkpoint(run_dir, answers, run)
-    module = _module(cfg, run, trust=trust)
     try:
         saved = read_checkpoint(checkpoint)
     except LabsError as error:
         raise LabsError(f"{run}: {error} Type another run directory, or train once more with rerun=true.") from error
+    with nullcontext() if trust else bounded_memory(ALWAYS + 4 * checkpoint.stat().st_size):
+        return _rebuilt(cfg, saved, run_dir, run, checkpoint, labels + notes, trust=trust)
+
+
+def _rebuilt(
+    cfg: DictConfig, saved: dict[str, Any], run_dir: Path, run: str, checkpoint: Path, labels: list[str], *, trust: bool
+) -> TrainedNet:
+    """Build the net that a recipe names, and give it the saved weights."""
+    module = _module(cfg, run, trust=trust)
     try:
         module.load_state_dict(saved["state_dict"])
         data = saved[cfg.datamodule._target_.rpartition(".")[2]]
         mean, std = ([float(value) for value in data["normalization"][name]] for name in ("mean", "std"))
-        classes = ["".join(c if c.isprintable() else "?" for c in str(name)) for name in data["classes"]]
+        classes = [_printable(name) for name in data["classes"]]
         size, resize = int(data["image_size"]), int(data["resize"])
         if not 0 < size <= resize <= LARGEST:
             raise ValueError(f"it saw images of {size} pixels, cut from {resize}")  # noqa: TRY301
@@ -75,7 +95,7 @@ def load_run_directory(run_dir: Path | str, *, trust: bool = False) -> TrainedNe
         name = f"{facts.get('experiment', run_dir.name)}, seed {facts.get('seed', '?')}"
         normalizer = Normalizer(Normalization("run", tuple(mean), tuple(std)))
         net = fixed(_inner(module, torch.rand(2, 3, size, size)))
-        trained = TrainedNet(name, net, classes, normalizer, size, resize, labels + notes, run_dir.resolve())
+        trained = TrainedNet(name, net, classes, normalizer, size, resize, labels, run_dir.resolve())
         if (logits := trained.predict(torch.zeros(1, 3, size, size)).shape[1]) != len(classes):
             raise ValueError(f"it names {len(classes)} classes of {logits}")  # noqa: TRY301
     except Exception as error:
@@ -84,6 +104,12 @@ def load_run_directory(run_dir: Path | str, *, trust: bool = False) -> TrainedNe
             f"({one_line(error)}). {AS_IT_WAS}"
         ) from error
     return trained
+
+
+def _printable(name: Any) -> str:
+    if not isinstance(name, (str, int)):  # a nested list could be written at any length
+        raise TypeError(f"a class is named by a {type(name).__name__}")
+    return "".join(letter if letter.isprintable() else "?" for letter in str(name)[:LONGEST])
 
 
 def load_data(run_dir: Path, folder: str, *, trust: bool = False) -> pl.LightningDataModule:
@@ -98,9 +124,8 @@ def load_data(run_dir: Path, folder: str, *, trust: bool = False) -> pl.Lightnin
         LabsError: the directory is not that of a run, or its images are not there.
     """
     run = f"run={run_dir}"
-    cfg = _recipe(run_dir / ".hydra" / "config.yaml", run)
+    cfg = _recipe(run_dir / ".hydra" / "config.yaml", run, ("practical", "datamodule"), folder, trust=trust)
     try:
-        cfg.paths = {"run_dir": str(run_dir), "data": folder, "outputs": "outputs", "weights": None}
         if not trust:
             check_targets(OmegaConf.to_container(cfg.datamodule, resolve=True), "datamodule", run)
         data = instantiate(cfg.datamodule, _convert_="all")
@@ -118,9 +143,17 @@ def load_data(run_dir: Path, folder: str, *, trust: bool = False) -> pl.Lightnin
     return data
 
 
-def _recipe(file: Path, run: str) -> DictConfig:
-    """Read the recipe that a run recorded; older ones compute with our resolvers."""
-    if not file.is_file():
+def _recipe(file: Path, run: str, sections: Sequence[str], data: str = "data", *, trust: bool) -> DictConfig:
+    """Read the recipe that a run recorded, with places of here in it; older ones compute with our resolvers.
+
+    Args:
+        file: of the recipe.
+        run: how the directory was typed.
+        sections: that are going to be resolved.
+        data: the folder of datasets.
+        trust: whatever the recipe refers to is followed.
+    """
+    if not os.path.lexists(file):
         raise LabsError(
             f"{run}: .hydra/config.yaml is missing, so this is no trained run; "
             "type the run directory that train.py printed, such as run=outputs/<experiment>/<time>."
@@ -128,9 +161,13 @@ def _recipe(file: Path, run: str) -> DictConfig:
     register_arithmetic()
     why = "it is no recipe"
     try:
-        cfg = OmegaConf.create(without_aliases(read_text(file)))
-        if isinstance(cfg, DictConfig) and isinstance(cfg.get("practical"), str):
-            return cfg
+        cfg = OmegaConf.create(without_aliases(read_recipe_text(file)))
+        if isinstance(cfg, DictConfig) and "module" in cfg and "practical" in cfg:
+            cfg.paths = {"run_dir": str(file.parents[1]), "data": data, "outputs": "outputs", "weights": None}
+            if not trust:
+                check_references(OmegaConf.to_container(cfg, resolve=False), *sections)
+            if isinstance(cfg.practical, str):
+                return cfg
     except (OSError, ValueError, RecursionError, YAMLError, OmegaConfBaseException) as error:
         why = one_line(error)
     raise LabsError(f"{run}: {file} cannot be read ({why}). {AS_IT_WAS}")
@@ -140,7 +177,7 @@ def _checkpoint(run_dir: Path, answers: str, run: str) -> tuple[Path, list[str]]
     """Return the checkpoint that answers, and what has to be said of it."""
     folder = run_dir / "checkpoints"
     file, last = folder / f"{answers}.ckpt", folder / "last.ckpt"
-    if file.is_file():
+    if os.path.lexists(file):  # whatever it is: no other checkpoint is taken in its place
         return file, []
     if read_facts(run_dir).get("status") != "finished":
         raise LabsError(
@@ -159,7 +196,6 @@ def _checkpoint(run_dir: Path, answers: str, run: str) -> tuple[Path, list[str]]
 def _module(cfg: DictConfig, run: str, *, trust: bool) -> pl.LightningModule:
     """Build the method with its net from a recipe, without the weights that it started from."""
     try:
-        cfg.paths = {"run_dir": run.partition("=")[2], "data": "data", "outputs": "outputs", "weights": None}  # of here
         _start_from_nothing(cfg.module)
         if not trust:
             check_targets(OmegaConf.to_container(cfg.module, resolve=True), "module", run)

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import yaml
 
 from labs.runs.directory import weights_file
+from labs.storage.files import check_file, read_text
 
 # What a command does with a run: never repeated with it.
 THE_CALL = ("grid", "search", "trial", "resume", "rerun", "sweep", "trust", "hydra")
@@ -45,6 +46,7 @@ LIMITS = {
 }
 FOLD = "datamodule.fold"  # the part of the images that is tested: another sample, as another seed is
 IMAGES = "datamodule.source.path"  # the user's own: known by what lies there, not by where that is
+LARGEST = 200_000  # bytes of a recorded recipe; those of the hand-outs have 5,000
 WEIGHT_FILES = (".ckpt", ".pt", ".pth", ".safetensors")
 
 
@@ -111,6 +113,19 @@ def flat(text: str) -> dict[str, str]:
     except (yaml.YAMLError, RecursionError):  # nobody reads it
         return {}
     return found
+
+
+def read_recipe_text(file: Path) -> str:
+    """Read a recipe that somebody else may have written.
+
+    Raises:
+        OSError: It is no file: reading it could wait forever.
+        ValueError: It is larger than any recipe, or no UTF-8 text.
+    """
+    check_file(file)
+    if file.stat().st_size > LARGEST:
+        raise ValueError(f"it has {file.stat().st_size:,} bytes, and no recipe has more than {LARGEST:,}")
+    return read_text(file)
 
 
 def without_aliases(text: str) -> str:

@@ -1,12 +1,17 @@
 """Safe reading of checkpoints: tensors and plain values only, and a one-line error for any other file."""
 
 import re
+import zipfile
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from labs import LabsError
+
+
+class _ExplodingError(Exception):
+    """Say why a file would take more memory than its size."""
 
 
 def read_checkpoint(file: Path, device: torch.device | str | None = "cpu") -> dict[str, Any]:
@@ -23,6 +28,7 @@ def read_checkpoint(file: Path, device: torch.device | str | None = "cpu") -> di
     if file.exists() and not file.is_file():  # opening a pipe would wait forever
         raise LabsError(f"{file} cannot be read as a checkpoint: it is not a file.")
     try:
+        _check_stored(file)
         with file.open("rb") as opened:  # torch would read the name as UTF-8, whatever the locale
             content: Any = torch.load(opened, map_location=device, weights_only=True)
     except Exception as error:  # a truncated or malicious file can raise anything
@@ -33,7 +39,21 @@ def read_checkpoint(file: Path, device: torch.device | str | None = "cpu") -> di
     return content
 
 
+def _check_stored(file: Path) -> None:
+    """Refuse an archive that holds more than its own bytes: kilobytes of it could fill the memory."""
+    if not zipfile.is_zipfile(file):
+        return
+    with zipfile.ZipFile(file) as archive:
+        members = archive.infolist()
+    if any(member.compress_type != zipfile.ZIP_STORED for member in members):
+        raise _ExplodingError("it is compressed, which torch.save never does")
+    if sum(member.file_size for member in members) > file.stat().st_size:
+        raise _ExplodingError("its parts claim more bytes than it has")
+
+
 def _reason(file: Path, error: Exception) -> str:
+    if isinstance(error, _ExplodingError):
+        return str(error)
     if isinstance(error, (FileNotFoundError, PermissionError)):
         return str(error.strerror)
     if file.stat().st_size == 0:
