@@ -56,3 +56,23 @@ def test_every_figure_is_one_of_these() -> None:
         path.name for path in others if re.search(r"matplotlib(\.figure import|.* import .*pyplot)", path.read_text())
     ]
     assert not found, "type from labs.drawing.figures import Figure"
+
+
+def test_a_name_with_dollar_signs_is_drawn_as_it_is(tmp_path: Path) -> None:
+    """One of a run that somebody handed over kept the whole report from being written."""
+    for number, title in enumerate([r"$\frac{$", "costs $1 or $2", r"\$x\$"]):
+        figure = Figure(figsize=(3, 2), layout="constrained")
+        axes = figure.subplots()
+        axes.set(title=title, xlabel=title)
+        axes.set_xticks([0, 1], [title, "b"])
+        axes.plot([0, 1], label=title)
+        axes.legend()
+        figure.savefig(tmp_path / f"{number}.png")
+
+
+def test_a_logarithmic_axis_has_powers_of_ten(tmp_path: Path) -> None:
+    for name, kind in {"ours": Figure, "theirs": matplotlib.figure.Figure}.items():
+        figure = kind(figsize=(3, 2))
+        figure.subplots().loglog([1, 10, 1000], [1e-5, 1, 20])
+        figure.savefig(tmp_path / f"{name}.png")
+    assert (tmp_path / "ours.png").read_bytes() == (tmp_path / "theirs.png").read_bytes()

@@ -78,7 +78,8 @@ class TensorBoardCards(pl.Callback):
                 logger.log_hyperparams(self._settings())
         table = Path(trainer.default_root_dir) / "freeze.txt"
         frozen = table.read_text(encoding="utf-8").splitlines() if table.is_file() else []
-        text = "\n".join(f"    {line}" for line in (self.recipe["command"], "", *frozen))
+        lines = (*self.recipe["command"].splitlines(), "", *frozen)
+        text = "\n".join(f"    {line}" for line in lines)  # as code: nothing in it is Markdown
         writer(trainer).add_text("recipe", text)
 
     @rank_zero_only

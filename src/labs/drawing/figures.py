@@ -6,6 +6,8 @@ from typing import Any
 import matplotlib
 import matplotlib.figure
 from matplotlib.font_manager import fontManager
+from matplotlib.text import Text
+from matplotlib.ticker import LogFormatter
 
 # Fonts with many letters on Linux, Windows and macOS. Matplotlib's font has Latin, Greek, Cyrillic and Arabic letters.
 WITH_MORE_LETTERS = (
@@ -18,7 +20,21 @@ WITH_MORE_LETTERS = (
 
 
 class Figure(matplotlib.figure.Figure):
-    """A figure that does not warn about letters without a font, which are drawn as boxes."""
+    r"""A figure that shows every name as it is.
+
+    It does not warn about letters without a font, which are drawn as boxes, and takes no dollar signs for mathematics:
+    a name such as `$\frac{$` could not be drawn at all.
+    """
+
+    def draw(self, renderer: Any) -> None:
+        """Draw all texts as they are; only the powers of ten at a logarithmic axis are set as mathematics."""
+        for text in self.findobj(Text):
+            text.set_parse_math(False)
+        for axis in (axis for axes in self.axes for axis in (axes.xaxis, axes.yaxis)):
+            if isinstance(axis.get_major_formatter(), LogFormatter):
+                for tick in (*axis.get_major_ticks(), *axis.get_minor_ticks()):
+                    tick.label1.set_parse_math(True)
+        super().draw(renderer)
 
     def savefig(self, *args: Any, **options: Any) -> None:
         """Save the figure."""

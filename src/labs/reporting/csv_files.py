@@ -4,6 +4,7 @@ import csv
 import io
 from collections.abc import Sequence
 
+from labs.reporting.escape import csv_cells
 from labs.reporting.row import Row
 from labs.reporting.tables import Table
 
@@ -16,9 +17,9 @@ def to_csv(tables: Sequence[Table]) -> str:
         fields += [key, *(f"{key} {part}" for part in ("std", "low", "high", "interval", "published"))]
     output = io.StringIO()
     writer = csv.DictWriter(output, [*fields, "published in", "commands", "notes"], lineterminator="\n")
-    writer.writeheader()
+    writer.writerow(csv_cells({name: name for name in writer.fieldnames}))  # names of metrics are a run's own
     for table in tables:
-        writer.writerows(_csv_row(table, row) for row in table.rows)
+        writer.writerows(csv_cells(_csv_row(table, row)) for row in table.rows)
     return output.getvalue()
 
 
@@ -29,11 +30,11 @@ def runs_to_csv(tables: Sequence[Table]) -> str:
     fields[5:5] = ["fold"] * any(line.run.fold is not None for table in tables for line in table.lines)
     fields += ["value", "low", "high", "interval", "mcnemar_p", "directory", "command", "error"]
     writer = csv.DictWriter(output, fields, lineterminator="\n")
-    writer.writeheader()
+    writer.writerow(csv_cells({name: name for name in writer.fieldnames}))  # names of metrics are a run's own
     for table in tables:
         for line in table.lines:
             run, estimate = line.run, line.estimate
-            writer.writerow({
+            writer.writerow(csv_cells({
                 "practical": table.practical, "data": table.data, "row": line.row.name,
                 "labels": ", ".join(line.row.labels), "seed": run.seed, "status": line.status,
                 **({} if run.fold is None else {"fold": run.fold}),
@@ -42,7 +43,7 @@ def runs_to_csv(tables: Sequence[Table]) -> str:
                 "value": estimate and estimate.mean, "low": estimate and estimate.low,
                 "high": estimate and estimate.high, "interval": estimate and estimate.interval,
                 "mcnemar_p": line.p_value, "directory": run.place, "command": run.command, "error": run.error,
-            })  # fmt: skip
+            }))  # fmt: skip
     return output.getvalue()
 
 

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 
+from labs.reporting.escape import csv_cell
 from labs.runs.trained_net import TrainedNet
 from labs.storage.files import printable, to_json
 
@@ -70,9 +71,8 @@ def as_csv(answers: Sequence[Answer], net: TrainedNet, top: int) -> str:
     for one in answers:
         cells = [cell for name, share in one.classes for cell in (name, f"{share:.6f}")]
         cells += [""] * (len(classes) - len(cells))
-        table.writerow(
-            [printable(one.file), *cells, "; ".join(one.converted), one.error, net.name, "; ".join(net.labels)]
-        )
+        line = [printable(one.file), *cells, "; ".join(one.converted), one.error, net.name, "; ".join(net.labels)]
+        table.writerow(map(csv_cell, line))
     return text.getvalue()
 
 
