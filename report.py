@@ -63,8 +63,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     options.paths = [found_folder(path, "PATH") for path in options.paths]
     first = options.paths[0]
-    output = options.output or (first if first.is_dir() else first.parent) / "report"
+    folder = first if first.is_dir() else first.parent
+    output = options.output or folder / "report"
     try:
+        if not options.output and not output.resolve().is_relative_to(folder.resolve()):
+            raise LabsError(f"{output} is a link that leads out of {folder}; type where to write: --output=...")  # noqa: TRY301
         head = Head(title=options.title, student=options.student, course=options.course)
         page, tables = write_report(options.paths, output, options.rank_by, head)
     except LabsError as error:

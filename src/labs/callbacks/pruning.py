@@ -6,14 +6,25 @@ from typing import Any
 
 import lightning.pytorch as pl
 
+from labs import LabsError
 from labs.callbacks.measured import measured
 
 FIRST_SHARE = 0.25  # fraction of the epochs in which no trial is stopped, because early values say little
 
 
 def pruning(*, trial: int | None, folder: str) -> "Pruning | None":
-    """Return the callback that reports to a search, or None if the run is not a trial of one."""
-    return None if trial is None else Pruning(trial=trial, folder=folder)
+    """Return the callback that reports to a search, or None if the run is not a trial of one.
+
+    Raises:
+        LabsError: There is no search that has this trial.
+    """
+    if trial is None:
+        return None
+    from labs.trials.journal import JOURNAL  # only a trial waits for Optuna
+
+    if not (Path(folder).parent / JOURNAL).is_file():
+        raise LabsError(f"trial={trial}: a search numbers its trials itself, and there is none; leave trial= out.")
+    return Pruning(trial=trial, folder=folder)
 
 
 class Pruning(pl.Callback):

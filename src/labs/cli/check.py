@@ -74,6 +74,23 @@ def check_seed(seed: Any) -> None:
         raise LabsError(f"seed={_typed(seed)}: expected a whole number from 0 to {2**32 - 1}, such as seed=1.")
 
 
+def check_places(paths: Any) -> None:
+    """Refuse anything but folders, before one is asked for."""
+    for name in ("data", "outputs", "weights", "run_dir"):
+        typed = OmegaConf.select(paths, name) if OmegaConf.is_config(paths) else paths
+        if not isinstance(typed, str) and not (typed is None and name == "weights"):
+            raise LabsError(f"paths.{name}={_typed(typed)}: expected a folder, such as paths.{name}=/scratch/{name}.")
+
+
+def check_practical(practical: Any) -> None:
+    """Refuse anything but a name: the record of a run could not be read again."""
+    if not isinstance(practical, str):
+        raise LabsError(
+            f"practical={_typed(practical)}: expected the name of a practical, which the experiment gives; leave "
+            "practical= out."
+        )
+
+
 def _check_trainer(cfg: DictConfig) -> None:
     """Refuse a training that does nothing or has no end, and arguments that have another word."""
     trainer = cfg.trainer

@@ -11,7 +11,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from labs import LabsError
-from labs.cli.check import check_data, check_seed
+from labs.cli.check import check_data, check_places, check_practical, check_seed
 from labs.cli.overrides import expand, quote
 from labs.nets.imagenet_weights import content_of, label_of
 from labs.practicals import sheet_of
@@ -27,6 +27,7 @@ THE_SEED = "the run's"  # stands for the number in everything that follows the s
 
 def run_of(cfg: DictConfig, job: Any) -> Run:
     """Return the run of a command, in its directory; `job` is Hydra's own configuration."""
+    check_places(cfg.paths)
     try:
         return _run_of(cfg, job)
     except BaseException:
@@ -56,6 +57,7 @@ def _run_of(cfg: DictConfig, job: Any) -> Run:
 def describe(cfg: DictConfig, choices: Mapping[str, str], overrides: list[str]) -> Recipe:
     """Return the recipe of a run, from its composed configuration and from what was typed for it."""
     check_seed(cfg.seed)
+    check_practical(cfg.practical)
     typed = [override for override in overrides if is_part(override.partition("=")[0], THE_CALL)]
     axes = {name: choice for name, choice in choices.items() if str(choice) != "None" and not set("/@") & set(name)}
     typed_weights = str(OmegaConf.select(cfg, "module.net.weights"))

@@ -89,6 +89,6 @@ def foreign_choice(arguments: Sequence[str]) -> str | None:
 
 def _experiments_with(group: str, option: str) -> list[str]:
     """Return the experiments whose files choose an option."""
-    choice = re.compile(rf"^  - override /{group}: {option}\b", re.MULTILINE)
+    choice = re.compile(rf"^  - override /{re.escape(group)}: {re.escape(option)}\b", re.MULTILINE)
     names = options_of("experiment")
     return [name for name in names if choice.search(file_of("experiment", name).read_text(encoding="utf-8"))]

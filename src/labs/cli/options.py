@@ -35,7 +35,7 @@ def options_of(group: str) -> list[str]:
 def default_of(group: str) -> str:
     """Return the option that a recipe has if nothing is typed."""
     text = (config_folder() / "train.yaml").read_text(encoding="utf-8")
-    found = re.search(rf"^  - {group}: (\w+)", text, re.MULTILINE)
+    found = re.search(rf"^  - {re.escape(group)}: (\w+)", text, re.MULTILINE)
     return found[1] if found else ""
 
 

@@ -10,7 +10,11 @@ from typing import Any
 import pandas as pd
 
 from labs.practicals import sheet_of
+from labs.runs.directory import check_size
+from labs.runs.recipe import read_recipe_text
 from labs.storage import files
+
+LONGEST = 20_000  # letters of a text; the longest is a recipe that a grid plans
 
 
 class BrokenRunError(Exception):
@@ -44,6 +48,7 @@ def read_json(path: Path) -> dict[str, Any]:
         BrokenRunError: The file cannot be read, or holds something else.
     """
     try:
+        check_size(path)
         record = files.read_json(path)
     except (OSError, ValueError) as error:  # a JSONDecodeError and a UnicodeDecodeError are ValueErrors
         raise BrokenRunError(f"{path.name} cannot be read: {one_line(error)}") from error
@@ -52,14 +57,14 @@ def read_json(path: Path) -> dict[str, Any]:
     return record
 
 
-def read_text(path: Path) -> str:
-    """Read a text file.
+def read_recipe(path: Path) -> str:
+    """Read the recipe of a run in its normal form.
 
     Raises:
         BrokenRunError: The file cannot be read.
     """
     try:
-        return files.read_text(path)
+        return read_recipe_text(path)
     except (OSError, ValueError) as error:
         raise BrokenRunError(f"{path.name} cannot be read: {one_line(error)}") from error
 
@@ -75,6 +80,8 @@ def expect(record: Mapping[str, Any], name: str, kind: type, default: Any = ...)
         if default is ...:
             raise BrokenRunError(f"lacks {name!r}")
         return default
+    if isinstance(value, str) and len(value) > LONGEST:
+        raise BrokenRunError(f"{name} should be a text, it has {len(value):,} letters")
     kinds = (int, float) if kind is float else kind
     if not isinstance(value, kinds) or (isinstance(value, bool) and kind is not bool):
         raise BrokenRunError(f"{name} should be {kind.__name__}, it is {reprlib.repr(value)}")
@@ -138,7 +145,7 @@ def check(content: Mapping[str, Any], test_log: Path) -> None:
             raise BrokenRunError(f"best_epoch is {epoch} in metrics.json, log.tsv has epochs 1 to {len(log)}")
         for name, value in log.iloc[epoch - 1].items():
             evidence.append((str(name), float(value), f"log.tsv at epoch {epoch}"))
-    if test_log.is_file() and test_log.read_bytes().strip():
+    if test_log.is_file() and test_log.stat().st_size > 1:  # one line break: nothing was tested
         for name, values in _read_numbers(test_log).tail(1).items():
             evidence += [(str(name), float(value), test_log.name) for value in values]
     if predictions is not None:
@@ -168,6 +175,7 @@ def _read_numbers(path: Path) -> pd.DataFrame:
 
 def _read_table(path: Path, **options: Any) -> pd.DataFrame:
     try:
+        check_size(path)
         return pd.read_csv(path, **options)
     except (OSError, ValueError, TypeError) as error:  # what pandas raises for damaged files
         raise BrokenRunError(f"{path.name} cannot be read: {one_line(error)}") from error

@@ -19,6 +19,7 @@ from labs.reporting.search import Found, conclusions, trials
 from labs.reporting.tables import Table
 
 LARGEST = (1200, 1200)  # pixels of a picture
+MOST_PIXELS = 50_000_000  # of a picture file: more of them could fill the memory
 ROWS, PICTURES = 8, 4  # of a table without a ranking: rows whose pictures are shown, and pictures of each
 MISTAKES = 8
 TEMPLATES = Environment(
@@ -115,6 +116,8 @@ def picture_png(path: Path) -> bytes:
     """Return a picture as a PNG of a size that fits the page; nothing if it cannot be read."""
     try:
         with Image.open(path) as image:
+            if image.width * image.height > MOST_PIXELS:
+                return b""
             shown = image.convert("RGB")
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):  # each of them on some damaged file
         return b""

@@ -120,7 +120,7 @@ def read_run(directory: Path, place: str | None = None) -> Run:
             content = _read_record(record)
         content |= _read_files(directory, {**identity, **content})
         if record["format"] > 1:
-            identity["recipe"] = evidence.read_text(directory / ".hydra" / "recipe.yaml")
+            identity["recipe"] = evidence.read_recipe(directory / ".hydra" / "recipe.yaml")
     except BrokenRunError as error:
         return Run(directory, place, "broken", str(error), **identity)
     return Run(directory, place, **identity, **content)

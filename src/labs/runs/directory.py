@@ -4,8 +4,10 @@ from pathlib import Path
 from typing import Any
 
 from labs import LabsError
-from labs.storage.files import read_json
+from labs.storage.files import check_file, read_json
 
+# Bytes: records have some 10,000, and a table one line for each of some thousand images.
+LARGEST_RECORD, LARGEST_TABLE = 10_000_000, 200_000_000
 FORMAT = 2  # of metrics.json; 1 had no recipe in normal form
 # The labels of what starts from weights of elsewhere: a choice of a run, as any other.
 START_LABELS = IMAGENET_WEIGHTS, PRETRAINED_WEIGHTS = ("ImageNet weights", "pretrained weights")
@@ -23,6 +25,19 @@ _KINDS: dict[str, type | tuple[type, ...]] = {  # of what labs reads again
 _INNER: dict[str, type | tuple[type, ...]] = {"metrics": (int, float), "counts": int, "labels": str, "warnings": str}
 
 
+def check_size(file: Path) -> None:
+    """Refuse a file of a run directory that is larger than any: reading it would fill the memory.
+
+    Raises:
+        OSError: It is missing, or no file.
+        ValueError: It is too large.
+    """
+    check_file(file)
+    most = LARGEST_TABLE if file.suffix in (".csv", ".tsv") else LARGEST_RECORD
+    if file.stat().st_size > most:
+        raise ValueError(f"it has {file.stat().st_size:,} bytes, and no run writes more than {most:,}")
+
+
 def _holds(values: Any, kind: type | tuple[type, ...]) -> bool:
     """Say whether all values of a mapping or a list are of a kind; words can be printed as they are."""
     values = values.values() if isinstance(values, dict) else values
@@ -32,6 +47,7 @@ def _holds(values: Any, kind: type | tuple[type, ...]) -> bool:
 def read_facts(run_dir: Path) -> dict[str, Any]:
     """Read a run's `metrics.json`; empty if there is none, or one that is damaged or without labels."""
     try:
+        check_size(run_dir / "metrics.json")
         facts = read_json(run_dir / "metrics.json")
     except (OSError, ValueError):
         return {}

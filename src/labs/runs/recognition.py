@@ -10,7 +10,7 @@ from typing import Any
 from labs import LabsError
 from labs.practicals import sheet_of
 from labs.runs.directory import read_facts
-from labs.runs.recipe import Recipe, limits, typed_settings
+from labs.runs.recipe import Recipe, limits, read_recipe_text, typed_settings
 
 # What a run may leave beside the files that its sheet names. A file of that name which no run wrote is never touched.
 COMMON_FILES = (
@@ -55,7 +55,7 @@ def refuse_try_out(run_dir: Path, recipe: Recipe) -> None:
     if not now or read_facts(run_dir).get("status") not in WHOLE:
         return
     try:
-        before = limits((run_dir / ".hydra" / "recipe.yaml").read_text(encoding="utf-8"))
+        before = limits(read_recipe_text(run_dir / ".hydra" / "recipe.yaml"))
     except (OSError, ValueError):  # of an earlier labs
         before = []
     if not before:

@@ -11,6 +11,8 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial
 
+from labs import LabsError
+
 JOURNAL = "journal.log"
 STUDY = "search"  # the name inside the journal
 # Once five trials have finished, a trial is stopped if it is worse than their median in the same epoch.
@@ -70,8 +72,15 @@ def cut_torn_line(folder: Path) -> None:
 
 
 def trial_of(study: optuna.Study, number: int) -> optuna.Trial:
-    """Return an unfinished trial by its number."""
-    frozen: FrozenTrial = study.get_trials(deepcopy=False)[number]
+    """Return an unfinished trial by its number.
+
+    Raises:
+        LabsError: the search has no such trial.
+    """
+    trials: list[FrozenTrial] = study.get_trials(deepcopy=False)
+    if not 0 <= number < len(trials):
+        raise LabsError(f"trial={number}: the search has {len(trials)} trials, and numbers them itself; leave it out.")
+    frozen = trials[number]
     return optuna.Trial(study, frozen._trial_id)
 
 

@@ -17,7 +17,8 @@ from labs.drawing.curves import PALETTE
 from labs.drawing.figures import Figure
 from labs.drawing.picture_sheets import show
 from labs.runs.directory import read_facts
-from labs.runs.recipe import without_aliases
+from labs.runs.recipe import read_recipe_text, without_aliases
+from labs.runs.references import check_references
 from labs.storage.files import read_json, read_text, replacing
 
 LOSSES = {"discriminator": PALETTE[0], "generator": PALETTE[1]}
@@ -92,7 +93,8 @@ def in_words(metrics: Mapping[str, float], quality: Mapping[str, object]) -> str
 def stated_iterations(run_dir: Path) -> list[int]:
     """Return the iterations that a run was asked to show samples of, as its recipe says; none if that is unknown."""
     try:
-        recipe = OmegaConf.create(without_aliases(read_text(run_dir / ".hydra" / "config.yaml")))
+        recipe = OmegaConf.create(without_aliases(read_recipe_text(run_dir / ".hydra" / "config.yaml")))
+        check_references(OmegaConf.to_container(recipe, resolve=False), "callbacks.samples.at")
         return [int(iteration) for iteration in OmegaConf.select(recipe, "callbacks.samples.at") or ()]
     except (OSError, ValueError, RecursionError, YAMLError, OmegaConfBaseException):
         return []
