@@ -40,7 +40,7 @@ def main() -> int:
     import logging
 
     import torch
-    from any_words import answer_to, any_words
+    from any_words import answer_to, any_words, is_clear
     from hypothesis import HealthCheck, given, seed, settings
 
     logging.disable(logging.CRITICAL)
@@ -64,7 +64,7 @@ def main() -> int:
             try:
                 with contextlib.redirect_stdout(heard), contextlib.redirect_stderr(heard):
                     answer = answer_to(words, Path(folder))
-                if answer is not None and (not answer.strip() or "Traceback" in answer):
+                if answer is not None and not is_clear(answer):
                     raise RuntimeError(f"no clear message: {answer!r}")  # noqa: TRY301
                 counts["could run" if answer is None else "one message, exit code 2"] += 1
             except Exception as error:

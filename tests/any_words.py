@@ -122,6 +122,11 @@ def answer_to(words: Sequence[str], folder: Path) -> str | None:
     return None
 
 
+def is_clear(answer: str) -> bool:
+    """Say whether an answer to a mistake is a message of ours, not an exception that Hydra has wrapped."""
+    return bool(answer.strip()) and not any(words in answer for words in ("Traceback", "Error in call to target"))
+
+
 @contextmanager
 def _one_recipe() -> Iterator[None]:
     GlobalHydra.instance().clear()

@@ -16,6 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from typeguard import CollectionCheckStrategy, TypeCheckError, check_type
 
 from labs import LabsError
+from labs.runs.directory import one_line
 from labs.runs.trusted import check_targets
 
 # Arguments of Lightning's Trainer that the project decides, or that have another word: what to type instead.
@@ -161,12 +162,13 @@ def build(node: DictConfig, key: str, **given: Any) -> Any:
         cause = error.__cause__
         if isinstance(cause, LabsError):
             raise cause from None
-        if (
-            isinstance(cause, (ValueError, TypeError, ImportError, FileNotFoundError))
-            or "Misconfiguration" in type(cause).__name__
-        ):
-            raise LabsError(f"{key}: {cause}") from error
-        raise
+        if cause is None:
+            raise
+        if isinstance(cause, MemoryError) or "can't allocate memory" in str(cause):
+            raise cause from None  # of whatever size: `explain` knows what to type
+        is_plain = isinstance(cause, (ValueError, TypeError, ImportError, FileNotFoundError))
+        is_plain |= "Misconfiguration" in type(cause).__name__
+        raise LabsError(f"{key}: {cause if is_plain else one_line(cause)}") from error
 
 
 def _check_node(node: Any, key: str) -> None:

@@ -71,6 +71,11 @@ def explain(error: BaseException, arguments: Sequence[str], typed: Sequence[str]
         return checkpoint
     if isinstance(error, OSError) and error.strerror:
         return _of_the_system(error)
+    if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and "can't allocate memory" in str(error)):
+        return (
+            "the memory is full; type smaller numbers, such as batch_size=16, or a smaller net. "
+            f"({_first_line(str(error))[:200]})"
+        )
     if type(error).__name__ == "OutOfMemoryError":
         return (
             f"the GPU's memory is full; type a smaller batch_size, such as batch_size=16. ({_first_line(str(error))})"
