@@ -25,7 +25,7 @@ class Hostile(NamedTuple):
     """
 
     make: Callable[[Path, Path], None]  # of the run directory, and a folder outside of it
-    said: dict[str, str]
+    answers: dict[str, str]
 
 
 def _recipe(**changes: Any) -> Callable[[Path, Path], None]:
@@ -137,8 +137,8 @@ _READ = ("predict", "load_run", "weights")  # the doors that rebuild the net
 _TYPED = ("resume", "retry")
 
 
-def _by(doors: tuple[str, ...], said: str) -> dict[str, str]:
-    return dict.fromkeys(doors, said)
+def _by(doors: tuple[str, ...], words: str) -> dict[str, str]:
+    return dict.fromkeys(doors, words)
 
 
 HOSTILE: dict[str, Hostile] = {

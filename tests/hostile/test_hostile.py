@@ -137,7 +137,7 @@ def test_a_hostile_directory_is_harmless_at_every_door(
     before = sorted(outside.rglob("*"))
     for door in DOORS:
         answer = through(door, capsys)
-        expected = HOSTILE[name].said.get(door)
+        expected = HOSTILE[name].answers.get(door)
         assert expected is None or expected in answer, f"{door}: {answer}"
         assert len(answer.splitlines()) <= 1, f"{door}: {answer}"
         assert len(answer) < 2000

@@ -162,7 +162,7 @@ def _recipe(file: Path, run: str, sections: Sequence[str], data: str = "data", *
     why = "it is no recipe"
     try:
         cfg = OmegaConf.create(without_aliases(read_recipe_text(file)))
-        if isinstance(cfg, DictConfig) and "module" in cfg and "practical" in cfg:
+        if isinstance(cfg, DictConfig) and "practical" in cfg:
             cfg.paths = {"run_dir": str(file.parents[1]), "data": data, "outputs": "outputs", "weights": None}
             if not trust:
                 check_references(OmegaConf.to_container(cfg, resolve=False), *sections)
