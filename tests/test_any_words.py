@@ -18,6 +18,7 @@ ONCE_A_TRACEBACK = [
     ["++paths.data=3"],
     ["++paths=3"],
     ["experiment=artists_lrn", "style_loss=handout_004", "upstream.overrides=???"],
+    ["experiment=dcgan_mnist", "net.nz=99999999999"],  # more than any memory
     ["experiment=scenes_pca_svm", "++module.net.num_classes=-207"],
 ]
 
