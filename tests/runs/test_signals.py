@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pkgutil
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -62,6 +63,17 @@ def test_the_cause_of_a_library_s_own_exit_is_found() -> None:
     assert exit_code(SystemExit(2)) is None
 
 
+def _signal_before(monkeypatch: pytest.MonkeyPatch, place: str, number: int) -> None:
+    """Let a function first send this process a signal, then do its work."""
+    whole = pkgutil.resolve_name(place)
+
+    def function(*arguments: Any, **options: Any) -> Any:
+        os.kill(os.getpid(), number)
+        return whole(*arguments, **options)
+
+    monkeypatch.setattr(place, function)
+
+
 STAGES = {
     "before the data": ("lightning.pytorch.seed_everything", "interrupted"),
     "training": ("labs.callbacks.reseed.Reseed.on_train_epoch_start", "interrupted"),
@@ -94,11 +106,7 @@ def test_a_run_that_is_stopped(
 ) -> None:
     """SIGTERM exited 0, as if all were done, and Ctrl-C 1; SIGUSR1 killed it without a word."""
     place, status = STAGES[stage]
-
-    def stopped(*_: Any, **__: Any) -> None:
-        os.kill(os.getpid(), number)
-
-    monkeypatch.setattr(place, stopped)
+    _signal_before(monkeypatch, place, number)
     with pytest.raises(SystemExit) as exit_:
         train("weights=random", "trainer.max_epochs=1", "logger=none", "callbacks.pictures=null", "hydra.run.dir=run")
     assert exit_.value.code == code
@@ -126,11 +134,7 @@ def test_a_method_without_epochs_that_is_stopped(
     train: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, method: str, tmp_path: Path
 ) -> None:
     words, place = METHODS[method]
-
-    def stopped(*_: Any, **__: Any) -> None:
-        os.kill(os.getpid(), signal.SIGTERM)
-
-    monkeypatch.setattr(f"labs.modules.{place}", stopped)
+    _signal_before(monkeypatch, f"labs.modules.{place}", signal.SIGTERM)
     with pytest.raises(SystemExit) as exit_:
         train(*words, "logger=none", "trainer=cpu", "hydra.run.dir=run")
     assert exit_.value.code == 143
