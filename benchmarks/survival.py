@@ -10,8 +10,8 @@ tensors of its checkpoints equal those of the uninterrupted run bit for bit. The
     SIGKILL    at a random moment of the run, from its first line to its last; then the same command again
     SIGTERM    likewise; the exit code must also be 143, and the record `interrupted`, unless the run was not yet or no
                longer at work
-    torn       SIGKILL, then the second half of `last.ckpt` is cut off: the same command must refuse it in one line, and
-               the same command with rerun=true must end like the uninterrupted run
+    torn       SIGKILL soon after the first checkpoint, then the second half of `last.ckpt` is cut off: the same command
+               must refuse it in one line, and with rerun=true end like the uninterrupted run
 
 Everything is imported once and each run is a forked process, so this needs Linux or macOS. Prints the table and keeps
 it in benchmarks/results/survival.json. Exits with 1 if anything was lost.
@@ -130,12 +130,13 @@ def broken(
             problem, moment = "the run was always quicker, or had no checkpoint", 0.0
             for _ in range(20):
                 shutil.rmtree(run_dir, ignore_errors=True)
-                moment = moments.uniform(0.5 if fault == "torn" else 0, 1) * lasts
+                moment = moments.uniform(0, 0.2 if fault == "torn" else 1) * lasts
                 if (found := _break(fault, [*command, f"hydra.run.dir={run_dir}"], run_dir, moment)) is not None:
                     problem = found or difference(whole, run_dir)
                     break
             if problem:
-                why.append(f"{method}, {fault} after {moment:.2f} of {lasts:.2f} s: {problem}")
+                start = "after its first checkpoint" if fault == "torn" else "from its start"
+                why.append(f"{method}, {fault} {moment:.2f} of {lasts:.2f} s {start}: {problem}")
                 print(f"lost: {why[-1]}", file=sys.stderr, flush=True)
             else:
                 survived += 1
@@ -180,7 +181,11 @@ def _plain(value: Any, torch: Any) -> Any:
 
 def _break(fault: str, command: list[str], run_dir: Path, moment: float) -> str | None:
     """Start a run, break it and go on; return what went wrong until then, or None if it had ended before."""
+    last = run_dir / "checkpoints" / "last.ckpt"
     child, printed = _start(command)
+    if fault == "torn":
+        while not last.is_file() and os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+            time.sleep(0.01)
     time.sleep(moment)
     os.kill(child, signal.SIGTERM if fault == "SIGTERM" else signal.SIGKILL)
     code, text = _end_of(child, printed)
@@ -188,7 +193,6 @@ def _break(fault: str, command: list[str], run_dir: Path, moment: float) -> str 
         return None
     if fault == "SIGTERM" and code not in (143, -signal.SIGTERM):  # the latter before it listens
         return f"exit code {code}: {text[-600:]}"
-    last = run_dir / "checkpoints" / "last.ckpt"
     if fault == "torn":
         if not last.is_file():
             return None
