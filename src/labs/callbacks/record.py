@@ -92,6 +92,9 @@ class Record(pl.Callback):
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Add the epoch's row to `log.tsv`."""
         metrics = measured(trainer, "train/", "val/")
+        columns = dict.fromkeys(name for earlier in self.rows for name in earlier)
+        # as in the first epoch: a resumed run may log them in another order
+        metrics = {name: metrics[name] for name in (columns | metrics) if name in metrics}
         seconds = round(self._seconds(), 2)
         row = {"epoch": trainer.current_epoch + 1, "seconds": seconds, "lr": self.lr, **metrics}
         self.rows = [earlier for earlier in self.rows if earlier["epoch"] < row["epoch"]] + [row]
