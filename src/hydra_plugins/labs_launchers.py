@@ -1,11 +1,11 @@
-"""How cells of grids and searches are found, `hydra/sweeper=cells`, and run: `hydra/launcher=serial` or `joblib`.
+"""How cells of grids and searches are found, `hydra/sweeper=cells`, and run, `hydra/launcher`: serial, joblib or slurm.
 
 Hydra looks for launchers in the namespace package `hydra_plugins` and imports them at every start, so nothing heavy is
 imported here before a grid is launched.
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hydra._internal.core_plugins import basic_sweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -80,3 +80,28 @@ class JoblibLauncher(SerialLauncher):
         from labs.cli.grid.side_by_side import SideBySide
 
         return SideBySide(self.n_jobs)
+
+
+class SlurmLauncher(SerialLauncher):
+    """Submit each cell that is not finished as a job of a cluster, and leave.
+
+    Args:
+        settings: `hydra.launcher.*`, as conf/hydra/launcher/slurm.yaml lists them.
+    """
+
+    def __init__(self, **settings: Any) -> None:
+        self.settings = settings
+
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+        """Submit every cell that is not finished, queued or running."""
+        from labs.cli.grid.slurm import Slurm
+
+        return Slurm(self.settings).launch(
+            self.hydra_context.config_loader, self.config, job_overrides, initial_job_idx
+        )
+
+    def search(self, words: Sequence[Override]) -> None:
+        """Refuse a search: it stays."""
+        from labs.cli.grid.slurm import refuse_search
+
+        refuse_search()

@@ -23,6 +23,7 @@ FLAGS = """\
   --info defaults  which files make the recipe        --hydra-help     Hydra's own flags
   rerun=true       start finished runs again          sweep.on_error=stop   end a grid at the first failure
   resume=<run directory>   go on with a stopped run   hydra/launcher=joblib hydra.launcher.n_jobs=2   two cells at once
+  hydra/launcher=slurm     each cell of a grid is a job of a cluster (docs/cluster.md)
   Tab completion in bash:  eval "$(python train.py --shell-completion install=bash)\""""
 
 NO_PAGE = ("hydra", "paths", "debug")  # groups whose settings stand in --cfg job, not on the page of an experiment

@@ -1,6 +1,7 @@
 """Processes and run directories: who has one, and who is the first of a run."""
 
 import os
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,7 @@ def forget_stray_ranks(devices: Any, num_nodes: int, accelerator: str = "auto") 
         os.environ.update({name: "0" for name in RANKS if name in os.environ})
         for name in JOBS:  # a job of several tasks may run a command of one
             os.environ.pop(name, None)
+        warnings.filterwarnings("ignore", message=".*`srun` command is available.*")  # Lightning's hint for several
         setattr(rank_zero_only, "rank", 0)  # noqa: B010 - Lightning may have been imported already; not in its type
 
 

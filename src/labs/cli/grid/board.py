@@ -18,6 +18,8 @@ from labs.runs.durations import duration
 
 STYLES: dict[State, str] = {
     "waiting": "dim",
+    "queued": "dim cyan",
+    "submitted": "dim cyan",
     "running": "bold cyan",
     "done": "green",
     "skipped": "dim green",
@@ -25,7 +27,9 @@ STYLES: dict[State, str] = {
     "interrupted": "yellow",
     "elsewhere": "cyan",
 }
-FIRST_SHOWN: tuple[State, ...] = ("failed", "interrupted", "running", "elsewhere", "waiting", "done", "skipped")
+FIRST_SHOWN: tuple[State, ...] = (
+    *("failed", "interrupted", "running", "elsewhere", "submitted", "queued", "waiting", "done", "skipped"),
+)
 
 
 class Board:

@@ -27,14 +27,17 @@ from labs.storage.files import read_json, to_json, write_text
 
 OF_A_JOB = ("hydra.job", "hydra.verbose")  # settings of Hydra that mean something to a single cell
 
-State = Literal["waiting", "running", "done", "skipped", "failed", "interrupted", "elsewhere"]
+State = Literal[
+    "waiting", "queued", "submitted", "running", "done", "skipped", "failed", "interrupted", "elsewhere"
+]  # fmt: skip
 
 
 @dataclass
 class Cell:
     """Hold one cell. `config` is Hydra's, composed for this cell.
 
-    `state` is "skipped" if the cell had finished before, "elsewhere" if another process is training it.
+    `state` is "skipped" if the cell had finished before, "elsewhere" if another process is training it, "queued" if its
+    job waits on a cluster, "submitted" if this command has queued it.
     `started` and `ended` are seconds of the monotonic clock.
     """
 

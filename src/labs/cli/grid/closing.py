@@ -23,31 +23,32 @@ if TYPE_CHECKING:
 
 def sum_up(cells: Sequence[Cell], grid: Path, *, interrupted: bool) -> None:
     """Print how the cells ended and what to type for those without a result; write the report of the others."""
-    _say("")
+    say("")
     for cell in cells:
         if cell.state == "failed":
-            _say(f"failed  {cell.name}: {cell.error}", "red")
-            _say(f"  traceback  {shown_path(cell.directory / 'traceback.txt')}")
-            _say(f"  retry      {cell.retry}")
+            say(f"failed  {cell.name}: {cell.error}", "red")
+            say(f"  traceback  {shown_path(cell.directory / 'traceback.txt')}")
+            say(f"  retry      {cell.retry}")
         elif cell.state == "interrupted":
-            _say(f"interrupted  {cell.name}{f': {cell.error}' if cell.error else ''}", "yellow")
-            _say(f"  go on      {cell.retry}")
+            say(f"interrupted  {cell.name}{f': {cell.error}' if cell.error else ''}", "yellow")
+            say(f"  go on      {cell.retry}")
         for warning in cell.facts().get("warnings", ()) if cell.state in ("done", "skipped") else ():
-            _say(f"warning  {cell.name}: {warning}", "yellow")
-    _say(f"{grid.name}: {listed(cells).replace('waiting', 'not run')}", "bold")
+            say(f"warning  {cell.name}: {warning}", "yellow")
+    say(f"{grid.name}: {listed(cells).replace('waiting', 'not run')}", "bold")
     _say_what_was_saved(cells)
     if before := sum(cell.facts().get("format", FORMAT) < FORMAT for cell in cells if cell.state == "skipped"):
-        _say(
-            f"{before} of the skipped cells were recorded by an earlier version of labs and identified by their words."
-        )
+        say(f"{before} of the skipped cells were recorded by an earlier version of labs and identified by their words.")
     if any(cell.state not in ("done", "skipped") for cell in cells):
-        _say("To retry failed cells, go on with stopped ones and skip finished ones, type:")
-        _say(f"  {_again(grid)}")
+        is_underway = any(cell.state in ("queued", "submitted", "running") for cell in cells)
+        skip = "collect" if is_underway else "skip"
+        say(f"To retry failed cells, go on with stopped ones and {skip} finished ones, type:")
+        say(f"  {_again(grid)}")
     if not interrupted:
         _write_report(grid)
 
 
-def _say(line: str, style: str = "") -> None:
+def say(line: str, style: str = "") -> None:
+    """Print a line as it is, however long."""
     Console(emoji=False).print(Text(line, style), highlight=False, soft_wrap=True)
 
 
@@ -59,7 +60,7 @@ def _say_what_was_saved(cells: Sequence[Cell]) -> None:
         passes, computed, saved = (
             sum(facts[name] for facts in caches) for name in ("passes", "computed_seconds", "saved_seconds")
         )
-        _say(
+        say(
             f"feature cache: {len(caches)} cells reused {passes:,} passes through frozen layers; computing them "
             f"took {duration(computed)} and saved about {duration(saved)}"
         )
@@ -80,14 +81,12 @@ def _write_report(grid: Path) -> None:
     try:
         page, tables = write_report([grid], grid / "report")
     except LabsError as error:
-        _say(f"no report: {error}", "red")
+        say(f"no report: {error}", "red")
         return
     for table in tables:
-        _say(table.title, "italic")
+        say(table.title, "italic")
         Console(emoji=False).print(_short(table))
-    _say(
-        f"report: {shown_path(page)}  ({shlex.join(['python', 'report.py', shown_path(grid)])} prints the whole table)"
-    )
+    say(f"report: {shown_path(page)}  ({shlex.join(['python', 'report.py', shown_path(grid)])} prints the whole table)")
 
 
 def _short(table: "Table") -> Lines:

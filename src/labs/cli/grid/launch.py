@@ -4,7 +4,7 @@ import shlex
 import sys
 import threading
 import traceback
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Protocol
@@ -18,21 +18,25 @@ from labs import LabsError
 from labs.cli.check import check_recipe
 from labs.cli.explain import say_error
 from labs.cli.grid.board import Board
-from labs.cli.grid.cells import Cell, compose_cells, write_plan
+from labs.cli.grid.cells import Cell, State, compose_cells, write_plan
 from labs.cli.grid.closing import sum_up
 from labs.runs.signals import exit_code
 
 
-class Run(Protocol):
-    """A way to run cells."""
-
-    at_once: int
+class Way(Protocol):
+    """A way to run cells, as far as it is asked before they run."""
 
     def expect(self, count: int) -> None:
         """Note how many cells there will be, which decides how many run at once."""
 
     def check(self, cells: Sequence[Cell]) -> None:
         """Raise a `LabsError` if cells cannot be run this way."""
+
+
+class Run(Way, Protocol):
+    """A way to run cells, and to wait for them."""
+
+    at_once: int
 
     def interruptible(self, halt: threading.Event) -> AbstractContextManager[None]:
         """Return a context in which a signal to stop reaches the running cells."""
@@ -56,16 +60,7 @@ def launch(
     Raises:
         LabsError: a cell cannot run as it is written; then none is started.
     """
-    if config.sweep.on_error not in ("continue", "stop"):
-        raise LabsError(f"sweep.on_error={config.sweep.on_error}: expected continue or stop.")
-    if not isinstance(config.rerun, bool):
-        raise LabsError(f"rerun={config.rerun}: expected true or false.")
-    grid = Path(config.hydra.sweep.dir)
-    cells = compose_cells(loader, config, job_overrides, first)
-    waiting = [cell for cell in cells if cell.state == "waiting"]
-    run.expect(len(waiting))
-    check_cells(waiting, run)
-    write_plan(cells, grid, shlex.join(["python", "train.py", *sys.argv[1:]]))
+    grid, cells = Path(config.hydra.sweep.dir), prepare(run, loader, config, job_overrides, first)
     code = None
     with Board(grid.name, cells, run.at_once) as board:
         try:
@@ -75,10 +70,30 @@ def launch(
     sum_up(cells, grid, interrupted=code is not None)
     if code is not None:
         sys.exit(code)
-    return [_job_return(cell, cells) for cell in cells]
+    return job_returns(cells, good=("done", "skipped", "elsewhere"))
 
 
-def check_cells(cells: Sequence[Cell], run: Run) -> None:
+def prepare(
+    way: Way, loader: ConfigLoader, config: DictConfig, job_overrides: Sequence[Sequence[str]], first: int
+) -> list[Cell]:
+    """Compose the cells of a grid, check those that need a run, and write which cells it has.
+
+    Raises:
+        LabsError: a cell cannot run as it is written.
+    """
+    if config.sweep.on_error not in ("continue", "stop"):
+        raise LabsError(f"sweep.on_error={config.sweep.on_error}: expected continue or stop.")
+    if not isinstance(config.rerun, bool):
+        raise LabsError(f"rerun={config.rerun}: expected true or false.")
+    cells = compose_cells(loader, config, job_overrides, first)
+    waiting = [cell for cell in cells if cell.state == "waiting"]
+    way.expect(len(waiting))
+    check_cells(waiting, way)
+    write_plan(cells, Path(config.hydra.sweep.dir), shlex.join(["python", "train.py", *sys.argv[1:]]))
+    return cells
+
+
+def check_cells(cells: Sequence[Cell], run: Way) -> None:
     """Refuse cells that cannot run as they are written."""
     run.check(cells)
     for cell in cells:
@@ -134,15 +149,18 @@ class _CellReturn(JobReturn):
         self._return_value = value
 
 
-def _job_return(cell: Cell, cells: Sequence[Cell]) -> JobReturn:
-    good = ("done", "skipped", "elsewhere")
-    bad = [other for other in cells if other.state not in good]
-    error = LabsError(f"{len(bad)} of {len(cells)} cells have no result; the lines above say why.")
-    return _CellReturn(
-        overrides=cell.overrides,
-        cfg=cell.config,
-        hydra_cfg=OmegaConf.masked_copy(cell.config, ["hydra"]),
-        working_dir=str(cell.directory),
-        status=JobStatus.COMPLETED if cell.state in good else JobStatus.FAILED,
-        _return_value=None if cell.state in good else error,
-    )
+def job_returns(cells: Sequence[Cell], good: Collection[State]) -> list[JobReturn]:
+    """Return how each cell ended, for Hydra's sweeper; cells in other than `good` states are gaps."""
+    gaps = sum(cell.state not in good for cell in cells)
+    error = LabsError(f"{gaps} of {len(cells)} cells have no result; the lines above say why.")
+    return [
+        _CellReturn(
+            overrides=cell.overrides,
+            cfg=cell.config,
+            hydra_cfg=OmegaConf.masked_copy(cell.config, ["hydra"]),
+            working_dir=str(cell.directory),
+            status=JobStatus.COMPLETED if cell.state in good else JobStatus.FAILED,
+            _return_value=None if cell.state in good else error,
+        )
+        for cell in cells
+    ]

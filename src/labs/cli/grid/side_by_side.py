@@ -73,7 +73,7 @@ class SideBySide:
             cell.end("interrupted", f"killed by {signal.Signals(-code).name}, by hand or because memory was full")
         else:
             recorded = cell.facts().get("error") if cell.has_written() else None
-            cell.end("failed", recorded or _last_error(printed), printed)
+            cell.end("failed", recorded or last_error(printed), printed)
 
     @contextmanager
     def interruptible(self, halt: Event) -> Iterator[None]:
@@ -107,13 +107,13 @@ class SideBySide:
             raise Stopped(self.received)
 
 
-def _last_error(printed: str) -> str:
+def last_error(printed: str) -> str:
     r"""Return the message that a process ended with: ours, or the last line of a traceback.
 
     Examples:
-        >>> _last_error("Traceback ...\nlabs.LabsError: seed=one: expected\n  a number")
+        >>> last_error("Traceback ...\nlabs.LabsError: seed=one: expected\n  a number")
         'seed=one: expected a number'
-        >>> _last_error("Traceback ...\nZeroDivisionError: division by zero\n")
+        >>> last_error("Traceback ...\nZeroDivisionError: division by zero\n")
         'ZeroDivisionError: division by zero'
     """
     for ours in ("\nlabs.LabsError: ", "\nerror: "):

@@ -1,0 +1,38 @@
+"""What a job of a cluster does: it becomes the command of one cell.
+
+submitit starts a Python process that calls `become`, and that process turns into `python train.py ...`. So the signals
+of SLURM reach the run itself, whose `runs/requeue.py` is the one mechanism that saves and asks to be queued again:
+submitit's own handlers, which would ask a second time, end with the process that they belong to. The exit code of the
+run is that of the job.
+"""
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+
+def become(command: Sequence[str], working: str, run_dir: str, environment: Mapping[str, str]) -> None:
+    """Turn this process into the command of a cell; what it prints goes to `output.txt` in its directory.
+
+    Args:
+        command: the program and its arguments.
+        working: the folder in which the grid was typed.
+        run_dir: of the cell.
+        environment: variables, where the job has no value of its own.
+    """
+    from submitit import JobEnvironment
+
+    rank = JobEnvironment().global_rank
+    if os.environ.get("SLURM_RESTART_COUNT", "0") not in ("", "0"):
+        command = [word for word in command if not word.startswith("rerun=")]  # the job began anew; now it goes on
+    os.chdir(working)
+    output = Path(run_dir, f"output.{rank}.txt" if rank else "output.txt")
+    sys.stdout.flush()
+    for stream, file in ((0, os.open(os.devnull, os.O_RDONLY)), (1, _append_to(output)), (2, _append_to(output))):
+        os.dup2(file, stream)
+    os.execve(sys.executable, [sys.executable, *command], {**environment, **os.environ})
+
+
+def _append_to(file: Path) -> int:
+    return os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
