@@ -146,7 +146,12 @@ def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "sbatch": 'n=$((77 + $(ls "$0".*.sh 2>/dev/null | wc -l))); cp "$1" "$0.$n.sh"; echo "Submitted batch job $n"',
         "squeue": f'echo "$@" >> {folder}/asked; cat {folder}/queue',
         "scontrol": f'echo "$@" >> {folder}/scontrol.log',
-        "srun": 'while [ "${1#--}" != "$1" ]; do case "$1" in --output|--error) shift;; esac; shift; done; exec "$@"',
+        "srun": (
+            'while [ "${1#--}" != "$1" ]; do case "$1" in --output|--error) shift;; esac; shift; done\n'
+            "for rank in $(seq 1 $((SLURM_NTASKS - 1))); do\n"
+            '    SLURM_PROCID=$rank SLURM_LOCALID=$rank "$@" &\n'
+            'done; SLURM_PROCID=0 SLURM_LOCALID=0 exec "$@"'
+        ),
     }
     for name, script in programs.items():
         (folder / name).write_text(f"#!/bin/sh\n{script}\n")
@@ -305,7 +310,7 @@ def as_the_cluster(cluster: Path, tmp_path: Path) -> Iterator[Callable[..., subp
     begun = []
 
     def start(script: Path, **variables: str) -> subprocess.Popen[bytes]:
-        of_slurm = {"SLURM_JOB_ID": "77", "SLURM_NTASKS": "1", "SLURM_PROCID": "0", "SLURM_JOB_NAME": "labs-grid"}
+        of_slurm = {"SLURM_JOB_ID": "77", "SLURM_NTASKS": "1", "SLURM_JOB_NAME": "labs-grid"}
         begun.append(subprocess.Popen(["bash", script], cwd=tmp_path, env={**os.environ, **of_slurm, **variables}))
         return begun[-1]
 
@@ -335,6 +340,23 @@ def test_a_job_whose_time_is_up_is_queued_once_and_goes_on(
     (output,) = grid.glob("*/output.txt")
     assert output.read_text().count("epoch 1/20") == 1
     assert "srun" not in output.read_text(), "Lightning's hint for runs of several processes"
+
+
+@pytest.mark.slow
+def test_a_cell_of_two_processes_is_one_run(
+    train: Train, cluster: Path, as_the_cluster: Callable[..., subprocess.Popen[bytes]]
+) -> None:
+    grid = train(*GRID, "debug=batches", "trainer.devices=2", "hydra.launcher.cpus_per_task=1") / "grid"
+    (script,) = cluster.glob("*.sh")
+    asked = asked_of(script)
+    assert (asked["ntasks-per-node"], asked["nodes"]) == ("2", "1")
+    of_slurm = {"NTASKS": "2", "NTASKS_PER_NODE": "2", "NODEID": "0", "NODELIST": "127.0.0.1"}
+    assert as_the_cluster(script, **{f"SLURM_{name}": value for name, value in of_slurm.items()}).wait(240) == 0
+    (record,) = records(grid)
+    assert record["status"] == "finished"
+    (folder,) = (file.parent for file in grid.glob("*/output.1.txt"))
+    assert (folder / "metrics.json").is_file()
+    assert "test" in (folder / "output.txt").read_text()
 
 
 @pytest.mark.parametrize("text", SCRIPTS, ids=lambda text: re.findall("job-name=(.*)", text)[0])

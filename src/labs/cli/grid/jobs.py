@@ -17,7 +17,7 @@ from labs.cli.grid.cells import Cell, State
 from labs.cli.grid.side_by_side import last_error
 from labs.runs.directory import check_size
 from labs.runs.trusted import links_out_of
-from labs.storage.files import read_json, to_json, write_text
+from labs.storage.files import check_file, read_json, to_json, write_text
 
 FOLDER = ".slurm"
 # Whatever else `squeue` shows is waiting in the queue.
@@ -43,6 +43,7 @@ class Job:
             and isinstance(self.directory, str)
             and self.directory == Path(self.directory).name
             and isinstance(self.begin, int)
+            and self.begin >= 0
         )
 
 
@@ -125,8 +126,9 @@ def _in_the_queue() -> dict[str, State]:
         LabsError: it does not answer, so that nobody knows which cells must be left alone.
     """
     command = ["squeue", "--noheader", "--array", f"--user={os.getuid()}", "--format=%i %T"]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("SQUEUE_")}  # hides jobs
     try:
-        asked = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+        asked = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, env=environment)
         problem = "" if asked.returncode == 0 else asked.stderr.strip() or f"exit code {asked.returncode}"
     except (OSError, subprocess.TimeoutExpired) as error:
         problem = str(error)
@@ -156,7 +158,9 @@ def _is_alive(number: str, folder: Path) -> bool:
 
 
 def _printed(file: Path, begin: int) -> str:
+    """Return the end of a file, from a place on; empty if it is no file."""
     try:
+        check_file(file)
         with file.open("rb") as output:
             output.seek(max(begin, output.seek(0, os.SEEK_END) - 1_000_000))
             return output.read().decode(errors="replace")

@@ -17,6 +17,7 @@ from labs import LabsError
 from labs.cli.grid.cells import Cell
 from labs.cli.grid.job import become
 from labs.cli.grid.side_by_side import THREAD_SETTINGS
+from labs.runs.threads import BRIEFLY, NOT_AT_ALL
 
 # The types of the settings, and whether they can be null.
 SETTINGS: dict[str, tuple[type | tuple[type, ...], bool]] = {
@@ -218,6 +219,9 @@ def _environment_of_jobs() -> Iterator[None]:
         for name in before:
             if (name.startswith(("SLURM", "SRUN_")) or name in ranks) and name not in ("SLURM_CONF", "SLURM_CLUSTERS"):
                 del os.environ[name]
+    for name, value in {**NOT_AT_ALL, **BRIEFLY}.items():
+        if os.environ.get(name) == value:  # chosen for this machine, which may be busier than that of a job
+            del os.environ[name]
     os.environ["SUBMITIT_PREEMPT_SIGNAL"] = "USR1"
     try:
         yield
