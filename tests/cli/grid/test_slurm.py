@@ -21,6 +21,8 @@ import pytest
 from filelock import FileLock
 from project import ROOT
 
+from labs.cli.grid.jobs import Jobs, _is_alive
+
 OPTIONS = set(  # the long options of sbatch (slurm.schedmd.com/sbatch.html) of which the docs and submitit use some
     """account array begin chdir comment constraint cpus-per-gpu cpus-per-task dependency error exclude exclusive export
     gpus gpus-per-node gpus-per-task gres hint job-name kill-on-invalid-dep licenses mail-type mail-user mem mem-per-cpu
@@ -77,6 +79,14 @@ def runs_below(pid: int) -> list[int]:
 @pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
 class TestLocalJobs:
     """They outlive the command that started them, which is what Python warns of."""
+
+    @pytest.fixture(autouse=True)
+    def _all_end_with_the_test(self, tmp_path: Path) -> Iterator[None]:
+        yield
+        for job, folder in Jobs(tmp_path / "outputs" / "grid").newest.values():
+            if _is_alive(job.number, folder):
+                for pid in (*runs_below(int(job.number)), int(job.number)):
+                    os.kill(pid, signal.SIGKILL)
 
     def test_submit_leave_and_collect_with_one_that_fails_alone(
         self, train: Train, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch

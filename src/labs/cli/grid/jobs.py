@@ -95,7 +95,7 @@ class Jobs:
             return "interrupted", message, printed
         if "\nerror: " in printed or "Traceback (most recent call last)" in printed:
             return "failed", last_error(printed), printed
-        if not (job and folder):
+        if not (job and folder) or status == "finished":  # with rerun=true, it begins anew
             return "waiting", "", ""
         if not printed and (log := _log(folder, job.number)):  # it never became the run: a wrong setup command
             return "failed", message or log[-1], "\n".join(log)
