@@ -170,8 +170,9 @@ def _printed(file: Path, begin: int) -> str:
 
 def _of_slurm(folder: Path, number: str) -> str:
     """Return the last line that SLURM itself wrote of a job, such as that its time was up."""
-    own = [line for line in _log(folder, number) if line.startswith(("slurmstepd: ", "srun: ")) and "error" in line]
-    return own[-1] if own else ""
+    lines = [line for line in _log(folder, number) if "DUE TO JOB REQUEUE" not in line]  # after which it went on
+    causes = [line for line in lines if re.match(r"slurmstepd\S*: error: ", line)]  # srun's lines only follow from them
+    return next(reversed(causes or [line for line in lines if line.startswith("srun: error: ")]), "")
 
 
 def _log(folder: Path, number: str) -> list[str]:
