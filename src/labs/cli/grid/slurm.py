@@ -102,9 +102,9 @@ class Slurm:
         folder.mkdir()
         noted, lines = {}, []
         for asked, group in groups.items():
+            begins = [_size(cell.directory / "output.txt") for cell in group]
             numbers = self.submission.submit(group, asked, folder, jobs.grid.name)
-            for cell, number in zip(group, numbers, strict=True):
-                begin = _size(cell.directory / "output.txt")
+            for cell, number, begin in zip(group, numbers, begins, strict=True):
                 noted[cell.recipe.key] = Job(number, self.submission.executor, cell.directory.name, begin)
                 cell.state = "submitted"
             jobs.note(folder, noted)
