@@ -43,6 +43,7 @@ def train(cfg: DictConfig, run: "Run") -> dict[str, float]:
     import lightning.pytorch as pl
     from lightning.pytorch.utilities.model_helpers import is_overridden
 
+    from labs.callbacks.estimate import Estimate
     from labs.callbacks.learning_watch import LearningWatch
     from labs.callbacks.record import Record, weights_tested
     from labs.callbacks.resumption import Resumption
@@ -65,7 +66,7 @@ def train(cfg: DictConfig, run: "Run") -> dict[str, float]:
     share_work(module, datamodule)
     callbacks = [build(node, f"callbacks.{name}") for name, node in cfg.callbacks.items() if node]
     own = [StopSignals(), LearningWatch(), Record(run), Resumption(run.recipe.text), TensorBoardCards(run.recipe.facts)]
-    callbacks = [*own, *filter(None, callbacks)]
+    callbacks = [*own, Estimate(), *filter(None, callbacks)]
     loggers = [build(node, f"logger.{name}") for name, node in cfg.logger.items() if node]
     plugins = [WholeCheckpoints(), *cluster(run.directory)]
     trainer = build(cfg.trainer, "trainer", callbacks=callbacks, logger=loggers, plugins=plugins)

@@ -37,7 +37,14 @@ def requeue() -> None:
     if job is None or not is_first_process():
         return
     try:
-        asked = subprocess.run(["scontrol", "requeue", job], capture_output=True, text=True, timeout=60, check=False)
+        asked = subprocess.run(
+            ["scontrol", "requeue", job],
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            timeout=60,
+            check=False,
+        )
         problem = "" if asked.returncode == 0 else asked.stderr.strip() or f"exit code {asked.returncode}"
     except (OSError, subprocess.TimeoutExpired) as error:
         problem = str(error)
