@@ -19,12 +19,9 @@ it in benchmarks/results/survival.json. Exits with 1 if anything was lost.
 
 import argparse
 import contextlib
-import importlib
 import json
 import os
-import pkgutil
 import random
-import runpy
 import shutil
 import signal
 import sys
@@ -33,6 +30,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+from parts.forked import end_of, import_everything, run, start
 
 ROOT = Path(__file__).parents[1]
 EPOCHS = 4
@@ -48,8 +47,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="of the moments")
     parser.add_argument("--folder", type=Path, help="for runs and data; without: a temporary one, removed at the end")
     options = parser.parse_args()
-    sys.path.insert(0, str(ROOT / "src"))
-    _import_everything()
+    import_everything()
     commands = small_commands(options.methods)
     with contextlib.ExitStack() as stack:
         folder = options.folder or Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -114,7 +112,7 @@ def broken(
     for _ in range(2):  # the second time everything is cached, as it will be in what is killed
         shutil.rmtree(whole, ignore_errors=True)
         started = time.monotonic()
-        code, printed = _run([*command, f"hydra.run.dir={whole}"])
+        code, printed = run([*command, f"hydra.run.dir={whole}"])
         if code:
             print(f"lost: {method}: exit code {code}: {printed[-600:]}", file=sys.stderr, flush=True)
             return {"uninterrupted": (0, [printed])}
@@ -182,13 +180,13 @@ def _plain(value: Any, torch: Any) -> Any:
 def _break(fault: str, command: list[str], run_dir: Path, moment: float) -> str | None:
     """Start a run, break it and go on; return what went wrong until then, or None if it had ended before."""
     last = run_dir / "checkpoints" / "last.ckpt"
-    child, printed = _start(command)
+    child, printed = start(command)
     if fault == "torn":
         while not last.is_file() and os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
             time.sleep(0.01)
     time.sleep(moment)
     os.kill(child, signal.SIGTERM if fault == "SIGTERM" else signal.SIGKILL)
-    code, text = _end_of(child, printed)
+    code, text = end_of(child, printed)
     if code == 0:
         return None
     if fault == "SIGTERM" and code not in (143, -signal.SIGTERM):  # the latter before it listens
@@ -197,73 +195,14 @@ def _break(fault: str, command: list[str], run_dir: Path, moment: float) -> str 
         if not last.is_file():
             return None
         os.truncate(last, last.stat().st_size // 2)
-        code, text = _run(command)
+        code, text = run(command)
         if code == 0:  # it had finished, or trains nothing, so nobody reads the file
             return ""
         if code != 2 or "rerun=true" not in text or "Traceback" in text:
             return f"a torn checkpoint: exit code {code}: {text[-600:]}"
         command = [*command, "rerun=true"]
-    code, text = _run(command)
+    code, text = run(command)
     return f"again: exit code {code}: {text[-600:]}" if code else ""
-
-
-def _run(command: Sequence[str]) -> tuple[int, str]:
-    return _end_of(*_start(command))
-
-
-def _end_of(child: int, printed: Path) -> tuple[int, str]:
-    """Wait for a run; return its exit code and what it printed."""
-    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    text = printed.read_text(encoding="utf-8", errors="replace")
-    printed.unlink()
-    return code, text
-
-
-def _start(command: Sequence[str]) -> tuple[int, Path]:
-    """Run `python train.py` with these words in a forked process; what it prints goes to a file."""
-    number, name = tempfile.mkstemp(prefix="labs-survival-")
-    child = os.fork()
-    if child:
-        os.close(number)
-        return child, Path(name)
-    os.dup2(number, 1)
-    os.dup2(number, 2)
-    sys.argv = [str(ROOT / "train.py"), *command]
-    code = 1
-    try:
-        runpy.run_path(sys.argv[0], run_name="__main__")
-        code = 0
-    except SystemExit as error:
-        code = error.code if isinstance(error.code, int) else int(bool(error.code))
-    except BaseException:  # this process must never go on as its parent would
-        import traceback
-
-        traceback.print_exc()
-    finally:
-        for stream in (sys.stdout, sys.stderr):
-            with contextlib.suppress(Exception):
-                stream.flush()
-        os._exit(code)
-
-
-def _import_everything() -> None:
-    import torch
-
-    torch.set_num_threads(1)  # a forked process has no other thread
-    os.environ["OMP_NUM_THREADS"] = "1"
-    import lightning.pytorch  # noqa: F401
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import labs
-    import labs.callbacks.record
-    import labs.metrics.judge
-
-    for module in pkgutil.walk_packages(labs.__path__, "labs."):
-        with contextlib.suppress(ImportError):  # an extra that is not installed
-            importlib.import_module(module.name)
-    labs.metrics.judge.STEPS = 20
-    setattr(labs.callbacks.record.Record, "draw", lambda self: None)  # noqa: B010 - a quarter of a small run's time
 
 
 if __name__ == "__main__":

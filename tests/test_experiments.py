@@ -24,6 +24,9 @@ from labs.cli.overrides import expand
 from labs.cli.resolvers import register_resolvers
 from labs.practicals import sheet_of
 
+sys.path.append(str(ROOT / "benchmarks"))
+from still_runs import small_words
+
 CONF = ROOT / "conf"
 EXPERIMENTS = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
 GRIDS = sorted(path.stem for path in (CONF / "grid").glob("*.yaml"))
@@ -81,8 +84,7 @@ def test_every_experiment_runs_on_embedded_data(
     if drawn.exists():  # they take as long as all the rest, and are those of the method
         request.getfixturevalue("undrawn")
     drawn.touch()
-    smaller = sheet_of(recipe.practical).try_out
-    outputs = train(f"experiment={experiment}", "data=embedded", "debug=batches", "logger=none", *smaller)
+    outputs = train(*small_words(experiment, recipe.practical), "logger=none")
     (run_dir,) = (outputs / experiment).iterdir()
     facts = json.loads((run_dir / "metrics.json").read_text())
     assert facts["status"] == "finished"

@@ -17,7 +17,7 @@ METHODS = sorted(path.stem for path in (ROOT / "conf" / "module").glob("*.yaml")
 # The others are killed in tests of their own (tests/test_resume.py, tests/modules, tests/callbacks).
 KILLED_HERE = ("attribution", "cdan", "feature_svm", "fooling", "layer_activations", "pseudo_label")
 
-sys.path.insert(0, str(ROOT / "benchmarks"))
+sys.path.append(str(ROOT / "benchmarks"))
 import survival  # noqa: E402
 
 
