@@ -68,6 +68,7 @@ def start(command: Sequence[str], *, draw: bool = True) -> tuple[int, Path]:
         return child, Path(name)
     os.dup2(number, 1)
     os.dup2(number, 2)
+    sys.stdout, sys.stderr = (open(one, "w", encoding="utf-8", closefd=False) for one in (1, 2))  # noqa: SIM115
     sys.argv = [str(ROOT / "train.py"), *command]
     code = 1
     try:
