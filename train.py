@@ -4,6 +4,7 @@ python train.py experiment=cub_layer1_frozen
 python train.py --help
 """
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import hydra
@@ -43,6 +44,7 @@ def train(cfg: DictConfig, run: "Run") -> dict[str, float]:
     import lightning.pytorch as pl
     from lightning.pytorch.utilities.model_helpers import is_overridden
 
+    from labs.cache.limit import keep_within_limit
     from labs.callbacks.estimate import Estimate
     from labs.callbacks.learning_watch import LearningWatch
     from labs.callbacks.record import Record, weights_tested
@@ -56,6 +58,7 @@ def train(cfg: DictConfig, run: "Run") -> dict[str, float]:
     from labs.runs.threads import share_work
 
     quiet()  # again: Lightning sets its own levels when it is imported
+    keep_within_limit(Path(cfg.paths.data))
     prepare_device(cfg.trainer.accelerator, cfg.trainer.precision, cfg.matmul_precision)
     if OmegaConf.select(cfg, "module.net.weights") == "embedded":
         cfg.module.net.weights = str(embedded_weights(cfg, run.recipe.facts["choices"]["net"], train))

@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.custom_scalar import layout_pb2
 from tensorboard.plugins.hparams import plugin_data_pb2
+
+from labs.callbacks.tensorboard import picture_is_due
 
 
 @pytest.fixture
@@ -78,3 +82,33 @@ def test_a_run_that_goes_on_shows_the_settings_that_hold_now(train: Callable[...
     assert sorted(metrics) == ["test/acc", "test/loss"]
     record = json.loads((tmp_path / "run" / "metrics.json").read_text())
     assert record["settings"]["module.optimizer.lr"] == 0.02
+
+
+def due(planned: int, epochs: int) -> list[int]:
+    """Return the epochs of so many that have pictures, from 1."""
+    runs: Any = [SimpleNamespace(current_epoch=epoch, max_epochs=planned) for epoch in range(epochs)]
+    return [run.current_epoch + 1 for run in runs if picture_is_due(run)]
+
+
+@pytest.mark.parametrize("planned", [1, 60, 100, 101, 250, 5000])
+def test_a_long_run_has_few_pictures(planned: int) -> None:
+    found = due(planned, planned)
+    assert found[-1] == planned
+    assert len(found) == planned if planned <= 100 else 50 <= len(found) <= 101
+
+
+def test_a_run_without_an_end_has_ever_fewer_pictures() -> None:
+    found = due(-1, 100_000)
+    assert len(found) < 800
+    assert found[-1] > 95_000
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_the_frames_of_a_long_run_are_bounded(train: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("labs.callbacks.tensorboard.MOST", 3)
+    small_net = ("data=embedded", "net.image_size=48", "every=1", "steps=10")
+    small = ("data=embedded", "datamodule.image_size=32", "datamodule.style=gravel", "every=1", "steps=10")
+    (run,) = (train("experiment=nst_a", *small) / "nst_a").iterdir()
+    assert [int(path.stem) for path in sorted((run / "images" / "growth").glob("*.png"))] == [4, 8, 10]
+    (run,) = (train("experiment=classvis_maco", *small_net) / "classvis_maco").iterdir()
+    assert [int(path.stem) for path in sorted((run / "images" / "growth").glob("*.png"))] == [0, 4, 8, 10]

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from labs import LabsError
 from labs.callbacks.notes import of_the_run
-from labs.callbacks.tensorboard import images_folder, show_picture
+from labs.callbacks.tensorboard import images_folder, picture_is_due, show_picture
 from labs.datamodules.batches import Batch
 from labs.datamodules.image_classification import ImageClassification
 from labs.datamodules.protocols import ImagesOfClasses, handed_over
@@ -55,7 +55,7 @@ class Explain(pl.Callback):
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Draw the maps if they are due after this epoch."""
         epoch = trainer.current_epoch + 1
-        if epoch % self.every == 0 or epoch == trainer.max_epochs:
+        if (epoch % self.every == 0 and picture_is_due(trainer)) or epoch == trainer.max_epochs:
             self._draw(trainer, pl_module, epoch)
 
     def _draw(self, trainer: pl.Trainer, pl_module: pl.LightningModule, epoch: int) -> None:

@@ -12,7 +12,7 @@ from torchvision.utils import make_grid
 
 from labs import LabsError
 from labs.callbacks.notes import of_the_run
-from labs.callbacks.tensorboard import images_folder, show_picture, writer
+from labs.callbacks.tensorboard import images_folder, picture_is_due, show_picture, writer
 from labs.datamodules.protocols import GrowsPictures, ShowsImages, handed_over, needed
 from labs.drawing.class_sheets import COLUMNS, classes_sheet, on_white
 from labs.drawing.picture_files import as_image, save_png, small
@@ -53,7 +53,8 @@ class GrowingPictures(pl.Callback):
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Save a frame."""
         self.began = True
-        self._frame(trainer, needed(pl_module, GrowsPictures, by=self))
+        if picture_is_due(trainer):
+            self._frame(trainer, needed(pl_module, GrowsPictures, by=self))
 
     @rank_zero_only
     def on_test_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

@@ -10,7 +10,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor
 
 from labs import LabsError
-from labs.callbacks.tensorboard import images_folder, save_picture, show_picture, writer
+from labs.callbacks.tensorboard import images_folder, picture_is_due, save_picture, show_picture, writer
 from labs.datamodules.protocols import MakesSamples, needed
 from labs.drawing.picture_sheets import growth_gif
 from labs.functional.latents import interpolate, seeded_latents
@@ -24,6 +24,8 @@ PATHS: tuple[Literal["linear", "spherical"], ...] = ("linear", "spherical")
 
 class Samples(pl.Callback):
     """Save samples from fixed latents before training, at given iterations and after every epoch.
+
+    Of more than 100 epochs only some have samples.
 
     The callback writes `images/samples/<iteration>.png` and `losses.tsv` during training. At the end it writes
     `images/samples.gif`, `images/interpolation_linear.png`, `images/interpolation_spherical.png`, and
@@ -79,7 +81,7 @@ class Samples(pl.Callback):
         """Save samples if the iteration is in `at` or the last of the epoch."""
         assert isinstance(pl_module, MakesSamples)
         complete = pl_module.batches % pl_module.discriminator_steps == 0  # else the generator's steps are not due yet
-        if (complete and pl_module.iterations in self.at) or trainer.is_last_batch:
+        if (complete and pl_module.iterations in self.at) or (trainer.is_last_batch and picture_is_due(trainer)):
             self._save(trainer, pl_module)
 
     @rank_zero_only

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from labs import LabsError
 from labs.callbacks.notes import of_the_run
-from labs.callbacks.tensorboard import images_folder, show_picture, writer
+from labs.callbacks.tensorboard import images_folder, picture_is_due, show_picture, writer
 from labs.datamodules.image_pair import Pairs
 from labs.datamodules.protocols import MakesPictures, PicturePairs, handed_over, needed
 from labs.drawing.picture_files import as_image, save_png, small
@@ -69,6 +69,8 @@ class StylePictures(pl.Callback):
         write_text(
             Path(trainer.default_root_dir, "losses.tsv"), _losses(self.rows).to_csv(sep="\t", index=False, na_rep="nan")
         )
+        if not picture_is_due(trainer):
+            return
         frames = small(_pictures(pl_module, data.pictures), self.frame_size)
         strip = torch.cat(list(frames), dim=2)
         save_png(strip, images_folder(trainer, "growth") / f"{pl_module.evaluations:06d}.png", {})

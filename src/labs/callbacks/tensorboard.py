@@ -1,5 +1,6 @@
 """TensorBoard beyond scalars: training and validation in one chart, HPARAMS, the recipe, and pictures."""
 
+import math
 from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
@@ -17,6 +18,7 @@ from torch.utils.tensorboard.summary import hparams
 from labs.drawing.figures import Figure
 from labs.storage.files import replacing
 
+MOST = 100  # epochs with pictures, in a run directory and in TensorBoard
 HPARAMS = ".hparams"  # suffix of a separate file, which a run that is resumed with other settings replaces
 
 
@@ -24,6 +26,16 @@ def writer(trainer: pl.Trainer) -> Any:
     """Return the run's TensorBoard writer or, without one (`logger=none`), an object whose methods do nothing."""
     found = (logger.experiment for logger in trainer.loggers if isinstance(logger, TensorBoardLogger))
     return next(found, DummyLogger().experiment)
+
+
+def picture_is_due(trainer: pl.Trainer) -> bool:
+    """Return whether this epoch has a picture: every epoch does, unless they are so many that they would fill the disk.
+
+    Of more than `MOST` epochs every second, third, ... and the last have one; of endless ones they become rarer.
+    """
+    epoch, planned = trainer.current_epoch + 1, trainer.max_epochs or 0
+    between = math.ceil(planned / MOST) if planned > 0 else 2 ** max(0, int(math.log2(2 * epoch / MOST)))
+    return epoch == planned or epoch % max(1, between) == 0
 
 
 def images_folder(trainer: pl.Trainer, *parts: str) -> Path:
