@@ -26,7 +26,8 @@ def contrast(images: Tensor, factor: float) -> Tensor:
     """Stretch the values of pictures around their mean gray, like `PIL.ImageEnhance.Contrast`."""
     weights = torch.tensor(LUMA, device=images.device).view(1, 3, 1, 1)
     gray = ((images.int() * weights).sum(dim=1, keepdim=True) + 0x8000) >> 16
-    mean = (gray.double().mean(dim=(1, 2, 3), keepdim=True) + 0.5).int()
+    count = gray[0].numel()
+    mean = (2 * gray.sum(dim=(1, 2, 3), keepdim=True) + count) // (2 * count)  # rounded, without 64-bit floats
     return _blended(mean, images, factor)
 
 

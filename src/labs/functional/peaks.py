@@ -38,7 +38,8 @@ class Peaks:
         flat = maps.flatten(2)
         peaks, places = flat.max(dim=2)  # (batch, channels)
         peaks = peaks.float()
-        new = torch.stack([peaks.double(), peaks.double().square(), (flat > 0).sum(2).double()]).sum(1)
+        exact = peaks.cpu().double()  # Apple GPUs have no 64-bit floats
+        new = torch.stack([exact, exact.square(), (flat > 0).sum(2).cpu().double()]).sum(1)
         found = [peaks, positions.to(peaks.device)[:, None].expand_as(places), places]
         self.size = flat.shape[2]
         if self.images:

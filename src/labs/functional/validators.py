@@ -15,7 +15,7 @@ def mean_entropy(probabilities: Tensor) -> Tensor:
         >>> round(mean_entropy(torch.tensor([[1.0, 0.0], [0.5, 0.5]])).item(), 4)
         0.3466
     """
-    return torch.special.entr(probabilities.double()).sum(dim=1).mean()
+    return torch.special.entr(probabilities.cpu().double()).sum(dim=1).mean()
 
 
 def soft_neighborhood_density(probabilities: Tensor, temperature: float = 0.05, chunk: int = 1000) -> Tensor:
@@ -30,7 +30,7 @@ def soft_neighborhood_density(probabilities: Tensor, temperature: float = 0.05, 
         temperature: Temperature of the similarities.
         chunk: Number of images compared with all others at a time.
     """
-    unit = F.normalize(probabilities.double(), dim=1)
+    unit = F.normalize(probabilities.cpu().double(), dim=1)
     entropies = []
     for start in range(0, len(unit), chunk):
         similarities = unit[start : start + chunk] @ unit.T / temperature

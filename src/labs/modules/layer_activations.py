@@ -108,7 +108,7 @@ class LayerActivations(pl.LightningModule):
     def _log(self) -> None:
         """Log the share of active positions and the share of dead channels."""
         active = {layer: peaks.active_share.mean() for layer, peaks in self.peaks.items()}
-        dead = {layer: peaks.dead.double() for layer, peaks in self.peaks.items()}
+        dead = {layer: peaks.dead.cpu().double() for layer, peaks in self.peaks.items()}
         results = {
             "test/active": torch.stack([*active.values()]).mean(),
             "test/dead": torch.cat([*dead.values()]).mean(),
