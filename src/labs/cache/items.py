@@ -41,7 +41,7 @@ def find_items(data: Path, weights: Path | None) -> list[Item]:
 
 
 def remove(item: Item) -> bool:
-    """Remove an item; return False, and leave it, if a process is writing it."""
+    """Remove an item; return False, and leave it, if a process is writing it (on Windows also if one is reading it)."""
     try:
         with FileLock(item.lock, timeout=0):
             for path in (*item.beside, item.path):
@@ -49,8 +49,13 @@ def remove(item: Item) -> bool:
                     shutil.rmtree(path)
                 else:
                     path.unlink(missing_ok=True)
-            item.lock.unlink(missing_ok=True)
+            if os.name != "nt":  # where an open file cannot be removed
+                item.lock.unlink(missing_ok=True)
     except Timeout:
+        return False
+    except PermissionError:
+        if os.name != "nt":
+            raise
         return False
     return True
 

@@ -1,7 +1,6 @@
 """What `conf/` computes: the name of a cell's folder, the number of classes in a folder of images, products."""
 
 import hashlib
-import re
 from collections.abc import Sequence
 
 from omegaconf import OmegaConf
@@ -10,7 +9,7 @@ from labs.runs.computed import register_arithmetic
 from labs.runs.places import default_folder
 from labs.runs.recipe import THE_CALL, is_part
 from labs.runs.requeue import directory_of_job
-from labs.storage.files import cut
+from labs.storage.files import cut, portable
 
 LONGEST = 160  # bytes of the name of a cell's folder
 
@@ -47,7 +46,7 @@ def cell_name(overrides: Sequence[str]) -> str:
     """
     named = sorted(override for override in overrides if is_part(override.partition("=")[0], (*THE_CALL, "paths")))
     typed = ",".join(named)
-    name = re.sub(r'[\x00-\x1f<>:"/\\|?*]', "_", typed)
+    name = portable(typed)
     if name == typed == cut(name, LONGEST):
         return name
     digest = hashlib.sha256(typed.encode("utf-8", "surrogateescape")).hexdigest()

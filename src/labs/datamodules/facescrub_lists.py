@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from labs import LabsError
-from labs.storage.files import check_file, cut, printable
+from labs.storage.files import check_file, cut, portable, printable
 
 COLUMNS = ("name", "image_id", "face_id", "url", "bbox", "sha256")
 PATTERN = "*act*.txt"  # facescrub_actors.txt, facescrub_actresses.txt, and the courses' versions
@@ -39,7 +39,7 @@ class Face(NamedTuple):
 
     @property
     def _stem(self) -> str:
-        folder = cut(re.sub(r"[^\w-]+", "_", self.person), 100)
+        folder = portable(cut(re.sub(r"[^\w-]+", "_", self.person), 100))
         return f"{folder}/{folder}"
 
 

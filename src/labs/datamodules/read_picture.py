@@ -13,7 +13,7 @@ from PIL import Image, ImageOps
 from labs import LabsError
 from labs.datamodules.embedded.photographs import PHOTOGRAPHS
 from labs.datamodules.image_files import TOO_LARGE, UnreadableImageError, read_rgb
-from labs.storage.files import cut
+from labs.storage.files import cut, portable
 
 SHEET = "sheet"  # `images/sheet.png` of a run
 RESAMPLING = Image.Resampling.LANCZOS  # antialiased; keeps the fine brush strokes of a style
@@ -54,7 +54,7 @@ def file_name(source: str) -> str:
         >>> file_name("holiday/My cat (2).jpeg")
         'My-cat-2'
     """
-    return cut(re.sub(r"[^\w.-]+", "-", Path(source).stem).strip("-.")[:60], 90) or "picture"
+    return portable(cut(re.sub(r"[^\w.-]+", "-", Path(source).stem).strip("-.")[:60], 90)) or "picture"
 
 
 def unique_names(pairs: Sequence[tuple[str, str]]) -> list[str]:

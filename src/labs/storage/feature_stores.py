@@ -94,9 +94,10 @@ def make_room(folder: Path, needed: int, budget: int) -> None:
     taken = sum(size for _, size, _ in stores)
     for _, size, notes in sorted(stores):
         if taken + needed > budget:
-            notes.with_suffix(".npy").unlink(missing_ok=True)  # processes that have it open can still read it
-            notes.unlink(missing_ok=True)
-            taken -= size
+            with suppress(PermissionError):  # Windows: a process has it open; elsewhere it can still read it
+                notes.with_suffix(".npy").unlink(missing_ok=True)
+                notes.unlink(missing_ok=True)
+                taken -= size
 
 
 def _is_channels_last(part: nn.Module) -> bool:

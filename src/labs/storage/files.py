@@ -17,6 +17,7 @@ from filelock import FileLock
 
 from labs import LabsError
 
+DEVICES = {"CON", "PRN", "AUX", "NUL", *(f"{port}{n}" for port in ("COM", "LPT") for n in range(1, 10))}  # of Windows
 WRITTEN: set[Path] = set()  # absolute paths of the files that this process has written
 # JSON has no such numbers. They are written as these strings, as in Protocol Buffers, and read back as numbers.
 WORDS = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
@@ -208,9 +209,21 @@ def cut(name: str, most: int) -> str:
     return name.encode("utf-8", "surrogateescape")[:most].decode("utf-8", "ignore")
 
 
+def portable(name: str) -> str:
+    """Return a name that every file system takes: Windows refuses some letters, devices, and a dot or space at the end.
+
+    Examples:
+        >>> portable("a:b?.png"), portable("con"), portable("nul.txt"), portable("bird. "), portable("bird")
+        ('a_b_.png', 'con_', 'nul_.txt', 'bird', 'bird')
+    """
+    name = re.sub(r'[\x00-\x1f<>:"/\\|?*]', "_", name).rstrip(". ")
+    stem, dot, rest = name.partition(".")
+    return f"{stem}_{dot}{rest}" if stem.rstrip().upper() in DEVICES else name
+
+
 def new_file(folder: Path, stem: str, suffix: str) -> Path:
     """Return an unused path in a folder; add a number if the name is taken."""
-    stem = cut(stem, 200)
+    stem = portable(cut(stem, 200))
     names = (f"{stem}{number}{suffix}" for number in chain([""], (f"-{place}" for place in count(2))))
     return next(folder / name for name in names if not os.path.lexists(folder / name))
 

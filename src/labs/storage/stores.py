@@ -164,6 +164,7 @@ def _write(file: Path, shape: tuple[int, ...], dtype: np.dtype[Any], fill: Fill)
         elif isinstance(array, np.memmap):
             array.flush()
         facts |= {"shape": list(array.shape), "digest": digest(array)}
+        del array  # Windows renames no file that is mapped
         json.dumps(facts)  # a TypeError before anything is replaced
         temporary.replace(file)
         try:

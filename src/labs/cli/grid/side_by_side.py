@@ -86,10 +86,11 @@ class SideBySide:
         def send(sign: int) -> None:
             for process in self.processes:
                 if process.poll() is None:
-                    process.send_signal(sign)
+                    process.send_signal(sign if os.name != "nt" else signal.SIGTERM)  # Windows has no other
 
         def kill(code: int) -> None:
-            send(signal.SIGKILL)
+            for process in self.processes:
+                process.kill()
 
         def hand_on(number: int, frame: object) -> None:
             if is_first(number, kill):
