@@ -37,4 +37,7 @@ def test_a_net_that_needs_values_has_no_answer() -> None:
             return images if images.sum() > 0 else -images
 
     assert bytes_saved(Looks(), IMAGES) is None
+    compiled = nn.Conv2d(3, 4, 3)
+    compiled.compile()
+    assert bytes_saved(compiled, IMAGES) is None
     assert bytes_saved(nn.Linear(7, 2), IMAGES) is None

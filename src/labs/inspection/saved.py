@@ -16,8 +16,10 @@ def bytes_saved(net: nn.Module, images: Tensor) -> int | None:
         images: The images of a step; only their shape and type matter.
 
     Returns:
-        None for a net that cannot run without values, or takes something else than images.
+        None for a net that cannot run without values, takes something else than images, or is compiled.
     """
+    if net._compiled_call_impl is not None:  # it would be compiled for this, too
+        return None
     own = {**dict(net.named_parameters()), **dict(net.named_buffers())}
     shapes = {name: tensor.detach().to("meta").requires_grad_(tensor.requires_grad) for name, tensor in own.items()}
     weights = {tensor.untyped_storage()._cdata for tensor in shapes.values()}
