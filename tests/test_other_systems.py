@@ -32,6 +32,8 @@ NOT_ON_WINDOWS = {
 }
 MODULES = ("fcntl", "resource", "pwd", "grp", "termios", "pty", "tty")
 GUARDED = {
+    "cli/grid/jobs.py": {"os.getuid"},  # asks SLURM, which Windows has not
+    "cli/grid/submission.py": {"signal.SIGHUP"},  # likewise
     "runs/memory.py": {"os.sysconf", "import resource"},  # after a file of Linux; in a try
     "storage/whole_folder.py": {"import fcntl", "os.O_DIRECTORY", "os.O_NOFOLLOW"},
     "storage/stores.py": {"os.posix_fallocate"},

@@ -128,7 +128,9 @@ def _in_the_queue() -> dict[str, State]:
     command = ["squeue", "--noheader", "--array", f"--user={os.getuid()}", "--format=%i %T"]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("SQUEUE_")}  # hides jobs
     try:
-        asked = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, env=environment)
+        asked = subprocess.run(
+            command, capture_output=True, encoding="utf-8", errors="replace", timeout=120, check=False, env=environment
+        )
         problem = "" if asked.returncode == 0 else asked.stderr.strip() or f"exit code {asked.returncode}"
     except (OSError, subprocess.TimeoutExpired) as error:
         problem = str(error)
