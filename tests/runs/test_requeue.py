@@ -20,6 +20,7 @@ QUICK = ("weights=random", "debug=batches", "trainer.max_epochs=2", "logger=none
 @pytest.fixture
 def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], list[str]]:
     """Run as a job of SLURM whose `scontrol` notes what it is asked; return a function that reads the notes."""
+    monkeypatch.setattr("labs.runs.requeue._begun", [])  # each test is a process of its own
     log, fake = tmp_path / "scontrol.log", tmp_path / "bin" / "scontrol"
     fake.parent.mkdir()
     fake.write_text(f'#!/bin/sh\necho "$@" >> {log}\n')
@@ -60,6 +61,25 @@ def test_a_requeued_command_goes_on_in_its_directory(
     monkeypatch.delenv("SLURM_RESTART_COUNT")
     train(*QUICK)  # typed once more in a job that was not queued again
     assert len(list(runs.iterdir())) == 3
+
+
+@pytest.mark.parametrize(("epoch", "is_queued"), [(0, False), (1, True)])
+def test_a_job_that_saves_nothing_is_not_queued_forever(
+    train: Callable[..., Path],
+    asked: Callable[[], list[str]],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    epoch: int,
+    is_queued: bool,
+) -> None:
+    """An epoch that does not fit into the time of a job would be begun again and again."""
+    monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
+    _stop_at_epoch(monkeypatch, epoch)
+    with pytest.raises(SystemExit):
+        train(*QUICK)
+    assert asked() == ["requeue 77"] * is_queued
+    printed = capsys.readouterr().err
+    assert ("SLURM job 77 was not queued again: it has saved nothing since" in printed) != is_queued
 
 
 def test_other_signals_and_other_places_ask_for_nothing(

@@ -20,7 +20,7 @@ from labs.runs.directory import labels_of_weights, read_facts, weights_file
 from labs.runs.life import Run
 from labs.runs.processes import forget_stray_ranks
 from labs.runs.recipe import FOLD, THE_CALL, Recipe, digest_of_file, is_part, normal_form
-from labs.runs.requeue import remember
+from labs.runs.requeue import begin, remember
 
 THE_SEED = "the run's"  # stands for the number in everything that follows the seed
 
@@ -49,6 +49,7 @@ def _run_of(cfg: DictConfig, job: Any) -> Run:
     documents = {"config": without_resolvers(cfg), "overrides": job.overrides.task}
     texts = {f".hydra/{name}.yaml": OmegaConf.to_yaml(content) for name, content in documents.items()}
     run = Run(Path(cfg.paths.run_dir), recipe, texts, resume=cfg.resume, rerun=cfg.rerun)
+    begin(run.directory)
     if job.mode != RunMode.MULTIRUN and not any(word.startswith("hydra.run.dir=") for word in job.overrides.hydra):
         remember(run.directory, Path(cfg.paths.outputs))
     return run

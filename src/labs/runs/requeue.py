@@ -12,7 +12,9 @@ from typing import Any
 from labs import LabsError
 from labs.runs.directory import shown_path
 from labs.runs.processes import is_first_process
-from labs.storage.files import read_text, write_text
+from labs.storage.files import WRITTEN, read_text, write_text
+
+_begun: list[Path] = []  # the directories of the runs that this process has begun
 
 
 def job_id() -> str | None:
@@ -32,10 +34,20 @@ def job_id() -> str | None:
 
 
 def requeue() -> None:
-    """Ask SLURM to queue this job again, once for all processes of a run."""
+    """Ask SLURM to queue this job again, once for all processes of a run.
+
+    A run that was queued again before and has saved nothing since is not: it would go on like this forever.
+    """
     job = job_id()
     if job is None or not is_first_process():
         return
+    problem = _no_progress() or _ask(job)
+    result = f"was not queued again: {problem}. Type scontrol requeue {job}" if problem else "is queued again"
+    print(f"SLURM job {job} {result}", file=sys.stderr)
+
+
+def _ask(job: str) -> str:
+    """Return why SLURM refused, or an empty text."""
     try:
         asked = subprocess.run(
             ["scontrol", "requeue", job],
@@ -45,11 +57,28 @@ def requeue() -> None:
             timeout=60,
             check=False,
         )
-        problem = "" if asked.returncode == 0 else asked.stderr.strip() or f"exit code {asked.returncode}"
     except (OSError, subprocess.TimeoutExpired) as error:
-        problem = str(error)
-    result = f"was not queued again: {problem}. Type scontrol requeue {job}" if problem else "is queued again"
-    print(f"SLURM job {job} {result}", file=sys.stderr)
+        return str(error)
+    return "" if asked.returncode == 0 else asked.stderr.strip() or f"exit code {asked.returncode}"
+
+
+def _no_progress() -> str:
+    """Return that the only run of this command saved nothing since its job was queued again, or an empty text."""
+    if len(_begun) != 1 or not was_queued_again():  # a grid goes on with its other cells
+        return ""
+    if any(file.suffix == ".ckpt" and file.is_relative_to(_begun[0].absolute()) for file in WRITTEN):
+        return ""
+    return "it has saved nothing since it was queued again, so it needs more time (--time, hydra.launcher.timeout_min)"
+
+
+def was_queued_again() -> bool:
+    """Return whether SLURM has started this job before."""
+    return os.environ.get("SLURM_RESTART_COUNT", "0") not in ("", "0")
+
+
+def begin(run_dir: Path) -> None:
+    """Note that this process begins a run."""
+    _begun.append(run_dir)
 
 
 def remember(run_dir: Path, outputs: Path) -> None:
@@ -70,7 +99,7 @@ def directory_of_job(outputs: str, fresh: str) -> str:
     """
     root = Path(outputs)
     note = _note(root, sys.argv[1:])
-    if note is None or os.environ.get("SLURM_RESTART_COUNT", "0") in ("", "0"):
+    if note is None or not was_queued_again():
         return f"{outputs}/{fresh}"
     try:
         before = read_text(note).strip()

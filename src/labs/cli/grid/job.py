@@ -11,6 +11,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from labs.runs.requeue import was_queued_again
+
 
 def become(command: Sequence[str], working: str, run_dir: str, environment: Mapping[str, str]) -> None:
     """Turn this process into the command of a cell; what it prints goes to `output.txt` in its directory.
@@ -24,7 +26,7 @@ def become(command: Sequence[str], working: str, run_dir: str, environment: Mapp
     from submitit import JobEnvironment
 
     rank = JobEnvironment().global_rank
-    if os.environ.get("SLURM_RESTART_COUNT", "0") not in ("", "0"):
+    if was_queued_again():
         command = [word for word in command if not word.startswith("rerun=")]  # the job began anew; now it goes on
     os.chdir(working)
     output = Path(run_dir, f"output.{rank}.txt" if rank else "output.txt")
