@@ -146,7 +146,7 @@ class FeatureCache(pl.Callback):
         stores = {split: features(split) for split in views}
         for split, found in stores.items():
             if difference(split, found) > tolerance:
-                forget(found.array)
+                forget(found)
                 stores[split] = features(split)
                 left = difference(split, stores[split])
                 if left > tolerance:

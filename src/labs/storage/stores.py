@@ -116,10 +116,15 @@ def content(values: np.ndarray) -> str:
     return digest(values)
 
 
-def forget(values: np.ndarray) -> None:
-    """Mark a store as missing, because its values turned out to be wrong."""
-    if isinstance(values, np.memmap) and values.filename:
-        Path(str(values.filename)).with_suffix(".json").unlink(missing_ok=True)
+def forget(found: Stored) -> None:
+    """Mark a store as missing, because its values turned out to be wrong.
+
+    If another process has done so already, what it has written since stays.
+    """
+    file = Path(str(found.array.filename))  # type: ignore[attr-defined]
+    with FileLock(f"{file}.lock"), suppress(OSError, ValueError):
+        if read_facts(file.with_suffix(".json")).get("stamp") == found.facts["stamp"]:
+            file.with_suffix(".json").unlink()
 
 
 def _open(file: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Stored | None:
