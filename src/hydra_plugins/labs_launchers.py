@@ -67,10 +67,10 @@ class SerialLauncher(Launcher):
 
 
 class JoblibLauncher(SerialLauncher):
-    """Run several cells at once, each in a process of its own with its share of the machine's threads.
+    """Run several cells at once, each in a process of its own with its share of the machine's threads and GPUs.
 
     Args:
-        n_jobs: cells at once, as joblib counts: -1 is one a core.
+        n_jobs: cells at once, as joblib counts: -1 is one per core, or one per GPU.
     """
 
     def __init__(self, n_jobs: int = -1) -> None:

@@ -1,4 +1,4 @@
-"""Run cells side by side on one machine, each in a fresh process with its share of the threads."""
+"""Run cells side by side on one machine, each in a fresh process with its share of the threads and GPUs."""
 
 import os
 import signal
@@ -12,6 +12,7 @@ from joblib import cpu_count, effective_n_jobs
 
 from labs import LabsError
 from labs.cli.grid.cells import Cell
+from labs.cli.grid.gpus import Gpus, gpus_wanted, visible_gpus
 from labs.runs.signals import STOPS, Stopped, code_of, is_first, stop_signals_go_to
 
 THREAD_SETTINGS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
@@ -21,7 +22,7 @@ class SideBySide:
     """Run each cell as the single command that repeats it; what it prints goes to `output.txt` in its directory.
 
     Args:
-        n_jobs: cells at once, as joblib counts: -1 is one per core.
+        n_jobs: cells at once, as joblib counts: -1 is one per core, or one per GPU if the cells use GPUs.
 
     Raises:
         LabsError: `n_jobs` is not a number of cells.
@@ -30,32 +31,43 @@ class SideBySide:
     def __init__(self, n_jobs: int) -> None:
         if isinstance(n_jobs, bool) or not isinstance(n_jobs, int) or n_jobs == 0:
             raise LabsError(
-                f"hydra.launcher.n_jobs={n_jobs}: expected a whole number of cells, or -1 for one per core."
+                f"hydra.launcher.n_jobs={n_jobs}: expected a whole number of cells, or -1 for one per core or GPU."
             )
-        self.at_once = self.most = effective_n_jobs(n_jobs)
+        self.at_once = self.most = self.count = effective_n_jobs(n_jobs)
+        self.is_typed = n_jobs > 0
+        self.gpus, self.wanted = Gpus(visible_gpus()), 0
         self.processes: list[subprocess.Popen[bytes]] = []
         self.received: int | None = None  # the first signal to stop
 
     def expect(self, count: int) -> None:
         """Let a few cells share all threads."""
-        self.at_once = max(1, min(self.most, count))
+        self.count = count
+        self._share()
 
     def check(self, cells: Sequence[Cell]) -> None:
-        """Take any cells."""
+        """Take any cells; look at how many GPUs they want."""
+        available, before = len(self.gpus.cells), self.wanted
+        self.wanted = max((self._wanted(cell) for cell in cells), default=0)
+        self._share()
+        if self.at_once * self.wanted > available > 0 and self.wanted > before:
+            print(
+                f"{self.at_once} cells at once share {available} GPU{'s'[: available > 1]}; "
+                "leave hydra.launcher.n_jobs= out for as many at once as there are GPUs"
+            )
 
     def __call__(self, cell: Cell) -> None:
         """Run one cell, from a thread of its own."""
         share = str(max(1, cpu_count() // self.at_once))
         environment = {**dict.fromkeys(THREAD_SETTINGS, share), **os.environ}
         path = cell.directory / "output.txt"
-        with path.open("ab") as output:
+        with path.open("ab") as output, self.gpus.taken(self._wanted(cell)) as own:
             begin = output.tell()
             process = subprocess.Popen(
                 [sys.executable, sys.argv[0], *cell.arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                env=environment,
+                env=environment | own,
                 start_new_session=True,  # Ctrl-C comes to this process, which hands it on
             )
             self.processes.append(process)
@@ -74,6 +86,14 @@ class SideBySide:
         else:
             recorded = cell.facts().get("error") if cell.has_written() else None
             cell.end("failed", recorded or last_error(printed), printed)
+
+    def _wanted(self, cell: Cell) -> int:
+        return gpus_wanted(cell.config.trainer, len(self.gpus.cells))
+
+    def _share(self) -> None:
+        """Let as many cells run at once as there are, and as the processor or the GPUs allow."""
+        most = self.gpus.at_once(self.most, self.wanted, is_typed=self.is_typed)
+        self.at_once = max(1, min(most, self.count))
 
     @contextmanager
     def interruptible(self, halt: Event) -> Iterator[None]:
