@@ -19,6 +19,7 @@ from filelock import Timeout
 from labs import LabsError
 from labs.runs.directory import FORMAT, one_line, read_facts, shown_path
 from labs.runs.processes import is_first_process, lock_of
+from labs.runs.pulse import HungError
 from labs.runs.recipe import Recipe
 from labs.runs.recognition import files_of, is_of, refuse_try_out, refuse_what_no_run_wrote
 from labs.runs.trusted import needed_again
@@ -179,7 +180,7 @@ class Run:
             self.save()
             return
         stopped = isinstance(error, (KeyboardInterrupt, SystemExit))
-        if self._is_refused(stopped):
+        if self._is_refused(stopped or isinstance(error, HungError)):
             self._take_back()
         else:
             with suppress(OSError):  # a full disk, a folder that is gone: the error on its way says so

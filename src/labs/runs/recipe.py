@@ -31,7 +31,7 @@ SHOWN = (
     *("callbacks.architecture", "callbacks.feature_cache", "callbacks.features", "callbacks.learning_rate"),
     *("callbacks.classes", "callbacks.explain", "callbacks.hidden_units", "callbacks.histograms", "callbacks.keep"),
     *("callbacks.learning_curves", "callbacks.pictures", "callbacks.progress", "callbacks.pruning"),
-    *("callbacks.samples", "callbacks.steps", "callbacks.watch"),
+    *("callbacks.samples", "callbacks.steps", "callbacks.watch", "callbacks.watchdog"),
 )
 # Each name or pattern stands for itself and for everything under it: none of it changes a number.
 NOT_PART = (*THE_CALL, *PLACES, *SHOWN)

@@ -15,7 +15,7 @@ from labs.runs.recipe import Recipe, limits, read_recipe_text, typed_settings
 # What a run may leave beside the files that its sheet names. A file of that name which no run wrote is never touched.
 COMMON_FILES = (
     *("metrics.json", "log.tsv", "test_log.tsv", "predictions.csv", "result.png", "result.gif", "traceback.txt"),
-    *("data.txt", "data.tsv"),
+    *("data.txt", "data.tsv", "stacks.*.txt"),
     *("environment.json", "freeze.txt", "net.txt", ".hydra/config.yaml", ".hydra/overrides.yaml", ".hydra/recipe.yaml"),
     *("checkpoints/*.ckpt", "images/*.png", "images/*.gif"),
 )
