@@ -172,20 +172,38 @@ def test_two_processes_are_stopped_by_a_signal(tmp_path: Path, number: int, code
     assert json.loads((tmp_path / "run" / "metrics.json").read_text())["status"] == "interrupted"
 
 
+HANGS = f"""
+import os, time
+from pathlib import Path
+from labs.datamodules.batches import StoredImages
+as_before = StoredImages.__getitem__
+
+def item(images, index):
+    while os.environ.get("LOCAL_RANK") == "1" and Path("hang").exists():
+        time.sleep(0.5)
+    return as_before(images, index)
+
+StoredImages.__getitem__ = item
+{TRAIN}
+"""
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGSTOP, signal.SIGKILL])
-def test_a_process_that_stops_or_dies_ends_the_run(tmp_path: Path, number: int) -> None:
+@pytest.mark.parametrize("fault", ["stopped", "killed", "hangs"])
+def test_a_process_that_stops_hangs_or_dies_ends_the_run(tmp_path: Path, fault: str) -> None:
     """The other one would wait for half an hour, or end with an error of gloo."""
     arguments = ["trainer=cpu", "trainer.devices=2", "trainer.max_epochs=4000", "weights=random", "logger=none"]
-    limit = "callbacks.watchdog.minutes=0.1"
-    command = [sys.executable, str(ROOT / "train.py"), *arguments, limit, "hydra.run.dir=run"]
+    (tmp_path / "quick.py").write_text(HANGS)
+    command = [sys.executable, "quick.py", *arguments, "callbacks.watchdog.minutes=0.1", "hydra.run.dir=run"]
     with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout
-        assert process.stderr
         next(line for line in process.stdout if line.startswith("epoch 2/"))
         other = json.loads((tmp_path / "run" / ".hydra" / "pulse.1.json").read_text())["pid"]
-        os.kill(other, number)
         begun = time.monotonic()
+        if fault == "hangs":
+            (tmp_path / "hang").touch()
+        else:
+            os.kill(other, signal.SIGSTOP if fault == "stopped" else signal.SIGKILL)
         try:
             _, printed = process.communicate(timeout=90)
         finally:
@@ -198,11 +216,15 @@ def test_a_process_that_stops_or_dies_ends_the_run(tmp_path: Path, number: int) 
     assert facts["status"] == "failed"
     assert printed.count("error:") == 1
     assert "Traceback" not in printed
-    if number == signal.SIGKILL:
-        assert "rank 1 of 2 was killed by SIGKILL" in printed
-    else:
-        assert f"rank 1 of 2 stands still: its process {other} " in printed
-        assert "Rank 0 waits at train.py:" in printed.replace(f"{ROOT}/", "")
-        assert "which waits at torch/" in printed
-        assert "Thread" in (tmp_path / "run" / "stacks.0.txt").read_text()
-    assert facts["error"].removeprefix("HungError: ") in printed
+    assert facts["error"].removeprefix("HungError: ")[:200] in printed
+    assert not list((tmp_path / "run" / ".hydra").glob("pulse.*"))
+    stacks = {path.name: path.read_text() for path in (tmp_path / "run").glob("stacks.*")}
+    if fault == "killed":
+        assert "error: rank 1 of 2 was killed by SIGKILL" in printed
+        return
+    beginning = {"stopped": f"its process {other} ", "hangs": "for 6 s it has been at quick.py:"}[fault]
+    assert f"error: rank 1 of 2 stands still: {beginning}" in printed
+    assert "Rank 0 waits at train.py:" in printed.replace(f"{ROOT}/", "")
+    assert "which waits at torch/" in printed
+    assert sorted(stacks) == ["stacks.0.txt", "stacks.1.txt"][: 1 + (fault == "hangs")]
+    assert all("Thread" in text for text in stacks.values())

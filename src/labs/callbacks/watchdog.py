@@ -211,9 +211,13 @@ class Watchdog(pl.Callback):
         return self.folder / name.format(self.rank)
 
     def _kill_others(self) -> None:
+        """End the processes that this one started, in whatever state they are, and remove their notes."""
         for process in self.started:
             if process.poll() is None:
                 process.kill()
+                process.wait()
+        for rank in range(self.ranks if self.started else 0):
+            (self.folder / ".hydra" / f"pulse.{rank}.json").unlink(missing_ok=True)
 
     def _stop(self) -> None:
         thread, self._thread = self._thread, None
