@@ -5,6 +5,7 @@ import json
 import os
 import platform
 import signal
+import subprocess
 import threading
 import time
 from contextlib import suppress
@@ -21,6 +22,7 @@ from labs.runs.pulse import HungError, Pulse, waits_for_others, where
 from labs.runs.signals import first_signal
 
 GRACE = 5.0  # seconds for the other processes to write their stacks, and for the main thread to end by itself
+AT_LAST = 12 * GRACE
 # Of the connection between the processes; there is no class of its own for it.
 LOST = ("gloo", "NCCL", "Connection closed", "Connection reset", "Broken pipe", "TCPStore")
 ALARM = getattr(signal, "SIGVTALRM", None)  # interrupts a main thread that sleeps; used by nobody else
@@ -110,6 +112,8 @@ class Watchdog(pl.Callback):
                 self._note()
                 self._read(since_note)
                 since_note = 0.0
+            if first_signal():  # the processes end one after another, and the first may draw for a while
+                continue
             if lost := self._lost():
                 self._end(lost)
             elif found := self._hung():
@@ -154,6 +158,7 @@ class Watchdog(pl.Callback):
 
     def _end(self, what: str) -> None:
         """Let the first process report and end all others; every other one waits for that, but not for long."""
+        faulthandler.dump_traceback_later(AT_LAST, exit=True, file=2)  # if even this thread waits, for a lost disk
         if self._over.wait(GRACE * (1 if self.rank == 0 else 3)):  # the main thread came to know it by itself
             return
         written = sorted(path.name for path in self.folder.glob("stacks.*.txt"))
@@ -215,7 +220,8 @@ class Watchdog(pl.Callback):
         for process in self.started:
             if process.poll() is None:
                 process.kill()
-                process.wait()
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(timeout=GRACE)
         for rank in range(self.ranks if self.started else 0):
             (self.folder / ".hydra" / f"pulse.{rank}.json").unlink(missing_ok=True)
 
@@ -224,6 +230,7 @@ class Watchdog(pl.Callback):
         if thread is None:
             return
         self._over.set()
+        faulthandler.cancel_dump_traceback_later()
         if self._restore is not None and ALARM is not None:
             signal.signal(ALARM, self._restore)
         thread.join()
