@@ -21,8 +21,6 @@ import pytest
 import torch
 from project import ROOT
 
-from labs.cli.grid.side_by_side import THREAD_SETTINGS
-
 SAME = {"rel": 1e-4, "abs": 1e-5}  # sums of 32-bit floats in another order, over a few dozen steps
 
 # The second process is started as the first one was, and takes the same changes: `runpy` would hide them from it.
@@ -58,9 +56,7 @@ def ran(folder: Path, *arguments: str, code: str = TRAIN) -> str:
     folder.mkdir()
     (folder / "quick.py").write_text(code)
     command = [sys.executable, "quick.py", *arguments, "trainer=cpu"]
-    # a grid gives cells side by side their share of the threads, which changes the rounding
-    one_thread = os.environ | dict.fromkeys(THREAD_SETTINGS, "1")
-    done = subprocess.run(command, cwd=folder, env=one_thread, capture_output=True, text=True, timeout=240, check=False)
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=240, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 

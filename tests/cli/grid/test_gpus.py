@@ -1,29 +1,23 @@
-"""Cells side by side get GPUs of their own; nobody needs a GPU to test that."""
+"""Which GPUs there are, and how they are divided among cells; nobody needs a GPU to test that."""
 
 from __future__ import annotations
 
-import subprocess
-import threading
-from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from omegaconf import OmegaConf
 
-from labs.cli.grid import gpus, side_by_side
+from labs.cli.grid import gpus
 from labs.cli.grid.gpus import Gpus, gpus_wanted, visible_gpus
-from labs.cli.grid.side_by_side import SideBySide
 
 TWO = "GPU 0: NVIDIA H200 (UUID: GPU-a)\nGPU 1: NVIDIA H200 (UUID: GPU-b)\n"
 
 
 @pytest.fixture(autouse=True)
 def _machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two GPUs, a torch that can use them, and eight cores."""
+    """Two GPUs, and a torch that can use them."""
     monkeypatch.setattr(gpus, "_nvidia_smi", lambda: TWO)
     monkeypatch.setattr("importlib.metadata.version", lambda name: "2.11.0+cu130")
-    monkeypatch.setattr(side_by_side, "effective_n_jobs", lambda n_jobs: 8 if n_jobs < 0 else n_jobs)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
 
 
@@ -74,56 +68,3 @@ def test_each_cell_gets_those_with_the_fewest_cells() -> None:
         assert [again, none] == [{"CUDA_VISIBLE_DEVICES": "0"}, {}]
     with Gpus([]).taken(1) as on_a_cpu:
         assert on_a_cpu == {}
-
-
-def cells(count: int, folder: Path, **trainer: Any) -> list[Any]:
-    config = OmegaConf.create({"trainer": {"accelerator": "auto", "devices": 1, **trainer}})
-    ends: dict[str, Any] = {"arguments": [], "end": lambda *_: None}
-    return [SimpleNamespace(config=config, directory=folder, **ends) for _ in range(count)]
-
-
-@pytest.mark.parametrize(
-    ("n_jobs", "trainer", "expected", "is_said"),
-    [
-        (-1, {}, 2, False),
-        (-1, {"devices": 2}, 1, False),
-        (-1, {"accelerator": "cpu"}, 5, False),
-        (2, {}, 2, False),
-        (4, {}, 4, True),
-        (1, {"devices": 2}, 1, False),
-    ],
-)
-def test_as_many_at_once_as_there_are_gpus(
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    n_jobs: int,
-    trainer: dict[str, Any],
-    expected: int,
-    is_said: bool,
-) -> None:
-    run = SideBySide(n_jobs)
-    run.expect(5)
-    run.check(cells(5, tmp_path, **trainer))
-    assert run.at_once == expected
-    assert ("4 cells at once share 2 GPUs; leave hydra.launcher.n_jobs= out" in capsys.readouterr().out) == is_said
-
-
-def test_two_cells_at_once_see_different_gpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    seen, together = [], threading.Barrier(2, timeout=10)
-
-    class Process:
-        def __init__(self, *_: Any, env: dict[str, str], **__: Any) -> None:
-            seen.append(env["CUDA_VISIBLE_DEVICES"])
-
-        def wait(self) -> int:
-            together.wait()
-            return 0
-
-    run = SideBySide(-1)
-    monkeypatch.setattr(subprocess, "Popen", Process)
-    threads = [threading.Thread(target=run, args=[cell]) for cell in cells(2, tmp_path)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert sorted(seen) == ["GPU-a", "GPU-b"]

@@ -58,7 +58,9 @@ class SideBySide:
     def __call__(self, cell: Cell) -> None:
         """Run one cell, from a thread of its own."""
         share = str(max(1, cpu_count() // self.at_once))
-        environment = {**dict.fromkeys(THREAD_SETTINGS, share), **os.environ}
+        # one setting of the user's holds for all: another number of threads rounds differently
+        is_chosen = any(name in os.environ for name in THREAD_SETTINGS)
+        environment = os.environ | ({} if is_chosen else dict.fromkeys(THREAD_SETTINGS, share))
         path = cell.directory / "output.txt"
         with path.open("ab") as output, self.gpus.taken(self._wanted(cell)) as own:
             begin = output.tell()
