@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import lightning.pytorch as pl
 import pytest
 
 from labs import LabsError
@@ -24,6 +25,10 @@ LIMIT = "callbacks.watchdog.minutes=0.05"
 def test_minutes() -> None:
     with pytest.raises(LabsError, match="minutes=0: expected"):
         Watchdog(minutes=0)
+
+
+def test_an_error_before_the_first_look_stays_what_it_is() -> None:
+    Watchdog().on_exception(pl.Trainer(logger=False), pl.LightningModule(), RuntimeError("NCCL"))
 
 
 def test_a_data_loader_that_hangs_is_ended(

@@ -6,6 +6,7 @@ import os
 import platform
 import signal
 import subprocess
+import tempfile
 import threading
 import time
 from contextlib import suppress
@@ -20,6 +21,7 @@ from labs.runs.durations import duration
 from labs.runs.life import Run
 from labs.runs.pulse import HungError, Pulse, waits_for_others, where
 from labs.runs.signals import first_signal
+from labs.storage.files import WRITTEN, write_text
 
 GRACE = 5.0  # seconds for the other processes to write their stacks, and for the main thread to end by itself
 AT_LAST = 12 * GRACE
@@ -51,6 +53,7 @@ class Watchdog(pl.Callback):
         self.limit = 60 * minutes
         self.poll = min(1.0, self.limit / 20)
         self._thread: threading.Thread | None = None
+        self.ranks, self.started = 1, list[Any]()
 
     # Lightning's hooks
 
@@ -73,6 +76,8 @@ class Watchdog(pl.Callback):
             if thread.name == "child-process-observer":
                 thread._child_processes = []  # type: ignore[attr-defined]
         self._file("stacks.{}.txt").unlink(missing_ok=True)  # of an earlier try
+        if self.ranks > 1:
+            self._note()
         self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
         self._thread.start()
 
@@ -184,10 +189,12 @@ class Watchdog(pl.Callback):
 
     def _dump(self) -> None:
         """Write the stacks of all threads."""
-        with suppress(OSError), self._file("stacks.{}.txt").open("w", encoding="utf-8") as file:
-            file.write(f"rank {self.rank}, process {os.getpid()}: {where(self.pulse.stack)}\n\n")
-            file.flush()
+        path = self._file("stacks.{}.txt")
+        with suppress(OSError), tempfile.TemporaryFile("w+", encoding="utf-8") as file:
             faulthandler.dump_traceback(file, all_threads=True)
+            file.seek(0)
+            write_text(path, f"rank {self.rank}, process {os.getpid()}: {where(self.pulse.stack)}\n\n{file.read()}")
+        WRITTEN.discard(path.absolute())  # it stays, also if the run had no result
 
     def _note(self) -> None:
         """Say that this process runs, and where it stands."""
@@ -195,11 +202,8 @@ class Watchdog(pl.Callback):
             "tick": time.monotonic(), "still": self.pulse.still, "where": where(self.pulse.stack),
             "waits": waits_for_others(self.pulse.stack), "pid": os.getpid(), "host": platform.node(),
         }  # fmt: skip
-        file = self._file(".hydra/pulse.{}.json")
-        staged = file.with_suffix(".part")
         with suppress(OSError):  # a full disk says so elsewhere
-            staged.write_text(json.dumps(facts), encoding="utf-8")
-            staged.replace(file)
+            write_text(self._file(".hydra/pulse.{}.json"), json.dumps(facts))
 
     def _read(self, seconds: float) -> None:
         """Look at what the others noted; only their own clocks are compared with each other."""

@@ -17,6 +17,7 @@ COMMON_FILES = (
     *("metrics.json", "log.tsv", "test_log.tsv", "predictions.csv", "result.png", "result.gif", "traceback.txt"),
     *("data.txt", "data.tsv", "stacks.*.txt"),
     *("environment.json", "freeze.txt", "net.txt", ".hydra/config.yaml", ".hydra/overrides.yaml", ".hydra/recipe.yaml"),
+    ".hydra/pulse.*.json",
     *("checkpoints/*.ckpt", "images/*.png", "images/*.gif"),
 )
 WHOLE = ("running", "interrupted", "finished")  # how a run stands whose results a try-out would replace
