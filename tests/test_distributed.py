@@ -62,17 +62,18 @@ def ran(folder: Path, *arguments: str, code: str = TRAIN) -> str:
 
 
 def ran_twice(tmp_path: Path, *arguments: str, batch_size: int, code: str = TRAIN) -> tuple[Path, Path, str]:
-    """Run a command with one process and with two; return both run directories, and what the two printed."""
-    ran(tmp_path / "1", *arguments, f"datamodule.batch_size={batch_size}", "hydra.run.dir=run", code=code)
-    both = [*arguments, f"datamodule.batch_size={batch_size // 2}", "hydra.run.dir=run"]
-    printed = ran(tmp_path / "2", *both, "trainer.devices=2", code=code)
-    return tmp_path / "1" / "run", tmp_path / "2" / "run", printed
+    """Run a command with one process and with two; return the run directory of each, and what the two printed."""
+    ran(tmp_path / "1", *arguments, f"datamodule.batch_size={batch_size}", code=code)
+    both = [*arguments, f"datamodule.batch_size={batch_size // 2}", "trainer.devices=2"]
+    printed = ran(tmp_path / "2", *both, code=code)
+    (one,), (two,) = ((tmp_path / number).glob("outputs/*/*") for number in "12")  # named by the time: only one each
+    return one, two, printed
 
 
 def check_same(one: Path, two: Path) -> None:
     """Check that two processes left one record, with the metrics, the log and the weights of one process."""
     for name in ("metrics.json", "log.tsv", "test_log.tsv", "predictions.csv"):
-        found = [path.relative_to(two).as_posix() for path in two.parent.rglob(name)]
+        found = [path.relative_to(two).as_posix() for path in two.parents[2].glob(f"outputs/**/{name}")]
         assert found == ([name] if (one / name).exists() else []), name
     records = [json.loads((run_dir / "metrics.json").read_text()) for run_dir in (one, two)]
     assert records[1]["status"] == "finished"
