@@ -45,7 +45,7 @@ class Watchdog(pl.Callback):
     """
 
     def __init__(self, *, minutes: float = 15.0) -> None:
-        if minutes <= 0:
+        if not minutes > 0:  # nor not a number
             raise LabsError(
                 f"callbacks.watchdog.minutes={minutes:g}: expected a number above 0, such as 15, or "
                 "callbacks.watchdog=null."

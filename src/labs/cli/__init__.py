@@ -17,6 +17,7 @@ from labs.runs.signals import exit_code, first_signal, stop, stop_signals_go_to
 from labs.runs.threads import set_waiting
 
 Result = TypeVar("Result")
+OURS = "LABS_SET_HYDRA_FULL_ERROR"  # we set it, so that Hydra hands exceptions on instead of printing a traceback
 
 
 class _FailureError(BaseException):
@@ -49,8 +50,10 @@ def report_mistakes() -> Iterator[None]:
     """
     set_waiting()
     before, typed = os.environ.get("HYDRA_FULL_ERROR"), sys.argv[1:]
+    if OURS in os.environ and os.environ.get("LOCAL_RANK", "0") != "0":  # a further process of a run, which inherits it
+        before = None
     try:
-        os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then hands exceptions on instead of printing a traceback
+        os.environ |= {"HYDRA_FULL_ERROR": "1"} | ({} if before == "1" else {OURS: "1"})
         with stop_signals_go_to(stop):
             yield
     except (KeyboardInterrupt, SystemExit) as error:
@@ -74,6 +77,7 @@ def report_mistakes() -> Iterator[None]:
         sys.exit(2)
     finally:
         os.environ.pop("HYDRA_FULL_ERROR")
+        os.environ.pop(OURS, None)
         if before is not None:
             os.environ["HYDRA_FULL_ERROR"] = before
 
