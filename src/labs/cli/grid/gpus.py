@@ -101,7 +101,7 @@ def listed(text: str) -> list[str]:
 
 def _nvidia_smi() -> str:
     try:
-        done = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=30, check=False)
+        done = subprocess.run(["nvidia-smi", "-L"], capture_output=True, timeout=30, check=False)
     except (OSError, subprocess.TimeoutExpired):  # no such GPU, or no driver
         return ""
-    return done.stdout if done.returncode == 0 else ""
+    return done.stdout.decode(errors="replace") if done.returncode == 0 else ""
