@@ -19,6 +19,7 @@ ONCE_A_TRACEBACK = [
     ["++paths=3"],
     ["experiment=artists_lrn", "style_loss=handout_004", "upstream.overrides=???"],
     ["experiment=dcgan_mnist", "net.nz=99999999999"],  # more than any memory
+    ["experiment=scenes_relu5_svm", "module.net.layers=true"],
     ["experiment=scenes_pca_svm", "++module.net.num_classes=-207"],
 ]
 

@@ -22,7 +22,18 @@ from PIL import Image
 from project import ROOT
 
 NEW = ROOT / "tests" / "new_practical"
-COPIED = ("src", "conf", "docs", "tests", "README.md", "pyproject.toml", "train.py", "report.py", "predict.py")
+COPIED = (
+    "src",
+    "conf",
+    "docs",
+    "tests",
+    "benchmarks",
+    "README.md",
+    "pyproject.toml",
+    "train.py",
+    "report.py",
+    "predict.py",
+)
 
 pytestmark = pytest.mark.xdist_group("new_practical")
 

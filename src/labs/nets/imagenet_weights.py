@@ -17,7 +17,9 @@ def content_of(net: Mapping[str, Any]) -> str:
         LabsError: If the hub does not answer, or if the net has no such weights.
     """
     if net.get("_target_") == "labs.nets.layer_vectors.LayerVectors":  # words such as vgg16/classifier.4
-        nets = dict.fromkeys(str(word).rpartition("/")[0] for word in net.get("layers") or ())
+        words = net.get("layers")
+        listed = words if isinstance(words, list) else ()  # anything else is refused by its type
+        nets = dict.fromkeys(str(word).rpartition("/")[0] for word in listed)
         return "; ".join(content_of({"name": name, "weights_folder": net.get("weights_folder")}) for name in nets)
     name = str(net.get("name"))
     if net.get("_target_") == "labs.nets.timm_nets.build_net" or name.startswith("timm/"):  # labs.nets.layer_features
