@@ -14,7 +14,7 @@ tensors of its checkpoints equal those of the uninterrupted run bit for bit. The
                must refuse it in one line, and with rerun=true end like the uninterrupted run
 
 Everything is imported once and each run is a forked process, so this needs Linux or macOS. Prints the table and keeps
-it in benchmarks/results/survival.json. Exits with 1 if anything was lost.
+it in survival.json, in benchmarks/results or in the folder that was typed. Exits with 1 if anything was lost.
 """
 
 import argparse
@@ -60,7 +60,7 @@ def main() -> None:
                 tried = survived + len(why)
                 rows.append({"method": method, "fault": fault, "tried": tried, "survived": survived, "lost": why})
                 print(f"| {method} | {experiment} | {fault} | {tried} | {survived} | {len(why)} |", flush=True)
-    results = ROOT / "benchmarks" / "results"
+    results = options.folder or ROOT / "benchmarks" / "results"
     results.mkdir(exist_ok=True)
     (results / "survival.json").write_text(json.dumps({"seed": options.seed, "rows": rows}, indent=1), encoding="utf-8")
     sys.exit(any(row["lost"] for row in rows))
@@ -126,9 +126,9 @@ def broken(
         for number in range(count):
             run_dir = folder / "runs" / f"{method}-{fault}-{number}"
             problem, moment = "the run was always quicker, or had no checkpoint", 0.0
-            for _ in range(20):
+            for attempt in range(20):
                 shutil.rmtree(run_dir, ignore_errors=True)
-                moment = moments.uniform(0, 0.2 if fault == "torn" else 1) * lasts
+                moment = moments.uniform(0, 0.2 / (1 + attempt) if fault == "torn" else 1) * lasts
                 if (found := _break(fault, [*command, f"hydra.run.dir={run_dir}"], run_dir, moment)) is not None:
                     problem = found or difference(whole, run_dir)
                     break
@@ -183,7 +183,7 @@ def _break(fault: str, command: list[str], run_dir: Path, moment: float) -> str 
     child, printed = start(command)
     if fault == "torn":
         while not last.is_file() and os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
-            time.sleep(0.01)
+            time.sleep(0.001)
     time.sleep(moment)
     os.kill(child, signal.SIGTERM if fault == "SIGTERM" else signal.SIGKILL)
     code, text = end_of(child, printed)
