@@ -125,13 +125,16 @@ def broken(
         survived, why = 0, []
         for number in range(count):
             run_dir = folder / "runs" / f"{method}-{fault}-{number}"
-            problem, moment = "the run was always quicker, or had no checkpoint", 0.0
+            problem, moment = "the run was always quicker", 0.0
             for attempt in range(20):
                 shutil.rmtree(run_dir, ignore_errors=True)
                 moment = moments.uniform(0, 0.2 / (1 + attempt) if fault == "torn" else 1) * lasts
                 if (found := _break(fault, [*command, f"hydra.run.dir={run_dir}"], run_dir, moment)) is not None:
                     problem = found or difference(whole, run_dir)
                     break
+            else:
+                if fault == "torn":
+                    break  # it always ends with its first checkpoint, which nobody reads then
             if problem:
                 start = "after its first checkpoint" if fault == "torn" else "from its start"
                 why.append(f"{method}, {fault} {moment:.2f} of {lasts:.2f} s {start}: {problem}")
@@ -139,7 +142,8 @@ def broken(
             else:
                 survived += 1
                 shutil.rmtree(run_dir)
-        results[fault] = survived, why
+        if survived or why:
+            results[fault] = survived, why
     return results
 
 
@@ -196,8 +200,8 @@ def _break(fault: str, command: list[str], run_dir: Path, moment: float) -> str 
             return None
         os.truncate(last, last.stat().st_size // 2)
         code, text = run(command)
-        if code == 0:  # it had finished, or trains nothing, so nobody reads the file
-            return ""
+        if code == 0:  # it had finished, so nobody reads the file
+            return None
         if code != 2 or "rerun=true" not in text or "Traceback" in text:
             return f"a torn checkpoint: exit code {code}: {text[-600:]}"
         command = [*command, "rerun=true"]
