@@ -27,7 +27,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from parts.forked import ROOT, end_of, import_everything, start
+from parts.forked import ROOT, end_of, has_ended, import_everything, start
 
 README = ROOT / "README.md"
 MARKS = ("<!-- table: benchmarks/still_runs.py -->", "<!-- end of the table -->")
@@ -120,7 +120,7 @@ def run_all(practicals: Mapping[str, str], folder: Path, jobs: int, limit: float
                 running.append(_begin(name, [*words, *([] if first else ["logger=none"])], folder, draw=first))
             time.sleep(0.1)
             for one in list(running):
-                ended = os.waitid(os.P_PID, one.child, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+                ended = has_ended(one.child)
                 seconds = time.monotonic() - one.started
                 if not ended and seconds <= limit:
                     continue

@@ -8,8 +8,7 @@ small and on embedded data. A run has survived if its final metrics, its log, it
 tensors of its checkpoints equal those of the uninterrupted run bit for bit. The faults:
 
     SIGKILL    at a random moment of the run, from its first line to its last; then the same command again
-    SIGTERM    likewise; the exit code must also be 143, and the record `interrupted`, unless the run was not yet or no
-               longer at work
+    SIGTERM    likewise; the exit code must also be 143, unless the run was not yet or no longer at work
     torn       SIGKILL soon after the first checkpoint, then the second half of `last.ckpt` is cut off: the same command
                must refuse it in one line, and with rerun=true end like the uninterrupted run
 
@@ -31,9 +30,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from parts.forked import end_of, import_everything, run, start
+from parts.forked import ROOT, end_of, has_ended, import_everything, run, start
 
-ROOT = Path(__file__).parents[1]
 EPOCHS = 4
 TABLES = ("predictions.csv", "pictures.tsv", "steps.tsv", "losses.tsv", "selections.tsv", "test_log.tsv", "log.tsv")
 
@@ -41,7 +39,8 @@ TABLES = ("predictions.csv", "pictures.tsv", "steps.tsv", "losses.tsv", "selecti
 def main() -> None:
     """Break, compare, print and keep."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--methods", nargs="*", help="by the names of conf/module; without: all")
+    methods = sorted(file.stem for file in (ROOT / "conf" / "module").glob("*.yaml"))
+    parser.add_argument("--methods", nargs="*", choices=methods, metavar="METHOD", help="of conf/module; without: all")
     parser.add_argument("--kills", type=int, default=20, help="SIGKILLs of each method")
     parser.add_argument("--others", type=int, default=3, help="tries of each other fault")
     parser.add_argument("--seed", type=int, default=0, help="of the moments")
@@ -136,8 +135,8 @@ def broken(
                 if fault == "torn":
                     break  # it always ends with its first checkpoint, which nobody reads then
             if problem:
-                start = "after its first checkpoint" if fault == "torn" else "from its start"
-                why.append(f"{method}, {fault} {moment:.2f} of {lasts:.2f} s {start}: {problem}")
+                since = "after its first checkpoint" if fault == "torn" else "from its start"
+                why.append(f"{method}, {fault} {moment:.2f} of {lasts:.2f} s {since}: {problem}")
                 print(f"lost: {why[-1]}", file=sys.stderr, flush=True)
             else:
                 survived += 1
@@ -186,7 +185,7 @@ def _break(fault: str, command: list[str], run_dir: Path, moment: float) -> str 
     last = run_dir / "checkpoints" / "last.ckpt"
     child, printed = start(command)
     if fault == "torn":
-        while not last.is_file() and os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+        while not (last.is_file() or has_ended(child)):
             time.sleep(0.001)
     time.sleep(moment)
     os.kill(child, signal.SIGTERM if fault == "SIGTERM" else signal.SIGKILL)

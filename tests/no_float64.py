@@ -10,8 +10,6 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
 
 WIDE = (torch.float64, torch.complex128)
-TO_HOST = {Tensor.cpu, Tensor.numpy, Tensor.tolist, Tensor.item}
-MOVES = {Tensor.to, Tensor.cuda, Tensor.type_as}
 HOST = "_lies_on_the_host"
 
 
@@ -43,9 +41,9 @@ class NoFloat64(TorchFunctionMode):
         outputs = [one for one in tree_leaves(result) if isinstance(one, Tensor)]
         if not outputs:
             return result
-        if func in TO_HOST:
+        if func is Tensor.cpu:
             return _marked(result, True, inputs)
-        moved = func in MOVES and any(isinstance(one, torch.device) for one in (*args[1:], *kwargs.values()))
+        moved = func is Tensor.to and any(isinstance(one, torch.device) for one in (*args[1:], *kwargs.values()))
         if moved or kwargs.get("device") is not None:
             _refuse(func, outputs)
             return _marked(result, False, inputs) if isinstance(result, Tensor) else result
@@ -64,8 +62,7 @@ def _marked(result: Tensor, host: bool, inputs: list[Tensor]) -> Tensor:
     if any(result is one for one in inputs) and getattr(result, HOST, False) != host:
         with torch._C.DisableTorchFunction():
             result = result.view_as(result)  # the same values, and another object
-    if isinstance(result, Tensor):
-        setattr(result, HOST, host)
+    setattr(result, HOST, host)
     return result
 
 

@@ -51,6 +51,11 @@ def run(command: Sequence[str]) -> tuple[int, str]:
     return end_of(*start(command))
 
 
+def has_ended(child: int) -> bool:
+    """Return whether a run has ended; `end_of` can still be asked how."""
+    return os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+
+
 def end_of(child: int, printed: Path) -> tuple[int, str]:
     """Wait for a run; return its exit code and what it printed."""
     code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])

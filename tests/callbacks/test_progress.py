@@ -53,6 +53,12 @@ def test_the_time_left_is_that_of_what_is_planned(
     assert re.sub(r"\d+ h \d+ min", "1000 min", left.words(run, work_of(run, None, 2))) == said
 
 
+def test_steps_of_several_optimizers_are_not_taken_for_batches() -> None:
+    method = SimpleNamespace(automatic_optimization=False)
+    assert work_of(trainer(max_steps=20), method, 1) == Work(1, None, "step")
+    assert work_of(trainer(), method, 1) == Work(1, 2000, "step")
+
+
 def test_the_first_unit_is_not_counted_once_there_is_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])

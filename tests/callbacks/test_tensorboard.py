@@ -84,10 +84,10 @@ def test_a_run_that_goes_on_shows_the_settings_that_hold_now(train: Callable[...
     assert record["settings"]["module.optimizer.lr"] == 0.02
 
 
-def due(planned: int, epochs: int) -> list[int]:
+def due(planned: int, epochs: int, every: int = 1) -> list[int]:
     """Return the epochs of so many that have pictures, from 1."""
     runs: Any = [SimpleNamespace(current_epoch=epoch, max_epochs=planned) for epoch in range(epochs)]
-    return [run.current_epoch + 1 for run in runs if picture_is_due(run)]
+    return [run.current_epoch + 1 for run in runs if picture_is_due(run, every)]
 
 
 @pytest.mark.parametrize("planned", [1, 60, 100, 101, 250, 5000])
@@ -95,6 +95,11 @@ def test_a_long_run_has_few_pictures(planned: int) -> None:
     found = due(planned, planned)
     assert found[-1] == planned
     assert len(found) == planned if planned <= 100 else 50 <= len(found) <= 101
+
+
+@pytest.mark.parametrize(("every", "planned"), [(25, 150), (5, 101), (7, 690), (10, 1000)])
+def test_few_pictures_of_a_long_run_are_all_drawn(every: int, planned: int) -> None:
+    assert due(planned, planned, every) == sorted({*range(every, planned + 1, every), planned})
 
 
 def test_a_run_without_an_end_has_ever_fewer_pictures() -> None:

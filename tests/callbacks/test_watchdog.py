@@ -60,7 +60,7 @@ def _hangs_in_the_second_epoch() -> Callable[..., Batch]:
 
 
 def test_a_slow_batch_is_not_ended(train: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It computes for longer than the limit in a single operation, without any word of progress."""
+    """It computes for longer than the limit at one place, without any word of progress."""
     slow, as_before = [8.0], StoredImages.__getitem__
 
     def item(images: StoredImages, index: list[int]) -> Batch:

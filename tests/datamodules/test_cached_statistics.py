@@ -79,7 +79,8 @@ def test_an_edited_file_is_measured_anew_with_a_line(
     facts = json.loads(file.read_text()) | change
     file.write_text(json.dumps(facts))
     assert cached_statistics(pixels, rows, tmp_path, KEY) == expected
-    assert capsys.readouterr().err == f"{file} is damaged or was changed; the statistics are measured again.\n"
+    why = "is damaged, was changed, or is of an earlier version"
+    assert capsys.readouterr().err == f"{file} {why}; the statistics are measured again.\n"
     assert json.loads(file.read_text())["mean"] == list(expected.mean)
 
 

@@ -19,6 +19,8 @@ def test_nothing_is_asked_and_no_name_is_looked_up() -> None:
             lambda: socket.getaddrinfo("localhost", 80),
             lambda: urllib.request.urlopen("http://127.0.0.1:9/x"),
             lambda: opened.sendto(b"x", ("127.0.0.1", 9)),
+            lambda: socket.gethostbyaddr("127.0.0.1"),
+            lambda: socket.getnameinfo(("127.0.0.1", 9), 0),
         ):
             with pytest.raises(LabsError, match=r"^run=theirs: it asks for the network"):
                 ask()

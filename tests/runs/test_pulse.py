@@ -40,6 +40,11 @@ def many_short_ones(over: threading.Event) -> None:
         sum(range(1000))
 
 
+def many_short_waits(over: threading.Event) -> None:
+    while not over.wait(0.03):
+        time.sleep(0.03)
+
+
 def test_a_thread_that_waits_stands_still() -> None:
     pulse = still_after(lambda over: over.wait())
     assert pulse.still > SECONDS / 3
@@ -47,8 +52,8 @@ def test_a_thread_that_waits_stands_still() -> None:
     assert "tests/runs/test_pulse.py" in where(pulse.stack)
 
 
-@pytest.mark.parametrize("work", [one_long_operation, many_short_ones])
-def test_a_thread_that_computes_goes_on(work: Callable[[threading.Event], object]) -> None:
+@pytest.mark.parametrize("work", [one_long_operation, many_short_ones, many_short_waits])
+def test_a_thread_that_computes_or_moves_goes_on(work: Callable[[threading.Event], object]) -> None:
     assert still_after(work).still < SECONDS / 3
 
 

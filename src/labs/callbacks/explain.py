@@ -54,9 +54,8 @@ class Explain(pl.Callback):
     @rank_zero_only
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Draw the maps if they are due after this epoch."""
-        epoch = trainer.current_epoch + 1
-        if (epoch % self.every == 0 and picture_is_due(trainer)) or epoch == trainer.max_epochs:
-            self._draw(trainer, pl_module, epoch)
+        if picture_is_due(trainer, self.every):
+            self._draw(trainer, pl_module, trainer.current_epoch + 1)
 
     def _draw(self, trainer: pl.Trainer, pl_module: pl.LightningModule, epoch: int) -> None:
         data, net = handed_over(trainer, ImagesOfClasses, to=self), pl_module.get_submodule("net")

@@ -28,14 +28,20 @@ def writer(trainer: pl.Trainer) -> Any:
     return next(found, DummyLogger().experiment)
 
 
-def picture_is_due(trainer: pl.Trainer) -> bool:
-    """Return whether this epoch has a picture: every epoch does, unless they are so many that they would fill the disk.
+def picture_is_due(trainer: pl.Trainer, every: int = 1) -> bool:
+    """Return whether this epoch has a picture: each does that is asked for, unless so many would fill the disk.
 
-    Of more than `MOST` epochs every second, third, ... and the last have one; of endless ones they become rarer.
+    Of more than `MOST` pictures every second, third, ... is drawn; of endless ones they become rarer. The last epoch
+    always has one.
+
+    Args:
+        trainer: Knows the epoch, and how many there will be.
+        every: Number of epochs from one picture to the next.
     """
     epoch, planned = trainer.current_epoch + 1, trainer.max_epochs or 0
-    between = math.ceil(planned / MOST) if planned > 0 else 2 ** max(0, int(math.log2(2 * epoch / MOST)))
-    return epoch == planned or epoch % max(1, between) == 0
+    number, count = epoch // every, planned // every
+    between = math.ceil(count / MOST) if planned > 0 else 2 ** max(0, int(math.log2(max(2 * number / MOST, 1))))
+    return epoch == planned or (epoch % every == 0 and number % max(1, between) == 0)
 
 
 def images_folder(trainer: pl.Trainer, *parts: str) -> Path:

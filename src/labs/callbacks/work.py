@@ -31,7 +31,9 @@ def work_of(trainer: pl.Trainer, method: object, batches: int) -> Work:
         return Work(done, steps, "evaluation")
     an_epoch, epochs, steps = trainer.num_training_batches, trainer.max_epochs, trainer.max_steps
     planned = an_epoch * epochs if epochs and epochs > 0 else math.inf
-    if steps > -1:
+    if steps > -1 and not getattr(method, "automatic_optimization", True):
+        planned = math.inf  # Lightning counts the steps of each optimizer, so nobody knows how many batches they are
+    elif steps > -1:
         planned = min(planned, steps * trainer.accumulate_grad_batches)
     done = trainer.current_epoch * int(an_epoch) + batches if math.isfinite(an_epoch) else batches
     return Work(done, int(planned) if math.isfinite(planned) else None, "step")

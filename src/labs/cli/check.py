@@ -150,6 +150,12 @@ def check_data(cfg: DictConfig, choices: Mapping[str, str], sources: Sequence[An
         )
 
 
+def is_out_of_memory(error: BaseException) -> bool:
+    """Say whether the machine's memory is full, in Python's words or in torch's."""
+    of_torch = isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+    return of_torch or isinstance(error, MemoryError)
+
+
 def build(node: DictConfig, key: str, **given: Any) -> Any:
     """Instantiate one node of the recipe with plain Python containers.
 
@@ -164,7 +170,7 @@ def build(node: DictConfig, key: str, **given: Any) -> Any:
             raise cause from None
         if cause is None:
             raise
-        if isinstance(cause, MemoryError) or "can't allocate memory" in str(cause):
+        if is_out_of_memory(cause):
             raise cause from None  # of whatever size: `explain` knows what to type
         is_plain = isinstance(cause, (ValueError, TypeError, ImportError, FileNotFoundError))
         is_plain |= "Misconfiguration" in type(cause).__name__

@@ -22,7 +22,7 @@ from omegaconf.errors import InterpolationKeyError, OmegaConfBaseException
 
 from labs import LabsError
 from labs.cli.bare_words import ELSEWHERE, GRAMMAR, command
-from labs.cli.check import MisfitError
+from labs.cli.check import MisfitError, is_out_of_memory
 from labs.cli.misfits import do_not_go_together, foreign_choice, missing_option, no_option
 from labs.cli.options import config_folder, example_with, options_of
 from labs.cli.short_forms import SHORT_FORMS
@@ -71,7 +71,7 @@ def explain(error: BaseException, arguments: Sequence[str], typed: Sequence[str]
         return checkpoint
     if isinstance(error, OSError) and error.strerror:
         return _of_the_system(error)
-    if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and "can't allocate memory" in str(error)):
+    if is_out_of_memory(error):
         return (
             "the memory is full; type smaller numbers, such as batch_size=16, or a smaller net. "
             f"({_first_line(str(error))[:200]})"

@@ -27,7 +27,8 @@ def cached_statistics(pixels: np.ndarray, rows: np.ndarray, cache: Path, key: Se
     if found is not None:
         return found
     if os.path.lexists(file):
-        print(f"{file} is damaged or was changed; the statistics are measured again.", file=sys.stderr, flush=True)
+        why = "is damaged, was changed, or is of an earlier version"
+        print(f"{file} {why}; the statistics are measured again.", file=sys.stderr, flush=True)
     measured = channel_statistics(pixels, rows)
     with suppress(OSError):  # a full disk or a read-only folder: the next run measures again
         cache.mkdir(parents=True, exist_ok=True)

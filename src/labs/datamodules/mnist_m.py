@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.progress import track
 
 from labs import LabsError
 from labs.datamodules import bsds500, mnist
@@ -20,6 +19,7 @@ from labs.datamodules.image_files import READER
 from labs.datamodules.mnist_m_copies import KEY, SPLITS, read_copy, refuse_pickle
 from labs.datamodules.small_images import digests, resize, sized_pixels
 from labs.datamodules.sources import LabeledImages
+from labs.storage.bars import image_bar
 from labs.storage.stores import stored_or_held
 
 VERSION = 1  # of `blend`; raised when the same sources and seed give different pixels
@@ -127,12 +127,13 @@ def blend(digits: np.ndarray, places: np.ndarray, pictures: Sequence[Path]) -> n
     """
     blended = np.empty((len(digits), 3, SIZE, SIZE), dtype=np.uint8)
     which = (places[:, 0] * len(pictures)).astype(int)
-    for number, file in enumerate(track(pictures, description="blending digits into photographs", transient=True)):
-        rows = np.flatnonzero(which == number)
-        picture = bsds500.read_picture(file)
-        windows = np.lib.stride_tricks.sliding_window_view(picture, (SIZE, SIZE), axis=(0, 1))
-        height, width = windows.shape[:2]  # possible positions of a patch
-        top, left = (places[rows, 2] * height).astype(int), (places[rows, 1] * width).astype(int)
-        patches = windows[top, left].astype(np.int16)  # (rows, 3, 28, 28)
-        blended[rows] = np.abs(patches - np.where(digits[rows] > 0, 255, 0))
+    with image_bar() as bar:
+        for number, file in enumerate(bar.track(pictures, description="blending digits into photographs")):
+            rows = np.flatnonzero(which == number)
+            picture = bsds500.read_picture(file)
+            windows = np.lib.stride_tricks.sliding_window_view(picture, (SIZE, SIZE), axis=(0, 1))
+            height, width = windows.shape[:2]  # possible positions of a patch
+            top, left = (places[rows, 2] * height).astype(int), (places[rows, 1] * width).astype(int)
+            patches = windows[top, left].astype(np.int16)  # (rows, 3, 28, 28)
+            blended[rows] = np.abs(patches - np.where(digits[rows] > 0, 255, 0))
     return blended

@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image
-from rich.progress import track
 
 from labs import LabsError
 from labs.datamodules.image_files import READER, UnreadableImageError, read_rgb, truncated_too
+from labs.storage.bars import image_bar
 from labs.storage.stores import stored_or_held
 
 REPLACE = "Replace them, or type datamodule.source.skip_unreadable=true to skip them."
@@ -98,8 +98,9 @@ def _decode(
 
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
         done = pool.map(decode, range(len(files)))
-        for _ in track(done, description="decoding images", total=len(files), transient=True):
-            pass
+        with image_bar() as bar:
+            for _ in bar.track(done, description="decoding images", total=len(files)):
+                pass
     cut = sorted(truncated) if read_truncated else []
     with truncated_too():  # only now, because the setting holds for all threads
         for row in cut:

@@ -12,12 +12,12 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from filelock import FileLock
-from rich.progress import track
 from torch import Tensor, nn
 
 from labs import LabsError
 from labs.datamodules.orders import EpochBatches
 from labs.datamodules.sources import LabeledImages
+from labs.storage.bars import image_bar
 from labs.storage.checkpoint_files import read_checkpoint
 from labs.storage.files import replacing
 from labs.storage.stores import content
@@ -120,15 +120,16 @@ def _train(judge: Judge, images: LabeledImages) -> None:
     optimizer = torch.optim.Adam(judge.parameters(), lr=2e-3)
     steps = max(STEPS, EPOCHS * len(batches))
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
-    bar = track(range(steps), description="training the judge of generated images (only once)", transient=True)
-    for _, chosen in zip(bar, _endless(batches), strict=False):
-        down, right = torch.randint(-2, 3, (2,)).tolist()
-        shifted = pixels[chosen].roll((down, right), (-2, -1))
-        loss = F.cross_entropy(judge.logits(judge(shifted)), labels[chosen])
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        schedule.step()
+    with image_bar() as bar:
+        numbers = bar.track(range(steps), description="training the judge of generated images (only once)")
+        for _, chosen in zip(numbers, _endless(batches), strict=False):
+            down, right = torch.randint(-2, 3, (2,)).tolist()
+            shifted = pixels[chosen].roll((down, right), (-2, -1))
+            loss = F.cross_entropy(judge.logits(judge(shifted)), labels[chosen])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            schedule.step()
     judge.eval()
     with torch.no_grad():
         squares = [judge(some).square().mean(1) for some in pixels.split(1000)]

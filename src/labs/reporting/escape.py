@@ -57,7 +57,7 @@ def markdown_answers(text: str) -> str:
     every = [*tokens, *(child for token in tokens for child in token.children or [])]
     pictures = [str(token.attrs["src"]) for token in every if token.type == "image"]
     is_html = any(token.type in ("html_block", "html_inline") for token in every)
-    if not is_html and not any(re.match(r"[a-z][a-z0-9+.-]*:|[/\\\\]", source, re.IGNORECASE) for source in pictures):
+    if not is_html and not any(re.match(r"[a-z][a-z0-9+.-]*:|/", source, re.IGNORECASE) for source in pictures):
         return text
     return text.replace("<", "&lt;").replace("![", "!&#91;")
 

@@ -81,7 +81,7 @@ def expect(record: Mapping[str, Any], name: str, kind: type, default: Any = ...)
             raise BrokenRunError(f"lacks {name!r}")
         return default
     if isinstance(value, str) and len(value) > LONGEST:
-        raise BrokenRunError(f"{name} should be a text, it has {len(value):,} letters")
+        raise BrokenRunError(f"{name} has {len(value):,} letters, at most {LONGEST:,}")
     kinds = (int, float) if kind is float else kind
     if not isinstance(value, kinds) or (isinstance(value, bool) and kind is not bool):
         raise BrokenRunError(f"{name} should be {kind.__name__}, it is {reprlib.repr(value)}")
@@ -145,8 +145,8 @@ def check(content: Mapping[str, Any], test_log: Path) -> None:
             raise BrokenRunError(f"best_epoch is {epoch} in metrics.json, log.tsv has epochs 1 to {len(log)}")
         for name, value in log.iloc[epoch - 1].items():
             evidence.append((str(name), float(value), f"log.tsv at epoch {epoch}"))
-    is_long = test_log.is_file() and test_log.stat().st_size > 100
-    if is_long or (test_log.is_file() and test_log.read_bytes().strip()):  # else nothing was tested
+    # an empty one: nothing was tested; a long one is not read for that
+    if test_log.is_file() and (test_log.stat().st_size > 100 or test_log.read_bytes().strip()):
         for name, values in _read_numbers(test_log).tail(1).items():
             evidence += [(str(name), float(value), test_log.name) for value in values]
     if predictions is not None:

@@ -10,7 +10,10 @@ from typing import Any
 from labs import LabsError
 
 _reading: ContextVar[str] = ContextVar("reading", default="")  # what is read, such as `run=outputs/run`
-_NETWORK = ("socket.connect", "socket.getaddrinfo", "socket.gethostbyname", "socket.sendto", "socket.sendmsg")
+_NETWORK = (
+    *("socket.connect", "socket.sendto", "socket.sendmsg"),
+    *("socket.getaddrinfo", "socket.gethostbyname", "socket.gethostbyaddr", "socket.getnameinfo"),
+)
 
 
 @contextmanager

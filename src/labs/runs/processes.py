@@ -1,6 +1,7 @@
 """Processes and run directories: who has one, and who is the first of a run."""
 
 import os
+import re
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -32,6 +33,20 @@ def is_first_process() -> bool:
     return int(getattr(rank_zero_only, "rank", of_environment)) == 0
 
 
+def devices_of(devices: Any) -> int | None:
+    """Return how many devices `trainer.devices` names; None for all that are there.
+
+    Examples:
+        >>> devices_of(2), devices_of("0,1"), devices_of([3]), devices_of("auto"), devices_of(-1)
+        (2, 2, 1, None, None)
+    """
+    if isinstance(devices, Sequence) and not isinstance(devices, str):
+        return len(devices)
+    if "," in str(devices):
+        return sum(bool(word.strip()) for word in str(devices).split(","))
+    return int(devices) if re.fullmatch("[0-9]+", str(devices)) else None
+
+
 def forget_stray_ranks(devices: Any, num_nodes: int, accelerator: str = "auto") -> None:
     """Be the first process of a run that has only one, whatever rank some other job left in the environment.
 
@@ -44,13 +59,12 @@ def forget_stray_ranks(devices: Any, num_nodes: int, accelerator: str = "auto") 
     """
     from lightning_utilities.core.rank_zero import rank_zero_only
 
-    if str(devices) in ("auto", "-1"):
+    count = devices_of(devices)
+    if count is None:
         import torch
 
-        devices = 1 if accelerator == "cpu" else torch.cuda.device_count()
-    listed = devices.strip(" ,").split(",") if isinstance(devices, str) and "," in devices else devices
-    count = str(len(listed) if isinstance(listed, Sequence) and not isinstance(listed, str) else listed)
-    if num_nodes == 1 and count in ("0", "1"):
+        count = 1 if accelerator == "cpu" else torch.cuda.device_count()
+    if num_nodes == 1 and count in (0, 1):
         os.environ.update({name: "0" for name in RANKS if name in os.environ})
         for name in JOBS:  # a job of several tasks may run a command of one
             os.environ.pop(name, None)

@@ -2,6 +2,7 @@
 
 import math
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,11 +11,25 @@ if TYPE_CHECKING:
 
 WAITING = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
 CHOSEN = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
+NUMBERS = (*CHOSEN, "OPENBLAS_NUM_THREADS")
 # On an idle machine as fast as libgomp's own 300,000 spins, which take milliseconds (docs/speed.md).
 BRIEFLY = {"GOMP_SPINCOUNT": "5000"}
 NOT_AT_ALL = {"OMP_WAIT_POLICY": "PASSIVE"}  # on an idle machine small steps take twice as long
 LOAD = Path("/proc/loadavg")  # of Linux
 WORTH = 5 * 10**7  # parameters times pixels of a step that keep a thread busy: a rule of thumb
+
+
+def with_threads(environment: Mapping[str, str], count: int) -> dict[str, str]:
+    """Return the environment of a process that has so many threads.
+
+    If the user has set one of the numbers, it holds for all: another number of threads rounds differently.
+
+    Examples:
+        >>> sorted(with_threads({}, 4)), with_threads({"OMP_NUM_THREADS": "1"}, 4)
+        (['MKL_NUM_THREADS', 'OMP_NUM_THREADS', 'OPENBLAS_NUM_THREADS'], {'OMP_NUM_THREADS': '1'})
+    """
+    is_chosen = any(name in environment for name in NUMBERS)
+    return {**environment, **({} if is_chosen else dict.fromkeys(NUMBERS, str(count)))}
 
 
 def set_waiting() -> None:

@@ -27,8 +27,8 @@ from labs.storage.files import own_file
 from labs.storage.web import CHUNK_BYTES, Web, check_status
 
 BACKOFF_SECONDS = 1.0  # wait before the first retry; doubles with each further retry
-WINDOW_SECONDS = 60.0  # in this time,
-WINDOW_BYTES = 60_000  # so many bytes must come
+WINDOW_SECONDS = 60.0
+WINDOW_BYTES = 60_000  # fewer in `WINDOW_SECONDS` end the connection
 
 
 def download(

@@ -33,8 +33,8 @@ _DAMAGE = (
 
 
 MOST_MEMBERS = 1_000_000
-MOST_RATIO = 100  # unpacked bytes per byte of the archive, for archives that unpack to more than
-LEAST_BYTES = 100_000_000
+MOST_RATIO = 100  # unpacked bytes per byte of the archive
+LEAST_BYTES = 100_000_000  # any archive may unpack to this much, and have this much behind its end
 CHUNK_BYTES = 1 << 20  # the longest header
 
 

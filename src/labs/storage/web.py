@@ -200,7 +200,9 @@ class Web:
         """Return the proxy for an address; with one, only addresses that are typed as numbers can be checked here."""
         proxy = proxy_for(parts) if self.proxies else None
         if proxy and not self.allow_private:
-            host = str(parts.hostname)
+            host = str(parts.hostname).rstrip(".")
+            with suppress(OSError):  # 127.1, 0x7f000001, 2130706433: other ways to write four numbers
+                host = socket.inet_ntoa(socket.inet_aton(host))
             with suppress(ValueError):  # a name
                 if not is_public(host):
                     raise RefusedError(f"a private address ({host})", by_host=False)

@@ -20,7 +20,8 @@ _UNFINISHED = ".unfinished"  # end of the names of folders that are being filled
 def whole_folder(root: Path) -> Iterator[Path]:
     """Yield a temporary folder to fill; rename it to `root` if the block succeeds, and remove it otherwise.
 
-    Folders that killed processes left for the same `root` are removed: a living process holds a lock on its own.
+    Folders that killed processes left for the same `root` are removed, not on Windows: a living process holds a lock on
+    its own. Several processes that fill the same `root` at once need a lock on `root`, too.
     """
     root.parent.mkdir(parents=True, exist_ok=True)
     for left in root.parent.glob(f".{glob.escape(root.name)}.*{_UNFINISHED}"):

@@ -12,7 +12,8 @@ import pytest
 from omegaconf import OmegaConf
 
 from labs.cli.grid import gpus, side_by_side
-from labs.cli.grid.side_by_side import THREAD_SETTINGS, SideBySide
+from labs.cli.grid.side_by_side import SideBySide
+from labs.runs.threads import NUMBERS
 
 TWO = "GPU 0: NVIDIA H200 (UUID: GPU-a)\nGPU 1: NVIDIA H200 (UUID: GPU-b)\n"
 
@@ -63,7 +64,7 @@ def test_two_cells_at_once_see_different_gpus_and_share_the_threads(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, typed: dict[str, str]
 ) -> None:
     """What the user sets for threads holds for all of them."""
-    for name in THREAD_SETTINGS:
+    for name in NUMBERS:
         monkeypatch.delenv(name, raising=False)
     for name, value in typed.items():
         monkeypatch.setenv(name, value)
@@ -87,5 +88,5 @@ def test_two_cells_at_once_see_different_gpus_and_share_the_threads(
     for thread in threads:
         thread.join()
     assert sorted(environment["CUDA_VISIBLE_DEVICES"] for environment in seen) == ["GPU-a", "GPU-b"]
-    shares = [{name: environment.get(name) for name in THREAD_SETTINGS} for environment in seen]
-    assert shares == [dict.fromkeys(THREAD_SETTINGS, None if typed else "4") | typed] * 2
+    shares = [{name: environment.get(name) for name in NUMBERS} for environment in seen]
+    assert shares == [dict.fromkeys(NUMBERS, None if typed else "4") | typed] * 2

@@ -100,7 +100,7 @@ class TestLocalJobs:
             os.kill(job, signal.SIGSTOP)  # they do not end while the next command looks
         train(*words, "seed=0,1")
         said = capfd.readouterr().out
-        assert "grid: 2 waiting, 2 running".replace("waiting", "not run") in said
+        assert "grid: 2 not run, 2 running" in said
         assert len(submissions(grid)) == 1, "nothing is submitted twice, and there is room for two"
         for job in jobs:
             os.kill(job, signal.SIGCONT)

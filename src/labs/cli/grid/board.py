@@ -28,8 +28,8 @@ STYLES: dict[State, str] = {
     "elsewhere": "cyan",
 }
 FIRST_SHOWN: tuple[State, ...] = (
-    *("failed", "interrupted", "running", "elsewhere", "submitted", "queued", "waiting", "done", "skipped"),
-)
+    "failed", "interrupted", "running", "elsewhere", "submitted", "queued", "waiting", "done", "skipped",
+)  # fmt: skip
 
 
 class Board:

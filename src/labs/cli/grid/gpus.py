@@ -11,6 +11,8 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
+from labs.runs.processes import devices_of
+
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 
 
@@ -65,9 +67,8 @@ def gpus_wanted(trainer: Any, available: int) -> int:
     devices = trainer.devices
     if trainer.accelerator not in ("auto", "gpu", "cuda") or OmegaConf.is_list(devices) or "," in str(devices):
         return 0
-    if str(devices) in ("auto", "-1"):
-        return available
-    return int(devices) if re.fullmatch("[0-9]+", str(devices)) else 0
+    count = devices_of(devices)
+    return available if count is None else count
 
 
 def visible_gpus(environment: Mapping[str, str] = os.environ) -> list[str]:

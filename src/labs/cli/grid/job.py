@@ -8,20 +8,21 @@ run is that of the job.
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from labs.runs.requeue import was_queued_again
+from labs.runs.threads import with_threads
 
 
-def become(command: Sequence[str], working: str, run_dir: str, environment: Mapping[str, str]) -> None:
+def become(command: Sequence[str], working: str, run_dir: str, threads: int) -> None:
     """Turn this process into the command of a cell; what it prints goes to `output.txt` in its directory.
 
     Args:
         command: the program and its arguments.
         working: the folder in which the grid was typed.
         run_dir: of the cell.
-        environment: variables, where the job has no value of its own.
+        threads: of the process, unless the environment of the job says how many.
     """
     from submitit import JobEnvironment
 
@@ -33,7 +34,7 @@ def become(command: Sequence[str], working: str, run_dir: str, environment: Mapp
     sys.stdout.flush()
     for stream, file in ((0, os.open(os.devnull, os.O_RDONLY)), (1, _append_to(output)), (2, _append_to(output))):
         os.dup2(file, stream)
-    os.execve(sys.executable, [sys.executable, *command], {**environment, **os.environ})
+    os.execve(sys.executable, [sys.executable, *command], with_threads(os.environ, threads))
 
 
 def _append_to(file: Path) -> int:

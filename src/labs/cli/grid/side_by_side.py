@@ -14,8 +14,7 @@ from labs import LabsError
 from labs.cli.grid.cells import Cell
 from labs.cli.grid.gpus import Gpus, gpus_wanted, visible_gpus
 from labs.runs.signals import STOPS, Stopped, code_of, is_first, stop_signals_go_to
-
-THREAD_SETTINGS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+from labs.runs.threads import with_threads
 
 
 class SideBySide:
@@ -49,7 +48,8 @@ class SideBySide:
         available, before = len(self.gpus.cells), self.wanted
         self.wanted = max((self._wanted(cell) for cell in cells), default=0)
         self._share()
-        if self.at_once * self.wanted > available > 0 and self.wanted > before:
+        is_shared = self.is_typed and self.at_once > 1 and self.at_once * self.wanted > available > 0
+        if is_shared and self.wanted > before:
             print(
                 f"{self.at_once} cells at once share {available} GPU{'s'[: available > 1]}; "
                 "leave hydra.launcher.n_jobs= out for as many at once as there are GPUs"
@@ -57,10 +57,7 @@ class SideBySide:
 
     def __call__(self, cell: Cell) -> None:
         """Run one cell, from a thread of its own."""
-        share = str(max(1, cpu_count() // self.at_once))
-        # one setting of the user's holds for all: another number of threads rounds differently
-        is_chosen = any(name in os.environ for name in THREAD_SETTINGS)
-        environment = os.environ | ({} if is_chosen else dict.fromkeys(THREAD_SETTINGS, share))
+        environment = with_threads(os.environ, max(1, cpu_count() // self.at_once))
         path = cell.directory / "output.txt"
         with path.open("ab") as output, self.gpus.taken(self._wanted(cell)) as own:
             begin = output.tell()

@@ -16,7 +16,7 @@ from omegaconf import OmegaConf
 from labs import LabsError
 from labs.cli.grid.cells import Cell
 from labs.cli.grid.job import become
-from labs.cli.grid.side_by_side import THREAD_SETTINGS
+from labs.runs.processes import devices_of
 from labs.runs.threads import BRIEFLY, NOT_AT_ALL
 
 # The types of the settings, and whether they can be null.
@@ -66,7 +66,7 @@ class Submission:
         """
         trainer, gpus = cell.config.trainer, self.settings["gpus_per_node"]
         on_cpu, nodes = trainer.accelerator == "cpu", trainer.num_nodes
-        devices = _count(trainer.devices)
+        devices = devices_of(trainer.devices)
         if devices is None:
             devices = 1 if on_cpu else gpus
         if not devices:
@@ -74,9 +74,10 @@ class Submission:
                 f"trainer.devices={trainer.devices}: a job must say before it starts how many GPUs it needs; type "
                 "trainer.devices=2, or hydra.launcher.gpus_per_node=2."
             )
-        if gpus is None and not on_cpu and (devices > 1 or trainer.accelerator != "auto"):
+        needs_gpus = not on_cpu and (devices > 1 or trainer.accelerator != "auto")
+        if needs_gpus and gpus is None:
             gpus = devices
-        if gpus is not None and not on_cpu and gpus < devices and (devices > 1 or trainer.accelerator != "auto"):
+        elif needs_gpus and gpus < devices:
             raise LabsError(
                 f"trainer.devices={trainer.devices}: each job would have {gpus} GPUs; type "
                 f"hydra.launcher.gpus_per_node={devices}, or trainer=cpu."
@@ -134,10 +135,9 @@ class Submission:
         listed = f"{job}_[0-{len(numbers) - 1}]" if len(numbers) > 1 else job
         return f"jobs    {listed} ({needs}); squeue -j {job} shows them, scancel {job} ends them"
 
-    def _call(self, cell: Cell) -> tuple[list[str], str, str, dict[str, str]]:
-        threads = dict.fromkeys(THREAD_SETTINGS, str(self.settings["cpus_per_task"]))
+    def _call(self, cell: Cell) -> tuple[list[str], str, str, int]:
         program = str(Path(sys.argv[0]).absolute())
-        return [program, *cell.arguments], str(Path.cwd()), str(cell.directory), threads
+        return [program, *cell.arguments], str(Path.cwd()), str(cell.directory), self.settings["cpus_per_task"]
 
     def _parameters(self, asked: Resources, name: str) -> dict[str, Any]:
         """Return what submitit is asked for; it leaves out what is null."""
@@ -190,20 +190,6 @@ def _check(name: str, value: Any) -> None:
     words = {"executor": "slurm or local", "setup": "a list of commands, such as ['module load cuda']"}
     expected = words.get(name, "a name" if kinds == (str, int) else "a number above 0")
     raise LabsError(f"hydra.launcher.{name}={value}: expected {expected}.")
-
-
-def _count(devices: Any) -> int | None:
-    """Return how many devices a run has; None for all that are there.
-
-    Examples:
-        >>> _count(2), _count("0,1"), _count([3]), _count("auto"), _count(-1)
-        (2, 2, 1, None, None)
-    """
-    if isinstance(devices, Sequence) and not isinstance(devices, str):
-        return len(devices)
-    if "," in str(devices):
-        return sum(bool(word.strip()) for word in str(devices).split(","))
-    return int(devices) if re.fullmatch("[0-9]+", str(devices)) else None
 
 
 @contextmanager

@@ -7,11 +7,11 @@ files of the real 2010 archive (AppleDouble files, a grayscale picture) are incl
 from pathlib import Path
 
 import numpy as np
-from rich.progress import Progress
 
 from labs import LabsError
 from labs.datamodules.embedded.bird_drawing import draw_bird
 from labs.datamodules.embedded.bird_species import GROUPS, SPECIES_PER_GROUP, Species, species
+from labs.storage.bars import image_bar
 from labs.storage.whole_folder import whole_folder
 
 __all__ = ["BIRDS_VERSION", "Species", "draw_bird", "expected_count", "species", "write_cub200"]
@@ -62,7 +62,7 @@ def write_cub200(
     _check(root, edition, group, num_classes, images_per_class)
     with whole_folder(root) as partial:
         images = partial / "images" if edition == "2010" else partial / "CUB_200_2011" / "images"
-        with Progress(disable=not progress) as bar:
+        with image_bar(progress) as bar:
             task = bar.add_task("Drawing birds", total=expected_count(num_classes, images_per_class))
             for index in range(num_classes):
                 folder = images / f"{index + 1:03d}.{species(group, index).name}"
