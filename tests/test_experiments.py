@@ -16,6 +16,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 from project import ROOT
+from still_runs import small_words
 
 from labs.cli.check import check_recipe
 from labs.cli.help import overview
@@ -23,9 +24,6 @@ from labs.cli.options import header
 from labs.cli.overrides import expand
 from labs.cli.resolvers import register_resolvers
 from labs.practicals import sheet_of
-
-sys.path.append(str(ROOT / "benchmarks"))
-from still_runs import small_words
 
 CONF = ROOT / "conf"
 EXPERIMENTS = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,12 +9,10 @@ from typing import Any
 import lightning.pytorch as pl
 import numpy as np
 import pytest
+import survival
 import torch
 from no_float64 import Float64Error, NoFloat64
 from project import ROOT
-
-sys.path.append(str(ROOT / "benchmarks"))
-import survival
 
 METHODS = sorted(path.stem for path in (ROOT / "conf" / "module").glob("*.yaml"))
 DEVICE = torch.device("cpu")

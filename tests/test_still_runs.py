@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import datetime
 import re
-import sys
 from collections import Counter
 from pathlib import Path
 
 import pytest
-from project import ROOT
-
-sys.path.append(str(ROOT / "benchmarks"))
 import still_runs
+from project import ROOT
 from still_runs import Result
 
 FOUND = {"Python": "3.13.1", "torch": "2.9.0", "machine": "Linux on x86_64, 2 cores"}

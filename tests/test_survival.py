@@ -13,14 +13,12 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+import survival
 from project import ROOT
 
 METHODS = sorted(path.stem for path in (ROOT / "conf" / "module").glob("*.yaml"))
 # The others are killed in tests of their own (tests/test_resume.py, tests/modules, tests/callbacks).
 KILLED_HERE = ("attribution", "cdan", "feature_svm", "fooling", "layer_activations", "pseudo_label")
-
-sys.path.append(str(ROOT / "benchmarks"))
-import survival  # noqa: E402
 
 
 @cache

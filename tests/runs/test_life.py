@@ -73,6 +73,19 @@ def test_how_a_run_ends(error: BaseException | None, state: str, tmp_path: Path)
     assert not (tmp_path / "run" / "traceback.txt").exists()
 
 
+@pytest.mark.parametrize(
+    ("epochs", "when"), [(0, "before its first epoch ended"), (1, "after 1 epoch"), (2, "after 2 epochs")]
+)
+def test_a_stopped_run_says_how_far_it_came(
+    epochs: int, when: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with suppress(KeyboardInterrupt), Run(tmp_path / "run", recipe(), DOCUMENTS) as run:
+        run.running()
+        run.facts["epochs"] = epochs
+        raise KeyboardInterrupt
+    assert f"interrupted {when}; " in capsys.readouterr().err
+
+
 def test_only_a_run_that_was_typed_is_said_to_go_on_by_typing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -13,6 +13,7 @@ from hydra.errors import HydraException
 
 from labs import LabsError
 from labs.cli.overrides import quote
+from labs.runs.directory import printable
 from labs.runs.recipe import THE_CALL, is_part, read_recipe_text, without_aliases
 from labs.runs.trusted import is_computed, is_typed_only, links_out_of, names_in
 from labs.storage.files import typed_path
@@ -67,7 +68,7 @@ def _recorded(argument: str, recipe: Path) -> list[str]:
 def _refuse_what_no_directory_decides(argument: str, run_dir: Path, words: Sequence[str]) -> None:
     for override in _parsed(argument, words):
         name, value = str(override.key_or_group).replace("/", "."), override.value()
-        word = "".join(letter if letter.isprintable() else "?" for letter in str(override.input_line))
+        word = printable(str(override.input_line))
         is_hydra = name.partition(".")[0] == "hydra"
         if is_hydra or override.is_sweep_override() or override.package or _leads_out_of_conf(override):
             raise LabsError(

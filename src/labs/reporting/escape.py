@@ -9,6 +9,8 @@ from typing import Any
 
 from markdown_it import MarkdownIt
 
+from labs.runs.directory import printable
+
 LATEX = {
     "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "|": r"\textbar{}",
     "<": r"\textless{}", ">": r"\textgreater{}", "±": r"$\pm$", "≈": r"$\approx$", "\N{EN DASH}": "--",
@@ -86,7 +88,7 @@ def csv_cell(value: Any) -> Any:
 
 def one_line(text: str) -> str:
     """Return a text on one line, without letters that cannot be printed."""
-    return "".join(letter if letter.isprintable() else "?" for letter in " ".join(text.split()))
+    return printable(" ".join(text.split()))
 
 
 def _is_number(text: str) -> bool:

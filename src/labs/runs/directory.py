@@ -101,6 +101,16 @@ def shown_path(path: Path | str) -> str:
         return str(path)
 
 
+def printable(text: str) -> str:
+    r"""Return a text with a question mark for each letter that cannot be printed, such as those that steer terminals.
+
+    Examples:
+        >>> printable("a\tb\x1b[2J")
+        'a?b?[2J'
+    """
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
+
+
 def one_line(error: BaseException) -> str:
     """Return an exception in one line of at most 300 letters."""
     return f"{type(error).__name__}: {' '.join(str(error).split())}"[:300]

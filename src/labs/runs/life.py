@@ -193,7 +193,9 @@ class Run:
                     error.add_note(f"Then {self._again()}")  # of one message, with what is wrong
                 else:
                     epochs = self.facts.get("epochs", 0)
-                    print(f"\n{self.state} after {epochs} epochs; {self._again()}", file=sys.stderr)
+                    done = "1 epoch" if epochs == 1 else f"{epochs} epochs"
+                    when = f"after {done}" if epochs else "before its first epoch ended"
+                    print(f"\n{self.state} {when}; {self._again()}", file=sys.stderr)
 
     def _again(self) -> str:
         """Return how to go on, or to start again if the run has trained but its checkpoint could not be written."""

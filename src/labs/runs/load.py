@@ -19,7 +19,7 @@ from labs.functional.normalization import Normalization, Normalizer
 from labs.nets.eval_mode import evaluating
 from labs.practicals import sheet_of
 from labs.runs.computed import register_arithmetic
-from labs.runs.directory import labels_of, one_line, read_facts
+from labs.runs.directory import labels_of, one_line, printable, read_facts
 from labs.runs.guarded import bounded_memory, without_network
 from labs.runs.newest import chosen_run
 from labs.runs.recipe import read_recipe_text, without_aliases
@@ -87,7 +87,7 @@ def _rebuilt(
         module.load_state_dict(saved["state_dict"])
         data = saved[cfg.datamodule._target_.rpartition(".")[2]]
         mean, std = ([float(value) for value in data["normalization"][name]] for name in ("mean", "std"))
-        classes = [_printable(name) for name in data["classes"]]
+        classes = [_class_name(name) for name in data["classes"]]
         size, resize = int(data["image_size"]), int(data["resize"])
         if not 0 < size <= resize <= LARGEST:
             raise ValueError(f"it saw images of {size} pixels, cut from {resize}")  # noqa: TRY301
@@ -106,10 +106,10 @@ def _rebuilt(
     return trained
 
 
-def _printable(name: Any) -> str:
+def _class_name(name: Any) -> str:
     if not isinstance(name, (str, int)):  # a nested list could be written at any length
         raise TypeError(f"a class is named by a {type(name).__name__}")
-    return "".join(letter if letter.isprintable() else "?" for letter in str(name)[:LONGEST])
+    return printable(str(name)[:LONGEST])
 
 
 def load_data(run_dir: Path, folder: str, *, trust: bool = False) -> pl.LightningDataModule:
