@@ -17,7 +17,6 @@ from rich.console import Console
 from labs import LabsError
 from labs.callbacks.tensorboard import images_folder, writer
 from labs.drawing.figures import Figure
-from labs.storage.files import replacing
 
 ENDLESS = 10_000  # epochs; the test ends after its steps
 FIRST = 10  # steps to ignore, because their smoothed losses cover few batches
@@ -131,8 +130,7 @@ class LearningRateSearch(pl.Callback):
         )
         axes.legend(frameon=False, fontsize=9)
         axes.grid(alpha=0.25)
-        with replacing(images_folder(trainer) / "lr_find.png") as staged:
-            figure.savefig(staged, format="png", dpi=110)
+        figure.write(images_folder(trainer) / "lr_find.png", dpi=110)
         writer(trainer).add_figure("lr_find", figure, close=False)
 
 

@@ -54,8 +54,7 @@ def images_folder(trainer: pl.Trainer, *parts: str) -> Path:
 def show_figures(trainer: pl.Trainer, figures: Mapping[str, Figure]) -> None:
     """Save figures as `images/<name>.png`, and show them in TensorBoard as `test/<name>`."""
     for name, figure in figures.items():
-        with replacing(images_folder(trainer) / f"{name}.png") as staged:
-            figure.savefig(staged, format="png", dpi=110)
+        figure.write(images_folder(trainer) / f"{name}.png", dpi=110)
         writer(trainer).add_figure(f"test/{name}", figure, global_step=trainer.global_step, close=False)
 
 

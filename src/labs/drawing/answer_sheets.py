@@ -8,7 +8,6 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from labs.drawing.figures import Figure
-from labs.storage.files import replacing
 
 WIDTH = 12.8  # inches
 SIDE = 2.3  # side of an image among several, in inches
@@ -55,8 +54,7 @@ def answer_sheet(shown: Sequence[Answered], path: Path, title: str, labels: Sequ
         _draw_bars(bars, one.classes, 12 if columns == 1 else 9)
         above = (left / width, (bottom + side + 0.06) / height, _short(one.name, 60 if columns == 1 else 46))
         figure.text(*above, fontsize=10, color="#333333", va="bottom", parse_math=False)
-    with replacing(path) as staged:
-        figure.savefig(staged, format="png", dpi=110)
+    figure.write(path, dpi=110)
 
 
 def _draw_bars(axes: Axes, classes: Sequence[tuple[str, float]], size: int) -> None:

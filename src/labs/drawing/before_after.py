@@ -11,7 +11,6 @@ from matplotlib.axes import Axes
 
 from labs.drawing.curves import PALETTE
 from labs.drawing.figures import Figure
-from labs.storage.files import replacing
 
 COLUMNS = 7  # side by side; more would be too small to read
 LETTERS = 22  # characters of a line above a picture
@@ -57,8 +56,7 @@ def changes_sheet(columns: Sequence[Shown], path: Path, title: str, labels: Sequ
             _draw(lines, shown, factor)
         for axes, word in zip(panels[:, 0], (*ROWS, f"difference x {factor:g}"), strict=True):
             axes.text(-0.06, 0.5, word, transform=axes.transAxes, rotation=90, ha="right", va="center", fontsize=13)
-    with replacing(path) as staged:
-        figure.savefig(staged, format="png", dpi=100)
+    figure.write(path, dpi=100)
 
 
 def magnification(differences: Sequence[np.ndarray]) -> float:

@@ -8,7 +8,6 @@ from matplotlib.axes import Axes
 from PIL import Image
 
 from labs.drawing.figures import Figure
-from labs.storage.files import replacing
 
 COLUMNS = 4  # pictures side by side; more would be too small on a slide
 LETTERS = 38  # characters of a line below a picture
@@ -48,8 +47,7 @@ def classes_sheet(
                 axes.imshow(picture, interpolation="lanczos")
             parts[0].set_title(textwrap.fill(titles[place], 26), fontsize=16, weight="bold")
             below(parts[-1], captions[place], 12)
-    with replacing(path) as staged:
-        figure.savefig(staged, format="png", dpi=100, facecolor="white")
+    figure.write(path, dpi=100)
 
 
 def below(axes: Axes, words: str, size: float) -> None:

@@ -10,14 +10,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from labs.drawing.animation import save_animation
 from labs.drawing.figures import Figure
 from labs.practicals import PANELS, Panel
-from labs.storage.files import replacing
 
 # Okabe and Ito's palette, which people with color blindness can distinguish, without its pale yellow.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -44,8 +42,7 @@ def curves_png(
         known: The panels that come first, with their titles.
     """
     figure, _ = _run_figure(log, title, labels, known)
-    with replacing(path) as staged:
-        figure.savefig(staged, format="png", dpi=110)
+    figure.write(path, dpi=110)
 
 
 def curves_gif(
@@ -99,7 +96,6 @@ def new_figure(
 ) -> tuple[Figure, list[list[Axes]]]:
     """Make an empty figure of panels over epochs, with a title and notes for the reader."""
     figure = Figure(figsize=size, layout="constrained", facecolor="white")
-    FigureCanvasAgg(figure)
     heading = "\n".join(filter(None, (title, " · ".join(labels))))
     figure.suptitle(heading, fontsize=11)
     panels = figure.subplots(tall, wide, squeeze=False)

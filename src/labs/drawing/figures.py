@@ -1,13 +1,21 @@
-"""A Matplotlib figure that uses all fonts of this machine, so that class names may have letters of any script."""
+"""A Matplotlib figure that uses all fonts of this machine, so that class names may have letters of any script.
 
+It is on a canvas that draws pixels, and is saved as a PNG.
+"""
+
+import io
 import warnings
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 
 import matplotlib
 import matplotlib.figure
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.font_manager import fontManager
 from matplotlib.text import Text
 from matplotlib.ticker import LogFormatter
+
+from labs.storage.files import replacing
 
 # Fonts with many letters on Linux, Windows and macOS. Matplotlib's font has Latin, Greek, Cyrillic and Arabic letters.
 WITH_MORE_LETTERS = (
@@ -25,6 +33,21 @@ class Figure(matplotlib.figure.Figure):
     It does not warn about letters without a font, which are drawn as boxes, and takes no dollar signs for mathematics:
     a name such as `$\frac{$` could not be drawn at all.
     """
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        FigureCanvasAgg(self)
+
+    def png(self, *, dpi: float) -> bytes:
+        """Return the figure as a PNG."""
+        output = io.BytesIO()
+        self.savefig(output, format="png", dpi=dpi)
+        return output.getvalue()
+
+    def write(self, path: Path, *, dpi: float | Literal["figure"] = "figure") -> None:
+        """Write the figure to a PNG file, which is replaced as a whole; by default with the figure's own resolution."""
+        with replacing(path) as staged:
+            self.savefig(staged, format="png", dpi=dpi)
 
     def draw(self, renderer: Any) -> None:
         """Draw all texts as they are; only the powers of ten at a logarithmic axis are set as mathematics."""

@@ -14,7 +14,6 @@ from labs.drawing.figures import Figure
 from labs.drawing.picture_files import as_image
 from labs.functional.faithfulness import area, scaled
 from labs.inspection.map_checks import CheckedMap
-from labs.storage.files import replacing
 
 COLORS = "inferno"  # color map: dark is low, bright is high
 MOST = 8  # images on the sheet of all images
@@ -89,7 +88,7 @@ def sheet_of_maps(shown: Sequence[ShownMap], path: Path, title: str, labels: Seq
             f"{_short(one.target)}\n{one.checked.numbers['confidence']:.0%}", fontsize=12, parse_math=False
         )
         _verdict(column[3], one.checked)
-    _save(figure, path)
+    figure.write(path, dpi=100)
 
 
 def sheet_of_map(one: ShownMap, path: Path, title: str, labels: Sequence[str]) -> None:
@@ -119,7 +118,7 @@ def sheet_of_map(one: ShownMap, path: Path, title: str, labels: Sequence[str]) -
         ]
     )
     figure.supxlabel("; ".join(lines), fontsize=13, color=BAD if checked.faults else GOOD)
-    _save(figure, path)
+    figure.write(path, dpi=100)
 
 
 def _title(figure: Figure, title: str, labels: Sequence[str]) -> None:
@@ -184,8 +183,3 @@ def _curves(axes: Axes, kind: str, checked: CheckedMap) -> None:
 
 def _short(name: str, longest: int = WIDEST) -> str:
     return name if len(name) <= longest else f"{name[: longest - 1]}…"
-
-
-def _save(figure: Figure, path: Path) -> None:
-    with replacing(path) as staged:
-        figure.savefig(staged, format="png", dpi=100)

@@ -47,8 +47,7 @@ def pairs_sheet(
             axes.set_title(word, fontsize=9)
         if "style" in measured:
             line[2].set_title(f"{name}\n{losses_in_words(measured)}", fontsize=8)
-    with replacing(path) as staged:
-        figure.savefig(staged, format="png", dpi=max(110, min(width // 3, 300)))
+    figure.write(path, dpi=max(110, min(width // 3, 300)))
 
 
 def losses_in_words(measured: Mapping[str, Any]) -> str:
@@ -83,8 +82,7 @@ def losses_png(losses: pd.DataFrame, path: Path, title: str, labels: Sequence[st
         axes.grid(alpha=0.25, linewidth=0.6)
         axes.tick_params(labelsize=8)
     axes.legend(fontsize=8, frameon=False)
-    with replacing(path) as staged:
-        figure.savefig(staged, format="png", dpi=110)
+    figure.write(path, dpi=110)
 
 
 def show(axes: Axes, file: Path, title: str) -> None:

@@ -1,12 +1,10 @@
 """Figures of a search: the best value so far, the importance of settings, and the values over each setting."""
 
-import io
 import math
 import warnings
 from typing import TYPE_CHECKING, Any
 
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.ticker import MaxNLocator
 
 from labs import LabsError
@@ -36,7 +34,7 @@ def best_so_far(found: "Found", title: str) -> bytes | None:
         axes.legend(frameon=False, fontsize=10)
     axes.set(xlabel="trial", ylabel=found.metric)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    return _png(figure)
+    return figure.png(dpi=110)
 
 
 def importance(found: "Found", title: str) -> bytes | None:
@@ -48,7 +46,7 @@ def importance(found: "Found", title: str) -> bytes | None:
     names = sorted(shares, key=lambda name: shares[name])
     axes.barh(names, [100 * shares[name] for name in names], color=BLUE)
     axes.set(xlabel="share of the variance (%)", xlim=(0, 100))
-    return _png(figure)
+    return figure.png(dpi=110)
 
 
 def slices(found: "Found", title: str) -> bytes | None:
@@ -75,7 +73,7 @@ def slices(found: "Found", title: str) -> bytes | None:
             axes.set_xscale("log")
         axes.set(xlabel=name)
     panels[0].set(ylabel=found.metric)
-    return _png(figure)
+    return figure.png(dpi=110)
 
 
 def importances(found: "Found") -> dict[str, float]:
@@ -116,7 +114,6 @@ def _figure(panels: int, title: str, height: float = 3.6) -> tuple[Figure, list[
     columns = min(panels, 3)
     rows = math.ceil(panels / columns)
     figure = Figure(figsize=(max(3.4 * columns, 7.0), height * rows), layout="constrained")
-    FigureCanvasAgg(figure)
     grid = figure.subplots(rows, columns, squeeze=False, sharey=panels > 1)
     flat = [axes for row in grid for axes in row]
     for axes in flat[panels:]:
@@ -127,9 +124,3 @@ def _figure(panels: int, title: str, height: float = 3.6) -> tuple[Figure, list[
         axes.set_axisbelow(True)
     figure.suptitle(title, fontsize=12)
     return figure, flat[:panels]
-
-
-def _png(figure: Figure) -> bytes:
-    output = io.BytesIO()
-    figure.savefig(output, format="png", dpi=110)
-    return output.getvalue()

@@ -7,7 +7,6 @@ import numpy as np
 
 from labs.drawing.curves import PALETTE
 from labs.drawing.figures import Figure
-from labs.storage.files import replacing
 
 
 def draw_steps(rows: np.ndarray, path: Path, labels: Sequence[str]) -> None:
@@ -28,5 +27,4 @@ def draw_steps(rows: np.ndarray, path: Path, labels: Sequence[str]) -> None:
         axes.set(xlabel="optimizer step", title=title)
         axes.set_ylim(bottom=0)
         axes.grid(alpha=0.3)
-    with replacing(path) as staged:
-        figure.savefig(staged, format="png", dpi=110)
+    figure.write(path, dpi=110)

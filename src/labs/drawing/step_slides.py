@@ -11,13 +11,12 @@ import numpy as np
 import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.text import Text
 
 from labs.drawing.animation import save_animation
 from labs.drawing.curves import MAX_FRAMES
 from labs.drawing.figures import Figure
-from labs.storage.files import read_text, replacing
+from labs.storage.files import read_text
 
 SIZE = (12.8, 7.2)  # inches: fills a slide
 DPI = {"result.png": 110, "result.gif": 62}
@@ -57,7 +56,6 @@ def draw_slides(
     for name, dpi in DPI.items():
         with clear_letters():
             figure = Figure(figsize=SIZE, dpi=dpi, facecolor="white")
-            FigureCanvasAgg(figure)
             room = {"left": 0.06, "right": 0.97, "top": 0.8, "bottom": 0.1}
             panels = figure.subplots(1, 2, width_ratios=widths, gridspec_kw=room)
             figure.text(0.06, 0.94, title.replace(" - ", f" {MINUS} "), fontsize=22, weight="bold", color=INK)
@@ -67,8 +65,7 @@ def draw_slides(
             if name == "result.gif":
                 save_animation(figure, moving.moved, frames_of(steps), moving.show, run_dir / name)
                 continue
-            with replacing(run_dir / name) as staged:
-                figure.savefig(staged, format="png")
+            figure.write(run_dir / name)
 
 
 def clear_letters() -> AbstractContextManager[None]:

@@ -13,7 +13,6 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
 from labs.drawing.figures import Figure
-from labs.storage.files import replacing
 
 Box = tuple[float, float, float, float]  # left, top, right, bottom in pixels, the last two excluded
 WIDTH = 12.8  # width of a sheet in inches: with the height below it fills a slide
@@ -101,8 +100,7 @@ def tile_sheet(
         _lay_out(axes, section, columns, side)
         axes.set(xlim=(0, room), ylim=(deep, 0))
         top += deep
-    with replacing(path) as staged:
-        figure.savefig(staged, format="png", dpi=110)
+    figure.write(path, dpi=110)
 
 
 def map_colors(values: np.ndarray) -> np.ndarray:

@@ -63,7 +63,7 @@ def draw_architecture(
     _draw_heading(ax, title or type(net).__name__, net, image_size, graph)
     _draw_legend(ax, sheet, graph)
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=min(dpi, 16000 / max(width, height)), format="png")
+    figure.write(path, dpi=min(dpi, 16000 / max(width, height)))
 
 
 def _draw_edges(ax: Axes, sheet: Sheet, target_index: int, graph: NetGraph) -> None:

@@ -1,6 +1,5 @@
 """Curves of every row of a table, with a band over seeds."""
 
-import io
 import textwrap
 from collections import Counter
 from collections.abc import Sequence
@@ -82,9 +81,7 @@ def comparison_png(
         axes.set_axis_off()
     columns_of_legend = 2 if len(curves) > 1 else 1
     figure.legend(handles=handles, loc="outside lower center", ncols=columns_of_legend, fontsize=8, frameon=False)
-    output = io.BytesIO()
-    figure.savefig(output, format="png", dpi=110)
-    return output.getvalue()
+    return figure.png(dpi=110)
 
 
 def _looks(curves: Sequence[Curve]) -> list[tuple[str, Any]]:

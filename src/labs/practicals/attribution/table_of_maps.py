@@ -4,7 +4,6 @@ import io
 from collections.abc import Sequence
 
 import pandas as pd
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from labs.drawing.figures import Figure
 from labs.drawing.map_sheets import BAD, GOOD, MOST
@@ -30,7 +29,6 @@ def draw_table_of_maps(rows: Sequence[Row], title: str) -> bytes | None:
     names = list(dict.fromkeys(name for _, _, found in lines for name in found.index))[:MOST]
     labels = list(dict.fromkeys(label for row, _, _ in lines for label in row.labels))
     figure = Figure(figsize=(3.2 + 2.0 * len(names), 0.8 + 2.3 * (len(lines) + 1)), layout="constrained")
-    FigureCanvasAgg(figure)
     figure.suptitle("\n".join(filter(None, (title, " · ".join(labels)))), fontsize=14)
     widths = [1.5, *(1.0 for _ in names)]
     panels = figure.subplots(len(lines) + 1, 1 + len(names), squeeze=False, width_ratios=widths)
@@ -48,9 +46,7 @@ def draw_table_of_maps(rows: Sequence[Row], title: str) -> bytes | None:
             if name in found.index:
                 show(axes, folder / "images" / "maps" / f"{name}.png", "")
                 _say(axes, found.loc[name])
-    output = io.BytesIO()
-    figure.savefig(output, format="png", dpi=100)
-    return output.getvalue()
+    return figure.png(dpi=100)
 
 
 def _maps(row: Row) -> pd.DataFrame | None:

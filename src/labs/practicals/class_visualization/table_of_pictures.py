@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from labs.drawing.figures import Figure
@@ -32,7 +31,6 @@ def draw_table_of_pictures(rows: Sequence[Row], title: str) -> bytes | None:
     labels = list(dict.fromkeys(label for row, _ in found for label in row.labels))
     layout = ConstrainedLayoutEngine(h_pad=0.12)
     figure = Figure(figsize=(max(2.9 * across, 6), 1.0 + 3.7 * len(lines)), layout=layout)
-    FigureCanvasAgg(figure)
     figure.suptitle(title, fontsize=15)
     figure.supxlabel(" · ".join(labels), fontsize=10, color="0.35")
     for panels, ((_, name), cells) in zip(figure.subplots(len(lines), across, squeeze=False), lines.items()):
@@ -44,9 +42,7 @@ def draw_table_of_pictures(rows: Sequence[Row], title: str) -> bytes | None:
             above = textwrap.fill(", ".join(detail.removeprefix("module.") for detail in row.details) or row.title, 26)
             axes.set_title(f"{measured['title']}\n{above}", fontsize=12)
             axes.text(0.5, -0.03, _in_words(measured), transform=axes.transAxes, ha="center", va="top", fontsize=11)
-    output = io.BytesIO()
-    figure.savefig(output, format="png", dpi=100, facecolor="white")
-    return output.getvalue()
+    return figure.png(dpi=100)
 
 
 def _numbers(row: Row) -> list[float]:

@@ -1,13 +1,11 @@
 """Pictures of descents: the path of every point on the curve and over the steps, as a figure, a GIF, and a grid."""
 
-import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.lines import Line2D
 
 from labs.drawing.curves import PALETTE
@@ -87,7 +85,6 @@ def draw_table_of_paths(rows: Sequence[Row], title: str) -> bytes | None:
     across = min(len(found), 3)
     tall = -(-len(found) // across)
     figure = Figure(figsize=(max(4.3 * across, 6), 1.3 + 3.4 * tall), layout="constrained", facecolor="white")
-    FigureCanvasAgg(figure)
     labels = dict.fromkeys(label for row, _ in found for label in row.labels)
     figure.suptitle(" · ".join([title, *labels]), fontsize=17, weight="bold", color=INK)
     panels = figure.subplots(tall, across, squeeze=False).ravel()
@@ -104,10 +101,8 @@ def draw_table_of_paths(rows: Sequence[Row], title: str) -> bytes | None:
     ways = [way for way in WAYS if any(way in paths.ways for _, paths in found)]
     handles = [_handle(way, WAYS[way]) for way in ways]
     figure.legend(handles=handles, loc="outside lower center", ncols=len(ways), frameon=False, fontsize=13)
-    output = io.BytesIO()
     with clear_letters():
-        figure.savefig(output, format="png", dpi=100)
-    return output.getvalue()
+        return figure.png(dpi=100)
 
 
 def _numbers(row: Row) -> tuple[float, float]:

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
@@ -19,7 +18,7 @@ from labs.drawing.picture_sheets import show
 from labs.runs.directory import read_facts
 from labs.runs.recipe import read_recipe_text, without_aliases
 from labs.runs.references import check_references
-from labs.storage.files import read_json, read_text, replacing
+from labs.storage.files import read_json, read_text
 
 LOSSES = {"discriminator": PALETTE[0], "generator": PALETTE[1]}
 # where the iterations that hand-out 002 shows before the end lie in its run: 400 and 2,000 of 2,345
@@ -37,7 +36,6 @@ def draw_run_sheet(run_dir: Path, metrics: Mapping[str, float]) -> None:
     """
     images, facts = run_dir / "images", read_facts(run_dir)
     figure = Figure(figsize=(15, 15.5), layout="constrained", facecolor="white")
-    FigureCanvasAgg(figure)
     title = facts.get("experiment", ""), " · ".join(facts.get("labels", []))
     figure.suptitle("\n".join(filter(None, title)), fontsize=13)
     if facts.get("credits"):
@@ -59,8 +57,7 @@ def draw_run_sheet(run_dir: Path, metrics: Mapping[str, float]) -> None:
     below.text(0, 1, in_words(metrics, quality), va="top", fontsize=10, transform=below.transAxes)
     for axes in (below, *(axes for row in panels for axes in row if not axes.has_data())):
         axes.set_axis_off()
-    with replacing(images / "sheet.png") as staged:
-        figure.savefig(staged, format="png", dpi=100)
+    figure.write(images / "sheet.png", dpi=100)
 
 
 def in_words(metrics: Mapping[str, float], quality: Mapping[str, object]) -> str:

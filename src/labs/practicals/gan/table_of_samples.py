@@ -1,11 +1,8 @@
 """Adversarial networks in the report: for each row a line with numbers, samples during training and both losses."""
 
-import io
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
-
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from labs.drawing.figures import Figure
 from labs.drawing.picture_sheets import show
@@ -30,7 +27,6 @@ def draw_table_of_samples(rows: Sequence[Row], title: str) -> bytes | None:
         return None
     labels = list(dict.fromkeys(label for row, _, _ in lines for label in row.labels))
     figure = Figure(figsize=(14.2, 0.6 + 2.9 * len(lines)), layout="constrained")
-    FigureCanvasAgg(figure)
     figure.suptitle("\n".join(filter(None, (title, " · ".join(labels)))), fontsize=12)
     ratios = {"width_ratios": (2.5, 2.6, 2.6, 2.6, 3.9)}
     panels = figure.subplots(len(lines), 5, squeeze=False, gridspec_kw=ratios)
@@ -47,9 +43,7 @@ def draw_table_of_samples(rows: Sequence[Row], title: str) -> bytes | None:
             curves.set_axis_off()
         else:
             draw_losses(curves, losses)
-    output = io.BytesIO()
-    figure.savefig(output, format="png", dpi=110)
-    return output.getvalue()
+    return figure.png(dpi=110)
 
 
 def _samples(run: Run) -> dict[int, Path]:

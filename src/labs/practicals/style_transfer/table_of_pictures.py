@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pandas as pd
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from labs.drawing.figures import Figure
 from labs.drawing.picture_sheets import losses_in_words, show
@@ -34,7 +33,6 @@ def draw_table_of_pictures(rows: Sequence[Row], title: str) -> bytes | None:
     names = list(dict.fromkeys(name for _, _, measured in lines for name in measured.index))
     labels = list(dict.fromkeys(label for row, _, _ in lines for label in row.labels))
     figure = Figure(figsize=(2.4 + 2.6 * len(names), 0.6 + 2.9 * (len(lines) + 1)), layout="constrained")
-    FigureCanvasAgg(figure)
     figure.suptitle("\n".join(filter(None, (title, " · ".join(labels)))), fontsize=12)
     panels = figure.subplots(len(lines) + 1, 1 + len(names), squeeze=False)
     for axes in panels.flat:
@@ -52,9 +50,7 @@ def draw_table_of_pictures(rows: Sequence[Row], title: str) -> bytes | None:
             if name in measured.index:
                 words = losses_in_words(measured.loc[name].to_dict())
                 show(axes, directory / "images" / f"{name}.png", words.replace(", ", "\n"))
-    output = io.BytesIO()
-    figure.savefig(output, format="png", dpi=110)
-    return output.getvalue()
+    return figure.png(dpi=110)
 
 
 def read_pictures(row: Row, *, first: bool = False) -> pd.DataFrame | None:
