@@ -13,6 +13,7 @@ from labs.datamodules.batches import Batch
 from labs.datamodules.image_classification import ImageClassification
 from labs.datamodules.protocols import ImagesOfClasses, handed_over
 from labs.drawing.explained import explained_sheet, map_named
+from labs.drawing.figures import shortened
 from labs.functional.augment import center_crop
 from labs.inspection.maps import MAPS, maps_of
 from labs.nets.eval_mode import as_built, evaluating
@@ -90,6 +91,6 @@ class Explain(pl.Callback):
 
 
 def _caption(classes: list[str], label: int, answer: int, confidence: float) -> str:
-    names = [name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…" for name in classes]
+    names = [shortened(name, LONGEST) for name in classes]
     truth = "right" if label == answer else f"is {names[label]}"
     return f"{names[answer]}  {confidence:.0%}\n{truth}"

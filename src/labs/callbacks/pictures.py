@@ -11,7 +11,7 @@ from torchmetrics.classification import MulticlassConfusionMatrix
 from labs.callbacks.notes import of_the_run
 from labs.callbacks.tensorboard import show_figures
 from labs.datamodules.protocols import ImagesOfClasses, handed_over
-from labs.drawing.figures import Figure
+from labs.drawing.figures import Figure, shortened
 
 LONGEST = 28  # characters of a class name in a figure
 
@@ -80,8 +80,8 @@ class Pictures(pl.Callback):
             axes.imshow(np.moveaxis(np.asarray(data.images["test"][[index]].images[0]), 0, 2))
             axes.set_axis_off()
             right = label == pred
-            text = f"{_short(data.classes[pred])}  {confidence:.0%}" + (
-                "" if right else f"\nis {_short(data.classes[label])}"
+            text = f"{shortened(data.classes[pred], LONGEST)}  {confidence:.0%}" + (
+                "" if right else f"\nis {shortened(data.classes[label], LONGEST)}"
             )
             axes.set_title(text, fontsize=8, color="#1b6e3c" if right else "#b3261e", parse_math=False)
         return figure
@@ -96,7 +96,7 @@ def confusion_figure(matrix: np.ndarray, classes: list[str], title: str) -> Figu
     axes.set(xlabel="predicted class", ylabel="true class")
     _title(figure, title, fontsize=10)
     if len(classes) <= 40:
-        names = [_short(name) for name in classes]
+        names = [shortened(name, LONGEST) for name in classes]
         axes.set_xticks(range(len(classes)), names, rotation=90, fontsize=7, parse_math=False)
         axes.set_yticks(range(len(classes)), names, fontsize=7, parse_math=False)
     if len(classes) <= 25:
@@ -110,8 +110,3 @@ def _title(figure: Figure, text: str, fontsize: int) -> None:
     """Write a title, wrapped to the width of the figure."""
     letters = int(figure.get_figwidth() * 72 / (0.6 * fontsize))  # the approximate width of a letter
     figure.suptitle(fill(text, max(letters, 20)), fontsize=fontsize, parse_math=False)  # folders may have a $
-
-
-def _short(name: str) -> str:
-    """Return the name of a class, shortened for a figure."""
-    return name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…"

@@ -18,6 +18,7 @@ from labs.callbacks.record import tsv
 from labs.callbacks.tensorboard import images_folder, show_picture
 from labs.datamodules.image_classification import ImageClassification
 from labs.datamodules.protocols import ImagesOfClasses, handed_over
+from labs.drawing.figures import shortened
 from labs.drawing.tile_sheets import Section, Tile, tile_sheet
 from labs.functional.image_variants import VARIANTS
 from labs.nets.eval_mode import as_built, evaluating
@@ -117,7 +118,6 @@ class TestVariants(pl.Callback):
 
 def _caption(variant: str, classes: list[str], logits: Tensor, label: int) -> str:
     confidence, answer = logits.softmax(dim=0).max(dim=0)
-    name = classes[int(answer)]
-    name = name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…"
-    line = f"{'+' if int(answer) == label else '-'} {name} {confidence:.0%}"
+    sign = "+" if int(answer) == label else "-"
+    line = f"{sign} {shortened(classes[int(answer)], LONGEST)} {confidence:.0%}"
     return f"{variant.replace('_', ' ')}\n{line}" if variant else f"{line}"

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from matplotlib.axes import Axes
 
-from labs.drawing.figures import Figure
+from labs.drawing.figures import Figure, shortened
 
 WIDTH = 12.8  # inches
 SIDE = 2.3  # side of an image among several, in inches
@@ -52,7 +52,7 @@ def answer_sheet(shown: Sequence[Answered], path: Path, title: str, labels: Sequ
         image.set_axis_off()
         bars = figure.add_axes(((left + side + 0.2) / width, bottom / height, room / width, side / height))
         _draw_bars(bars, one.classes, 12 if columns == 1 else 9)
-        above = (left / width, (bottom + side + 0.06) / height, _short(one.name, 60 if columns == 1 else 46))
+        above = (left / width, (bottom + side + 0.06) / height, shortened(one.name, 60 if columns == 1 else 46))
         figure.text(*above, fontsize=10, color="#333333", va="bottom", parse_math=False)
     figure.write(path, dpi=110)
 
@@ -64,11 +64,7 @@ def _draw_bars(axes: Axes, classes: Sequence[tuple[str, float]], size: int) -> N
     axes.barh(range(len(shares)), shares, color=BAR, height=0.8)
     for place, (name, share) in enumerate(classes[:most]):
         words: dict = {"fontsize": size, "va": "center", "parse_math": False}
-        axes.text(0.01, place, _short(name, LETTERS), **words)
+        axes.text(0.01, place, shortened(name, LETTERS), **words)
         axes.text(1.0, place, f"{share:.1%}", ha="right", **words)
     axes.set(xlim=(0, 1), ylim=(max(len(shares), 5) - 0.5, -0.5))
     axes.set_axis_off()
-
-
-def _short(words: str, letters: int) -> str:
-    return words if len(words) <= letters else f"{words[: letters - 1]}…"

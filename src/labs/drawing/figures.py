@@ -66,6 +66,16 @@ class Figure(matplotlib.figure.Figure):
             super().savefig(*args, **options)
 
 
+def shortened(name: str, longest: int) -> str:
+    """Return a name with at most so many letters; the last one is … if there were more.
+
+    Examples:
+        >>> shortened("Black footed Albatross", 13)
+        'Black footed…'
+    """
+    return name if len(name) <= longest else f"{name[: longest - 1]}…"
+
+
 def use_more_letters() -> None:
     """Let Matplotlib take letters that its font lacks from the other fonts of this machine."""
     here = {font.name for font in fontManager.ttflist}

@@ -10,7 +10,7 @@ from PIL import Image
 from torch import Tensor
 
 from labs.drawing.curves import PALETTE
-from labs.drawing.figures import Figure
+from labs.drawing.figures import Figure, shortened
 from labs.drawing.picture_files import as_image
 from labs.functional.faithfulness import area, scaled
 from labs.inspection.map_checks import CheckedMap
@@ -85,7 +85,7 @@ def sheet_of_maps(shown: Sequence[ShownMap], path: Path, title: str, labels: Seq
         for axes, picture in zip(column, pictures, strict=True):
             _picture(axes, picture)
         column[0].set_title(
-            f"{_short(one.target)}\n{one.checked.numbers['confidence']:.0%}", fontsize=12, parse_math=False
+            f"{shortened(one.target, WIDEST)}\n{one.checked.numbers['confidence']:.0%}", fontsize=12, parse_math=False
         )
         _verdict(column[3], one.checked)
     figure.write(path, dpi=100)
@@ -98,9 +98,11 @@ def sheet_of_map(one: ShownMap, path: Path, title: str, labels: Sequence[str]) -
     _title(figure, title, labels)
     upper, lower = figure.subplots(2, 4)
     _picture(upper[0], as_image(one.image))
-    upper[0].set_title(one.name + (f" ({_short(one.label)})" if one.label else ""), fontsize=12, parse_math=False)
+    upper[0].set_title(
+        one.name + (f" ({shortened(one.label, WIDEST)})" if one.label else ""), fontsize=12, parse_math=False
+    )
     _picture(upper[1], map_picture(checked.map))
-    upper[1].set_title(f"map for the class {_short(one.target)}", fontsize=12, parse_math=False)
+    upper[1].set_title(f"map for the class {shortened(one.target, WIDEST)}", fontsize=12, parse_math=False)
     _picture(upper[2], overlay(one.image, checked.map))
     upper[2].set_title("map over image", fontsize=12)
     _bars(upper[3], one)
@@ -149,7 +151,7 @@ def _bars(axes: Axes, one: ShownMap) -> None:
     axes.set_xlim(0, 1)
     axes.set_ylim(len(names) - 0.4, -0.75)
     for place, (name, value) in enumerate(one.top):
-        axes.text(0, place - 0.32, f"{_short(name, 34)}  {value:.1%}", fontsize=11, va="bottom", parse_math=False)
+        axes.text(0, place - 0.32, f"{shortened(name, 34)}  {value:.1%}", fontsize=11, va="bottom", parse_math=False)
     axes.set_title("prediction of the net", fontsize=12)
     for side in ("top", "right", "left"):
         axes.spines[side].set_visible(False)
@@ -179,7 +181,3 @@ def _curves(axes: Axes, kind: str, checked: CheckedMap) -> None:
     axes.set_title(f"{kind}: probability, {'lower' if kind == 'deletion' else 'higher'} is better", fontsize=12)
     axes.legend(fontsize=10, frameon=False, loc="upper right" if kind == "deletion" else "upper left")
     axes.tick_params(labelsize=10)
-
-
-def _short(name: str, longest: int = WIDEST) -> str:
-    return name if len(name) <= longest else f"{name[: longest - 1]}…"
