@@ -242,8 +242,8 @@ def test_which_choice_needs_no_target_labels(tmp_path: Path) -> None:
         adapt(tmp_path, "dann_source_only", 0.1, chosen={**chosen, "oracle": 0.99}, seed=seed)  # does not adapt
 
     assert said(tmp_path, "Nearest to the oracle") == (
-        "Nearest to the oracle without target labels: by soft neighbourhood density. Points below it (2 adapting runs, "
-        "on average): by soft neighbourhood density -1.0 (at most -1.0), by source validation 2.0 (at most 3.0), "
+        "Nearest to the oracle without target labels: by soft neighborhood density. Points below it (2 adapting runs, "
+        "on average): by soft neighborhood density -1.0 (at most -1.0), by source validation 2.0 (at most 3.0), "
         "the last epoch 5.0 (at most 5.0), by entropy 10.0 (at most 10.0)."
     )
     assert _off([0.5]) == "0.5"
@@ -290,7 +290,7 @@ def test_curves_of_a_run_are_named_and_in_percent() -> None:
     figure, lines = figures._run_figure(domain_log(), "a run", [], PANELS)
 
     assert [axes.get_title() for axes in figure.axes if axes.axison] == [
-        "target accuracy (%), an oracle", "source accuracy (%)", "accuracy on labelled images (%)",
+        "target accuracy (%), an oracle", "source accuracy (%)", "accuracy on labeled images (%)",
         "domain accuracy (%), 50 by chance", "label loss", "lambda, weight of the reversal", "learning rate",
     ]  # fmt: skip
     np.testing.assert_allclose(lines[0].get_ydata(), [12.5, 25, 37.5, 50])

@@ -338,7 +338,7 @@ def test_rows_of_different_datasets_are_not_compared(tmp_path: Path) -> None:
         ([{"best_epoch": None}, {"best_epoch": None}], "The last epoch was tested."),
         ([{}, {"best_epoch": None}], "(max val/acc). Where nothing was monitored, the last epoch was tested."),
         ([{"labels": ["selected on test"]}] * 2, "selected on the test images themselves (max val/acc)."),
-        ([{}, {"labels": ["selected on test"]}], "except in rows labelled 'selected on test'."),
+        ([{}, {"labels": ["selected on test"]}], "except in rows labeled 'selected on test'."),
     ],
 )
 def test_the_caption_says_how_the_epoch_was_selected(tmp_path: Path, changes: list[dict], rule: str) -> None:

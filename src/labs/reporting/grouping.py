@@ -152,7 +152,7 @@ def _summarize(row: Row, column: Column) -> None:
     present = [value for value in values.values() if value is not None]
     if not present:
         return
-    if len(present) < len(values):  # a mean over other seeds than its neighbours' would mislead
+    if len(present) < len(values):  # a mean over other seeds than its neighbors' would mislead
         absent = ", ".join(str(sample) for sample, value in values.items() if value is None)
         row.notes.append(f"{column.key} is missing for seed {absent}")
         return

@@ -156,7 +156,7 @@ def read_identity(record: Mapping[str, Any]) -> dict[str, Any]:
         "settings": {
             n: float(v) for n in sheet_of(practical).settings if isinstance(v := settings.get(n), (int, float))
         },
-        # the data field decides: a run on embedded data is labelled even if its own list forgot it
+        # the data field decides: a run on embedded data is labeled even if its own list forgot it
         "labels": tuple(dict.fromkeys([*([EMBEDDED] if data == "embedded" else []), *map(str, labels)])),
     }
 

@@ -153,7 +153,7 @@ def _selection(rows: Sequence[Row]) -> str:
     if all(on_test):
         return f"The tested epoch was selected on the test images themselves{by}.{last}"
     rule = f"The tested epoch was selected on validation images, separate from the test images{by}"
-    return rule + (f", except in rows labelled '{SELECTED_ON_TEST}'." if any(on_test) else ".") + last
+    return rule + (f", except in rows labeled '{SELECTED_ON_TEST}'." if any(on_test) else ".") + last
 
 
 def _footnotes(table: Table, ranked: Column | None) -> Iterable[str]:

@@ -7,7 +7,7 @@ ORACLE = f"{ACCURACY}_by_oracle"
 CHOICES = {
     "source_acc": "source validation",
     "target_entropy": "entropy",
-    "target_density": "soft neighbourhood density",
+    "target_density": "soft neighborhood density",
 }
 _LAST = "Last epoch"
 _PSEUDO = "Pseudo-labels, last round"
@@ -57,11 +57,11 @@ SHEET = Sheet(
         *PANELS,
         Panel("oracle_target_acc", "target accuracy (%), an oracle", percent=True),
         Panel("source_acc", "source accuracy (%)", percent=True),
-        Panel("labeled_acc", "accuracy on labelled images (%)", percent=True),
+        Panel("labeled_acc", "accuracy on labeled images (%)", percent=True),
         Panel("domain_acc", "domain accuracy (%), 50 by chance", percent=True),
         Panel("label_loss", "label loss"),
         Panel("domain_loss", "domain loss"),
-        Panel("target_density", "soft neighbourhood density"),
+        Panel("target_density", "soft neighborhood density"),
         Panel("target_entropy", "entropy of target predictions"),
         Panel("pseudo_share", "target images with a pseudo-label (%)", percent=True),
         Panel("pseudo_precision", "pseudo-labels that are right (%)", percent=True),

@@ -127,10 +127,10 @@ def read_losses(run_dir: Path) -> pd.DataFrame | None:
 
 def draw_losses(axes: Axes, losses: pd.DataFrame) -> None:
     """Draw each loss as it was, lightly, and its moving median; a few spikes leave the panel."""
-    for name, colour in LOSSES.items():
+    for name, color in LOSSES.items():
         smooth = losses[name].rolling(max(1, len(losses) // SMOOTHED), center=True, min_periods=1).median()
-        axes.plot(losses["iteration"], losses[name], color=colour, lw=0.4, alpha=0.3)
-        axes.plot(losses["iteration"], smooth, color=colour, lw=1.4, label=name)
+        axes.plot(losses["iteration"], losses[name], color=color, lw=0.4, alpha=0.3)
+        axes.plot(losses["iteration"], smooth, color=color, lw=1.4, label=name)
     values = losses[list(LOSSES)].to_numpy()
     values = values[np.isfinite(values)]
     if len(values):
@@ -159,9 +159,9 @@ def _histogram(axes: Axes, quality: Mapping[str, list]) -> None:
     if not quality:
         return
     places = np.arange(len(quality["classes"]))
-    for offset, (kind, colour) in enumerate((("generated", PALETTE[0]), ("real", "#bbbbbb"))):
+    for offset, (kind, color) in enumerate((("generated", PALETTE[0]), ("real", "#bbbbbb"))):
         counts = np.asarray(quality[f"{kind}_per_class"], dtype=float)
-        axes.bar(places + 0.4 * offset - 0.2, 100 * counts / max(counts.sum(), 1), 0.4, color=colour, label=kind)
+        axes.bar(places + 0.4 * offset - 0.2, 100 * counts / max(counts.sum(), 1), 0.4, color=color, label=kind)
     axes.set_xticks(places, quality["classes"], fontsize=8)
     _finish(axes, "classes, as the judge sees them (%)", "class")
 

@@ -60,7 +60,7 @@ def _words(row: Row) -> str:
     lines = [row.name, ", ".join(facts) + many, ""]
     for column in (column for column in SHEET.columns if column.key.startswith("test/")):
         values = [value for run in row.runs if (value := column.value(run)) is not None]
-        if values and len(values) == len(row.runs):  # a mean over other seeds than its neighbours' would mislead
+        if values and len(values) == len(row.runs):  # a mean over other seeds than its neighbors' would mislead
             estimate = over_seeds(values)
             spread = f" ± {estimate.std:.2g}" if estimate.std else ""
             lines.append(f"{column.title} {estimate.mean:.3g}{spread}")
