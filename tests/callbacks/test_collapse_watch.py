@@ -1,4 +1,4 @@
-"""`CollapseWatch`: one warning a failure, none for a bad epoch."""
+"""`CollapseWatch`: one warning per failure, none for a bad epoch."""
 
 from types import SimpleNamespace
 from typing import Any, cast
@@ -24,6 +24,15 @@ class Epochs:
         trainer = SimpleNamespace(callback_metrics=metrics, current_epoch=self.epoch)
         self.watch.on_train_epoch_end(cast(Any, trainer), cast(Any, None))
         self.epoch += 1
+        return self.said()
+
+    def end(self, limit_train_batches: float = 1.0) -> str:
+        """Return what the terminal says when training has ended."""
+        trainer = SimpleNamespace(current_epoch=self.epoch, limit_train_batches=limit_train_batches)
+        self.watch.on_train_end(cast(Any, trainer), cast(Any, None))
+        return self.said()
+
+    def said(self) -> str:
         said = self.capsys.readouterr()
         assert said.out == ""
         return said.err
@@ -47,7 +56,7 @@ def test_warns_once_when_the_discriminator_has_won(epochs: Epochs) -> None:
     assert [epochs(loss=0.5), epochs(loss=0.019)] == ["", ""]
     said = epochs(loss=0.004)
     assert "warning epoch 3: the discriminator has won: its loss is 0.004" in said
-    for typed in ("module.discriminator_lr", "net.ndf", "module.generator_steps=2"):
+    for typed in ("a higher optimizer.lr", "module.discriminator_lr", "net.ndf", "module.generator_steps=2"):
         assert typed in said
     assert epochs(loss=0.0) == ""
 
@@ -73,6 +82,24 @@ def test_both_failures_at_once_are_both_named(epochs: Epochs) -> None:
 
 def test_runs_without_these_numbers(epochs: Epochs) -> None:
     assert [epochs(coverage=None, loss=None) for _ in range(4)] == [""] * 4
+
+
+@pytest.mark.parametrize(
+    ("covered", "limit", "warns"),
+    [([1, 1, 1], 1.0, True), ([1, 2, 1], 1.0, False), ([1, 1, 1], 2, False), ([], 1.0, False)],
+)
+def test_a_generator_that_has_not_begun_is_named_at_the_end(
+    epochs: Epochs, covered: list[int], limit: float, warns: bool
+) -> None:
+    assert [epochs(classes) for classes in covered] == [""] * len(covered)
+    said = epochs.end(limit)
+    assert ("warning epoch 3: the samples have shown one class until the end" in said) == warns == bool(said)
+    assert ("net.init=default" in said) == warns
+
+
+def test_the_end_says_nothing_that_was_said(epochs: Epochs) -> None:
+    assert "has won" in [epochs(1, loss=0), epochs(1, loss=0)][1]
+    assert epochs.end() == ""
 
 
 def test_counts_survive_a_checkpoint(epochs: Epochs) -> None:

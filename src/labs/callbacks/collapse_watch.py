@@ -1,14 +1,17 @@
-"""Warn when a GAN fails in one of the two ways in which GANs fail: one picture for all, or a winning discriminator."""
+"""Warn when a GAN fails: one picture for all, a discriminator that wins, or a generator that has not begun."""
 
 from typing import Any
 
 import lightning.pytorch as pl
 
-from labs.callbacks.notes import say_warning
+from labs.callbacks.notes import is_limited, say_warning
 
 
 class CollapseWatch(pl.Callback):
-    """Print a warning when it begins, once for as long as it lasts, with what to try.
+    """Print a warning when a failure begins, once for as long as it lasts, with what to try.
+
+    At the end of a run whose samples have never shown more than one class a warning says that, too, unless another has
+    said what is wrong.
 
     Args:
         coverage: name of the metric that counts classes.
@@ -36,16 +39,26 @@ class CollapseWatch(pl.Callback):
         self.most = max(self.most, covered)
         if self._lasts("coverage", covered <= self.most - self.lost):
             self._say(
-                trainer,
+                trainer.current_epoch + 1,
                 f"mode collapse? Samples cover {covered:.0f} classes, {self.most:.0f} before; "
                 "try a smaller optimizer.lr, or gan_loss=non_saturating.",
             )
         loss = float(metrics.get(discriminator_loss, 1.0))
         if self._lasts("loss", loss < self.loss):
             self._say(
-                trainer,
+                trainer.current_epoch + 1,
                 f"the discriminator has won: its loss is {loss:.2g}, and the generator learns little from it; "
-                "try a smaller module.discriminator_lr, a smaller net.ndf, or module.generator_steps=2.",
+                "try a higher optimizer.lr, a smaller module.discriminator_lr, a smaller net.ndf, or "
+                "module.generator_steps=2.",
+            )
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Look at all epochs; a try-out is too short to be judged."""
+        if self.most == 1 and not self.warnings and not is_limited(trainer, "train"):
+            self._say(
+                trainer.current_epoch,  # that many epochs have ended
+                "the samples have shown one class until the end: the generator has hardly begun to learn; "
+                "try net.init=default, a higher optimizer.lr, or more epochs.",
             )
 
     def state_dict(self) -> dict[str, Any]:
@@ -62,8 +75,8 @@ class CollapseWatch(pl.Callback):
         self.epochs[what] = self.epochs[what] + 1 if bad else 0
         return self.epochs[what] == self.patience
 
-    def _say(self, trainer: pl.Trainer, text: str) -> None:
-        line = f"epoch {trainer.current_epoch + 1}: {text}"
+    def _say(self, epoch: int, text: str) -> None:
+        line = f"epoch {epoch}: {text}"
         self.warnings.append(line)
         self.printed_warnings.append(line)
         say_warning(line)
