@@ -55,6 +55,13 @@ def test_a_value_that_is_no_number_leaves_a_gap_and_an_epoch_without_validation_
     assert [np.isnan(line.get_ydata()).tolist() for line in lines][3] == [False, True, False]
 
 
+@pytest.mark.parametrize("epochs", [1, 2, 7, 300])
+def test_epochs_are_numbered_by_integers(epochs: int) -> None:
+    _, ((axes,),) = figures.new_figure(1, 1, (4, 3), "", [])
+    axes.plot(range(1, epochs + 1), range(epochs))
+    assert all(float(tick).is_integer() for tick in axes.get_xticks())
+
+
 def test_a_png_is_drawn(tmp_path: Path) -> None:
     curves_png(make_log(), tmp_path / "result.png", "a run", ["embedded data"])
 

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from labs.drawing.curves import PALETTE
-from labs.practicals.gan.run_sheet import draw_losses, draw_run_sheet, in_words, read_losses
+from labs.practicals.gan.run_sheet import draw_distances, draw_losses, draw_run_sheet, in_words, read_losses
 
 METRICS = {
     "test/fid": 12.345,
@@ -161,6 +161,17 @@ def test_losses_are_drawn_as_they_are_and_one_spike_does_not_flatten_them(rows: 
     assert axes.get_ylim()[1] < 4
     assert axes.get_ylim()[1] >= (2 if rows > 1 else 1)
     assert {text.get_text() for text in axes.get_legend().get_texts()} == {"discriminator", "generator"}
+
+
+@pytest.mark.parametrize(("epochs", "marked"), [(1, True), (30, True), (200, False)])
+def test_a_distance_of_one_epoch_is_seen(epochs: int, marked: bool, tmp_path: Path) -> None:
+    log = pd.DataFrame({"epoch": range(1, epochs + 1), "val/fid": np.linspace(40, 1, epochs)})
+    log.to_csv(tmp_path / "log.tsv", sep="\t", index=False)
+    axes = Figure().subplots()
+    draw_distances(axes, tmp_path / "log.tsv", METRICS)
+    assert len(axes.lines) == 3  # with those before training and of real images
+    assert (axes.lines[0].get_markersize() > 0) == marked
+    assert all(float(tick).is_integer() for tick in axes.get_xticks())
 
 
 def test_losses_that_are_not_finite(tmp_path: Path) -> None:

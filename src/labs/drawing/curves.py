@@ -103,7 +103,7 @@ def new_figure(
         axes.grid(alpha=0.25, linewidth=0.6)
         axes.spines[["top", "right"]].set_visible(False)
         axes.tick_params(labelsize=8)
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         axes.set_xlabel("epoch", fontsize=8)
     return figure, [list(row) for row in panels]
 
@@ -139,10 +139,15 @@ def _panel(name: str) -> Panel:
     return Panel(name, f"{words.removesuffix('acc')}accuracy (%)" if percent else words, percent)
 
 
+def marker_size(points: int) -> float:
+    """Return the size of the markers of a curve, in points: a curve of one point is seen by its marker alone."""
+    return 3.5 if points <= 40 else 0.0
+
+
 def _line(axes: Axes, log: pd.DataFrame, column: str, factor: float, label: str, color: str, marker: str) -> Line2D:
     rows = measured_rows(log, column)
     values = rows[column].to_numpy(dtype=float) * factor
-    look: dict[str, Any] = {"color": color, "marker": marker, "markersize": 3.5 if len(rows) <= 40 else 0.0}
+    look: dict[str, Any] = {"color": color, "marker": marker, "markersize": marker_size(len(rows))}
     return axes.plot(rows["epoch"].to_numpy(), values, lw=1.6, label=label, **look)[0]
 
 

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from PIL import Image, ImageDraw
 
 from labs.drawing.animation import HOLD_MS
-from labs.drawing.curves import MAX_FRAMES, PALETTE
+from labs.drawing.curves import MAX_FRAMES, PALETTE, marker_size
 from labs.drawing.figures import Figure
 from labs.storage.files import replacing
 
@@ -74,7 +74,8 @@ def losses_png(losses: pd.DataFrame, path: Path, title: str, labels: Sequence[st
     figure.suptitle("\n".join(filter(None, (title, " · ".join(labels)))), fontsize=11)
     for axes, column in zip(figure.subplots(1, 3), ("content", "style", "total"), strict=True):
         for place, (name, rows) in enumerate(losses.groupby("picture", sort=False)):
-            axes.plot(rows["evaluation"], rows[column], color=PALETTE[place % len(PALETTE)], lw=1.2, label=name)
+            look: dict[str, Any] = {"color": PALETTE[place % len(PALETTE)], "markersize": marker_size(len(rows))}
+            axes.plot(rows["evaluation"], rows[column], marker="o", lw=1.2, label=name, **look)
         if (losses[column] > 0).any():
             axes.set_yscale("log")
         axes.set_title(f"{column} loss", fontsize=10)

@@ -33,7 +33,7 @@ def best_so_far(found: "Found", title: str) -> bytes | None:
         axes.plot(stopped, [lowest] * len(stopped), "x", color=GRAY, ms=7, label="pruned or failed", clip_on=False)
         axes.legend(frameon=False, fontsize=10)
     axes.set(xlabel="trial", ylabel=found.metric)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     return figure.png(dpi=110)
 
 

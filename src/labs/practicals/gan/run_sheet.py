@@ -4,15 +4,17 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from labs.drawing.curves import PALETTE
+from labs.drawing.curves import PALETTE, marker_size
 from labs.drawing.figures import Figure
 from labs.drawing.picture_sheets import show
 from labs.runs.directory import read_facts
@@ -47,7 +49,7 @@ def draw_run_sheet(run_dir: Path, metrics: Mapping[str, float]) -> None:
     losses = read_losses(run_dir)
     if losses is not None:
         draw_losses(panels[1][0], losses)
-    _distances(panels[1][1], run_dir / "log.tsv", metrics)
+    draw_distances(panels[1][1], run_dir / "log.tsv", metrics)
     quality = _read(run_dir / "quality.json")
     _histogram(panels[1][2], quality)
     show(panels[2][0], images / "interpolation_linear.png", "each column: from one latent to another, linear")
@@ -140,10 +142,12 @@ def draw_losses(axes: Axes, losses: pd.DataFrame) -> None:
     _finish(axes, "losses", "iteration")
 
 
-def _distances(axes: Axes, file: Path, metrics: Mapping[str, float]) -> None:
+def draw_distances(axes: Axes, file: Path, metrics: Mapping[str, float]) -> None:
+    """Draw the FID of each epoch of a `log.tsv`, of the start and of real images; nothing if the file is damaged."""
     try:
         log = pd.read_csv(StringIO(read_text(file)), sep="\t")
-        axes.plot(log["epoch"], log["val/fid"], color=PALETTE[0], lw=1.6, label="generated")
+        look: dict[str, Any] = {"color": PALETTE[0], "marker": "o", "markersize": marker_size(len(log))}
+        axes.plot(log["epoch"], log["val/fid"], lw=1.6, label="generated", **look)
     except (OSError, ValueError, TypeError, KeyError):
         return
     for name, style in (("start", ":"), ("floor", "--")):
@@ -152,6 +156,7 @@ def _distances(axes: Axes, file: Path, metrics: Mapping[str, float]) -> None:
             words = {"start": "before training", "floor": "real training images"}[name]
             axes.axhline(value, color="#555555", ls=style, lw=1, label=words)
     axes.set_yscale("log")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     _finish(axes, "FID against held-out images", "epoch")
 
 
