@@ -202,7 +202,7 @@ class TestSplits:
         source, images = planted(tmp_path, trees, edition, split="official")
         lines = (images.parent / file).read_text().splitlines()
         (images.parent / file).write_text("\n".join(lines[1:]) + "\n")
-        with pytest.raises(LabsError, match="lacks 1 images") as raised:
+        with pytest.raises(LabsError, match="lacks 1 image,") as raised:
             source.load(SIZE)
         assert lines[0].split()[-1] in str(raised.value)
 

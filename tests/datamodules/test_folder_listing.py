@@ -83,7 +83,7 @@ def test_classes_that_differ_in_capitals_are_pointed_out(tmp_path: Path) -> None
         (("train/a/1.jpg", "train/b/1.jpg", "notes/1.jpg"), r"the folder has train and other folders \(notes\)"),
         (("train/a/1.jpg", "Train/b/1.jpg"), "Train and train are the same split"),
         (("test/a/1.jpg", "test/b/1.jpg"), "no train folder"),
-        (("train/a/1.jpg", "train/b/1.jpg", "test/1.jpg"), "test/ has 1 files, such as 1.jpg, but no class folders"),
+        (("train/a/1.jpg", "train/b/1.jpg", "test/1.jpg"), "test/ has 1 file, such as 1.jpg, but no class folders"),
         (
             ("train/a/1.jpg", "train/a/2.jpg", "train/b/1.jpg", "train/b/2.jpg", "test/c/1.jpg"),
             "class c has no training images",

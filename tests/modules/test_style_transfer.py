@@ -837,7 +837,7 @@ class TestResume:
 
     @pytest.mark.parametrize("epochs", [5, -1])
     def test_more_epochs_than_evaluations_are_refused(self, tmp_path: Path, epochs: int) -> None:
-        with pytest.raises(LabsError, match=r"8 evaluations of the loss take 2 epochs of 4; type steps="):
+        with pytest.raises(LabsError, match=r"the run has 8 evaluations of the loss, 2 epochs of 4; type steps="):
             trainer_for(tmp_path, epochs).fit(module(steps=8, every=4), data())
 
     def test_other_scales_are_refused(self, tmp_path: Path) -> None:

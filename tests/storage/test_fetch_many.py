@@ -188,7 +188,7 @@ class TestManifest:
         get(wanted[:1], tmp_path)
         monkeypatch.setenv("LABS_OFFLINE", "1")
         assert get(wanted[:1], tmp_path)[0].path is not None
-        with pytest.raises(LabsError, match=r"1 files are missing.*b\.jpg.*LABS_OFFLINE forbids"):
+        with pytest.raises(LabsError, match=r"lacks 1 file,.*b\.jpg.*LABS_OFFLINE forbids"):
             get(wanted, tmp_path)
 
 

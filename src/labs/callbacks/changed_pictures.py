@@ -18,6 +18,7 @@ from labs.datamodules.read_picture import file_name, numbered
 from labs.drawing.before_after import Shown, changes_sheet
 from labs.functional.tiles import as_bytes
 from labs.inspection.changed_images import ChangedImage, Form
+from labs.quantities import quantity
 from labs.runs.trained_net import TrainedNet
 from labs.storage.files import replacing, write_text
 
@@ -134,7 +135,7 @@ def _shown(result: ChangedImage, net: TrainedNet, form: Form) -> Shown:
     if result.already:
         return Shown(original, changed, (before, "already the target", "not changed"), good=None)
     marks = "  ".join(f"{word} {'✓' if result.fools(kind) else '✗'}" for kind, word in FORMS.items() if kind != "float")
-    size = f"{result.steps} step{'s' * (result.steps != 1)}, size {100 * result.l2_share:.2g} %"
+    size = f"{quantity(result.steps, 'step')}, size {100 * result.l2_share:.2g} %"
     words = (before, _answer(net, result.after[form]), f"{size}\n{marks}")
     return Shown(original, changed, words, good=result.fools(form))
 

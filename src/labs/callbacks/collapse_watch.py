@@ -5,6 +5,7 @@ from typing import Any
 import lightning.pytorch as pl
 
 from labs.callbacks.notes import is_limited, say_warning
+from labs.quantities import quantity
 
 
 class CollapseWatch(pl.Callback):
@@ -40,7 +41,7 @@ class CollapseWatch(pl.Callback):
         if self._lasts("coverage", covered <= self.most - self.lost):
             self._say(
                 trainer.current_epoch + 1,
-                f"mode collapse? Samples cover {covered:.0f} classes, {self.most:.0f} before; "
+                f"mode collapse? Samples cover {quantity(round(covered), 'class')}, {self.most:.0f} before; "
                 "try a smaller optimizer.lr, or gan_loss=non_saturating.",
             )
         loss = float(metrics.get(discriminator_loss, 1.0))

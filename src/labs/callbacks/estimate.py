@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from labs.callbacks.notes import say_warning
 from labs.callbacks.work import TimeLeft, Work, work_of
 from labs.inspection.saved import bytes_saved
-from labs.runs.durations import duration
+from labs.quantities import duration, quantity
 from labs.runs.memory import free, most_taken, size, taken
 
 UNITS, SECONDS, LONG = 3, 2.0, 10.0  # after so many units and seconds, or so many seconds, the time is known
@@ -109,9 +109,9 @@ class Estimate(pl.Callback):
         if whole < WORTH or trainer.current_epoch > self.first_epoch:  # the line of an epoch says it, too
             return
         if work.unit == "step" and (trainer.max_epochs or 0) > 1:
-            what = f"{trainer.max_epochs} epochs of {trainer.num_training_batches:,} steps"
+            what = f"{trainer.max_epochs} epochs of {quantity(int(trainer.num_training_batches), 'step')}"
         else:
-            what = f"{work.planned:,} {work.unit}s" if work.planned else f"{work.unit}s"
+            what = quantity(work.planned, work.unit) if work.planned else f"{work.unit}s"
         print(f"Training takes about {duration(whole)}: {what}, {each:.2g} s each on this machine.", flush=True)
 
 

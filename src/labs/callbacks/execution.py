@@ -10,7 +10,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from rich.console import Console
 
 from labs import LabsError
-from labs.runs.durations import duration
+from labs.quantities import duration
 
 
 class Execution(pl.Callback):

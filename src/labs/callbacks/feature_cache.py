@@ -18,8 +18,8 @@ from labs.datamodules.image_classification import ImageClassification
 from labs.datamodules.protocols import Recorded, handed_over
 from labs.inspection.fixed_front import CannotCutError, Cut, fixed_cuts, resume_from, whole_again
 from labs.nets.eval_mode import evaluating
+from labs.quantities import duration
 from labs.runs.directory import shown_path
-from labs.runs.durations import duration
 from labs.storage.feature_stores import stored_features
 from labs.storage.stores import NoRoomError, Stored, forget
 

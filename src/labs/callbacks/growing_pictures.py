@@ -18,6 +18,7 @@ from labs.drawing.class_sheets import COLUMNS, classes_sheet, on_white
 from labs.drawing.picture_files import as_image, save_png, small
 from labs.drawing.picture_sheets import growth_gif
 from labs.functional.tiles import as_bytes
+from labs.quantities import quantity
 from labs.runs.directory import read_facts
 from labs.runs.signals import is_in_a_hurry
 from labs.storage.files import write_text
@@ -108,7 +109,7 @@ class GrowingPictures(pl.Callback):
                 save_png(torch.cat([pictures[place], alpha]), folder / f"{name}-opacity.png", texts)
                 mask = Image.fromarray(as_bytes(alpha)[0].numpy())
                 columns[-1].append(on_white(columns[-1][-1], mask))
-        title = f"{facts.get('experiment', '')}: pictures for {method.settings['net']} after {done} steps"
+        title = f"{facts.get('experiment', '')}: pictures for {method.settings['net']} after {quantity(done, 'step')}"
         title = "\n".join(filter(None, (title, method.note)))
         classes_sheet(columns, titles, captions, folder / "sheet.png", title, labels)
         growth_gif(sorted((folder / "growth").glob("*.png")), folder / "growth.gif", labels, "steps")

@@ -12,7 +12,7 @@ from lightning.pytorch.callbacks.progress.rich_progress import RichProgressBarTh
 from labs.callbacks.heartbeat import Heartbeat
 from labs.callbacks.measured import measured
 from labs.callbacks.work import TimeLeft, work_of
-from labs.runs.durations import duration
+from labs.quantities import duration
 
 
 def progress(*, enabled: bool = True) -> ProgressBar | None:

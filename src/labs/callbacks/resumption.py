@@ -11,6 +11,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from labs import LabsError
+from labs.quantities import quantity
 from labs.runs.recipe import flat
 
 OF_PLATEAU = ("best", "num_bad_epochs", "cooldown_counter", "last_epoch", "_last_lr")  # its state, not its settings
@@ -89,7 +90,7 @@ class Resumption(pl.Callback):
         done = checkpoint["epoch"] + 1
         if trainer.max_epochs is not None and -1 < trainer.max_epochs < done:
             raise LabsError(
-                f"trainer.max_epochs={trainer.max_epochs}: the run has already trained {done} epochs; "
+                f"trainer.max_epochs={trainer.max_epochs}: the run has already trained {quantity(done, 'epoch')}; "
                 f"type {done} or more, or start a new run."
             )
         if saved.get("recipe", self.recipe) != self.recipe and done not in saved["changed"]:

@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedCo
 
 from labs.callbacks.heartbeat import Heartbeat
 from labs.datamodules.protocols import ChangesImages, ShowsImages, handed_over, needed
-from labs.runs.durations import duration
+from labs.quantities import duration
 
 
 def solved(*, enabled: bool = True) -> ProgressBar | None:

@@ -17,6 +17,7 @@ from labs.datamodules.image_pair import Pairs
 from labs.datamodules.protocols import MakesPictures, PicturePairs, handed_over, needed
 from labs.drawing.picture_files import as_image, save_png, small
 from labs.drawing.picture_sheets import growth_gif, losses_png, pairs_sheet
+from labs.quantities import quantity
 from labs.runs.directory import read_facts
 from labs.runs.signals import is_in_a_hurry
 from labs.storage.files import write_text
@@ -124,7 +125,7 @@ class StylePictures(pl.Callback):
 
 
 def _title(facts: dict[str, Any], done: int) -> str:
-    return f"{facts.get('experiment', '')}, {done} evaluations"
+    return f"{facts.get('experiment', '')}, {quantity(done, 'evaluation')}"
 
 
 def _losses(rows: list[tuple[int, str, float, float, float]]) -> pd.DataFrame:

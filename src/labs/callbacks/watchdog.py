@@ -17,7 +17,7 @@ import lightning.pytorch as pl
 
 from labs import LabsError
 from labs.callbacks.record import Record
-from labs.runs.durations import duration
+from labs.quantities import duration
 from labs.runs.life import Run
 from labs.runs.pulse import HungError, Pulse, waits_for_others, where
 from labs.runs.signals import first_signal

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import lightning.pytorch as pl
 from lightning.pytorch.callbacks import EarlyStopping, Timer
 
-from labs.runs.durations import duration
+from labs.quantities import duration
 
 
 class Work(NamedTuple):

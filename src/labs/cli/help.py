@@ -10,6 +10,7 @@ from typing import Any
 from labs import LabsError
 from labs.cli.options import axes, comments, file_of, groups, header, options_of, practical_of
 from labs.practicals import sheet_of
+from labs.quantities import quantity
 
 SHORT = """\
   epochs=3  lr=0.01  batch_size=32  steps=100  momentum=0.9  weight_decay=1e-4
@@ -122,7 +123,7 @@ def _axes() -> Iterator[str]:
 def _axis(group: str) -> str:
     options = options_of(group)
     example = options[0] if options else "..."
-    lines = [f"{group}: {len(options)} options", *_lines(group, options)]
+    lines = [f"{group}: {quantity(len(options), 'option')}", *_lines(group, options)]
     return "\n".join([*lines, "", f"One of them with its settings: python train.py --help {group}={example}"])
 
 

@@ -13,6 +13,7 @@ from labs.datamodules.embedded.painters import PAINTERS_VERSION, write_artists
 from labs.datamodules.image_files import image_files
 from labs.datamodules.pixels import decode_images
 from labs.datamodules.sources import LabeledImages, print_found
+from labs.quantities import quantity
 from labs.storage.files import typed_path, written_once
 
 # The hand-out's Table 1.
@@ -149,8 +150,8 @@ def check_table(root: Path, found: Mapping[str, int], *, check_counts: bool) -> 
     if len(found) != len(PAINTINGS) or len({*artists.values()} - {None}) < len([*filter(None, artists.values())]):
         missing = ", ".join(artist for artist in PAINTINGS if artist not in artists.values()) or "none"
         raise LabsError(
-            f"{root}: found {len(found)} folders ({', '.join(found)}), expected one for each of the {len(PAINTINGS)} "
-            f"artists; missing: {missing}."
+            f"{root}: found {quantity(len(found), 'folder')} ({', '.join(found)}), "
+            f"expected one for each of the {len(PAINTINGS)} artists; missing: {missing}."
         )
     strange = [folder for folder, artist in artists.items() if artist is None]
     if strange:

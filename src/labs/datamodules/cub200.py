@@ -14,6 +14,7 @@ from labs.datamodules.image_files import image_files
 from labs.datamodules.pixels import decode_images
 from labs.datamodules.sources import LabeledImages, print_found
 from labs.datamodules.splits import first_k
+from labs.quantities import quantity
 from labs.storage.fetch import Archive, fetch
 from labs.storage.unpack import unpack
 
@@ -123,8 +124,8 @@ class CUB200:
             found = sum(len(image_files(folder)[0]) for folder in folders)
         if found != expected:
             raise LabsError(
-                f"{images}: found {found} images; expected {expected} of {self.name}. Is it the other edition "
-                f"(datamodule.source.edition=2010 or 2011)? Otherwise delete the folder and run again."
+                f"{images}: found {quantity(found, 'image')}; expected {expected} of {self.name}. Is it the other "
+                f"edition (datamodule.source.edition=2010 or 2011)? Otherwise delete the folder and run again."
             )
 
     def _online(self) -> tuple[Path, Path]:
@@ -167,7 +168,9 @@ class CUB200:
             test = {path for number, path in paths.items() if flags[number] == "0"}
         missing = [name for name in names if name not in known]
         if missing:
-            raise LabsError(f"{lists}: the official split lacks {len(missing)} images, such as {missing[0]}.")
+            raise LabsError(
+                f"{lists}: the official split lacks {quantity(len(missing), 'image')}, such as {missing[0]}."
+            )
         return np.array([name in test for name in names])
 
 
@@ -183,7 +186,8 @@ def list_images(root: Path, num_classes: int) -> tuple[list[Path], np.ndarray, l
     folders, others = class_folders(root)
     if len(folders) < num_classes:
         raise LabsError(
-            f"{root}: found {len(folders)} class folders such as '001.Black_footed_Albatross', expected {num_classes}."
+            f"{root}: found {quantity(len(folders), 'class folder')} such as '001.Black_footed_Albatross', "
+            f"expected {num_classes}."
         )
     files: list[Path] = []
     labels: list[int] = []

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from labs.datamodules.folder_listing import Skipped
+from labs.quantities import quantity
 
 if TYPE_CHECKING:
     from labs.datamodules.sources import LabeledImages
@@ -66,11 +67,11 @@ def _report(images: "LabeledImages", rows: Mapping[str, np.ndarray], most: int |
     split_of = _split_of(images, rows)
     parts: list[RenderableType] = [_classes(images, rows, most)]
     if found.skipped:
-        parts.append(_by_words(f"Skipped: {len(found.skipped)} files and folders", _grouped(found.skipped), most))
+        parts.append(_by_words(f"Skipped: {quantity(len(found.skipped), 'path')}", _grouped(found.skipped), most))
     done = [Skipped(name, word) for name, words in zip(images.names, found.converted) for word in words]
     if done:
         count = sum(map(bool, found.converted))
-        parts.append(_by_words(f"Converted to upright 8-bit RGB: {count} images", _grouped(done), most))
+        parts.append(_by_words(f"Converted to upright 8-bit RGB: {quantity(count, 'image')}", _grouped(done), most))
     near = [copies for copies in found.near_copies if copies not in found.copies]
     for what, sets in (("Copies", found.copies), ("Near copies", near)):
         parts += _copies(what, sets, images, split_of, most)

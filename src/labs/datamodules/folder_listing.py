@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from labs import LabsError
+from labs.quantities import quantity
 from labs.storage.files import printable
 
 Split = Literal["train", "val", "test"]
@@ -121,17 +122,18 @@ def _in_folder(root: Path, typed: str) -> Listing:
             inner, stray = _children(folder, root, listing)
             if stray and not inner:
                 raise LabsError(
-                    f"{typed}: {folder.name}/ has {len(stray)} files, such as {printable(stray[0].name)}, but no class "
-                    "folders; put the images of each class into their own folder in it, or move it away."
+                    f"{typed}: {folder.name}/ has {quantity(len(stray), 'file')}, such as "
+                    f"{printable(stray[0].name)}, but no class folders; put the images "
+                    "of each class into their own folder in it, or move it away."
                 )
             loose += stray
             _in_classes(inner, split, listing)
     else:
         if loose and not folders:
             raise LabsError(
-                f"{typed}: the folder has {len(loose)} files, such as {printable(loose[0].name)}, but no class "
-                "folders; put the images of each class into their own folder, or type a table (.csv) with the columns "
-                "path and label."
+                f"{typed}: the folder has {quantity(len(loose), 'file')}, such as {printable(loose[0].name)}, but no "
+                "class folders; put the images of each class into their own folder, or type a table (.csv) with the "
+                "columns path and label."
             )
         _in_classes(folders, None, listing)
     listing.skipped += [Skipped(_place(path, root), NO_CLASS) for path in loose]

@@ -15,6 +15,7 @@ from labs.datamodules.folder_listing import KEY, LEFTOVERS, SPLITS, Listing, lis
 from labs.datamodules.image_files import suffixes
 from labs.datamodules.pixels import decode_images
 from labs.datamodules.sources import LabeledImages, print_found, say
+from labs.quantities import quantity
 from labs.storage.fetch import Archive, fetch
 from labs.storage.files import typed_path, written_once
 from labs.storage.unpack import unpack
@@ -103,7 +104,7 @@ class Scenes15:
         files = [file for file in listing.files if file.path.suffix.lower() in suffixes()]
         classes = sorted({file.label for file in files})
         if len(classes) < 2:
-            raise LabsError(f"{root}: found images of {len(classes)} class{'es' * (len(classes) != 1)}, expected 15.")
+            raise LabsError(f"{root}: found images of {quantity(len(classes), 'class')}, expected 15.")
         names, labels = [file.name for file in files], np.array([classes.index(file.label) for file in files])
         if listing.splits:
             is_test = np.array([file.split == "test" for file in files])
@@ -150,7 +151,8 @@ class Scenes15:
             if listing.splits and tested != total - TRAIN * len(IMAGES):
                 say(f"15-Scene: {tested:,} of {total:,} images are for testing, usually 2,985", [])
             return
-        what = f"{listing.root}: found {len(labels):,} images in {len(classes)} classes; 15-Scene has {total:,} in 15"
+        here = f"{quantity(len(labels), 'image')} in {quantity(len(classes), 'class')}"
+        what = f"{listing.root}: found {here}; 15-Scene has {total:,} in 15"
         what += f" ({', '.join(wrong[:4])}{', ...' * (len(wrong) > 4)})" if wrong else ""
         if self.path is None:
             raise LabsError(f"{what}. Delete the folder {listing.root} and run again to unpack it again.")

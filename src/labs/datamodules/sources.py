@@ -14,6 +14,7 @@ from labs import LabsError
 from labs.datamodules.findings import Findings
 from labs.datamodules.image_files import counted
 from labs.functional.normalization import IMAGENET, Normalization
+from labs.quantities import quantity
 
 
 class LabeledImages(NamedTuple):
@@ -44,7 +45,7 @@ def check_classes(num_classes: int, classes: Sequence[str], where: str) -> None:
     """Raise an error unless the number of classes is that of the images."""
     if len(classes) != num_classes:
         raise LabsError(
-            f"datamodule.num_classes={num_classes}: found {len(classes)} classes in {where}; "
+            f"datamodule.num_classes={num_classes}: found {quantity(len(classes), 'class')} in {where}; "
             f"type datamodule.num_classes={len(classes)}."
         )
 
@@ -68,7 +69,7 @@ def print_found(name: str, images: int, classes: int, others: Mapping[str, int],
     """
     found = {"skipped": others, "converted": converted}
     if notes := [f"{what}: {counted(numbers)}" for what, numbers in found.items() if any(numbers.values())]:
-        say(f"{name}: read {images} images of {classes} classes ({'; '.join(notes)})", [])
+        say(f"{name}: read {quantity(images, 'image')} of {quantity(classes, 'class')} ({'; '.join(notes)})", [])
 
 
 @rank_zero_only
@@ -78,7 +79,7 @@ def print_splits(
     """Print the number of images in each split, the labels of the run, and the measured statistics."""
     counts = ", ".join(f"{len(part)} {split}" for split, part in rows.items())
     images = len(np.unique(np.concatenate(list(rows.values()))))
-    say(f"{name}: {images} images of {classes} classes; {counts}", labels)
+    say(f"{name}: {quantity(images, 'image')} of {quantity(classes, 'class')}; {counts}", labels)
     if measured is not None:
         table = Table("normalization", "mean R G B", "std R G B", title_justify="left")
         for statistics in (measured, IMAGENET):

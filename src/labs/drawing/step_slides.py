@@ -16,6 +16,7 @@ from matplotlib.text import Text
 from labs.drawing.animation import save_animation
 from labs.drawing.curves import MAX_FRAMES
 from labs.drawing.figures import Figure
+from labs.quantities import quantity
 from labs.storage.files import read_text
 
 SIZE = (12.8, 7.2)  # inches: fills a slide
@@ -121,8 +122,7 @@ def subtitle_of(facts: Mapping[str, Any], steps: int, *first: str) -> str:
     settings = facts.get("settings", {})
     lr, momentum = settings.get("module.optimizer.lr"), settings.get("module.optimizer.momentum")
     parts = [*first, f"learning rate {lr:g}" if lr else "", f"momentum {momentum:g}" if momentum else ""]
-    count = f"{steps:,} step" + "s" * (steps != 1)
-    return " · ".join(filter(None, (*parts, count, *facts.get("labels", ()))))
+    return " · ".join(filter(None, (*parts, quantity(steps, "step"), *facts.get("labels", ()))))
 
 
 def written(number: float, form: str = "g") -> str:

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from labs import LabsError
+from labs.quantities import quantity
 
 MOST_STEPS = 100_000
 LEAST_PIXELS = 16  # smallest height and width: one position remains after four poolings of two
@@ -36,7 +37,7 @@ def share_out(steps: int, every: int, scales: Sequence[float]) -> list[int]:
         raise LabsError(f"module.scales={scales}: expected sizes from coarse to fine that end in 1, such as [0.5,1].")
     if count > 1 and steps < every * count:
         raise LabsError(
-            f"steps={steps}: each of the {count} scales needs at least {every} evaluations; "
+            f"steps={steps}: each of the {count} scales needs at least {quantity(every, 'evaluation')}; "
             f"type steps={every * count} or more, a smaller every=..., or module.scales=[1.0]."
         )
     return [*(steps * place // count // every * every for place in range(1, count)), steps]
@@ -94,7 +95,8 @@ def epochs_in_all(
     """
     if ends[-1] < done:
         raise LabsError(
-            f"steps={ends[-1]}: the run has already taken {done} steps; type steps={done} or more, or start a new run."
+            f"steps={ends[-1]}: the run has already taken {quantity(done, 'step')}; "
+            f"type steps={done} or more, or start a new run."
         )
     if limit is not None and limit < epochs_left(planned or ends, every):
         return limit
@@ -106,8 +108,9 @@ def check_epochs(epochs: int | None, ends: Sequence[int], every: int) -> None:
     needed = epochs_left(ends, every)
     if epochs is None or not 0 <= epochs <= needed:
         raise LabsError(
-            f"trainer.max_epochs={epochs}: {ends[-1]} evaluations of the loss take {needed} epochs of {every}; "
-            "type steps= and every= instead, which determine the number of epochs."
+            f"trainer.max_epochs={epochs}: the run has {quantity(ends[-1], 'evaluation')} of the loss, "
+            f"{quantity(needed, 'epoch')} of {every}; type steps= and every= instead, which "
+            "determine the number of epochs."
         )
 
 

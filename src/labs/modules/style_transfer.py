@@ -29,6 +29,7 @@ from labs.functional.style import keep_luminance_of, luminance, match_colors, to
 from labs.nets.layer_features import LayerFeatures
 from labs.nets.layer_names import is_vgg
 from labs.nets.picture_losses import YARDSTICK, PictureLosses
+from labs.quantities import quantity
 
 # With balanced layers, a style layer with the tutorial's weight of 1e6 counts ten times as much as a content layer.
 # Chosen by eye on the embedded pictures, with a random VGG19 and with SqueezeNet (docs/style_transfer.md).
@@ -222,8 +223,10 @@ class StyleTransfer(pl.LightningModule):
         if self.trainer.state.fn != "fit":
             return
         if self.steps < self.evaluations:
-            least = f"type steps={self.evaluations} or more, or start a new run"
-            raise LabsError(f"steps={self.steps}: the run has already taken {self.evaluations} evaluations; {least}.")
+            raise LabsError(
+                f"steps={self.steps}: the run has already taken {quantity(self.evaluations, 'evaluation')}; "
+                f"type steps={self.evaluations} or more, or start a new run."
+            )
         states = (checkpoint["optimizer_states"][0], self.configure_optimizers()[0].state_dict())
         then, now = (set(state["param_groups"][0]) for state in states)
         if then != now:

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from labs.practicals import sheet_of
+from labs.quantities import quantity
 from labs.runs.directory import check_size
 from labs.runs.recipe import read_recipe_text
 from labs.storage import files
@@ -139,7 +140,7 @@ def check(content: Mapping[str, Any], test_log: Path) -> None:
     evidence: list[tuple[str, float, str]] = []
     if log is not None:
         if content["epochs"] not in (None, len(log)):
-            raise BrokenRunError(f"metrics.json says {content['epochs']} epochs, log.tsv has {len(log)}")
+            raise BrokenRunError(f"metrics.json says {quantity(content['epochs'], 'epoch')}, log.tsv has {len(log)}")
         epoch = len(log) if content["best_epoch"] is None else content["best_epoch"]
         if epoch not in range(1, len(log) + 1):
             raise BrokenRunError(f"best_epoch is {epoch} in metrics.json, log.tsv has epochs 1 to {len(log)}")

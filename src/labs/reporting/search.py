@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from labs.practicals import Plot, later
+from labs.quantities import quantity
 from labs.reporting.drawings import Drawing
 from labs.reporting.evidence import BrokenRunError, expect, is_accuracy, of_file, read_json
 from labs.reporting.statistics import SIGNIFICANCE, Estimate, over_seeds, paired_t_test
@@ -100,7 +101,7 @@ def conclusions(found: Found) -> list[str]:
     counts = [f"{n} {state}" for state in STATES if (n := sum(t.state == state for t in found.trials))]
     done = sum(trial.state == "done" for trial in found.trials)
     lines = [
-        f"{len(found.trials)} trials: {', '.join(counts)}.",
+        f"{quantity(len(found.trials), 'trial')}: {', '.join(counts)}.",
         f"Best: trial {best.number}, {found.metric} {_shown(found.metric, best.value)} with {chosen}.",
     ]
     if not found.winner:

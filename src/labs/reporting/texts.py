@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from labs.practicals import Column
+from labs.quantities import quantity
 from labs.reporting.each_run import RunLine
 from labs.reporting.recorded_run import Run
 from labs.reporting.row import Row
@@ -167,7 +168,7 @@ def count(runs: Sequence[Run]) -> str:
     """Say how many runs there are, and how they stand: 3 runs: 2 finished, 1 failed."""
     statuses = [run.status for run in runs]
     words = ", ".join(f"{statuses.count(status)} {status}" for status in dict.fromkeys(statuses))
-    return f"{len(runs)} run{'s' * (len(runs) != 1)}: {words}."
+    return f"{quantity(len(runs), 'run')}: {words}."
 
 
 def commands(table: Table) -> list[tuple[str, list[str]]]:

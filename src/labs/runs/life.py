@@ -17,6 +17,7 @@ from typing import Any, Literal, Self
 from filelock import Timeout
 
 from labs import LabsError
+from labs.quantities import quantity
 from labs.runs.directory import FORMAT, one_line, read_facts, shown_path
 from labs.runs.processes import is_first_process, lock_of
 from labs.runs.pulse import HungError
@@ -193,8 +194,7 @@ class Run:
                     error.add_note(f"Then {self._again()}")  # of one message, with what is wrong
                 else:
                     epochs = self.facts.get("epochs", 0)
-                    done = "1 epoch" if epochs == 1 else f"{epochs} epochs"
-                    when = f"after {done}" if epochs else "before its first epoch ended"
+                    when = f"after {quantity(epochs, 'epoch')}" if epochs else "before its first epoch ended"
                     print(f"\n{self.state} {when}; {self._again()}", file=sys.stderr)
 
     def _again(self) -> str:

@@ -19,6 +19,7 @@ from filelock import FileLock
 from rich.progress import Progress
 
 from labs import LabsError
+from labs.quantities import quantity
 from labs.storage.bars import image_bar
 from labs.storage.failures import FailedError, TroubleError
 from labs.storage.inbox import STAGING, Inbox
@@ -134,7 +135,7 @@ def _look_in_place(files: Sequence[Wanted], inbox: Inbox, rows: dict[Key, Row]) 
             del rows[file.key]  # the file was removed
     if missing and os.environ.get("LABS_OFFLINE", "0") not in ("", "0"):
         raise LabsError(
-            f"{len(missing)} files are missing in {inbox.folder.absolute()}, such as {missing[0].name}, and "
+            f"{inbox.folder.absolute()} lacks {quantity(len(missing), 'file')}, such as {missing[0].name}, and "
             "LABS_OFFLINE forbids downloads."
         )
     return missing

@@ -12,6 +12,7 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial
 
 from labs import LabsError
+from labs.quantities import quantity
 
 JOURNAL = "journal.log"
 STUDY = "search"  # the name inside the journal
@@ -79,7 +80,9 @@ def trial_of(study: optuna.Study, number: int) -> optuna.Trial:
     """
     trials: list[FrozenTrial] = study.get_trials(deepcopy=False)
     if not 0 <= number < len(trials):
-        raise LabsError(f"trial={number}: the search has {len(trials)} trials, and numbers them itself; leave it out.")
+        raise LabsError(
+            f"trial={number}: the search has {quantity(len(trials), 'trial')}, and numbers them itself; leave it out."
+        )
     frozen = trials[number]
     return optuna.Trial(study, frozen._trial_id)
 

@@ -288,7 +288,7 @@ def test_of_several_images_those_that_can_be_read_are_answered(
     turned(6)(here / "good.png")
     assert predict([f"run={run}", "image=bad.png", "image=good.png", "image=link.png"]) == 1
     printed = capsys.readouterr()
-    assert "1 images classified; 2 could not be read; converted: 1 rotated by EXIF; embedded data\n" in printed.out
+    assert "1 image classified; 2 could not be read; converted: 1 rotated by EXIF; embedded data\n" in printed.out
     assert printed.err.splitlines()[1] == "not read  link.png: this is a broken link; type another picture"
     with pytest.raises(LabsError, match=r"^image=bad\.png: not an image that Pillow can read.*\.$"):
         predict([f"run={run}", "image=bad.png"])

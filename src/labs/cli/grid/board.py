@@ -14,7 +14,7 @@ from rich.text import Text
 
 from labs.cli.grid.cells import Cell, State
 from labs.practicals import sheet_of
-from labs.runs.durations import duration
+from labs.quantities import duration, quantity
 
 STYLES: dict[State, str] = {
     "waiting": "dim",
@@ -98,7 +98,7 @@ class Board:
         return Text.assemble((state, STYLES[cell.state]), name, progress, no_wrap=True)
 
     def _counts(self) -> str:
-        return ", ".join(filter(None, [f"{max(len(self.cells), self.planned)} cells", listed(self.cells)]))
+        return ", ".join(filter(None, [quantity(max(len(self.cells), self.planned), "cell"), listed(self.cells)]))
 
     def _time_left(self) -> float | None:
         return time_left(self.cells, self.at_once, max(self.planned - len(self.cells), 0))

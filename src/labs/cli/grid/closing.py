@@ -14,8 +14,8 @@ from labs import LabsError
 from labs.cli.grid.board import listed
 from labs.cli.grid.cells import Cell
 from labs.cli.overrides import quote
+from labs.quantities import duration, quantity
 from labs.runs.directory import FORMAT, shown_path
-from labs.runs.durations import duration
 
 if TYPE_CHECKING:
     from labs.reporting.tables import Table
@@ -61,8 +61,8 @@ def _say_what_was_saved(cells: Sequence[Cell]) -> None:
             sum(facts[name] for facts in caches) for name in ("passes", "computed_seconds", "saved_seconds")
         )
         say(
-            f"feature cache: {len(caches)} cells reused {passes:,} passes through frozen layers; computing them "
-            f"took {duration(computed)} and saved about {duration(saved)}"
+            f"feature cache: {quantity(len(caches), 'cell')} reused {quantity(passes, 'pass')} through frozen layers; "
+            f"computing them took {duration(computed)} and saved about {duration(saved)}"
         )
 
 

@@ -15,6 +15,7 @@ from labs.cli.predict.images import Named
 from labs.cli.predict.tables import Answer, Rows, as_csv, as_json
 from labs.cli.predict.words import STDOUT, WRITTEN, Asked
 from labs.datamodules.image_files import UnreadableImageError, counted
+from labs.quantities import quantity
 from labs.runs.trained_net import TrainedNet
 from labs.storage.files import new_file, printable, typed_path, write_text
 
@@ -135,7 +136,7 @@ def _notes(answers: Sequence[Answer], labels: Sequence[str]) -> str:
     converted = Counter(word for one in answers for word in one.converted)
     unread = sum(bool(one.error) for one in answers)
     notes = {
-        f"{len(answers) - unread} images classified": True,
+        f"{quantity(len(answers) - unread, 'image')} classified": True,
         f"{unread} could not be read": unread,
         f"converted: {counted(converted)}": converted,
         ", ".join(labels): labels,

@@ -8,6 +8,7 @@ from labs.drawing.figures import Figure
 from labs.drawing.picture_sheets import show
 from labs.practicals.gan import SHEET
 from labs.practicals.gan.run_sheet import choose, draw_losses, read_losses, stated_iterations
+from labs.quantities import quantity
 from labs.reporting.recorded_run import Run
 from labs.reporting.row import Row
 from labs.reporting.statistics import over_seeds
@@ -55,7 +56,7 @@ def _samples(run: Run) -> dict[int, Path]:
 def _words(row: Row) -> str:
     run, losses = row.runs[0], read_losses(row.runs[0].directory)
     many = f", {len(row.runs)} seeds" if len(row.runs) > 1 else ""
-    facts = [f"{losses['iteration'].max():.0f} iterations"] if losses is not None else []
+    facts = [quantity(int(losses["iteration"].max()), "iteration")] if losses is not None else []
     facts += [f"{run.seconds:.0f} s"] if run.seconds is not None else []
     lines = [row.name, ", ".join(facts) + many, ""]
     for column in (column for column in SHEET.columns if column.key.startswith("test/")):
