@@ -36,7 +36,7 @@ def test_any_classifiers_experiment_takes_them_as_they_are_typed(
         "experiment=cub_full", "datamodule=folder", f"datamodule.source.path={NAME}", "normalization=dataset", *SMALL
     )
     printed = capsys.readouterr().out
-    assert "Skipped: 13 files" in printed
+    assert "Skipped files and folders: 13" in printed
     assert f"{NAME}: 43 images of 3 classes" in printed
     (run_dir,) = (outputs / "cub_full").iterdir()
     facts = json.loads((run_dir / "metrics.json").read_text())

@@ -67,7 +67,7 @@ def _report(images: "LabeledImages", rows: Mapping[str, np.ndarray], most: int |
     split_of = _split_of(images, rows)
     parts: list[RenderableType] = [_classes(images, rows, most)]
     if found.skipped:
-        parts.append(_by_words(f"Skipped: {quantity(len(found.skipped), 'path')}", _grouped(found.skipped), most))
+        parts.append(_by_words(f"Skipped files and folders: {len(found.skipped)}", _grouped(found.skipped), most))
     done = [Skipped(name, word) for name, words in zip(images.names, found.converted) for word in words]
     if done:
         count = sum(map(bool, found.converted))
