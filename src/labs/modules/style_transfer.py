@@ -4,13 +4,13 @@ L. Gatys, A. Ecker and M. Bethge, "Image Style Transfer Using Convolutional Neur
 
     loss = content_weight * sum of C_l over content layers + style_weight * sum of S_l over style layers
 
-where a convention defines C_l and S_l (`labs.functional.style`). Two optional terms are tv_weight * total variation and
-range_weight * the mean squared distance to [0, 1]. All pairs of a run form one batch of independent problems.
+where a convention defines C_l and S_l (`labs.functional.style`). `labs.functional.loss_weights` has two optional
+terms. All pairs of a run form one batch of independent problems.
 """
 
-import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable
+from dataclasses import asdict
 from functools import partial
 from typing import Any, Literal, cast
 
@@ -24,16 +24,12 @@ from labs.datamodules.image_pair import Pairs
 from labs.datamodules.protocols import PicturePairs, handed_over
 from labs.functional.batched_lbfgs import BatchedLBFGS, forget
 from labs.functional.best_so_far import BestSoFar
+from labs.functional.loss_weights import LossWeights
 from labs.functional.scales import check_epochs, check_scales, enlarged, epochs_in_all, go_on, resized, share_out
-from labs.functional.style import keep_luminance_of, luminance, match_colors, total_variation
+from labs.functional.style import keep_luminance_of, luminance, match_colors
 from labs.nets.layer_features import LayerFeatures
 from labs.nets.layer_names import is_vgg
 from labs.nets.picture_losses import YARDSTICK, PictureLosses
-from labs.quantities import quantity
-
-# With balanced layers, a style layer with the tutorial's weight of 1e6 counts ten times as much as a content layer.
-# Chosen by eye on the embedded pictures, with a random VGG19 and with SqueezeNet (docs/style_transfer.md).
-BALANCED_STYLE_UNIT = 1e-5
 
 
 class StyleTransfer(pl.LightningModule):
@@ -92,10 +88,7 @@ class StyleTransfer(pl.LightningModule):
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
-        weights = {"content": content_weight, "style": style_weight, "tv": tv_weight, "range": range_weight}
-        for name, weight in weights.items():
-            if not 0 <= weight < math.inf:
-                raise LabsError(f"module.{name}_weight={weight}: expected 0 or more, such as 1 or 1e6.")
+        self.loss_weights = LossWeights(content_weight, style_weight, tv_weight, range_weight)
         self.scales, self.ends = tuple(scales), share_out(steps, every, scales)
         if str(devices) not in ("1", "auto") and not (isinstance(devices, list) and len(devices) == 1):
             raise LabsError(f"trainer.devices={devices}: this method runs on one device. Type trainer.devices=1.")
@@ -105,7 +98,7 @@ class StyleTransfer(pl.LightningModule):
             raise LabsError("module.content_layers=[] module.style_layers=[]: expected at least one layer.")
         yardstick = (*YARDSTICK["content_layers"], *YARDSTICK["style_layers"])
         self.net = net(layers=list(dict.fromkeys((*content_layers, *style_layers, *yardstick))))
-        self.optimizer, self.weight, self.steps, self.every, self.at_once = optimizer, weights, steps, every, at_once
+        self.optimizer, self.steps, self.every, self.at_once = optimizer, steps, every, at_once
         trained_vgg = is_vgg(self.net.name) and self.net.weights != "random"
         self.balance = not trained_vgg if balance is None else balance
         self.layers = {"content_layers": tuple(content_layers), "style_layers": tuple(style_layers)}
@@ -131,7 +124,7 @@ class StyleTransfer(pl.LightningModule):
     def settings(self) -> dict[str, Any]:
         """Settings to store with each picture of this run; every layer by both of its names."""
         names = {kind: [self.net.both_names(layer) for layer in chosen] for kind, chosen in self.layers.items()}
-        weights = {f"{name}_weight": weight for name, weight in self.weight.items()}
+        weights = {f"{name}_weight": weight for name, weight in asdict(self.loss_weights).items()}
         words = ("convention", "balance", "start", "clamp", "colours", "scales", "steps")
         return {**names, **weights, **{word: getattr(self, word) for word in words}}
 
@@ -222,11 +215,6 @@ class StyleTransfer(pl.LightningModule):
         self.ends = go_on(checkpoint.get("ends", planned), planned, self.evaluations)
         if self.trainer.state.fn != "fit":
             return
-        if self.steps < self.evaluations:
-            raise LabsError(
-                f"steps={self.steps}: the run has already taken {quantity(self.evaluations, 'evaluation')}; "
-                f"type steps={self.evaluations} or more, or start a new run."
-            )
         states = (checkpoint["optimizer_states"][0], self.configure_optimizers()[0].state_dict())
         then, now = (set(state["param_groups"][0]) for state in states)
         if then != now:
@@ -267,12 +255,7 @@ class StyleTransfer(pl.LightningModule):
             some = images[rows]
             with self.trainer.precision_plugin.forward_context():
                 content, style = self.losses(self._seen(some), rows)
-            unit = BALANCED_STYLE_UNIT if self.balance else 1.0
-            total = self.weight["content"] * content + self.weight["style"] * unit * style
-            if self.weight["tv"]:
-                total = total + self.weight["tv"] * total_variation(some)
-            if self.weight["range"]:
-                total = total + self.weight["range"] * (some - some.clamp(0, 1)).square().mean((1, 2, 3))
+            total = self.loss_weights.total(content, style, some, balanced=self.balance)
             self.manual_backward(total.sum())
             parts.append(torch.stack([content, style, total]).detach())
         self.trace.append(torch.cat(parts, dim=1))
